@@ -1,0 +1,1 @@
+"""Networks, training, prediction and scoring on patch stores."""

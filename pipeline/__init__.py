@@ -1,0 +1,1 @@
+"""From raw downloads to patch stores: index → findings → slices → patches → splits."""

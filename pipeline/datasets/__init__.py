@@ -1,0 +1,1 @@
+"""Data sets: which findings, with which label, at which point of which image."""

@@ -1,0 +1,216 @@
+"""One exception per reason, and one line per exception.
+
+A user meets an error as ``CODE file: expected …, found …; remedy``. Where a single case is
+bad, the step lists it in its ``skipped`` table with the same code and goes on.
+"""
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class InputError(Exception):
+    """Something about the input that the user can mend; never a bug of ours."""
+
+    code = "E-INPUT"
+    expected = ""
+    remedy = ""
+
+    def __init__(
+        self, found: str, *, file: str | Path = "", expected: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(found)
+        self.found = found
+        self.file = str(file)
+        self.expected = expected or type(self).expected
+        self.remedy = remedy or type(self).remedy
+
+    @property
+    def reason(self) -> str:
+        """What was expected, what was found and what to do, without code and file."""
+        parts = [f"expected {self.expected}"] if self.expected else []
+        parts.append(f"found {self.found}")
+        sentence = ", ".join(parts)
+        return f"{sentence}; {self.remedy}" if self.remedy else sentence
+
+    def __str__(self) -> str:
+        line = f"{self.code} {self.file}: {self.reason}" if self.file else f"{self.code}: {self.reason}"
+        return " ".join(line.split())
+
+    def __reduce__(self) -> tuple[Callable[..., "InputError"], tuple[Any, ...]]:
+        # Exceptions with keyword arguments do not survive a process pool by themselves.
+        return _rebuild, (type(self), self.found, self.file, self.expected, self.remedy)
+
+
+def _rebuild(kind: type[InputError], found: str, file: str, expected: str, remedy: str) -> InputError:
+    return kind(found, file=file, expected=expected, remedy=remedy)
+
+
+class NotDicomError(InputError):
+    code = "E-DCM-NOTDICOM"
+    expected = "a DICOM file, PNG, JPEG, NIfTI or MetaImage"
+    remedy = "download the file again or remove it"
+
+
+class TruncatedError(InputError):
+    code = "E-DCM-TRUNC"
+    remedy = "download the file again"
+
+
+class SyntaxUnsupportedError(InputError):
+    code = "E-DCM-SYNTAX"
+    remedy = "convert the file to Explicit VR Little Endian, for example with dcmdjpeg or gdcmconv --raw"
+
+
+class MissingTagError(InputError):
+    code = "E-DCM-TAG"
+    remedy = "take the series out or restore the tags"
+
+
+class MultiFrameError(InputError):
+    code = "E-DCM-MULTIFRAME"
+    expected = "one image per file"
+    remedy = "split the enhanced object into single frames"
+
+
+class DuplicateUidError(InputError):
+    code = "E-DCM-DUPUID"
+    expected = "one content per SOP Instance UID"
+    remedy = "keep one of the files"
+
+
+class GapError(InputError):
+    code = "E-GEO-GAP"
+    remedy = "download the missing slices"
+
+
+class DuplicatePositionError(InputError):
+    code = "E-GEO-DUP"
+    expected = "one slice per position"
+    remedy = "keep one acquisition of the series"
+
+
+class OrientationError(InputError):
+    code = "E-GEO-ORIENT"
+    expected = "parallel slices of one spacing"
+    remedy = "take localizers and reformats out of the series"
+
+
+class ConstantImageError(InputError):
+    code = "E-IMG-CONST"
+    expected = "an image with contrast"
+    remedy = "check the image; a blank series cannot be Z-scored"
+
+
+class NotFiniteError(InputError):
+    code = "E-IMG-NAN"
+    expected = "finite pixel values"
+    remedy = "replace NaN and Inf in the image"
+
+
+class BombError(InputError):
+    code = "E-IMG-BOMB"
+    remedy = "shrink the image"
+
+
+class VolumeError(InputError):
+    code = "E-VOL"
+    remedy = "export the volume as a 3-D image with its geometry"
+
+
+class ColumnError(InputError):
+    code = "E-CSV-COL"
+    remedy = "use the file as published"
+
+
+class DuplicateFindingError(InputError):
+    code = "E-CSV-DUP"
+    remedy = "keep one row per finding"
+
+
+class LabelError(InputError):
+    code = "E-LABEL"
+    remedy = "correct the label"
+
+
+class OutOfImageError(InputError):
+    code = "E-LESION-OOB"
+    expected = "a point inside the image"
+    remedy = "check the position against the image"
+
+
+class NoSeriesError(InputError):
+    code = "E-LESION-NOSERIES"
+    remedy = "download the series, or raise max_skipped to go on without"
+
+
+class NoCentreError(InputError):
+    code = "E-LESION-NOCENTRE"
+    expected = "a lesion centre"
+    remedy = "add a row to the centres table"
+
+
+class LeakError(InputError):
+    code = "E-LEAK"
+    expected = "groups and images in one split only"
+    remedy = "make the splits again"
+
+
+class SplitError(InputError):
+    code = "E-SPLIT"
+    remedy = "use fewer folds or larger fractions"
+
+
+class EmptyError(InputError):
+    code = "E-EMPTY"
+    remedy = "check the raw folder and the skipped table"
+
+
+class SkippedError(InputError):
+    code = "E-SKIPPED"
+    remedy = "look at the reasons there, then mend the input or raise max_skipped"
+
+
+class RawMissingError(InputError):
+    code = "E-RAW"
+
+
+class StoreError(InputError):
+    code = "E-STORE"
+    remedy = "delete the file and run again; its rule makes it anew"
+
+
+class ConfigError(InputError):
+    code = "E-CONFIG"
+
+
+class DiskError(InputError):
+    code = "E-DISK"
+    expected = "room on the disk"
+    remedy = "free some space and run again; nothing was overwritten"
+
+
+class LockedError(InputError):
+    code = "E-LOCKED"
+    expected = "one trainer per checkpoint"
+    remedy = "wait for it or end it"
+
+
+class LossError(InputError):
+    code = "E-LOSS"
+    expected = "a finite loss"
+    remedy = "lower the learning rate"
+
+
+def run_cli(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> None:
+    """Run a step's ``main``; an :class:`InputError` or a full disk ends it with one line and exit 1."""
+    try:
+        main(argv)
+    except InputError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(str(DiskError(f"{error.strerror}", file=error.filename or "")))

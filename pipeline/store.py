@@ -1,0 +1,181 @@
+"""The only module that touches HDF5: source slices and patch stores.
+
+Metadata blocks (file format 1.10) and patch chunks (fletcher32) carry checksums, so a flipped bit or
+a cut file is an error when it is read, never a number. No clock goes into a file: the same content
+gives the same bytes.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import StoreError
+from pipeline.files import atomic
+
+SCHEMA_VERSION = 1
+PATCH_SIDE = 65
+"""Width and height of a patch in pixels (thesis 5.2.1)."""
+TEXT_COLUMNS = ("patient_id", "group_id", "finding_id")
+
+
+@dataclass(frozen=True)
+class SourceSlice:
+    """A slice in physical units, float32 (rows, columns), and the statistics of its Z-score."""
+
+    pixels: np.ndarray
+    mean: float
+    std: float
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[h5py.File]:
+    """Open for reading; whatever HDF5 finds wrong is a StoreError that names the file."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise StoreError(str(error), file=path, expected="a whole HDF5 store") from error
+
+
+@contextmanager
+def _create(path: str | Path) -> Iterator[h5py.File]:
+    with atomic(path) as beside, h5py.File(beside, "w", libver=("v110", "v110")) as file:
+        yield file
+
+
+def write_slices(
+    path: str | Path, rows: Iterable[SourceSlice | None], provenance: Mapping[str, Any]
+) -> None:
+    """Write the slice of each row of findings.csv, in its order; None where the row was skipped."""
+    with _create(path) as file:
+        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+        for number, row in enumerate(rows):
+            if row is not None:
+                data = file.create_dataset(
+                    f"slices/{number:06d}", data=row.pixels, chunks=row.pixels.shape, fletcher32=True
+                )
+                data.attrs["mean"], data.attrs["std"] = row.mean, row.std
+
+
+def read_slice(path: str | Path, number: int) -> SourceSlice | None:
+    """The slice of row ``number`` of findings.csv, or None where that row was skipped."""
+    with _open(path) as file:
+        data = file.get(f"slices/{number:06d}")
+        if data is None:
+            return None
+        return SourceSlice(data[:], float(data.attrs["mean"]), float(data.attrs["std"]))
+
+
+def write_store(
+    path: str | Path,
+    findings: pd.DataFrame,
+    blocks: Iterable[np.ndarray],
+    *,
+    views: int,
+    dataset: str,
+    channels: Sequence[str],
+    normalization: str,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a patch store.
+
+    Parameters
+    ----------
+    findings : one row per finding with patient_id, group_id, finding_id (text), label (0 or 1),
+        width_mm and height_mm (NaN where the image has no scale).
+    blocks : for each finding in order its patches, float32 (views, channels, 65, 65); view 0 first.
+    """
+    count = len(findings)
+    block_shape = (views, len(channels), PATCH_SIDE, PATCH_SIDE)
+    with _create(path) as file:
+        file.attrs.update(
+            schema_version=SCHEMA_VERSION,
+            dataset=dataset,
+            channels=list(channels),
+            normalization=normalization,
+            provenance=json.dumps(provenance, sort_keys=True),
+        )
+        patches = file.create_dataset(
+            "patches", (count * views, *block_shape[1:]), "f4", chunks=block_shape, fletcher32=True
+        )
+        for number, block in enumerate(blocks):
+            if block.shape != block_shape:
+                raise ValueError(f"finding {number}: block of shape {block.shape}, not {block_shape}")
+            patches[number * views : (number + 1) * views] = block
+        indices = {
+            "finding": np.repeat(np.arange(count, dtype="i4"), views),
+            "view": np.tile(np.arange(views, dtype="u2"), count),
+        }
+        for name, values in indices.items():
+            file.create_dataset(name, data=values, chunks=values.shape, fletcher32=True)
+        table = file.create_group("findings")
+        for name in TEXT_COLUMNS:
+            table.create_dataset(name, data=[str(v) for v in findings[name]], dtype=h5py.string_dtype())
+        table.create_dataset("label", data=findings["label"].to_numpy("u1"))
+        for name in ("width_mm", "height_mm"):
+            table.create_dataset(name, data=findings[name].to_numpy("f4"))
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a patch store says of itself, without its patches."""
+
+    path: Path
+    dataset: str
+    channels: tuple[str, ...]
+    views: int
+    findings: pd.DataFrame
+    normalization: str
+    provenance: dict[str, Any]
+
+
+def read_info(path: str | Path) -> StoreInfo:
+    """Read the attributes and the findings of a patch store.
+
+    Raises StoreError if the file is damaged or of another schema.
+    """
+    with _open(path) as file:
+        version = int(file.attrs.get("schema_version", -1))
+        if version != SCHEMA_VERSION:
+            raise StoreError(f"version {version}", file=path, expected=f"schema version {SCHEMA_VERSION}")
+        table = file["findings"]
+        findings = pd.DataFrame({name: table[name].asstr()[:] for name in TEXT_COLUMNS}, dtype=str)
+        for name in ("label", "width_mm", "height_mm"):
+            findings[name] = table[name][:]
+        count = len(findings)
+        return StoreInfo(
+            path=Path(path),
+            dataset=str(file.attrs["dataset"]),
+            channels=tuple(file.attrs["channels"]),
+            views=file["patches"].shape[0] // count if count else 0,
+            findings=findings,
+            normalization=str(file.attrs["normalization"]),
+            provenance=json.loads(file.attrs["provenance"]),
+        )
+
+
+def read_patches(path: str | Path, findings: Sequence[int], views: Sequence[int]) -> np.ndarray:
+    """The first ``views[i]`` patches of finding ``findings[i]``, one after another.
+
+    Returns float32 (sum of views, channels, 65, 65). Raises StoreError if a checksum does not hold.
+    """
+    with _open(path) as file:
+        patches = file["patches"]
+        stored = patches.chunks[0]
+        out = np.empty((sum(views), *patches.shape[1:]), "f4")
+        start = 0
+        for finding, count in zip(findings, views, strict=True):
+            if count > stored:
+                raise ValueError(f"{path} holds {stored} views of a finding, not {count}")
+            patches.read_direct(out, np.s_[finding * stored : finding * stored + count], np.s_[start : start + count])
+            start += count
+        return out

@@ -1,0 +1,1 @@
+"""What the Snakefile and ./run need: config, code digests, arguments."""
