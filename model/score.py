@@ -1,0 +1,204 @@
+"""The figures of a method on a target: AUROC per finding, with intervals, over folds and seeds.
+
+``auroc`` is the mean over runs of the target's test AUROC; a finding's score is the mean over its views
+(enhanced prediction). Every null has its reason beside it, under ``{key}_reason``.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from model.intervals import REPLICATES
+from model.predictions import STATES, Evaluated, PredictionsError, evaluate, read_splits
+from model.summary import describe, summarize
+from pipeline.errors import run_cli
+from pipeline.files import sha256, write_text
+from pipeline.seeds import stream
+
+SAMPLES = ("bootstrap", "training", "specialization", "evaluation")
+
+
+def collect_costs(runs: Iterable[Path], benchmarks: Iterable[Path]) -> dict[str, Any]:
+    """Samples seen and seconds of all runs, by kind, and the devices they ran on.
+
+    A step's seconds come from ``run.json``; steps that it does not know (the bootstrap is a job of its
+    own) take theirs from Snakemake's benchmark tables, named by their files.
+    """
+    samples = dict.fromkeys(SAMPLES, 0)
+    seconds: dict[str, float] = {}
+    devices: set[str] = set()
+    versions: dict[str, set[str]] = {}
+    for run in runs:
+        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        devices.add(facts["device"])
+        for kind, number in facts["samples_seen"].items():
+            samples[kind] = samples.get(kind, 0) + number
+        for step, number in facts["seconds"].items():
+            seconds[step] = seconds.get(step, 0.0) + number
+        for name, version in facts.get("versions", {}).items():
+            versions.setdefault(name, set()).add(str(version))
+    jobs: dict[str, list[pd.DataFrame]] = {}
+    for path in benchmarks:
+        jobs.setdefault(path.stem, []).append(pd.read_csv(path, sep="\t"))
+    if "bootstrap" in jobs and "bootstrap" not in seconds:
+        seconds["bootstrap"] = float(sum(table["s"].sum() for table in jobs["bootstrap"]))
+    return {
+        "samples_seen": samples,
+        "seconds": sum(seconds.values()),
+        "seconds_by_step": seconds,
+        "device": ", ".join(sorted(devices)),
+        "versions": {name: ", ".join(sorted(found)) for name, found in sorted(versions.items())},
+    }
+
+
+def commit() -> str | None:
+    """The commit of this code, with ``-dirty`` if it was edited; None outside a git checkout."""
+    root = Path(__file__).resolve().parent.parent
+    command = ["git", f"--git-dir={root / '.git'}", f"--work-tree={root}", "describe"]
+    try:
+        found = subprocess.run(
+            [*command, "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True, text=True, check=True, env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def score(
+    method: str, target: str, runs: Sequence[Path], splits: Sequence[Path], *,
+    state: str = "last", seed: int = 0, benchmarks: Sequence[Path] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """All figures of ``results/{method}_auc.json``, ready for JSON.
+
+    Parameters
+    ----------
+    runs : folders ``…/fold{f}/seed{s}`` with predictions.csv, best/predictions.csv and run.json.
+    splits : ``…/{dataset}/splits/fold{f}.csv`` of all data sets and folds.
+    state : last or best; which state of the runs the headline figures are about.
+    seed : of the resampling; the same seed draws the same groups for every method.
+
+    Raises
+    ------
+    PredictionsError : predictions that do not fit the splits, or none of the target.
+    """
+    table = read_splits(splits)
+    evaluated = [part for run in runs for name in STATES for part in evaluate(run, name, table)]
+    together: dict[tuple[str, str, str], list[Evaluated]] = {}
+    for part in evaluated:
+        together.setdefault((part.dataset, part.split, part.state), []).append(part)
+    if (target, "test", state) not in together:
+        raise PredictionsError(
+            f"those of {', '.join(sorted({part.dataset for part in evaluated}))}",
+            file=runs[0] / STATES[state], expected=f"predictions of the target {target}",
+        )  # fmt: skip
+    # Named by data set and split alone: both states and all methods are judged on the same draws.
+    lines = {key: summarize(parts, stream("score", seed, *key[:2])) for key, parts in together.items()}
+    head = lines[target, "test", state]
+    headline = {key: value for key, value in head.plain().items()
+                if key.startswith(("auroc", "ci95", "t95", "newcombe95"))}  # fmt: skip
+    costs = collect_costs(runs, benchmarks)
+    inputs = [*splits, *(run / file for run in runs for file in STATES.values())]
+    return {
+        "method": method, "target": target, "state": state, **headline,
+        "resampling": {
+            "replicates": REPLICATES, "redrawn": head.redrawn, "groups": head.groups, "seed": seed,
+        },
+        "runs": [describe(part) for part in evaluated],
+        "summary": [line.plain() for line in lines.values()],
+        **{key: value for key, value in costs.items() if key != "versions"},
+        "provenance": provenance(inputs, costs["versions"]),
+    }  # fmt: skip
+
+
+def provenance(inputs: Iterable[Path], versions: dict[str, str]) -> dict[str, Any]:
+    """Commit of the code, versions of the libraries, and one digest of all inputs in sorted order."""
+    digest = hashlib.sha256("".join(sorted(sha256(path) for path in inputs)).encode()).hexdigest()
+    found = commit()
+    return {
+        "commit": found,
+        **({} if found else {"commit_reason": "the code is not in a git checkout"}),
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, **versions},
+        "inputs_sha256": digest,
+    }
+
+
+def as_table(figures: dict[str, Any]) -> str:
+    """The headline state of all data sets and splits, for a terminal."""
+    rows = [row for row in figures["summary"] if row["state"] == figures["state"]]
+    width = max(len(row["dataset"]) for row in rows) + 2
+    lines = [
+        f"{figures['method']}, target {figures['target']}, {figures['state']} state: "
+        f"AUROC per finding (mean of its views' scores), mean of {rows[0]['runs']} runs",
+        f"{'data set':{width}}  {'split':10}  {'AUROC':>6}  {'95 % interval':15}  {'view 0':>6}"
+        f"  {'findings':>8}  {'positive':>8}  {'patients':>8}",
+    ]
+    notes = [f"* the target; intervals resample its {figures['resampling']['groups']} groups"
+             f" {figures['resampling']['replicates']:,} times"]  # fmt: skip
+    for row in rows:
+        name = row["dataset"] + (" *" if row["dataset"] == figures["target"] else "")
+        lines.append(
+            f"{name:{width}}  {row['split']:10}  {_number(row['auroc']):>6}  {_range(row['ci95']):15}"
+            f"  {_number(row['auroc_single']):>6}"
+            f"  {row['findings']:8}  {row['positives']:8}  {row['patients']:8}"
+        )
+        what = f"{row['dataset']} {row['split']}"
+        if row["auroc"] is None:
+            notes.append(f"{what}: no AUROC, {row['auroc_reason']}")
+        elif row["ci95"] is None:
+            notes.append(f"{what}: no interval, {row['ci95_reason']}; Newcombe's {_range(row['newcombe95'])}")
+        elif row["ci95"][0] == row["ci95"][1]:
+            notes.append(f"{what}: every resample agrees; Newcombe's interval is {_range(row['newcombe95'])}")
+        if row["t95"] is not None:
+            notes.append(f"{what}: t interval over {row['folds']} splits {_range(row['t95'])}")
+    return "\n".join([*lines, *notes])
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _range(interval: Sequence[float] | None) -> str:
+    return "-" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``results/{method}_auc.json`` and print its table."""
+    parser = argparse.ArgumentParser(prog="python -m model.score", description=__doc__)
+    parser.add_argument("--method", required=True, help="name of the method, for the file")
+    parser.add_argument("--target", required=True, help="data set whose test AUROC is the headline")
+    parser.add_argument("--runs", nargs="+", type=Path, required=True, metavar="DIR", help="…/fold0/seed0 …")
+    parser.add_argument(
+        "--splits", nargs="+", type=Path, required=True, metavar="CSV",
+        help="data/X/splits/fold0.csv … of all data sets and folds",
+    )  # fmt: skip
+    parser.add_argument(
+        "--benchmarks", nargs="*", type=Path, default=[], metavar="TSV",
+        help="Snakemake's benchmark tables, for steps whose seconds are in no run.json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--state", choices=STATES, default="last", help="state of the headline (default last)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="JSON")
+    args = parser.parse_args(argv)
+    figures = score(
+        args.method, args.target, args.runs, args.splits,
+        state=args.state, seed=args.seed, benchmarks=args.benchmarks,
+    )  # fmt: skip
+    write_text(args.out, json.dumps(figures, indent=2, allow_nan=False) + "\n")
+    print(as_table(figures))
+    print(args.out)
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,199 @@
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.predictions import PredictionsError
+from model.score import commit, main
+from pipeline.files import write_csv
+
+SPLIT_COLUMNS = ("patient_id", "group_id", "finding_id", "label", "split", "views")
+PREDICTION_COLUMNS = ("dataset", "split", "patient_id", "finding_id", "view", "label", "score")
+SETS = {
+    "target": {"p1": (1, "test"), "p2": (0, "test"), "p3": (0, "test"),
+               "p4": (1, "validation"), "p5": (0, "validation")},
+    "support": {"q1": (0, "test"), "q2": (0, "test"), "q3": (1, "validation"), "q4": (0, "validation")},
+}  # fmt: skip
+
+
+def table(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    write_csv(path, columns, [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def write_run(folder: Path, fold: int, seed: int, scores: dict[str, list[float]]) -> Path:
+    """A run scoring patient p with ``scores[p]``, one per view, else 0.25; the best state is its opposite."""
+    run = folder / f"results/typhon/fold{fold}/seed{seed}"
+    for state, opposite in (("", False), ("best/", True)):
+        rows = [
+            (dataset, split, patient, "1", view, label, 1 - score if opposite else score)
+            for dataset, patients in SETS.items()
+            for patient, (label, split) in patients.items()
+            for view, score in enumerate(scores.get(patient, [0.25]))
+        ]
+        table(run / f"{state}predictions.csv", PREDICTION_COLUMNS, rows)
+    facts = {
+        "device": "cpu", "threads": 1, "seconds": {"training": 2.5}, "versions": {"torch": "2"},
+        "samples_seen": {"training": 24, "specialization": 8, "evaluation": 100 + seed},
+    }  # fmt: skip
+    (run / "run.json").write_text(json.dumps(facts))
+    return run
+
+
+def write_splits(folder: Path, folds: int) -> list[Path]:
+    paths = []
+    for dataset, patients in SETS.items():
+        for fold in range(folds):
+            path = folder / f"data/{dataset}/splits/fold{fold}.csv"
+            rows = [(name, name, "1", label, split, 2) for name, (label, split) in patients.items()]
+            table(path, SPLIT_COLUMNS, rows)
+            paths.append(path)
+    return paths
+
+
+def run_score(folder: Path, runs: list[Path], folds: int, *more: str) -> dict[str, Any]:
+    out = folder / "results/typhon_auc.json"
+    splits = map(str, write_splits(folder, folds))
+    main(["--method", "typhon", "--target", "target", "--runs", *map(str, runs), "--splits", *splits,
+          "--out", str(out), *more])  # fmt: skip
+    return json.loads(out.read_text(), parse_constant=pytest.fail)
+
+
+def test_figures_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Seed 0: p1 has view 0 below p2's and a mean above all; seed 1: p1 beats p3 and loses to p2.
+
+    Enhanced AUROC 1 and 1/2, mean 3/4; view 0 alone 1/2 and 1/2.
+    """
+    runs = [
+        write_run(tmp_path, 0, 0, {"p1": [0.5, 1.0], "p2": [0.6, 0.6], "p3": [0.1, 0.1]}),
+        write_run(tmp_path, 0, 1, {"p1": [0.5], "p2": [0.6], "p3": [0.1]}),
+    ]
+    figures = run_score(tmp_path, runs, 1)
+    assert (figures["method"], figures["target"], figures["state"]) == ("typhon", "target", "last")
+    assert figures["auroc"] == 0.75
+    assert figures["auroc_single"] == 0.5
+    assert figures["ci95"] == [0.5, 1.0]  # p2 or p3 or both are drawn: 1/2, 3/4 or 1 on the mean
+    assert figures["t95"] is None
+    assert figures["t95_reason"] == "one split"
+    assert figures["resampling"]["replicates"] == 2000
+    # Of the 27 draws 8 lack p1 and 1 lacks p2 and p3: 9 of 27 are drawn again.
+    assert figures["resampling"]["redrawn"] / (2000 + figures["resampling"]["redrawn"]) == pytest.approx(
+        1 / 3, abs=0.03
+    )
+    assert figures["samples_seen"] == {
+        "bootstrap": 0,
+        "training": 48,
+        "specialization": 16,
+        "evaluation": 201,
+    }
+    assert figures["seconds"] == 5.0
+    assert figures["device"] == "cpu"
+    assert figures["provenance"]["versions"]["torch"] == "2"
+    assert len(figures["runs"]) == 2 * 2 * 2 * 2  # seeds, data sets, splits, states
+    first = next(
+        r for r in figures["runs"] if (r["dataset"], r["split"], r["state"]) == ("target", "test", "last")
+    )
+    assert first == {
+        "fold": 0, "seed": 0, "dataset": "target", "split": "test", "state": "last",
+        "auroc": 1.0, "auroc_single": 0.5, "findings": 3, "positives": 1, "patients": 3, "groups": 3,
+        "accuracy": 2 / 3, "precision": 0.5, "recall": 1.0, "f1": 2 / 3, "specificity": 0.5,
+    }  # fmt: skip
+    shown = capsys.readouterr().out
+    assert "target *   test         0.750  [0.500, 1.000]    0.500         3         1         3" in shown
+    assert "support test: no AUROC, fold 0: no positive finding among 2" in shown
+    assert "target validation: every resample agrees; Newcombe's interval is [0." in shown
+
+
+def test_best_state_is_the_headline_on_demand(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, 0, 0, {"p1": [0.5, 1.0], "p2": [0.6, 0.6], "p3": [0.1, 0.1]})]
+    assert run_score(tmp_path, runs, 1, "--state", "best")["auroc"] == 0.0
+
+
+def test_one_class_is_null_with_the_reason_beside_it(tmp_path: Path) -> None:
+    figures = run_score(tmp_path, [write_run(tmp_path, 0, 0, {})], 1)
+    run = next(r for r in figures["runs"] if (r["dataset"], r["split"]) == ("support", "test"))
+    assert run["auroc"] is run["auroc_single"] is run["recall"] is None
+    assert run["auroc_reason"] == "no positive finding among 2"
+    assert run["recall_reason"] == "no positive finding"
+    line = next(r for r in figures["summary"] if (r["dataset"], r["split"]) == ("support", "test"))
+    for key in ("auroc", "ci95", "t95", "newcombe95"):
+        assert line[key] is None
+        assert line[f"{key}_reason"] == "fold 0: no positive finding among 2"
+
+
+def test_t_interval_is_over_splits_of_means_over_seeds(tmp_path: Path) -> None:
+    """Folds have 1 and 1/2, 1/2 and 0: means 3/4 and 1/4, standard error 1/4, t(0.975, 1) = 12.706."""
+    best, half, worst = {"p1": [0.9]}, {"p1": [0.5], "p2": [0.6]}, {"p1": [0.0]}
+    runs = [
+        write_run(tmp_path, fold, seed, scores)
+        for fold, seed, scores in ((0, 0, best), (0, 1, half), (1, 0, half), (1, 1, worst))
+    ]
+    figures = run_score(tmp_path, runs, 2)
+    assert figures["auroc"] == 0.5
+    assert figures["t95"] == pytest.approx([0.5 - 12.7062 * 0.25, 0.5 + 12.7062 * 0.25], abs=1e-4)
+    assert "t95_reason" not in figures
+
+
+def test_same_seed_same_bytes_and_another_seed_other_draws(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, 0, 0, {f"p{n}": [n / 10] for n in range(1, 6)})]
+    first = run_score(tmp_path, runs, 1)
+    assert run_score(tmp_path, runs, 1) == first
+    assert run_score(tmp_path, runs, 1, "--seed", "1")["resampling"] != first["resampling"]
+
+
+def test_seconds_of_other_jobs_come_from_their_benchmarks(tmp_path: Path) -> None:
+    benchmark = tmp_path / "benchmarks/typhon/fold0/seed0/bootstrap.tsv"
+    benchmark.parent.mkdir(parents=True)
+    benchmark.write_text("s\th:m:s\tmax_rss\n4.5\t0:00:04\t100\n")
+    figures = run_score(tmp_path, [write_run(tmp_path, 0, 0, {})], 1, "--benchmarks", str(benchmark))
+    assert figures["seconds"] == 7.0
+    assert figures["seconds_by_step"] == {"training": 2.5, "bootstrap": 4.5}
+
+
+def test_target_without_predictions_is_an_error(tmp_path: Path) -> None:
+    run = write_run(tmp_path, 0, 0, {})
+    with pytest.raises(
+        PredictionsError, match="predictions of the target other, found those of support, target"
+    ):
+        main(["--method", "m", "--target", "other", "--runs", str(run), "--out", str(tmp_path / "x.json"),
+              "--splits", *map(str, write_splits(tmp_path, 1))])  # fmt: skip
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_commit_is_that_of_the_code_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = commit()
+    assert found is None or len(found.removesuffix("-dirty")) == 40
+
+    def absent(*_args: object, **_options: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(subprocess, "run", absent)
+    assert commit() is None
+
+
+def test_scoring_needs_no_torch() -> None:
+    code = "import sys, model.score; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_four_by_fifteen_steps_in_sixtieths(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    rows, splits = [], []
+    for number in range(19):
+        score = random.random()
+        splits.append((f"p{number}", f"p{number}", "1", int(number < 4), "test", 1))
+        rows.append(("target", "test", f"p{number}", "1", 0, int(number < 4), score))
+    table(tmp_path / "target/splits/fold0.csv", SPLIT_COLUMNS, splits)
+    run = write_run(tmp_path, 0, 0, {})
+    for state in ("", "best/"):
+        table(run / f"{state}predictions.csv", PREDICTION_COLUMNS, rows)
+    main(["--method", "m", "--target", "target", "--runs", str(run), "--out", str(tmp_path / "x.json"),
+          "--splits", str(tmp_path / "target/splits/fold0.csv")])  # fmt: skip
+    figures = json.loads((tmp_path / "x.json").read_text())
+    sixtieths = figures["auroc"] * 60
+    assert sixtieths == pytest.approx(round(sixtieths), abs=1e-9)
+    assert figures["ci95"][0] < figures["auroc"] < figures["ci95"][1]
