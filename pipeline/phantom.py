@@ -1,0 +1,49 @@
+"""Write small synthetic raw data in the exact layout of a collection, with a signal that can be learned.
+
+The same kind, number of patients and seed give the same bytes. Nothing here shows a person.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import InputError, run_cli
+from pipeline.phantoms.brain import write_brain
+from pipeline.phantoms.dicom import Geometry, write_ct_series, write_mr_series
+from pipeline.phantoms.lungx import write_lungx
+from pipeline.phantoms.prostatex import write_prostatex
+
+__all__ = ["KINDS", "Geometry", "main", "write_ct_series", "write_mr_series", "write_phantom"]
+
+KINDS = {"prostatex": write_prostatex, "lungx": write_lungx, "brain": write_brain}
+
+
+def write_phantom(kind: str, out: str | Path, patients: int, seed: int) -> None:
+    """Write the raw data of ``patients`` patients (brain: pictures) below the new folder ``out``.
+
+    Raises InputError where the folder holds something: raw data may be somebody's only copy.
+    """
+    out = Path(out)
+    if out.exists() and any(out.iterdir()):
+        raise InputError(
+            "files in it", file=out, expected="a new or empty folder", remedy="remove it or choose another"
+        )
+    KINDS[kind](out, patients, seed)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: ``python -m pipeline.phantom prostatex --out data/raw/prostatex``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=sorted(KINDS))
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
+    parser.add_argument("--patients", type=int, default=24, help="how many patients, for brain pictures")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    write_phantom(arguments.kind, arguments.out, arguments.patients, arguments.seed)
+    count = sum(1 for path in arguments.out.rglob("*") if path.is_file())
+    logging.getLogger("typhon").info("%s: %d files", arguments.out, count)
+
+
+if __name__ == "__main__":
+    run_cli(main)
