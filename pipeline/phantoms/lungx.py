@@ -97,7 +97,7 @@ def _write_scan(
 def _hounsfield(
     spots: Sequence[Lesion], geometry: Geometry, rng: np.random.Generator, padded: bool
 ) -> np.ndarray:
-    """A lung with vessels inside a chest wall, (planes, rows, columns) in HU; NaN where nothing was scanned."""
+    """A lung with vessels in a chest wall, (planes, rows, columns), HU; NaN where nothing was scanned."""
     axis = (np.arange(SIDE) - (SIDE - 1) / 2) * geometry.spacing[0]
     u, v = np.meshgrid(axis, axis)
     vessels: Waves = waves(rng, 14, dimensions=3, count=4)

@@ -22,6 +22,9 @@ PLANES, SLICE_MM = 13, 3.0
 FINDING_PLANES = (2, 9, 11)
 """Planes of the first, second and third finding; none is another one's mirror image about mid-slab."""
 B_VALUES, HIGH_B = (50, 400, 800), 1400
+CORONAL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+SAGITTAL = np.array([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]])
+"""Their columns are the directions of row, column and normal."""
 FINDINGS_COLUMNS = ("ProxID", "fid", "pos", "zone", "ClinSig")
 IMAGES_COLUMNS = ("ProxID", "Name", "fid", "pos", "WorldMatrix", "ijk", "TopLevel", "SpacingBetweenSlices",
                   "VoxelSpacing", "Dim", "DCMSerDescr", "DCMSerNum")  # fmt: skip
@@ -171,9 +174,8 @@ def _write_series(folder: Path, patient: str, scene: Scene, rng: np.random.Gener
         written.append(Written(description, number, geometry, (columns, rows, planes), len(b_values or [0])))
 
     _write_localizer(folder, patient, scene, written)
-    sagittal = np.array([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]])
     shape = (5, 96, 96)
-    grid = _grid(scene, sagittal, shape, 1.125, 3.6)
+    grid = _grid(scene, SAGITTAL, shape, 1.125, 3.6)
     write("t2_tse_sag", 3, grid, noisy(_render(scene, grid, shape)["t2"], 8), descending=False)
     shape = (PLANES, 208, 208)
     grid = _grid(scene, scene.frame, shape, 0.5, SLICE_MM)
@@ -191,19 +193,14 @@ def _write_series(folder: Path, patient: str, scene: Scene, rng: np.random.Gener
 def _write_localizer(folder: Path, patient: str, scene: Scene, written: list[Written]) -> None:
     """One slice each of three orientations under one SeriesInstanceUID, as localizers are."""
     shape = (1, 64, 64)
-    frames = (
-        np.eye(3),
-        np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
-        np.array([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]]),
-    )
-    for number, frame in enumerate(frames, 1):
+    for number, frame in enumerate((np.eye(3), CORONAL, SAGITTAL), 1):
         grid = _grid(scene, frame, shape, 2.0, 10.0)
         write_mr_series(
             folder / _folder(patient, "t2_localizer", 1), np.rint(_render(scene, grid, shape)["t2"]), grid,
             description="t2_localizer", number=1, patient_id=patient, first=number,
         )  # fmt: skip
         if number == 1:
-            written.append(Written("t2_localizer", 1, grid, (64, 64, len(frames))))
+            written.append(Written("t2_localizer", 1, grid, (64, 64, 3)))
 
 
 def _folder(patient: str, description: str, number: int) -> str:
