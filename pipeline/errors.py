@@ -75,6 +75,12 @@ class MultiFrameError(InputError):
     remedy = "split the enhanced object into single frames"
 
 
+class NotImageError(InputError):
+    code = "E-DCM-NOTIMAGE"
+    expected = "an image"
+    remedy = "nothing to do: such objects are not used"
+
+
 class DuplicateUidError(InputError):
     code = "E-DCM-DUPUID"
     expected = "one content per SOP Instance UID"
@@ -139,6 +145,12 @@ class OutOfImageError(InputError):
     code = "E-LESION-OOB"
     expected = "a point inside the image"
     remedy = "check the position against the image"
+
+
+class NotTissueError(InputError):
+    code = "E-LESION-AIR"
+    expected = "soft tissue at the lesion centre"
+    remedy = "look at the slice; raise max_skipped to go on without"
 
 
 class NoSeriesError(InputError):

@@ -1,1 +1,59 @@
-"""Data sets: which findings, with which label, at which point of which image."""
+"""Data sets: which findings, with which label, at which point of which image.
+
+A kind of data set is a module with ``find(source, options) -> Findings`` and the options it adds to
+``python -m pipeline.findings``; everything after that is common.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import InputError
+from pipeline.files import skip
+
+CHOICE_COLUMNS = (
+    "patient_id", "finding_id", "channel", "candidates", "chosen_series_uid", "chosen_description", "reason",
+    "geometry_instance", "paper_instance", "distance_mm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raw folder, its index and the relative paths of its documents."""
+
+    dataset: str
+    raw: Path
+    index: pd.DataFrame
+    documents: list[str]
+
+
+@dataclass
+class Findings:
+    """Rows of findings.csv, of skipped/findings.csv and of choices.csv, in the order of the labels."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    choices: list[dict[str, Any]] = field(default_factory=list)
+
+    def leave_out(self, error: InputError, *, kind: str = "failed", **case: str) -> None:
+        """List a finding as failed, or as excluded where that was planned."""
+        self.skipped.append(skip("findings", error, kind=kind, **case))
+
+
+def pixel_row(column: float, row: float, plane_distance_mm: float = 0.0) -> dict[str, str]:
+    """The position cells of a row of findings.csv: 1/10,000 px and µm are finer than any annotation."""
+    return {"column": f"{column:.4f}", "row": f"{row:.4f}", "plane_distance_mm": f"{plane_distance_mm:.3f}"}
+
+
+def instance_row(instance: pd.Series) -> dict[str, str]:
+    """The cells of a row of findings.csv that say which DICOM instance it is, and its spacing."""
+    return {
+        "study_uid": instance["study_uid"],
+        "series_uid": instance["series_uid"],
+        "sop_instance_uid": instance["sop_instance_uid"],
+        "file": instance["file"],
+        "spacing_column_mm": f"{instance['spacing_column_mm']:.9g}",
+        "spacing_row_mm": f"{instance['spacing_row_mm']:.9g}",
+    }

@@ -1,0 +1,184 @@
+"""PROSTATEx: prostate MRI, one finding per biopsied lesion, at a point in scanner coordinates.
+
+The official tables give ``pos`` (LPS, mm), which is right, and ``ijk``, which is not a pixel index: it is
+floor(zero-based index) + 1, and slices are numbered along the normal while InstanceNumber mostly runs
+the other way. Hence the slice and the pixel come from geometry; ``slice_rule="paper"`` takes
+InstanceNumber k + 1 and pixel (i, j) as published.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from pipeline import labels
+from pipeline.datasets import Findings, Source, instance_row, pixel_row
+from pipeline.errors import InputError, NoSeriesError, OutOfImageError
+from pipeline.geometry import Place, is_transverse, plane, try_locate
+
+FINDINGS_FILE = "ProstateX-Findings-Train.csv"
+IMAGES_FILE = "ProstateX-Images-Train.csv"
+PAPER_EXTENT = "65 mm"
+
+# How SeriesDescription (0008,103E) names the three sequences, by all 349 studies of the collection.
+DESCRIPTIONS = {
+    "t2": re.compile(r"t2_tse_tra", re.IGNORECASE),
+    "adc": re.compile(r"(_ADC|ADC_S3_[12]|ADC_high bvalue)$", re.IGNORECASE),
+    "dwi": re.compile(r"CALC_BVAL$", re.IGNORECASE),
+}
+DERIVED_MAPS = {"ADC", "FA"}
+"""Diffusion maps that carry a b-value without being an image of that weighting."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of this kind for ``python -m pipeline.findings prostatex``."""
+    parser.add_argument("--channels", nargs="+", choices=sorted(DESCRIPTIONS), default=["dwi"])
+    parser.add_argument("--slice-rule", choices=["geometry", "paper"], default="geometry")
+
+
+def _acquisitions(patient: pd.DataFrame) -> list[pd.DataFrame]:
+    """The transverse series of a patient, one per b-value, in the order of acquisition."""
+    parts = [part for _, part in patient.groupby(["series_uid", "b_value"], dropna=False, sort=True)]
+    transverse = [part for part in parts if is_transverse(part.iloc[0])]
+    return sorted(transverse, key=lambda part: tuple(part[["study_date", "series_number"]].iloc[0]))
+
+
+def _largest_b(acquisitions: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Diffusion series of the largest b-value, without the maps computed from them."""
+    diffusion = [
+        part
+        for part in acquisitions
+        if np.isfinite(part["b_value"].iloc[0])
+        and not DERIVED_MAPS.intersection(part["image_type"].iloc[0].split("\\"))
+        and not DERIVED_MAPS.intersection(re.split(r"[^A-Z]", part["series_description"].iloc[0].upper()))
+    ]
+    largest = max((part["b_value"].iloc[0] for part in diffusion), default=0.0)
+    return [part for part in diffusion if part["b_value"].iloc[0] == largest]
+
+
+def candidates(patient: pd.DataFrame, channel: str) -> list[pd.DataFrame]:
+    """The series of a patient that may serve as ``channel``, in the order of acquisition.
+
+    t2: T2-weighted transverse; adc: apparent diffusion coefficient; dwi: the highest b-value, which is the
+    calculated one (CALC_BVAL) where it exists and else the largest that was measured.
+    """
+    acquisitions = _acquisitions(patient)
+    named = [part for part in acquisitions if DESCRIPTIONS[channel].search(part["series_description"].iloc[0])]
+    return _largest_b(acquisitions) if channel == "dwi" and not named else named
+
+
+def choose(found: list[pd.DataFrame], point: np.ndarray) -> tuple[Place | InputError, str]:
+    """Of the candidates that contain ``point`` the last acquired, and why it was chosen.
+
+    Where none contains it the reason is an error: that of the last candidate.
+    """
+    if not found:
+        return NoSeriesError("none", expected="a matching series"), ""
+    places = [try_locate(series, point) for series in found]
+    inside = [place for place in places if isinstance(place, Place)]
+    if not inside:
+        outside = [place for place in places if isinstance(place, OutOfImageError)]
+        return (outside or places)[-1], ""
+    if len(found) == 1:
+        return inside[-1], "the only series"
+    return inside[-1], f"the last of {len(inside)} that contain the finding, among {len(found)} series"
+
+
+def _by_study(patient: pd.DataFrame, channels: list[str], point: np.ndarray) -> dict[str, tuple[Place | InputError, str, int]]:
+    """Choose a series per channel, all of one study: the last study that has the most of them."""
+    best: dict[str, tuple[Place | InputError, str, int]] = {}
+    most = -1
+    for _, study in sorted(patient.groupby("study_uid"), key=lambda item: (item[1]["study_date"].min(), item[0])):
+        chosen = {}
+        for channel in channels:
+            found = candidates(study, channel)
+            chosen[channel] = (*choose(found, point), len(found))
+        located = sum(isinstance(place, Place) for place, _, _ in chosen.values())
+        if located >= most:
+            best, most = chosen, located
+    return best
+
+
+def _paper_index(images: pd.DataFrame, series: pd.Series) -> tuple[int, int, int] | None:
+    """The published (i, j, k) of a finding in a series, or None where the tables do not list it."""
+    same = images[
+        (images["DCMSerNum"] == f"{series['series_number']:.0f}")
+        & (images["DCMSerDescr"] == series["series_description"])
+    ]
+    if same.empty:
+        return None
+    column, row, k = map(int, same["ijk"].iloc[0].split())
+    return column, row, k
+
+
+def _paper_place(patient: pd.DataFrame, place: Place, index: tuple[int, int, int] | None, point: np.ndarray) -> Place:
+    """Where the published rule looks: InstanceNumber k + 1, pixel (i, j)."""
+    if index is None:
+        raise NoSeriesError("none", expected="a row of the images table for the series")
+    series = patient[patient["series_uid"] == place.instance["series_uid"]]
+    slices = series[series["instance_number"] == index[2] + 1]
+    if slices.empty:
+        raise OutOfImageError(f"{len(series)} slices", expected=f"InstanceNumber {index[2] + 1}")
+    there = plane(slices.iloc[0])
+    return Place(slices.iloc[0], there, index[0], index[1], there.to_pixel(point)[2])
+
+
+def _labelled(source: Source) -> Iterator[tuple[pd.Series, str, pd.DataFrame]]:
+    """Each finding with its unique id and its rows of the images table; the key is (ProxID, fid, pos)."""
+    table = labels.read_csv(labels.find(source.documents, FINDINGS_FILE, source.raw), ["ProxID", "fid", "pos", "ClinSig"])
+    images = labels.read_csv(
+        labels.find(source.documents, IMAGES_FILE, source.raw),
+        ["ProxID", "fid", "pos", "ijk", "DCMSerDescr", "DCMSerNum"],
+    )
+    ids = labels.unique_ids(list(zip(table["ProxID"], table["fid"], strict=True)))
+    by_key = dict(list(images.groupby(["ProxID", "fid", "pos"])))
+    for finding_id, (_, row) in zip(ids, table.iterrows(), strict=True):
+        yield row, finding_id, by_key.get((row["ProxID"], row["fid"], row["pos"]), images.iloc[:0])
+
+
+def find(source: Source, options: argparse.Namespace) -> Findings:
+    """Locate every finding of the official training tables on each channel."""
+    result = Findings()
+    ids = source.index["patient_id"].str.casefold()
+    patients = dict(list(source.index.groupby(ids)))
+    findings_file = labels.find(source.documents, FINDINGS_FILE, source.raw)
+    for row, finding_id, images in _labelled(source):
+        case = {"patient_id": row["ProxID"], "finding_id": finding_id}
+        patient = patients.get(row["ProxID"].casefold())
+        try:
+            label = labels.binary(row["ClinSig"], findings_file)
+            point = np.array([float(value) for value in row["pos"].split()])
+            if patient is None:
+                raise NoSeriesError("none", expected="images of the patient")
+        except InputError as error:
+            result.leave_out(error, **case)
+            continue
+        for channel, (place, reason, count) in _by_study(patient, options.channels, point).items():
+            try:
+                if isinstance(place, InputError):
+                    raise place
+                index = _paper_index(images, place.instance)
+                choice = {**case, "channel": channel, "candidates": count, "reason": reason}
+                choice["chosen_series_uid"] = place.instance["series_uid"]
+                choice["chosen_description"] = place.instance["series_description"]
+                choice["geometry_instance"] = f"{place.instance['instance_number']:.0f}"
+                if index is not None:
+                    choice["paper_instance"] = index[2] + 1
+                    same = patient[patient["series_uid"] == place.instance["series_uid"]]
+                    published = same[same["instance_number"] == index[2] + 1]
+                    if len(published):
+                        away = plane(published.iloc[0]).to_pixel(place.plane.origin)[2]
+                        choice["distance_mm"] = f"{abs(away):.3f}"
+                result.choices.append(choice)
+                used = _paper_place(patient, place, index, point) if options.slice_rule == "paper" else place
+            except InputError as error:
+                result.leave_out(error, channel=channel, **case)
+                continue
+            result.rows.append(
+                {**case, "group_id": row["ProxID"], "label": label, "channel": channel, "centre": "given"}
+                | instance_row(used.instance)
+                | pixel_row(used.column, used.row, used.distance_mm)
+            )
+    return result

@@ -1,0 +1,186 @@
+"""A user's own data: a CSV of findings, or folders that carry the label.
+
+The CSV has ``image, patient_id, finding_id, label`` and optionally a point: ``x, y, z`` (zero-based pixels, z
+along the slice normal; voxel i, j, k of a volume) or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI). An image is
+a PNG, JPEG or DICOM file, a folder with one DICOM series, or a NIfTI or MetaImage volume. Without a point
+the centre of the image is taken and marked so (column ``centre`` of findings.csv).
+"""
+
+import argparse
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import geometry, labels
+from pipeline.datasets import Findings, Source, instance_row, pixel_row
+from pipeline.errors import (
+    DuplicateFindingError,
+    EmptyError,
+    InputError,
+    LabelError,
+    NoCentreError,
+    NoSeriesError,
+    NotDicomError,
+    OutOfImageError,
+)
+from pipeline.volumes import RAS_TO_LPS, read_volume
+
+PIXELS = ("x", "y", "z")
+WORLD = ("x_mm", "y_mm", "z_mm")
+PAPER_EXTENT = "1/6 width"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of this kind for ``python -m pipeline.findings table``."""
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--table", type=Path, help="CSV of findings, absolute or relative to the raw folder")
+    given.add_argument("--folders", nargs="+", metavar="NAME=LABEL", help="folders whose images have a label, 0 or 1")
+    parser.add_argument("--patient-pattern", help="regular expression on file names; its group is the patient")
+    parser.add_argument("--axis", type=int, choices=[0, 1, 2], default=2, help="axis along which volumes are sliced")
+
+
+def _from_folders(source: Source, folders: list[str], pattern: str | None) -> pd.DataFrame:
+    known = dict(text.rsplit("=", 1) for text in folders)
+    rows = []
+    for file in sorted(source.index["file"]):
+        path = PurePosixPath(file)
+        label = next((known[name] for name in reversed(path.parts[:-1]) if name in known), None)
+        if label is None:
+            continue
+        match = re.search(pattern, path.name) if pattern else None
+        if pattern and not match:
+            raise LabelError(repr(path.name), file=file, expected=f"a name that matches {pattern}")
+        rows.append({"image": file, "patient_id": match[1] if match else "", "finding_id": path.stem, "label": label})
+    if not rows:
+        raise EmptyError("none", file=source.raw, expected=f"images in folders {', '.join(known)}")
+    return pd.DataFrame(rows, dtype=str)
+
+
+def _from_csv(source: Source, path: Path) -> pd.DataFrame:
+    path = path if path.is_absolute() else source.raw / path
+    if not path.is_file():
+        raise EmptyError("no such file", file=path, expected="a CSV of findings")
+    table = labels.read_csv(path, ["image", "patient_id", "finding_id", "label"])
+    repeated = table[table.duplicated(["patient_id", "image", "finding_id"])]
+    if len(repeated):
+        row = repeated.iloc[0]
+        raise DuplicateFindingError(f"{row['patient_id']} {row['finding_id']} twice for {row['image']}", file=path)
+    return table
+
+
+def _point(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
+    """The numbers in these columns, NaN for an empty one, or None if all are empty or absent."""
+    cells = [str(row.get(name, "")).strip() for name in names]
+    if not any(cells):
+        return None
+    return np.array([labels.number(cell, Path(row["image"])) if cell else np.nan for cell in cells])
+
+
+def _check_inside(column: float, row: float, columns: int, rows: int) -> None:
+    if not (-0.5 <= column <= columns - 0.5 and -0.5 <= row <= rows - 0.5):
+        raise OutOfImageError(f"column {column:g}, row {row:g}", expected=f"a point in {columns} columns × {rows} rows")
+
+
+def _needed(point: np.ndarray, count: int) -> np.ndarray:
+    if np.isnan(point[:count]).any():
+        raise NoCentreError("an empty cell", expected=f"{' and '.join(PIXELS[:count])}")
+    return point[:count]
+
+
+def _in_image(image: pd.Series, pixel: np.ndarray | None, world: np.ndarray | None) -> dict[str, Any]:
+    if world is not None:
+        raise NoCentreError("x_mm", expected="x and y in pixels: the image has no scale")
+    size = np.array([image["columns"], image["rows"]])
+    column, row = (size - 1) / 2 if pixel is None else _needed(pixel, 2)
+    _check_inside(column, row, *map(int, size))
+    return {"file": image["file"], **pixel_row(column, row)}
+
+
+def _in_series(series: pd.DataFrame, pixel: np.ndarray | None, world: np.ndarray | None) -> dict[str, Any]:
+    if world is not None:
+        place = geometry.locate(series, _needed(world, 3))
+        return instance_row(place.instance) | pixel_row(place.column, place.row, place.distance_mm)
+    if len(series) == 1:
+        instance, depth = series.iloc[0], 0.0
+    else:
+        along, _ = geometry.ordered(series)
+        depth = (len(along) - 1) / 2 if pixel is None else float(_needed(pixel, 3)[2])
+        if not -0.5 <= depth <= len(along) - 0.5:
+            raise OutOfImageError(f"z {depth:g}", expected=f"z from 0 to {len(along) - 1}")
+        instance = along.iloc[min(round(depth), len(along) - 1)]
+    size = np.array([instance["columns"], instance["rows"]])
+    column, row = (size - 1) / 2 if pixel is None else _needed(pixel, 2)
+    _check_inside(column, row, *map(int, size))
+    return instance_row(instance) | pixel_row(column, row)
+
+
+def _in_volume(
+    source: Source, image: pd.Series, pixel: np.ndarray | None, world: np.ndarray | None, axis: int
+) -> dict[str, Any]:
+    volume = read_volume(source.raw / image["file"])
+    shape = np.array(volume.voxels.shape)
+    if world is not None:
+        lps = _needed(world, 3)
+        if image["file"].lower().endswith((".nii", ".nii.gz")):
+            lps = RAS_TO_LPS[:3, :3] @ lps
+        voxel = np.linalg.solve(volume.affine, np.append(lps, 1.0))[:3]
+    else:
+        voxel = (shape - 1) / 2 if pixel is None else _needed(pixel, 3)
+    if not ((voxel >= -0.5) & (voxel <= shape - 0.5)).all():
+        raise OutOfImageError(f"voxel {np.round(voxel, 1).tolist()}", expected=f"a point in {shape.tolist()} voxels")
+    across, down = (i for i in range(3) if i != axis)
+    index = int(np.clip(round(voxel[axis]), 0, shape[axis] - 1))
+    spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    return {
+        "file": image["file"],
+        "slice": f"{axis}:{index}",
+        "spacing_column_mm": f"{spacing[across]:.9g}",
+        "spacing_row_mm": f"{spacing[down]:.9g}",
+    } | pixel_row(voxel[across], voxel[down], (voxel[axis] - index) * spacing[axis])
+
+
+def _locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
+    pixel, world = _point(row, PIXELS), _point(row, WORLD)
+    name = str(PurePosixPath(row["image"]))
+    index = source.index
+    found = index[(index["file"] == name) | index["file"].str.startswith(f"{name}/")]
+    if found.empty:
+        raise NotDicomError("no readable file of that name", file=name, expected="an image in the raw folder")
+    kind = found["format"].iloc[0]
+    if kind == "dicom":
+        series = [part for _, part in found.groupby(["series_uid", "b_value"], dropna=False)]
+        if len(series) > 1:
+            raise NoSeriesError(f"{len(series)} (one per b-value counted)", file=name, expected="one series in the folder")
+        return _in_series(series[0], pixel, world)
+    if len(found) > 1:
+        raise NoSeriesError(f"a folder with {len(found)} images", file=name, expected="one file, or a DICOM series")
+    if kind == "volume":
+        return _in_volume(source, found.iloc[0], pixel, world, axis)
+    return _in_image(found.iloc[0], pixel, world)
+
+
+def find(source: Source, options: argparse.Namespace) -> Findings:
+    """Locate every row of the table, or every image below the labelled folders."""
+    result = Findings()
+    if options.table is not None:
+        table = _from_csv(source, options.table)
+    else:
+        table = _from_folders(source, options.folders, options.patient_pattern)
+    patients = table["patient_id"].where(table["patient_id"] != "", table["image"])
+    ids = labels.unique_ids(list(zip(patients, table["finding_id"], strict=True)))
+    for patient_id, finding_id, (_, row) in zip(patients, ids, table.iterrows(), strict=True):
+        case = {"patient_id": patient_id, "finding_id": finding_id, "channel": "image"}
+        try:
+            label = labels.binary(row["label"], Path(row["image"]))
+            cells = _locate(source, row, options.axis)
+        except InputError as error:
+            error.file = error.file or row["image"]
+            result.leave_out(error, **case)
+            continue
+        marked = _point(row, PIXELS) is not None or _point(row, WORLD) is not None
+        group = {"group_id": row["patient_id"], "centre": "given" if marked else "image"}
+        result.rows.append({**case, **group, "label": label, **cells})
+    return result

@@ -1,0 +1,109 @@
+"""Find every finding: its label, its slice and its pixel, and the group that no split may cut."""
+
+import argparse
+import importlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import datasets, duplicates
+from pipeline.errors import EmptyError, InputError, run_cli
+from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
+from pipeline.index import documents, read_index
+from pipeline.pixels import read_pixels
+
+log = logging.getLogger("typhon")
+
+KINDS = ("prostatex", "lungx", "brain", "table")
+PAIR_COLUMNS = ("patient_id_1", "file_1", "patient_id_2", "file_2", "distance", "merged")
+
+
+def _hashes(rows: list[dict[str, Any]], raw: Path, found: datasets.Findings) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """The rows whose image can be read and the perceptual hash of each; the others are left out."""
+    known: dict[tuple[str, str], int | InputError] = {}
+    kept, hashes = [], []
+    for row in rows:
+        key = (row["file"], row.get("slice", ""))
+        if key not in known:
+            try:
+                known[key] = duplicates.phash(read_pixels(raw / key[0], key[1]).values)
+            except InputError as error:
+                error.file = row["file"]
+                known[key] = error
+        value = known[key]
+        if isinstance(value, InputError):
+            found.leave_out(value, **{name: row[name] for name in ("patient_id", "finding_id", "channel")})
+        else:
+            kept.append(row)
+            hashes.append(value)
+    return kept, np.array(hashes, "u8")
+
+
+def group(found: datasets.Findings, raw: Path) -> list[dict[str, Any]]:
+    """Give each row of an unknown patient its group, and return the near-duplicate pairs.
+
+    Where patients are unknown (no group_id) a cluster of near-duplicate images is the group; it is called
+    after its first patient_id. Pairs across known patients are reported, not merged: two healthy chests may
+    look the same, and only a person can tell.
+    """
+    found.rows, hashes = _hashes(found.rows, raw, found)
+    pairs = duplicates.near_pairs(hashes)
+    rows = found.rows
+    unknown = np.array([not row["group_id"] for row in rows], bool)
+    merged = unknown[pairs[:, 0]] & unknown[pairs[:, 1]]
+    cluster = duplicates.clusters(len(rows), pairs[merged])
+    first: dict[int, str] = {}
+    for row, number in zip(rows, cluster, strict=True):
+        name = first.setdefault(number, row["patient_id"])
+        row["group_id"] = row["group_id"] or name
+    return [
+        {
+            "patient_id_1": rows[i]["patient_id"],
+            "file_1": rows[i]["file"],
+            "patient_id_2": rows[j]["patient_id"],
+            "file_2": rows[j]["file"],
+            "distance": int(distance),
+            "merged": bool(together),
+        }
+        for (i, j, distance), together in zip(pairs, merged, strict=True)
+        if rows[i]["patient_id"] != rows[j]["patient_id"] and rows[i]["channel"] == rows[j]["channel"]
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Locate the findings of a data set in its raw folder."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.findings", description=main.__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind in KINDS:
+        module = importlib.import_module(f"pipeline.datasets.{kind}")
+        sub = kinds.add_parser(kind, help=(module.__doc__ or "").split("\n")[0])
+        sub.add_argument("--dataset", required=True, help="name of the data set in the config")
+        sub.add_argument("--raw", type=Path, required=True, help="folder of the downloads; never written to")
+        sub.add_argument("--index", type=Path, required=True, help="index.parquet of that folder")
+        sub.add_argument("--out", type=Path, required=True, help="findings.csv")
+        sub.add_argument("--skipped", type=Path, required=True, help="skipped/findings.csv")
+        sub.add_argument("--choices", type=Path, required=True, help="choices.csv: which series and slice, and why")
+        sub.add_argument("--near-duplicates", type=Path, required=True, help="near_duplicates.csv")
+        module.add_options(sub)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    source = datasets.Source(args.dataset, args.raw, read_index(args.index), sorted(documents(args.index)))
+    found = importlib.import_module(f"pipeline.datasets.{args.kind}").find(source, args)
+    pairs = group(found, args.raw)
+    write_csv(args.skipped, SKIPPED_COLUMNS, found.skipped)
+    if not found.rows:
+        codes = ", ".join(f"{count} × {code}" for code, count in Counter(row["code"] for row in found.skipped).items())
+        raise EmptyError(f"none ({codes or 'no labels'})", file=args.raw, expected="findings")
+    write_csv(args.choices, datasets.CHOICE_COLUMNS, found.choices)
+    write_csv(args.near_duplicates, PAIR_COLUMNS, pairs)
+    write_csv(args.out, FINDING_COLUMNS, found.rows)
+    groups = len({row["group_id"] for row in found.rows})
+    log.info("%s: %d rows in %d groups, %d left out", args.dataset, len(found.rows), groups, len(found.skipped))
+
+
+if __name__ == "__main__":
+    run_cli(main)

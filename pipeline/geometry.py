@@ -1,0 +1,173 @@
+"""World (LPS, mm) ↔ pixel, and which slice of a series a point lies in (PS3.3 C.7.6.2.1.1).
+
+A series is a table of index rows. Slices are ordered by their position along the normal, never by
+InstanceNumber, which runs either way.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.dicom import VECTOR_TAGS
+from pipeline.errors import (
+    DuplicatePositionError,
+    GapError,
+    InputError,
+    MissingTagError,
+    OrientationError,
+    OutOfImageError,
+)
+
+POSITION = list(VECTOR_TAGS["ImagePositionPatient"])
+ORIENTATION = list(VECTOR_TAGS["ImageOrientationPatient"])
+SPACING = list(VECTOR_TAGS["PixelSpacing"])
+
+ORIENTATION_TOLERANCE = 1e-3
+"""Largest difference of direction cosines between slices that count as parallel."""
+SPACING_TOLERANCE = 1e-3
+"""Largest difference of pixel spacings of one series, in mm."""
+POSITION_TOLERANCE_MM = 1e-2
+"""Slices nearer than this are at the same position."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One slice in space: the centre of its first pixel, its two axes (unit vectors) and its grid.
+
+    ``row`` points along a row (towards larger column indices), ``column`` down a column.
+    """
+
+    origin: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    spacing_column_mm: float
+    spacing_row_mm: float
+    columns: int
+    rows: int
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector perpendicular to the slice: row × column."""
+        return np.cross(self.row, self.column)
+
+    def to_pixel(self, point: np.ndarray) -> tuple[float, float, float]:
+        """Column, row (zero-based, pixel centres at integers) and distance along the normal in mm."""
+        offset = np.asarray(point, float) - self.origin
+        return (
+            float(offset @ self.row / self.spacing_column_mm),
+            float(offset @ self.column / self.spacing_row_mm),
+            float(offset @ self.normal),
+        )
+
+    def to_world(self, column: float, row: float, distance_mm: float = 0.0) -> np.ndarray:
+        """The point in mm (LPS) at a column and row, ``distance_mm`` along the normal."""
+        return (
+            self.origin
+            + column * self.spacing_column_mm * self.row
+            + row * self.spacing_row_mm * self.column
+            + distance_mm * self.normal
+        )
+
+    def outside_mm(self, column: float, row: float) -> float:
+        """How far a pixel position lies outside the image, in mm; 0 inside (edges are half a pixel out)."""
+        over_columns = max(-0.5 - column, column - (self.columns - 0.5), 0.0) * self.spacing_column_mm
+        over_rows = max(-0.5 - row, row - (self.rows - 0.5), 0.0) * self.spacing_row_mm
+        return float(np.hypot(over_columns, over_rows))
+
+
+def plane(instance: pd.Series) -> Plane:
+    """The plane of one index row; raises MissingTagError where position, orientation or spacing is absent."""
+    numbers = instance[POSITION + ORIENTATION + SPACING].to_numpy(float)
+    if not np.isfinite(numbers).all():
+        lacking = [tag for tag, names in VECTOR_TAGS.items() if instance[list(names)].isna().any()]
+        raise MissingTagError("none", file=instance["file"], expected=f"tags {', '.join(lacking)}")
+    row, column = numbers[3:6], numbers[6:9]
+    return Plane(
+        origin=numbers[:3],
+        row=row / np.linalg.norm(row),
+        column=column / np.linalg.norm(column),
+        spacing_row_mm=numbers[9],
+        spacing_column_mm=numbers[10],
+        columns=int(instance["columns"]),
+        rows=int(instance["rows"]),
+    )
+
+
+def is_transverse(instance: pd.Series) -> bool:
+    """Whether a slice's normal lies nearer to the patient's long axis than to the others."""
+    normal = np.abs(np.cross(instance[ORIENTATION[:3]].astype(float), instance[ORIENTATION[3:]].astype(float)))
+    return bool(np.argmax(normal) == 2)
+
+
+def ordered(series: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """The slices of a series sorted along the normal, and their positions along it in mm.
+
+    Raises MissingTagError, OrientationError (slices not parallel or of several spacings or sizes) or
+    DuplicatePositionError.
+    """
+    first = plane(series.iloc[0])
+    numbers = series[POSITION + ORIENTATION + SPACING].to_numpy(float)
+    for number in np.flatnonzero(~np.isfinite(numbers).all(axis=1)):
+        plane(series.iloc[number])  # names the tags that this slice lacks
+    name = series["series_uid"].iloc[0]
+    if np.ptp(numbers[:, 3:9], axis=0).max() > ORIENTATION_TOLERANCE:
+        raise OrientationError("several orientations", file=f"series {name}")
+    if np.ptp(numbers[:, 9:], axis=0).max() > SPACING_TOLERANCE:
+        raise OrientationError("several pixel spacings", file=f"series {name}")
+    if len(series[["rows", "columns"]].drop_duplicates()) > 1:
+        raise OrientationError("several image sizes", file=f"series {name}")
+    positions = numbers[:, :3] @ first.normal
+    order = np.argsort(positions, kind="stable")
+    positions = positions[order]
+    close = np.flatnonzero(np.diff(positions) < POSITION_TOLERANCE_MM)
+    if close.size:
+        raise DuplicatePositionError(
+            f"{close.size + 1} slices that share a position, the first at {positions[close[0]]:.2f} mm",
+            file=f"series {name}",
+        )
+    return series.iloc[order], positions
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a point lies in a series: the index row of its slice, and its pixel position there."""
+
+    instance: pd.Series
+    plane: Plane
+    column: float
+    row: float
+    distance_mm: float
+
+
+def locate(series: pd.DataFrame, point: np.ndarray) -> Place:
+    """The slice of a series that is nearest to ``point`` (mm, LPS), and the pixel position in it.
+
+    A point belongs to a slice if it lies within half a slice spacing of it. Raises OutOfImageError
+    (with the distance in mm), GapError (a slice is missing there) or what :func:`ordered` raises.
+    """
+    slices, positions = ordered(series)
+    here = float(np.asarray(point, float) @ plane(slices.iloc[0]).normal)
+    nearest = int(np.abs(positions - here).argmin())
+    instance = slices.iloc[nearest]
+    place = plane(instance)
+    column, row, distance = place.to_pixel(point)
+    name = f"series {instance['series_uid']}"
+    if len(slices) > 1:
+        half = float(np.median(np.diff(positions))) / 2
+        if abs(distance) > half + POSITION_TOLERANCE_MM:
+            if positions[0] < here < positions[-1]:
+                raise GapError(f"the nearest {abs(distance):.1f} mm away", file=name, expected="a slice at the point")
+            raise OutOfImageError(f"one {abs(distance) - half:.1f} mm beyond the slab", file=name)
+    outside = place.outside_mm(column, row)
+    if outside:
+        raise OutOfImageError(f"one {outside:.1f} mm outside the image", file=name)
+    return Place(instance, place, column, row, distance)
+
+
+def try_locate(series: pd.DataFrame, point: np.ndarray) -> Place | InputError:
+    """:func:`locate`, with the reason in place of an exception, to choose among several series."""
+    try:
+        return locate(series, point)
+    except InputError as error:
+        return error

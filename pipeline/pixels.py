@@ -1,0 +1,51 @@
+"""The pixels of one slice of any format, in physical units, with a mask of what is no padding."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import dicom, images, volumes
+from pipeline.errors import NotFiniteError
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Physical values, float32 (rows, columns), and where they are real (not padding)."""
+
+    values: np.ndarray
+    valid: np.ndarray
+
+
+@functools.lru_cache(maxsize=1)
+def _volume(path: Path) -> volumes.Volume:
+    return volumes.read_volume(path)
+
+
+def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
+    """Slice ``index`` along ``axis`` of voxels [i, j, k] as (rows, columns): the later axis runs down."""
+    return np.take(voxels, index, axis=axis).T
+
+
+def read_pixels(path: Path, slice_name: str = "") -> Pixels:
+    """Read one slice: a DICOM file, a PNG or JPEG, or slice ``axis:index`` of a volume.
+
+    Raises the readers' errors, or NotFiniteError with the first place of a NaN or Inf.
+    """
+    with path.open("rb") as file:
+        start = file.read(132)
+    if slice_name:
+        axis, index = map(int, slice_name.split(":"))
+        values = plane_of(_volume(path).voxels, axis, index)
+        valid = np.ones(values.shape, bool)
+    elif dicom.is_dicom(start):
+        ds, stored = dicom.read_dataset(path)
+        values, valid = dicom.physical(ds, stored, path), ~dicom.padding(ds, stored)
+    else:
+        values = images.read_gray(path)
+        valid = np.ones(values.shape, bool)
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise NotFiniteError(f"{values[row, column]} at column {column}, row {row}", file=path)
+    return Pixels(np.ascontiguousarray(values, "f4"), valid)
