@@ -1,0 +1,191 @@
+"""Check a configuration, fill in defaults, and say in one line what is wrong with it."""
+
+import copy
+import difflib
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
+
+from pipeline.errors import ConfigError
+from workflow import schema
+
+MAX_BYTES = 100_000
+MAX_VALUES = 10_000
+"""Far more than any experiment needs, and far less than what nested YAML aliases can unfold to."""
+
+
+def check_file(path: str | Path) -> None:
+    """Refuse a config file that is no mapping in plain YAML, or is too large; before anyone else reads it."""
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ConfigError(f"{size} bytes", file=path, expected=f"at most {MAX_BYTES}")
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("no such file", file=path, expected="a config file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{error}", file=path, expected="plain YAML") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{type(content).__name__}", file=path, expected="keys at the top level")
+    if "__use_yte__" in content:  # Snakemake would run the Python inside such a file
+        raise ConfigError("the key __use_yte__", file=path, expected="plain YAML", remedy="remove it")
+    _count(content, path)
+
+
+def checked(config: dict[str, Any]) -> dict[str, Any]:
+    """Fill the defaults into ``config`` in place and return it.
+
+    Raises ConfigError, with the path of the key and, for an unknown one, the nearest that exists.
+    """
+    _count(config, "config")
+    errors = list(_Filling(schema.load()).iter_errors(config))
+    if errors:
+        raise _translated(min(errors, key=lambda error: (error.validator != "additionalProperties", len(error.path))))
+    for problem in _contradictions(config):
+        raise problem
+    return config
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """A remedy that names the word most like ``word``, or all of them.
+
+    >>> nearest("candidate", ["candidates", "views"])
+    'did you mean candidates?'
+    """
+    words = sorted(map(str, words))
+    close = difflib.get_close_matches(str(word), words, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(words)}"
+
+
+def _count(config: Any, file: str | Path) -> None:
+    """Refuse more values than MAX_VALUES; aliases are counted each time that they appear."""
+    pending, seen = deque([config]), 0
+    while pending:
+        value = pending.popleft()
+        seen += 1
+        if seen > MAX_VALUES:
+            raise ConfigError(f"more than {MAX_VALUES} values", file=file, remedy="leave out nested YAML aliases")
+        if isinstance(value, Mapping):
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+
+
+def _fill(validator: Any, properties: Mapping[str, Any], instance: Any, part: Any) -> Iterator[ValidationError]:
+    """Validate ``properties`` after setting what is absent to its default."""
+    if isinstance(instance, dict):
+        for name, child in properties.items():
+            full = schema.resolve(child)
+            if "default" in full:
+                instance.setdefault(name, copy.deepcopy(full["default"]))
+    yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, instance, part)
+
+
+_Filling = extend(Draft202012Validator, {"properties": _fill})
+
+
+def _error(key: Iterable[Any], found: str, *, expected: str = "", remedy: str = "") -> ConfigError:
+    return ConfigError(found, file="/".join(map(str, key)) or "config", expected=expected, remedy=remedy)
+
+
+def _translated(error: ValidationError) -> ConfigError:
+    """The finding of the schema in the words of a user."""
+    part: Any = error.schema
+    path = list(error.absolute_path)
+    if error.validator == "additionalProperties":
+        unknown = next(name for name in error.instance if name not in part["properties"])
+        return _error([*path, unknown], "an unknown key", remedy=nearest(unknown, part["properties"]))
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return _error([*path, missing], "nothing", expected="a value")
+    remedy = schema.resolve(part).get("description", "")
+    if isinstance(error.instance, str):
+        if re.fullmatch(r"[-+]?\d+e[-+]?\d+", error.instance):
+            remedy = f"write {error.instance.replace('e', '.0e')}: YAML reads a number without a point as text"
+        elif error.validator == "enum":
+            remedy = nearest(error.instance, error.validator_value)
+    found = schema.spell(error.instance)
+    return _error(path, found if len(found) < 80 else f"{found[:77]}…", expected=schema.describe(part), remedy=remedy)
+
+
+def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """What a schema cannot see: keys that do not fit together."""
+    datasets, collections = config["datasets"], config["collections"]
+    if config["target"] not in datasets:
+        yield _error(["target"], config["target"], expected="one of datasets", remedy=nearest(config["target"], datasets))
+    for name in datasets:
+        if name not in collections:
+            yield _error(["datasets"], name, expected="an entry in collections", remedy=nearest(name, collections))
+    for name in config["raw"]:
+        if name not in collections:
+            yield _error(["raw", name], "an unknown data set", remedy=nearest(name, collections))
+    for path in (["majority_views"], ["evaluation_views"], ["bootstrap", "views"]):
+        used = config[path[0]] if len(path) == 1 else config[path[0]][path[1]]
+        if used > config["views"]:
+            yield _error(path, str(used), expected=f"at most views, which is {config['views']}")
+    yield from _split_contradictions(config["split"])
+    for name, collection in collections.items():
+        yield from _collection_contradictions(["collections", name], collection)
+    for method, phases in config["hyperparameters"].items():
+        for phase, settings in phases.items():
+            path = ["hyperparameters", method, phase, "learning_rate"]
+            needed = [config["target"]] if phase == "specialization" else datasets
+            yield from _rate_contradictions(path, settings["learning_rate"], needed, collections)
+    if "phantom" in config and config["raw"]:
+        yield _error(["raw"], "folders beside phantom", expected="no folder, since the raw data are written anew")
+
+
+def _split_contradictions(split: Mapping[str, Any]) -> Iterator[ConfigError]:
+    kind, n = split["kind"], split["n"]
+    if kind == "holdout" and n != 1:
+        yield _error(["split", "n"], str(n), expected="1 for a holdout", remedy="set kind to folds or repeats")
+    if kind == "folds" and n < 2:
+        yield _error(["split", "n"], str(n), expected="at least 2 folds")
+    test = 1 / n if kind == "folds" else split["test"]
+    if split["validation"] + test >= 1:
+        yield _error(["split"], f"{split['validation']} for validation and {test:g} for the test",
+                     expected="something left for training", remedy="lower one of them")  # fmt: skip
+
+
+def _collection_contradictions(path: list[str], collection: Mapping[str, Any]) -> Iterator[ConfigError]:
+    window = collection["window"]
+    if window and window[0] >= window[1]:
+        yield _error([*path, "window"], schema.spell(window), expected="the lower value first")
+    if collection["kind"] != "table":
+        return
+    if (collection["table"] is None) == (collection["folders"] is None):
+        yield _error(path, "both or none", expected="either table or folders")
+    if collection["folders"] and set(collection["folders"].values()) != {0, 1}:
+        yield _error([*path, "folders"], schema.spell(collection["folders"]), expected="both labels, 0 and 1")
+    pattern = collection["patient_pattern"]
+    if pattern is None:
+        return
+    if collection["folders"] is None:
+        yield _error([*path, "patient_pattern"], pattern, expected="nothing beside table, which has patient_id")
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        yield _error([*path, "patient_pattern"], f"{pattern}: {error}", expected="a regular expression")
+    else:
+        if groups != 1:
+            yield _error([*path, "patient_pattern"], pattern, expected="one group in brackets, the patient")
+
+
+def _rate_contradictions(
+    path: list[str], rate: Any, needed: Iterable[str], known: Iterable[str]
+) -> Iterator[ConfigError]:
+    if not isinstance(rate, Mapping):
+        return
+    for name in rate:
+        if name not in known:
+            yield _error([*path, name], "an unknown data set", remedy=nearest(name, known))
+    for name in needed:
+        if name not in rate:
+            yield _error([*path, name], "nothing", expected="a learning rate")

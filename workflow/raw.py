@@ -1,0 +1,86 @@
+"""The user's downloads: whether they are there, whether they changed, and what to say where they are missing."""
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RawMissingError
+
+COLLECTIONS_FILE = Path(__file__).resolve().parent.parent / "config" / "datasets.csv"
+
+
+def folder(config: Mapping[str, Any], dataset: str) -> Path:
+    """The raw folder of a data set: ``raw`` in config, else ``{data}/raw/{dataset}``."""
+    return Path(config["raw"].get(dataset) or Path(config["data"], "raw", dataset)).expanduser()
+
+
+def missing(config: Mapping[str, Any]) -> str:
+    """One line for each data set that has neither an index nor raw data; empty if there is none."""
+    lines = [
+        str(_missing(dataset, config["collections"][dataset]["kind"], folder(config, dataset)))
+        for dataset in config["datasets"]
+        if not Path(config["data"], dataset, "index.parquet").exists() and not _has_files(folder(config, dataset))
+    ]
+    return "\n".join([*lines, "To see the workflow run on synthetic data first: ./run demo"]) if lines else ""
+
+
+def state(config: Mapping[str, Any], dataset: str) -> str:
+    """A digest of names, sizes and times of the files in the raw folder, hidden ones left out.
+
+    Where the folder is gone but the index is there, what was recorded beside the index: nothing has changed.
+    """
+    raw, recorded = folder(config, dataset), Path(config["data"], dataset, "raw.txt")
+    if not raw.exists() and recorded.exists():
+        return recorded.read_text(encoding="utf-8").strip()
+    digest = hashlib.sha256()
+    table = config["collections"][dataset].get("table")
+    lines = [*_files(raw), *(_files(raw / table) if table and Path(table).is_absolute() else ())]
+    for line in sorted(lines):
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def collections() -> dict[str, dict[str, str]]:
+    """``config/datasets.csv`` by data set: collection, doi, licence, size, url, layout, citation."""
+    with COLLECTIONS_FILE.open(encoding="utf-8", newline="") as file:
+        return {row["dataset"]: row for row in csv.DictReader(file)}
+
+
+def _missing(dataset: str, kind: str, raw: Path) -> RawMissingError:
+    row = collections().get(dataset) or collections().get(kind)
+    set_folder = f"or name its folder in the config: raw: {{{dataset}: FOLDER}}"
+    found = "an empty folder" if raw.is_dir() else "nothing"
+    if row is None:
+        return RawMissingError(found, file=raw, expected=f"the images of {dataset}", remedy=f"put them there, {set_folder}")
+    doi = f"DOI {row['doi']}, " if row["doi"] else ""
+    return RawMissingError(
+        found,
+        file=raw,
+        expected=f"{row['layout']} of {row['collection']}",
+        remedy=f"get it from {row['url']} ({doi}{row['licence']}, {row['size']}), {set_folder}",
+    )
+
+
+def _has_files(raw: Path) -> bool:
+    return next(_files(raw), None) is not None
+
+
+def _files(root: Path) -> Iterator[str]:
+    """``path size mtime`` of every visible file below ``root``, or of ``root`` itself; links are followed."""
+    if root.is_file():
+        yield f"{root} {root.stat().st_size} {root.stat().st_mtime_ns}\n"
+    start = len(str(root)) + 1
+    pending: list[str] = [str(root)] if root.is_dir() else []
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    pending.append(entry.path)
+                elif entry.is_file():
+                    status = entry.stat()
+                    yield f"{entry.path[start:]} {status.st_size} {status.st_mtime_ns}\n"
