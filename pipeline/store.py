@@ -6,7 +6,7 @@ gives the same bytes.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,17 +53,24 @@ def _create(path: str | Path) -> Iterator[h5py.File]:
 
 
 def write_slices(
-    path: str | Path, rows: Iterable[SourceSlice | None], provenance: Mapping[str, Any]
+    path: str | Path,
+    slices: Iterable[tuple[int, np.ndarray]],
+    statistics: Callable[[int], tuple[float, float]],
+    provenance: Mapping[str, Any],
 ) -> None:
-    """Write the slice of each row of findings.csv, in its order; None where the row was skipped."""
+    """Write slices, each with its row number in findings.csv; rows that were skipped are absent.
+
+    ``statistics`` gives mean and standard deviation of a row; it is asked when all slices are written.
+    """
     with _create(path) as file:
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-        for number, row in enumerate(rows):
-            if row is not None:
-                data = file.create_dataset(
-                    f"slices/{number:06d}", data=row.pixels, chunks=row.pixels.shape, fletcher32=True
-                )
-                data.attrs["mean"], data.attrs["std"] = row.mean, row.std
+        numbers = []
+        for number, pixels in slices:
+            numbers.append(number)
+            file.create_dataset(f"slices/{number:06d}", data=pixels, chunks=pixels.shape, fletcher32=True)
+        for number in numbers:
+            attrs = file[f"slices/{number:06d}"].attrs
+            attrs["mean"], attrs["std"] = statistics(number)
 
 
 def read_slice(path: str | Path, number: int) -> SourceSlice | None:
@@ -78,7 +85,7 @@ def read_slice(path: str | Path, number: int) -> SourceSlice | None:
 def write_store(
     path: str | Path,
     findings: pd.DataFrame,
-    blocks: Iterable[np.ndarray],
+    blocks: Iterable[np.ndarray | None],
     *,
     views: int,
     dataset: str,
@@ -92,9 +99,9 @@ def write_store(
     ----------
     findings : one row per finding with patient_id, group_id, finding_id (text), label (0 or 1),
         width_mm and height_mm (NaN where the image has no scale).
-    blocks : for each finding in order its patches, float32 (views, channels, 65, 65); view 0 first.
+    blocks : for each finding in order its patches, float32 (views, channels, 65, 65), view 0 first; or None
+        for a finding that is left out.
     """
-    count = len(findings)
     block_shape = (views, len(channels), PATCH_SIDE, PATCH_SIDE)
     with _create(path) as file:
         file.attrs.update(
@@ -105,12 +112,24 @@ def write_store(
             provenance=json.dumps(provenance, sort_keys=True),
         )
         patches = file.create_dataset(
-            "patches", (count * views, *block_shape[1:]), "f4", chunks=block_shape, fletcher32=True
+            "patches",
+            (len(findings) * views, *block_shape[1:]),
+            "f4",
+            maxshape=(None, *block_shape[1:]),
+            chunks=block_shape,
+            fletcher32=True,
         )
+        kept = []
         for number, block in enumerate(blocks):
+            if block is None:
+                continue
             if block.shape != block_shape:
                 raise ValueError(f"finding {number}: block of shape {block.shape}, not {block_shape}")
-            patches[number * views : (number + 1) * views] = block
+            patches[len(kept) * views : (len(kept) + 1) * views] = block
+            kept.append(number)
+        count = len(kept)
+        patches.resize(count * views, axis=0)
+        findings = findings.iloc[kept]
         indices = {
             "finding": np.repeat(np.arange(count, dtype="i4"), views),
             "view": np.tile(np.arange(views, dtype="u2"), count),

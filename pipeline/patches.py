@@ -1,0 +1,157 @@
+"""Cut the views of every finding out of its slices into the patch store."""
+
+import argparse
+import functools
+import importlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import ConfigError, ConstantImageError, EmptyError, InputError, run_cli
+from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
+from pipeline.pool import parallel
+from pipeline.store import PATCH_SIDE, read_slice, write_store
+from pipeline.views import MOST_VIEWS, Frame, extent_pixels, resample, view_table
+
+log = logging.getLogger("typhon")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a finding lies on one channel: its row of findings.csv, and that row's number."""
+
+    number: int
+    column: float
+    row: float
+    spacing_column_mm: float
+    spacing_row_mm: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """One finding with a spot per channel, in the order of the channels."""
+
+    patient_id: str
+    finding_id: str
+    spots: tuple[Spot, ...]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The patches (views, channels, 65, 65) of a finding, and the size in mm of what they show."""
+
+    patches: np.ndarray
+    width_mm: float
+    height_mm: float
+
+
+def cut(task: Task, slices: Path, extent: str, views: int, view_seed: int) -> Cut | InputError | None:
+    """All views of one finding; None where a channel was left out before."""
+    table = view_table(views, view_seed, task.patient_id, task.finding_id)
+    channels = []
+    for spot in task.spots:
+        source = read_slice(slices, spot.number)
+        if source is None:
+            return None
+        rows, columns = source.pixels.shape
+        try:
+            width, height = extent_pixels(extent, columns, rows, spot.spacing_column_mm, spot.spacing_row_mm)
+        except ValueError as error:
+            return ConfigError(str(error), expected="an extent that fits the images")
+        aspect = spot.spacing_row_mm / spot.spacing_column_mm if spot.spacing_column_mm > 0 else 1.0
+        frame = Frame(spot.column, spot.row, width / PATCH_SIDE, height / PATCH_SIDE, aspect)
+        normalized = (source.pixels - np.float32(source.mean)) / np.float32(source.std)
+        channels.append(resample(normalized, frame, table))
+        if np.ptp(channels[-1][0]) == 0:
+            return ConstantImageError("a patch of one value", expected="tissue around the finding")
+        size = width * spot.spacing_column_mm, height * spot.spacing_row_mm
+    return Cut(np.stack(channels, axis=1), *size)
+
+
+def tasks(findings: pd.DataFrame) -> tuple[list[str], list[Task]]:
+    """The channels, and one task per finding that was found on all of them."""
+    channels = list(dict.fromkeys(findings["channel"]))
+    numbered = findings.assign(number=range(len(findings)))
+    found = []
+    for (patient_id, finding_id), rows in numbered.groupby(["patient_id", "finding_id"], sort=False):
+        by_channel = rows.set_index("channel")
+        if set(channels) <= set(by_channel.index):
+            numbers = ["column", "row", "spacing_column_mm", "spacing_row_mm"]
+            spots = tuple(
+                Spot(int(row["number"]), *(float(row[name] or "nan") for name in numbers))
+                for _, row in by_channel.loc[channels].iterrows()
+            )
+            found.append(Task(str(patient_id), str(finding_id), spots))
+    return channels, found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Cut the patches of a data set into its store."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.patches", description=main.__doc__)
+    parser.add_argument("kind", help="kind of data set; knows what the extent 'paper' means")
+    parser.add_argument("--dataset", required=True, help="name of the data set in the config")
+    parser.add_argument("--findings", type=Path, required=True)
+    parser.add_argument("--slices", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="patches.h5")
+    parser.add_argument("--skipped", type=Path, required=True, help="skipped/patches.csv")
+    parser.add_argument("--extent", required=True, help="'65 mm', '85 px', '15/56 side', '2/7 width, 1/4 height', whole, paper")
+    parser.add_argument("--views", type=int, default=MOST_VIEWS, help=f"views stored of each finding, 1 to {MOST_VIEWS}")
+    parser.add_argument("--view-seed", type=int, default=0)
+    parser.add_argument("--intensity", default="series", help="written into the store: how slices were normalised")
+    parser.add_argument("--processes", type=int, default=1)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    extent = args.extent
+    if extent == "paper":
+        extent = importlib.import_module(f"pipeline.datasets.{args.kind}").PAPER_EXTENT
+    findings = read_csv(args.findings)
+    channels, todo = tasks(findings)
+    keys = ["patient_id", "finding_id"]
+    table = findings.drop_duplicates(keys).set_index(keys).loc[[(t.patient_id, t.finding_id) for t in todo]]
+    table = table[["group_id", "label"]].reset_index().astype({"label": int}).assign(width_mm=np.nan, height_mm=np.nan)
+    skipped = []
+
+    def blocks() -> Iterator[np.ndarray | None]:
+        work = functools.partial(cut, slices=args.slices, extent=extent, views=args.views, view_seed=args.view_seed)
+        results = parallel(work, todo, processes=args.processes, label="cutting patches")
+        for number, (task, result) in enumerate(zip(todo, results, strict=True)):
+            if isinstance(result, ConfigError):
+                raise result
+            if isinstance(result, InputError):
+                skipped.append(skip("patches", result, patient_id=task.patient_id, finding_id=task.finding_id))
+            if not isinstance(result, Cut):
+                yield None
+                continue
+            table.loc[number, ["width_mm", "height_mm"]] = result.width_mm, result.height_mm
+            yield result.patches
+
+    write_store(
+        args.out,
+        table,
+        blocks(),
+        views=args.views,
+        dataset=args.dataset,
+        channels=channels,
+        normalization=args.intensity,
+        provenance={
+            "extent": extent,
+            "views": args.views,
+            "view_seed": args.view_seed,
+            "intensity": args.intensity,
+            "findings_sha256": sha256(args.findings),
+            "slices_sha256": sha256(args.slices),
+        },
+    )
+    write_csv(args.skipped, SKIPPED_COLUMNS, skipped)
+    if len(skipped) == len(todo):
+        raise EmptyError("none", file=args.findings, expected=f"findings on all channels ({', '.join(channels)})")
+    log.info("%s: %d findings × %d views, %s; %d left out", args.out, len(todo) - len(skipped), args.views, json.dumps(channels), len(skipped))
+
+
+if __name__ == "__main__":
+    run_cli(main)

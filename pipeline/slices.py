@@ -1,0 +1,176 @@
+"""Read the source slice of each finding in physical units, and the statistics of its Z-score.
+
+The statistics are those of the whole series (of the image, for JPEG and PNG), so each series is read once.
+"""
+
+import argparse
+import functools
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import dicom
+from pipeline.errors import EmptyError, InputError, run_cli
+from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
+from pipeline.index import read_index
+from pipeline.intensity import Statistics, check_not_blank, clip_window, paper_bytes
+from pipeline.pixels import read_pixels
+from pipeline.pool import parallel
+from pipeline.store import write_slices
+from pipeline.volumes import read_volume
+
+log = logging.getLogger("typhon")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One series or image: its files, and the rows of findings.csv (number, file, slice) that need a slice."""
+
+    files: tuple[str, ...]
+    rows: tuple[tuple[int, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a task gave: slices by row number, and the statistics of the series."""
+
+    slices: dict[int, np.ndarray]
+    statistics: Statistics
+
+
+def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
+    """One task per series and b-value, or per image; in the order of findings.csv."""
+    dicoms = index[index["format"] == "dicom"]
+    keys = list(zip(dicoms["series_uid"], dicoms["b_value"].fillna(-1.0), strict=True))
+    files, key_of = defaultdict(list), dict(zip(dicoms["file"], keys, strict=True))
+    for file, key in zip(dicoms["file"], keys, strict=True):
+        files[key].append(file)
+    rows: dict[Any, list[tuple[int, str, str]]] = {}
+    for number, file, name in zip(range(len(findings)), findings["file"], findings["slice"], strict=True):
+        rows.setdefault(key_of.get(file, file), []).append((number, file, name))
+    return [Task(tuple(sorted(files.get(key, [key]))), tuple(wanted)) for key, wanted in rows.items()]
+
+
+def _paper(path: Path, name: str) -> np.ndarray:
+    with path.open("rb") as file:
+        start = file.read(132)
+    if dicom.is_dicom(start):
+        return paper_bytes(*dicom.read_dataset(path))
+    values = read_pixels(path, name).values
+    return np.floor(values * (255 / max(float(values.max()), 1e-9))) if values.max() > 255 else values
+
+
+def read_series(
+    task: Task, raw: Path, window: tuple[float, float] | None, intensity: str
+) -> Read | list[InputError]:
+    """Read one series: its statistics, and the slices that findings lie in; one error per row on failure."""
+    try:
+        wanted = {(file, name): number for number, file, name in task.rows}
+        statistics = Statistics()
+        slices = {}
+        if intensity == "paper":
+            for (file, name), number in wanted.items():
+                slices[number] = _paper(raw / file, name)
+        else:
+            volume = any(name for _, name in wanted)
+            for file in task.files if not volume else ():
+                pixels = read_pixels(raw / file)
+                values = clip_window(pixels.values, window)
+                statistics.add(values[pixels.valid])
+                if (file, "") in wanted:
+                    slices[wanted[file, ""]] = values
+            if volume:
+                statistics.add(clip_window(read_volume(raw / task.files[0]).voxels, window))
+                for (file, name), number in wanted.items():
+                    slices[number] = clip_window(read_pixels(raw / file, name).values, window)
+            statistics.mean_std()
+        # Several findings may lie in one slice; each row has its own copy in the store.
+        slices = {number: slices[wanted[file, name]] for number, file, name in task.rows}
+    except InputError as error:
+        return [_named(error, file, raw) for _, file, _ in task.rows]
+    return Read(slices, statistics)
+
+
+def _named(error: InputError, file: str, raw: Path) -> InputError:
+    """The error with a path relative to the raw folder, as the tables have it."""
+    path = Path(error.file) if error.file else Path(file)
+    name = path.relative_to(raw).as_posix() if path.is_relative_to(raw) else str(path)
+    return type(error)(error.found, file=name, expected=error.expected, remedy=error.remedy)
+
+
+def _paper_group(kind: str, row: pd.Series) -> tuple[str, ...]:
+    """Whose slices share statistics in print: a patient's of one class in PROSTATEx, else the data set's."""
+    if kind == "prostatex":
+        return (row["patient_id"], row["label"], row["channel"])
+    return (row["channel"],)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the slices of the findings of a data set into slices.h5."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.slices", description=main.__doc__)
+    parser.add_argument("kind", help="kind of data set")
+    parser.add_argument("--raw", type=Path, required=True, help="folder of the downloads; never written to")
+    parser.add_argument("--index", type=Path, required=True)
+    parser.add_argument("--findings", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="slices.h5")
+    parser.add_argument("--skipped", type=Path, required=True, help="skipped/slices.csv")
+    parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="limits in physical units")
+    parser.add_argument("--intensity", choices=["series", "paper"], default="series")
+    parser.add_argument("--processes", type=int, default=1)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    findings = read_csv(args.findings)
+    window = tuple(args.window) if args.window else None
+    todo = tasks(findings, read_index(args.index))
+    read = functools.partial(read_series, raw=args.raw, window=window, intensity=args.intensity)
+    skipped: dict[int, dict[str, str]] = {}
+    groups: dict[tuple[str, ...], Statistics] = defaultdict(Statistics)
+    group_of: dict[int, tuple[str, ...]] = {}
+
+    def leave_out(number: int, error: InputError) -> None:
+        case = {name: findings[name].iloc[number] for name in ("patient_id", "finding_id", "channel")}
+        skipped[number] = skip("slices", error, **case)
+
+    def slices() -> Iterator[tuple[int, np.ndarray]]:
+        results = parallel(read, todo, processes=args.processes, label="reading slices")
+        for task, result in zip(todo, results, strict=True):
+            if isinstance(result, list):
+                for (number, _, _), error in zip(task.rows, result, strict=True):
+                    leave_out(number, error)
+                continue
+            for number, values in result.slices.items():
+                try:
+                    check_not_blank(values)
+                except InputError as error:
+                    error.file = findings["file"].iloc[number]
+                    leave_out(number, error)
+                    continue
+                if args.intensity == "paper":
+                    group_of[number] = _paper_group(args.kind, findings.iloc[number])
+                    groups[group_of[number]].add(values)
+                else:
+                    group_of[number] = (task.files[0],)
+                    groups[group_of[number]] = result.statistics
+                yield number, values
+
+    provenance = {
+        "intensity": args.intensity,
+        "window": args.window,
+        "findings_sha256": sha256(args.findings),
+        "index_sha256": sha256(args.index),
+    }
+    write_slices(args.out, slices(), lambda number: groups[group_of[number]].mean_std(), provenance)
+    write_csv(args.skipped, SKIPPED_COLUMNS, [skipped[number] for number in sorted(skipped)])
+    if len(skipped) == len(findings):
+        raise EmptyError(f"{len(skipped)} rows, all left out ({skipped[0]['reason']})", file=args.findings, expected="slices")
+    log.info("%s: %d slices of %d series, %d left out", args.out, len(group_of), len(todo), len(skipped))
+
+
+if __name__ == "__main__":
+    run_cli(main)

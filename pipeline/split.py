@@ -1,0 +1,178 @@
+"""Patient-level splits, stratified by each group's worst label, and the proof that nothing leaks."""
+
+import argparse
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline import skipped
+from pipeline.errors import LeakError, SplitError, run_cli
+from pipeline.files import read_csv, write_csv
+from pipeline.seeds import stream
+from pipeline.store import StoreInfo, read_info, read_patches
+
+log = logging.getLogger("typhon")
+
+SPLITS = ("train", "validation", "test")
+COLUMNS = ("patient_id", "group_id", "finding_id", "label", "split", "views")
+NAMED_OFFENDERS = 5
+
+
+def _share(fraction: float, count: int) -> int:
+    return max(round(fraction * count), 1)
+
+
+def _hold_out(count: int, validation: float, test: float) -> np.ndarray:
+    """Split numbers (0 train, 1 validation, 2 test) of ``count`` shuffled groups of one stratum."""
+    tests, validations = _share(test, count), _share(validation, count)
+    return np.repeat([2, 1, 0], [tests, validations, max(count - tests - validations, 0)])[:count]
+
+
+def _fold(count: int, n: int, fold: int) -> np.ndarray:
+    """Rotating parts: part ``fold`` is the test, the next one the validation, the others train."""
+    part = (np.arange(count) - fold) % n
+    return np.where(part == 0, 2, np.where(part == 1, 1, 0))
+
+
+def assign(
+    findings: pd.DataFrame, *, kind: str, n: int, validation: float, test: float, seed: int, fold: int
+) -> pd.Series:
+    """The split of each finding (columns group_id, label), the same for a whole group.
+
+    ``holdout`` and ``repeats`` draw the given fractions of groups anew for each fold; ``folds`` deals the
+    groups into n parts once and rotates them. Groups are drawn within each class of their worst label, so
+    both classes appear in each split, or SplitError says how many groups there are.
+    """
+    worst = findings.groupby("group_id")["label"].max().sort_index()
+    drawn: dict[str, str] = {}
+    for label in (0, 1):
+        groups = worst.index[worst == label].to_numpy(object)
+        least = n if kind == "folds" else len(SPLITS)
+        if len(groups) < least:
+            counts = ", ".join(f"{(worst == value).sum()} of label {value}" for value in (0, 1))
+            raise SplitError(f"groups: {counts}", expected=f"at least {least} groups of each label")
+        names = ("split", seed, label) if kind == "folds" else ("split", seed, label, fold)
+        groups = stream(*names).permutation(groups)
+        numbers = _fold(len(groups), n, fold) if kind == "folds" else _hold_out(len(groups), validation, test)
+        drawn.update(zip(groups, np.array(SPLITS)[numbers], strict=True))
+    return findings["group_id"].map(drawn)
+
+
+def training_views(labels: np.ndarray, majority_views: int, stored: int) -> dict[int, int]:
+    """Views of a training finding by label, so that both classes have about as many patches (F-052).
+
+    The majority class n0 has ``majority_views``, the minority n1 floor(majority_views·n0/n1), at most
+    ``stored``; a cut is warned about.
+    """
+    counts = np.bincount(labels, minlength=2)
+    minority = int(counts.argmin())
+    views = {1 - minority: majority_views, minority: majority_views * int(counts.max()) // int(counts.min())}
+    for label, wanted in views.items():
+        if wanted > stored:
+            log.warning("label %d: %d views would balance the classes, %d are stored", label, wanted, stored)
+    return {label: min(wanted, stored) for label, wanted in views.items()}
+
+
+def split_table(
+    info: StoreInfo, splits: pd.Series, *, majority_views: int, evaluation_views: int, balance: str
+) -> pd.DataFrame:
+    """The table of a split: each finding of the store with its split and its number of views."""
+    table = info.findings[["patient_id", "group_id", "finding_id", "label"]].assign(split=splits.to_numpy())
+    for name in SPLITS:
+        counts = table.loc[table["split"] == name, "label"].value_counts()
+        if len(counts) < 2:
+            found = ", ".join(f"{counts.get(value, 0)} of label {value}" for value in (0, 1))
+            raise SplitError(f"{name} findings: {found}", file=info.path, expected="both labels in each split")
+    train = table["split"] == "train"
+    views = {0: majority_views, 1: majority_views}
+    if balance == "views":
+        views = training_views(table.loc[train, "label"].to_numpy(int), majority_views, info.views)
+    wanted = table["label"].map(views).where(train, evaluation_views)
+    return table.assign(views=wanted.clip(upper=info.views).astype(int))
+
+
+def _offenders(kind: str, keys: pd.Series, splits: pd.Series) -> str:
+    across = splits.groupby(keys.to_numpy()).nunique()
+    names = [str(name) for name in across.index[across > 1]]
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED_OFFENDERS} more" if len(names) > NAMED_OFFENDERS else ""
+    return f"{kind} in several splits: {', '.join(names[:NAMED_OFFENDERS])}{more}"
+
+
+def assert_no_leak(store: Path, table: pd.DataFrame) -> None:
+    """Raise LeakError, with the offenders, if a group or an identical image is in several splits.
+
+    ``table`` is a split table of ``store``; images are compared by the digest of their view 0.
+    """
+    info = read_info(store)
+    keys = ["patient_id", "finding_id"]
+    rows = info.findings[keys].astype(str).merge(table.astype({name: str for name in keys}), on=keys, how="left")
+    if rows["split"].isna().any():
+        lost = rows.loc[rows["split"].isna(), keys].iloc[0].tolist()
+        raise LeakError(f"no split for finding {' '.join(lost)}", file=store, expected="a split for each finding")
+    digests = [
+        hashlib.sha256(read_patches(store, [number], [1]).tobytes()).hexdigest() for number in range(len(rows))
+    ]
+    case = rows["patient_id"] + " " + rows["finding_id"]
+    first = case.groupby(digests).transform("first").rename("image")
+    for kind, names in (("groups", rows["group_id"]), ("patients", rows["patient_id"]), ("images like", first)):
+        offenders = _offenders(kind, names, rows["split"])
+        if offenders:
+            raise LeakError(offenders, file=store)
+
+
+def read_splits(path: str | Path) -> pd.DataFrame:
+    """A split table with ids as text, label and views as numbers."""
+    return read_csv(path).astype({"label": int, "views": int})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Split the findings of a store; stops first if more findings failed than max_skipped allows."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.split", description=main.__doc__)
+    parser.add_argument("--store", type=Path, required=True, help="patches.h5")
+    parser.add_argument("--skipped", type=Path, required=True, help="skipped.csv")
+    parser.add_argument("--max-skipped", type=int, default=0, help="failed findings that are put up with")
+    parser.add_argument("--kind", choices=["holdout", "folds", "repeats"], default="holdout")
+    parser.add_argument("--n", type=int, default=1, help="number of folds or repeats")
+    parser.add_argument("--validation", type=float, default=0.2, help="fraction of groups")
+    parser.add_argument("--test", type=float, default=0.2, help="fraction of groups")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fold", type=int, default=0, help="which of the n folds or repeats to write")
+    parser.add_argument("--majority-views", type=int, default=60)
+    parser.add_argument("--evaluation-views", type=int, default=11)
+    parser.add_argument("--balance", choices=["views", "undersample"], default="views")
+    parser.add_argument("--out", type=Path, required=True, help="splits/fold{fold}.csv")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    skipped.check(args.skipped, args.max_skipped)
+    info = read_info(args.store)
+    splits = assign(
+        info.findings,
+        kind=args.kind,
+        n=args.n,
+        validation=args.validation,
+        test=args.test,
+        seed=args.seed,
+        fold=args.fold,
+    )
+    table = split_table(
+        info,
+        splits,
+        majority_views=args.majority_views,
+        evaluation_views=args.evaluation_views,
+        balance=args.balance,
+    )
+    assert_no_leak(args.store, table)
+    write_csv(args.out, COLUMNS, table.to_dict("records"))
+    for name in SPLITS:
+        part = table[table["split"] == name]
+        log.info("%-10s %4d findings, %4d positive, %4d groups", name, len(part), part["label"].sum(), part["group_id"].nunique())
+
+
+if __name__ == "__main__":
+    run_cli(main)
