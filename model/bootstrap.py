@@ -1,0 +1,239 @@
+"""Random weight guessing: many random networks, of which the one that scores best starts the training.
+
+Hydra III, Typhon II-B. The weights of candidate n are a function of (seed, n), so only scores are kept.
+"""
+
+import argparse
+import csv
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import trange
+
+from model import data, statistics, weights
+from model.checkpoint import Folder, digest
+from model.device import set_up
+from model.evaluation import evaluate
+from model.metrics import auroc
+from model.network import Typhon, build, initialize
+from model.records import Records
+from pipeline.errors import SplitError, run_cli
+from pipeline.files import sha256, write_csv
+
+log = logging.getLogger("typhon")
+Scores = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Random networks and the data that scores them."""
+
+    network: Typhon
+    seed: int
+    scored: Mapping[str, Sequence[data.Part]]
+    calibration: Mapping[str, Tensor] | None
+    """Training patches for batch-norm statistics; None leaves them as they are in a new network."""
+
+    def make(self, number: int) -> dict[str, Tensor]:
+        """Turn the network into a candidate; its statistics table for each data set."""
+        initialize(self.network, "bootstrap", self.seed, number)
+        if self.calibration is None:
+            return {name: statistics.initial(self.network) for name in self.scored}
+        # The blocks are shared, but each data set has statistics of its own in them.
+        return {
+            name: statistics.recalibrate(self.network, patches) for name, patches in self.calibration.items()
+        }
+
+    def score(self, number: int) -> Scores:
+        """AUROC per finding of a candidate on each data set; None if a class is missing."""
+        tables = self.make(number)
+        return {
+            name: pooled_auroc(self.network, name, tables[name], parts) for name, parts in self.scored.items()
+        }
+
+    def patches(self) -> int:
+        """How many patches scoring one candidate takes."""
+        scored = sum(len(part.labels) for parts in self.scored.values() for part in parts)
+        return scored + sum(len(patches) for patches in (self.calibration or {}).values())
+
+
+def pooled_auroc(network: Typhon, name: str, table: Tensor, parts: Sequence[data.Part]) -> float | None:
+    """AUROC per finding over several parts together."""
+    scores = [evaluate(network, name, table, part) for part in parts if len(part.table)]
+    if not scores:
+        return None
+    labels = np.concatenate([score.part.table["label"] for score in scores])
+    return auroc(labels, np.concatenate([score.findings for score in scores]))
+
+
+def minimum_rule(scores: Sequence[Scores]) -> list[int]:
+    """Candidates that were the best so far; the last one is picked.
+
+    Better is the higher minimum over the data sets, then the higher mean, then the lower number. A data set
+    whose AUROC is None does not count.
+    """
+    accepted: list[int] = []
+    best = (-math.inf, -math.inf)
+    for number, candidate in enumerate(scores):
+        if (rank := summary(candidate)) > best:
+            best = rank
+            accepted.append(number)
+    return accepted
+
+
+def paper_rule(scores: Sequence[Scores]) -> list[int]:
+    """The rule of Typhon's public code; the last accepted candidate is picked.
+
+    Candidate 0 is the baseline whatever it scores. A later one replaces the best so far if at least two of
+    its heads (all, where there are fewer than two) are strictly better, its AUROCs differ by less than 0.2
+    and none is below 0.5. So the pick depends on the order.
+    """
+    accepted = [0]
+    for number, candidate in enumerate(scores[1:], start=1):
+        best = scores[accepted[-1]]
+        values = [value for value in candidate.values() if value is not None]
+        better = sum(
+            value > previous
+            for value, previous in zip(candidate.values(), best.values(), strict=True)
+            if value is not None and previous is not None
+        )
+        if better >= min(2, len(values)) and max(values) - min(values) < 0.2 and min(values) >= 0.5:
+            accepted.append(number)
+    return accepted
+
+
+RULES = {"minimum": minimum_rule, "paper": paper_rule}
+
+
+def summary(scores: Scores) -> tuple[float, float]:
+    """Minimum and mean over the data sets that have an AUROC."""
+    values = [value for value in scores.values() if value is not None]
+    return min(values), float(np.mean(values))
+
+
+def table(scores: Sequence[Scores], accepted: Sequence[int]) -> list[dict[str, Any]]:
+    """Rows of scores.csv."""
+    rows = []
+    for number, candidate in enumerate(scores):
+        minimum, mean = summary(candidate)
+        cells = {name: "" if value is None else value for name, value in candidate.items()}
+        ends = {"minimum": minimum, "mean": mean}
+        marks = {"accepted": int(number in accepted), "picked": int(number == accepted[-1])}
+        rows.append({"candidate": number, **cells, **ends, **marks})
+    return rows
+
+
+def check_classes(scored: Mapping[str, Sequence[data.Part]]) -> None:
+    """Warn of data sets that cannot be scored; SplitError if none can."""
+    counts = {
+        name: np.bincount(np.concatenate([part.table["label"] for part in parts]).astype(int), minlength=2)
+        for name, parts in scored.items()
+    }
+    single = [name for name, count in counts.items() if not count.all()]
+    found = ", ".join(f"{name}: {counts[name][0]} negative, {counts[name][1]} positive" for name in single)
+    if len(single) == len(counts):
+        raise SplitError(f"{found} findings to score", expected="both classes in at least one data set")
+    for name in single:
+        log.warning("%s has one class only to score (%s) and does not count in the bootstrap", name, found)
+
+
+def score_all(candidates: Candidates, count: int, folder: Folder) -> list[Scores]:
+    """Score candidates, going on where a killed run stopped."""
+    names = list(candidates.scored)
+    path = folder.path / "scores.csv"
+    header = ["digest", folder.digest, *names]
+    known, length = _read_log(path, header)
+    if known:
+        log.info("bootstrap goes on after %d of %d candidates", len(known), count)
+    records = Records(path, header, length)
+    for number in trange(len(known), count, initial=len(known), total=count, desc="bootstrap", disable=None):
+        scores = candidates.score(number)
+        known.append(scores)
+        records.add(*("" if value is None else value for value in scores.values()))
+        records.sync()
+        if (number + 1) % max(1, count // 10) == 0:
+            best = max(map(summary, known))
+            log.info("bootstrap: %d of %d candidates, best minimum AUROC %.3f", number + 1, count, best[0])
+    records.close()
+    return known
+
+
+def _read_log(path: Path, header: Sequence[str]) -> tuple[list[Scores], int]:
+    """Complete rows of the log, and their length in bytes; nothing if another run wrote it."""
+    if not path.exists():
+        return [], 0
+    content = path.read_text(encoding="utf-8", errors="replace")
+    whole = content[: content.rfind("\n") + 1]
+    first, *rows = list(csv.reader(whole.splitlines())) or [[]]
+    if first != list(header):
+        log.warning("%s is void: settings, data or code are others now", path)
+        return [], 0
+    try:
+        scores = [
+            dict(zip(header[2:], [float(cell) if cell else None for cell in row], strict=True)) for row in rows
+        ]
+    except ValueError:
+        log.warning("%s is damaged: starting anew", path)
+        return [], 0
+    return scores, len(whole.encode())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the picked network and the scores of all candidates."""
+    parser = argparse.ArgumentParser(prog="python -m model.bootstrap", description=__doc__)
+    data.add_arguments(parser)
+    parser.add_argument("--seed", type=int, required=True, help="seed of the run")
+    parser.add_argument("--candidates", type=int, default=200, help="how many networks to try")
+    parser.add_argument("--views", type=int, default=1, help="views per finding to score, at most those granted")
+    parser.add_argument("--rule", choices=RULES, default="minimum", help="how to pick")
+    parser.add_argument(
+        "--batch-norm", choices=("calibrated", "paper"), default="calibrated",
+        help="statistics while scoring: of training patches, or those of a new network (0 and 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", choices=("validation", "paper"), default="validation",
+        help="score on validation, or on training and validation together",
+    )  # fmt: skip
+    parser.add_argument("--dropout", type=float, default=0.0, help="of the network; no score depends on it")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder for progress, removed on success")
+    parser.add_argument("--out", type=Path, required=True, help="picked network to write (safetensors)")
+    parser.add_argument("--scores", type=Path, required=True, help="scores.csv to write")
+    options = parser.parse_args(argv)
+
+    device = set_up(options.gpu)
+    datasets = data.load(options.stores, options.splits)
+    splits = {"validation": ["validation"], "paper": ["train", "validation"]}[options.data]
+    scored = {
+        name: [dataset.part(split, device, views=options.views) for split in splits]
+        for name, dataset in datasets.items()
+    }
+    check_classes(scored)
+    calibrated = options.batch_norm == "calibrated"
+    network = build(datasets, data.channels(datasets)).to(device)
+    candidates = Candidates(
+        network, options.seed, scored, statistics.calibration(datasets, device) if calibrated else None
+    )
+    facts = digest(
+        seed=options.seed, views=options.views, batch_norm=options.batch_norm, data=options.data,
+        device=device.type, files=[sha256(path) for path in (*options.stores, *options.splits)],
+    )  # fmt: skip
+    with Folder(options.checkpoint, facts) as folder:
+        scores = score_all(candidates, options.candidates, folder)[: options.candidates]
+        accepted = RULES[options.rule](scores)
+        columns = ("candidate", *datasets, "minimum", "mean", "accepted", "picked")
+        tables = candidates.make(accepted[-1])
+        samples = candidates.patches() * options.candidates
+        weights.write(options.out, weights.export(network, tables), samples_seen=samples)
+        write_csv(options.scores, columns, table(scores, accepted))
+    log.info("bootstrap: picked candidate %d, %s", accepted[-1], scores[accepted[-1]])
+
+
+if __name__ == "__main__":
+    run_cli(main)

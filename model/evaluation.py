@@ -1,0 +1,57 @@
+"""Scores per finding with enhanced prediction: the mean over its views (thesis 5.2.5)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from model.data import Part
+from model.inference import Folded
+from model.metrics import auroc, threshold_metrics
+from model.network import Typhon
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Probabilities of class 1 of the views of a part, and what follows from them."""
+
+    part: Part
+    views: np.ndarray
+    """(n,) float64"""
+    loss: float
+    """Mean cross-entropy of the views, in nats."""
+
+    @property
+    def findings(self) -> np.ndarray:
+        """Mean over the views of each finding."""
+        number = self.part.finding
+        return np.bincount(number, self.views) / np.bincount(number)
+
+    @property
+    def auroc(self) -> float | None:
+        """Per finding; None if a class is missing."""
+        return auroc(self.part.table["label"], self.findings) if len(self.part.table) else None
+
+    def metrics(self) -> dict[str, float | None]:
+        """Loss, AUROC and the metrics at 0.5, per finding."""
+        rest = threshold_metrics(self.part.table["label"], self.findings)
+        return {"loss": self.loss, "auroc": self.auroc, **rest}
+
+
+def evaluate(network: Typhon, dataset: str, table: Tensor, part: Part) -> Scores:
+    """Score a part with the network as it is and a statistics table.
+
+    Raises FloatingPointError if a logit is not finite.
+    """
+    if not len(part.labels):
+        return Scores(part, np.empty(0), float("nan"))
+    logits = Folded(network, dataset, table)(part.patches).cpu().numpy().astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise FloatingPointError(f"{dataset}: logits that are not finite")
+    margin = logits[:, 1] - logits[:, 0]
+    labels = part.labels.cpu().numpy()
+    # -log of the probability of the true class, without overflow.
+    losses = np.logaddexp(0, np.where(labels == 1, -margin, margin))
+    # The same as softmax, in a form that does not overflow either.
+    probabilities = np.exp(-np.logaddexp(0, -margin))
+    return Scores(part, probabilities, float(losses.mean()))

@@ -1,0 +1,59 @@
+"""Fast evaluation: the network without what only training needs, logits within 1e-5 of ``model.eval()``.
+
+Batch norm is folded into the convolution before it, pooling comes before the activation (ELU grows
+monotonically, so the maximum is the same, on a quarter of the values), tensors are channels-last and a
+batch of 16 stays in the cache.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.network import Block, Typhon
+from model.statistics import rows
+
+BATCH = {"cpu": 16, "cuda": 1024}
+
+
+class Folded:
+    """A network as it was when this was made, for one data set and its statistics table."""
+
+    def __init__(self, network: Typhon, dataset: str, table: Tensor) -> None:
+        statistics = rows(network, table)
+        self._blocks = [
+            [_fold(block[i], block[i + 1], *next(statistics)) for i in (0, 3, 6)]
+            for block in network.extractor
+            if isinstance(block, Block)
+        ]
+        self._linears = [
+            (layer.weight.detach().clone(), layer.bias.detach().clone())
+            for part in (network.extractor, network.maker(dataset))
+            for layer in part
+            if isinstance(layer, nn.Linear)
+        ]
+
+    @torch.inference_mode()
+    def __call__(self, patches: Tensor) -> Tensor:
+        """Logits (n, 2) of patches (n, channels, 65, 65)."""
+        size = BATCH[patches.device.type]
+        return torch.cat([self._forward(batch) for batch in patches.split(size)])
+
+    def _forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        for *convs, (weight, bias) in self._blocks:
+            for inner_weight, inner_bias in convs:
+                x = F.elu_(F.conv2d(x, inner_weight, inner_bias))
+            x = F.elu_(F.max_pool2d(F.conv2d(x, weight, bias), 2))
+        x = x.flatten(1)
+        for weight, bias in self._linears[:-1]:
+            x = F.elu_(F.linear(x, weight, bias))
+        return F.linear(x, *self._linears[-1])
+
+
+@torch.no_grad()
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight and bias that do the work of a convolution and the batch norm after it; rounded once."""
+    scale = norm.weight.double() / (variance.double() + norm.eps).sqrt()
+    weight = (conv.weight.double() * scale[:, None, None, None]).float()
+    bias = (norm.bias.double() - mean.double() * scale).float()
+    return weight.contiguous(memory_format=torch.channels_last), bias

@@ -1,0 +1,94 @@
+"""Batch-norm statistics: whose they are, and how they are recomputed.
+
+A network's statistics are one table (2, 672): means and variances of its nine batch norms, one after
+another. Each data set may have a table of its own, and the network works on the one attached to it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.data import Dataset, Part
+from model.network import Typhon
+from pipeline.seeds import stream
+
+MODES = ("mixed", "per_set", "recalibrated")
+"""mixed: one running table for all (published); per_set: one running table for each data set;
+recalibrated: computed on the data set's training split whenever the network is evaluated."""
+PATCHES = 256
+"""How many training patches a recalibration uses at most."""
+BATCH = 32
+
+
+def norms(network: Typhon) -> list[nn.BatchNorm2d]:
+    """Batch norms of a network, in order."""
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def initial(network: Typhon) -> Tensor:
+    """The table (2, 672) of a network that has seen nothing: means 0, variances 1."""
+    channels = sum(norm.num_features for norm in norms(network))
+    device = next(network.parameters()).device
+    return torch.stack([torch.zeros(channels, device=device), torch.ones(channels, device=device)])
+
+
+def attach(network: Typhon, table: Tensor) -> None:
+    """Let the network normalize by ``table`` and, while it trains, update it in place."""
+    for norm, (mean, variance) in zip(norms(network), rows(network, table), strict=True):
+        norm.running_mean, norm.running_var = mean, variance
+
+
+def rows(network: Typhon, table: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Mean and variance of each batch norm, as views of the table."""
+    widths = [norm.num_features for norm in norms(network)]
+    means, variances = table
+    return zip(means.split(widths), variances.split(widths), strict=True)
+
+
+def calibration(datasets: Mapping[str, Dataset], device: torch.device) -> dict[str, Tensor]:
+    """The patches that recalibrate each data set, see :func:`calibration_patches`."""
+    patches = {}
+    for name, dataset in datasets.items():
+        views = math.ceil(PATCHES / len(dataset.findings("train")))
+        patches[name] = calibration_patches(dataset.part("train", device, views=views), name)
+    return patches
+
+
+def calibration_patches(part: Part, dataset: str) -> Tensor:
+    """At most PATCHES patches of a training split: first views of all findings, then second views …
+
+    Findings come in an order of their own, as tables are often sorted by label.
+    """
+    rank = stream("calibration", dataset).permutation(len(part.table))
+    order = np.lexsort((rank[part.finding], part.view))[:PATCHES]
+    return part.patches[torch.from_numpy(order).to(part.patches.device)]
+
+
+@torch.no_grad()
+def recalibrate(network: Typhon, patches: Tensor) -> Tensor:
+    """Mean over batches of the statistics that the patches have in the network as it is.
+
+    The network's mode, momenta and attached table are as before afterwards.
+    """
+    layers = norms(network)
+    before: Sequence[tuple[Tensor | None, Tensor | None, float | None, bool]] = [
+        (norm.running_mean, norm.running_var, norm.momentum, norm.training) for norm in layers
+    ]
+    training = network.training
+    network.eval()
+    table = initial(network)
+    attach(network, table)
+    batches = np.array_split(np.arange(len(patches)), math.ceil(len(patches) / BATCH))
+    for number, batch in enumerate(batches, start=1):
+        for norm in layers:
+            norm.train()
+            norm.momentum = 1 / number
+        network.extractor(patches[batch[0] : batch[-1] + 1].contiguous(memory_format=torch.channels_last))
+    network.train(training)
+    for norm, (mean, variance, momentum, mode) in zip(layers, before, strict=True):
+        norm.running_mean, norm.running_var, norm.momentum = mean, variance, momentum
+        norm.train(mode)
+    return table

@@ -1,0 +1,121 @@
+"""Train a network through the phases of a method.
+
+``--phases`` is a JSON list, for example
+``[{"name": "training", "datasets": ["a", "b"], "epochs": 100, "batch_size": 8, "learning_rate": 3e-4}]``;
+model.phase describes the keys.
+"""
+
+import argparse
+import json
+import logging
+import platform
+import signal
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model import data, statistics, weights
+from model.batches import BALANCES
+from model.checkpoint import Folder, digest
+from model.device import describe, set_up
+from model.phase import Phase, parse_phases
+from model.trainer import Settings, Trainer
+from pipeline.errors import ConfigError, run_cli
+from pipeline.files import atomic, sha256, write_text
+
+log = logging.getLogger("typhon")
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    data.add_arguments(parser)
+    parser.add_argument("--network", type=Path, required=True, help="model file to start from, as of model.bootstrap")
+    parser.add_argument("--phases", type=parse_phases, required=True, help="JSON list of phases")
+    parser.add_argument("--seed", type=int, required=True, help="seed of batches and dropout")
+    parser.add_argument(
+        "--target", help="data set whose validation AUROC decides which state is best; default: first of the last phase"
+    )
+    parser.add_argument(
+        "--batch-norm", choices=statistics.MODES, default="recalibrated",
+        help="statistics for evaluation: shared running ones, running ones per data set, or recomputed on training patches",
+    )  # fmt: skip
+    parser.add_argument("--every", type=int, default=100, help="epochs between validations")
+    parser.add_argument("--balance", choices=BALANCES, default="views", help="how classes are balanced in a pass")
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default="float32", help="of training on CUDA; CPU is float32"
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder for progress, removed on success")
+    parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="seconds between checkpoints")
+    parser.add_argument("--out", type=Path, required=True, help="model file of the last state")
+    parser.add_argument("--best", type=Path, required=True, help="model file of the best state")
+    parser.add_argument("--history", type=Path, required=True, help="history.csv to write")
+    parser.add_argument("--run", type=Path, required=True, help="run.json to write")
+    return parser.parse_args(argv)
+
+
+def settings(options: argparse.Namespace, device: torch.device) -> Settings:
+    """What the options mean on a device."""
+    if options.precision == "bfloat16" and device.type == "cpu":
+        log.warning("bfloat16 is for CUDA: the CPU trains in float32")
+    return Settings(
+        seed=options.seed,
+        target=options.target or options.phases[-1].datasets[0],
+        batch_norm=options.batch_norm,
+        every=options.every,
+        balance=options.balance,
+        bfloat16=options.precision == "bfloat16" and device.type == "cuda",
+        checkpoint_seconds=options.checkpoint_seconds,
+    )
+
+
+def check_datasets(phases: Sequence[Phase], target: str, datasets: Mapping[str, data.Dataset]) -> None:
+    """Raise ConfigError unless every data set that is named has a store."""
+    named = {name for phase in phases for name in phase.datasets} | {target}
+    if unknown := sorted(named - set(datasets)):
+        raise ConfigError(f"{', '.join(unknown)} in the phases or as target", expected=f"among {', '.join(datasets)}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the last and the best model, the history and facts about the run."""
+    options = parse(argv)
+    device = set_up(options.gpu)
+    chosen = settings(options, device)
+    datasets = data.load(options.stores, options.splits)
+    check_datasets(options.phases, chosen.target, datasets)
+    network, _ = weights.read(options.network, datasets, data.channels(datasets))
+    files = (*options.stores, *options.splits, options.network)
+    facts = digest(
+        phases=options.phases, settings=chosen, device=device.type, files=[sha256(path) for path in files]
+    )
+    with Folder(options.checkpoint, facts) as folder:
+        trainer = Trainer(network, datasets, options.phases, chosen, folder, device)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, trainer.stop)
+        last = trainer.run()
+        with atomic(options.history) as beside:
+            beside.write_bytes((folder.path / "history.csv").read_bytes())
+        weights.write(options.best, trainer.best)
+        write_text(options.run, json.dumps(_about(options, trainer, device), indent=2, sort_keys=True) + "\n")
+        weights.write(options.out, last)
+
+
+def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) -> dict[str, Any]:
+    bootstrap = weights.read_about(options.network).get("samples_seen")
+    return {
+        "device": describe(device),
+        "threads": torch.get_num_threads(),
+        "seconds": {name: round(value, 3) for name, value in trainer.progress.seconds.items()},
+        "samples_seen": {"bootstrap": bootstrap, **trainer.progress.samples},
+        "best": trainer.progress.best,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
+    }
+
+
+if __name__ == "__main__":
+    run_cli(main)

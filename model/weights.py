@@ -1,0 +1,100 @@
+"""Model files: weights and each data set's batch-norm statistics, as safetensors; never a pickle.
+
+Keys are ``extractor.*``, ``makers.{dataset}.*`` and ``statistics.{dataset}`` (2, 672: means, variances).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from model import statistics
+from model.network import Typhon, build
+from pipeline.errors import InputError
+from pipeline.files import atomic
+
+
+def export(network: Typhon, tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copy everything a prediction needs to the CPU, by name."""
+    tensors = {f"statistics.{dataset}": tables[dataset] for dataset in network.datasets}
+    return {name: plain(value) for name, value in (weights(network) | tensors).items()}
+
+
+def weights(network: Typhon) -> dict[str, Tensor]:
+    """The parameters of a network by the name they have in a file."""
+    named = {f"extractor.{name}": value for name, value in network.extractor.named_parameters()}
+    for dataset in network.datasets:
+        maker = network.maker(dataset).named_parameters()
+        named |= {f"makers.{dataset}.{name}": value for name, value in maker}
+    return named
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """A contiguous copy on the CPU."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def to_bytes(tensors: Mapping[str, Tensor], **about: Any) -> bytes:
+    """Serialize tensors and a description that JSON can hold; the same content gives the same bytes."""
+    # One entry only: safetensors writes several in a random order.
+    return save(dict(tensors), {"about": json.dumps(about, sort_keys=True)})
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], **about: Any) -> None:
+    """Write a model file made of :func:`export`'s tensors, atomically."""
+    with atomic(path) as beside:
+        beside.write_bytes(to_bytes(tensors, **about))
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """The description inside a model file."""
+    with _open(path) as file:
+        about: dict[str, Any] = json.loads((file.metadata() or {}).get("about", "{}"))
+    return about
+
+
+def read(path: Path, datasets: Iterable[str], channels: int) -> tuple[Typhon, dict[str, Tensor]]:
+    """Read a network and the statistics table of each data set, on the CPU.
+
+    Raises InputError if the file is damaged or belongs to other data sets or channels.
+    """
+    network = build(datasets, channels)
+    wanted = weights(network)
+    table = statistics.initial(network)
+    tables = {f"statistics.{dataset}": table.clone() for dataset in network.datasets}
+    everything = wanted | tables
+    with _open(path) as file:
+        found = set(file.keys())
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in found & set(everything)}
+        wrong = [name for name in sorted(shapes) if shapes[name] != tuple(everything[name].shape)]
+        missing, unexpected = sorted(set(everything) - found), sorted(found - set(everything))
+        if missing or unexpected or wrong:
+            lists = {"missing": missing, "unexpected": unexpected, "of another shape": wrong}
+            raise InputError(
+                ", ".join(f"{title} {_short(names)}" for title, names in lists.items() if names),
+                file=path,
+                expected=f"a network for {', '.join(network.datasets)} with {channels} channel(s)",
+                remedy="give the stores it was trained on, in any order",
+            )
+        with torch.no_grad():
+            for name, value in everything.items():
+                value.copy_(file.get_tensor(name))
+    return network, {dataset: tables[f"statistics.{dataset}"] for dataset in network.datasets}
+
+
+def _short(names: list[str]) -> str:
+    return " ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _open(path: Path) -> Any:  # noqa: ANN401 - safetensors has no name for what it returns
+    try:
+        return safetensors.safe_open(path, "pt")
+    except FileNotFoundError:
+        raise
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(str(error), file=path, expected="a safetensors model file") from error
