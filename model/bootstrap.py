@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm import trange
 
@@ -26,6 +25,7 @@ from model.network import Typhon, build, initialize
 from model.records import Records
 from pipeline.errors import SplitError, run_cli
 from pipeline.files import sha256, write_csv
+from workflow.code import code
 
 log = logging.getLogger("typhon")
 Scores = dict[str, float | None]
@@ -177,7 +177,8 @@ def _read_log(path: Path, header: Sequence[str]) -> tuple[list[Scores], int]:
         return [], 0
     try:
         scores = [
-            dict(zip(header[2:], [float(cell) if cell else None for cell in row], strict=True)) for row in rows
+            dict(zip(header[2:], [float(cell) if cell else None for cell in row], strict=True))
+            for row in rows
         ]
     except ValueError:
         log.warning("%s is damaged: starting anew", path)
@@ -191,18 +192,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     data.add_arguments(parser)
     parser.add_argument("--seed", type=int, required=True, help="seed of the run")
     parser.add_argument("--candidates", type=int, default=200, help="how many networks to try")
-    parser.add_argument("--views", type=int, default=1, help="views per finding to score, at most those granted")
+    parser.add_argument(
+        "--views", type=int, default=1, help="views per finding to score, at most those granted"
+    )
     parser.add_argument("--rule", choices=RULES, default="minimum", help="how to pick")
     parser.add_argument(
-        "--batch-norm", choices=("calibrated", "paper"), default="calibrated",
+        "--batch-norm",
+        choices=("calibrated", "paper"),
+        default="calibrated",
         help="statistics while scoring: of training patches, or those of a new network (0 and 1)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--data", choices=("validation", "paper"), default="validation",
+        "--data",
+        choices=("validation", "paper"),
+        default="validation",
         help="score on validation, or on training and validation together",
-    )  # fmt: skip
+    )
     parser.add_argument("--dropout", type=float, default=0.0, help="of the network; no score depends on it")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="folder for progress, removed on success")
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help="folder for progress, removed on success"
+    )
     parser.add_argument("--out", type=Path, required=True, help="picked network to write (safetensors)")
     parser.add_argument("--scores", type=Path, required=True, help="scores.csv to write")
     options = parser.parse_args(argv)
@@ -221,9 +230,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         network, options.seed, scored, statistics.calibration(datasets, device) if calibrated else None
     )
     facts = digest(
-        seed=options.seed, views=options.views, batch_norm=options.batch_norm, data=options.data,
-        device=device.type, files=[sha256(path) for path in (*options.stores, *options.splits)],
-    )  # fmt: skip
+        code=code("model.bootstrap"),
+        seed=options.seed,
+        views=options.views,
+        batch_norm=options.batch_norm,
+        data=options.data,
+        device=device.type,
+        files=[sha256(path) for path in (*options.stores, *options.splits)],
+    )
     with Folder(options.checkpoint, facts) as folder:
         scores = score_all(candidates, options.candidates, folder)[: options.candidates]
         accepted = RULES[options.rule](scores)

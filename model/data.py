@@ -1,7 +1,6 @@
 """A data set as training sees it: the findings of its split table, matched with its patch store."""
 
 import argparse
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pipeline.errors import EmptyError, InputError, LeakError, SplitError
-from pipeline.files import read_csv
+from pipeline.errors import EmptyError, InputError, SplitError
+from pipeline.split import assert_no_leak, read_splits
 from pipeline.store import StoreInfo, read_info, read_patches
 
 KEY = ["patient_id", "finding_id"]
-log = logging.getLogger("typhon")
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,9 @@ class Dataset:
 def load(stores: Sequence[Path], splits: Sequence[Path]) -> dict[str, Dataset]:
     """Match each store with its split table; see :func:`match` for what is checked."""
     if len(stores) != len(splits):
-        raise InputError(f"{len(stores)} stores and {len(splits)} splits", expected="one split table per store")
+        raise InputError(
+            f"{len(stores)} stores and {len(splits)} splits", expected="one split table per store"
+        )
     found = [match(read_info(store), split) for store, split in zip(stores, splits, strict=True)]
     datasets = {dataset.name: dataset for dataset in found}
     if len(datasets) < len(found):
@@ -89,10 +89,9 @@ def match(info: StoreInfo, path: Path) -> Dataset:
     """Find each finding of a split table in the store.
 
     Raises SplitError if a finding is not in the store, has another label there or too few views, LeakError
-    if a group is in two splits, EmptyError if there is nothing to train on.
+    if a group or an image is in several splits, EmptyError if there is nothing to train on.
     """
-    splits = read_csv(path)
-    splits = splits.astype({"label": int, "views": int})
+    splits = read_splits(path)
     stored = info.findings[[*KEY, "label"]].assign(row=np.arange(len(info.findings)))
     table = splits.merge(stored, on=KEY, how="left", suffixes=("", "_stored"), validate="one_to_one")
     wrong = table[(table["label"] != table["label_stored"]) | (table["views"] > info.views)]
@@ -102,12 +101,9 @@ def match(info: StoreInfo, path: Path) -> Dataset:
             f"{len(wrong)} others: {names}", file=path, remedy="make the split table again",
             expected=f"findings, labels and at most {info.views} views as in {info.path}",
         )  # fmt: skip
-    straddling = table.groupby("group_id")["split"].nunique()
-    if (straddling > 1).any():
-        offenders = " ".join(straddling.index[straddling > 1][:5])
-        raise LeakError(f"groups in several splits: {offenders}", file=path)
     if not (table["split"] == "train").any():
         raise EmptyError("no training findings", file=path)
+    assert_no_leak(info.path, splits)
     columns = [*KEY, "group_id", "label", "split", "views"]
     table = table[columns].assign(row=table["row"].astype(int))
     return Dataset(info.dataset, info.channels, info.path, table)
@@ -116,10 +112,18 @@ def match(info: StoreInfo, path: Path) -> Dataset:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of every command that reads patches."""
     parser.add_argument(
-        "--stores", type=Path, nargs="+", required=True, help="patches.h5 of each data set, in the order of turns"
+        "--stores",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="patches.h5 of each data set, in the order of turns",
     )
     parser.add_argument(
-        "--splits", type=Path, nargs="+", required=True, help="split table of each data set, in the same order"
+        "--splits",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="split table of each data set, in the same order",
     )
     parser.add_argument(
         "--gpu", type=int, default=0, help="GPUs the job may use: 0 = CPU, 1 = CUDA if there is one, else CPU"

@@ -26,7 +26,7 @@ def set_up(gpu: int) -> torch.device:
     # Same bytes are promised on the CPU only; a CUDA kernel without a deterministic form may be used.
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     # Otherwise every new tensor is filled first, which costs time and changes nothing here.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # no stub
     # float32 means float32: TF32 has 10 bits of mantissa.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

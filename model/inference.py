@@ -7,7 +7,7 @@ batch of 16 stays in the cache.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from model.network import Block, Typhon
 from model.statistics import rows
@@ -21,14 +21,14 @@ class Folded:
     def __init__(self, network: Typhon, dataset: str, table: Tensor) -> None:
         statistics = rows(network, table)
         self._blocks = [
-            [_fold(block[i], block[i + 1], *next(statistics)) for i in (0, 3, 6)]
+            [_fold(conv, norm, *next(statistics)) for conv, norm in block.convolutions()]
             for block in network.extractor
             if isinstance(block, Block)
         ]
         self._linears = [
             (layer.weight.detach().clone(), layer.bias.detach().clone())
             for part in (network.extractor, network.maker(dataset))
-            for layer in part
+            for layer in part.children()
             if isinstance(layer, nn.Linear)
         ]
 
@@ -42,12 +42,12 @@ class Folded:
         x = x.contiguous(memory_format=torch.channels_last)
         for *convs, (weight, bias) in self._blocks:
             for inner_weight, inner_bias in convs:
-                x = F.elu_(F.conv2d(x, inner_weight, inner_bias))
-            x = F.elu_(F.max_pool2d(F.conv2d(x, weight, bias), 2))
+                x = functional.elu_(functional.conv2d(x, inner_weight, inner_bias))
+            x = functional.elu_(functional.max_pool2d(functional.conv2d(x, weight, bias), 2))
         x = x.flatten(1)
         for weight, bias in self._linears[:-1]:
-            x = F.elu_(F.linear(x, weight, bias))
-        return F.linear(x, *self._linears[-1])
+            x = functional.elu_(functional.linear(x, weight, bias))
+        return functional.linear(x, *self._linears[-1])
 
 
 @torch.no_grad()

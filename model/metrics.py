@@ -1,63 +1,56 @@
-"""AUROC and the metrics at a threshold, in NumPy alone: scoring must not need a deep-learning library."""
-
-from collections.abc import Sequence
+"""Classification metrics of a set of findings, in numpy alone; what is undefined is None, never 0."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-THRESHOLD = 0.5
-METRICS = ("accuracy", "precision", "recall", "f1", "specificity")
-
 
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Area under the ROC curve: how often a positive outranks a negative, ties counting half.
+    """Area under the ROC curve: the share of (positive, negative) pairs ranked rightly, ties one half.
 
     Parameters
     ----------
-    labels : (n,) of 0 and 1.
-    scores : (n,), higher meaning more likely 1.
+    labels : (n,) 0 or 1.
+    scores : (n,) finite; larger means more likely 1.
 
-    Returns None if one of the classes is missing. Raises ValueError on a score that is not a number.
+    Returns
+    -------
+    A number in [0, 1], exact up to its last rounding, or None where one class is missing.
 
-    >>> auroc([0, 1, 1], [0.2, 0.2, 0.9])
-    0.75
+    Raises
+    ------
+    ValueError : a score is NaN, which has no rank.
     """
-    positive = np.asarray(labels).astype(bool)
-    values = np.asarray(scores, dtype=np.float64)
+    truth, values = np.asarray(labels) == 1, np.asarray(scores)
     if np.isnan(values).any():
         raise ValueError("a score is NaN")
-    positives = int(positive.sum())
-    negatives = positive.size - positives
-    if not positives or not negatives:
+    positives, negatives = values[truth], np.sort(values[~truth])
+    pairs = len(positives) * len(negatives)
+    if not pairs:
         return None
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    # Mean rank of each group of ties, from 1 (Mann-Whitney).
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    above = ranks[place][positive].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    # Negatives strictly below count twice and ties once, in integers: no rounding until the division.
+    halves = sum(int(np.searchsorted(negatives, positives, side).sum()) for side in ("left", "right"))
+    return halves / (2 * pairs)
 
 
 def threshold_metrics(
-    labels: ArrayLike, scores: ArrayLike, threshold: float = THRESHOLD
+    labels: ArrayLike, scores: ArrayLike, threshold: float = 0.5
 ) -> dict[str, float | None]:
-    """Accuracy, precision, recall, F1 and specificity when a score of ``threshold`` or more means class 1.
+    """Accuracy, precision, recall, f1 and specificity where a score above ``threshold`` means 1.
 
-    A ratio whose denominator is zero is None: precision without a predicted positive, recall without
-    positives, specificity without negatives.
+    A score of exactly one half is 0, as argmax has it. A ratio without a denominator is None.
     """
-    actual = np.asarray(labels).astype(bool)
-    predicted = np.asarray(scores, dtype=np.float64) >= threshold
-    hit, miss = int((predicted & actual).sum()), int((~predicted & actual).sum())
-    alarm, rest = int((predicted & ~actual).sum()), int((~predicted & ~actual).sum())
+    truth, predicted = np.asarray(labels) == 1, np.asarray(scores) > threshold
+    hits = int((truth & predicted).sum())
+    rejections = int((~truth & ~predicted).sum())
+    wrong = len(truth) - hits - rejections
 
-    def ratio(part: int, whole: int) -> float | None:
-        return part / whole if whole else None
+    def ratio(numerator: int, denominator: int) -> float | None:
+        return numerator / denominator if denominator else None
 
-    values: Sequence[float | None] = (
-        ratio(hit + rest, actual.size),
-        ratio(hit, hit + alarm),
-        ratio(hit, hit + miss),
-        ratio(2 * hit, 2 * hit + alarm + miss),
-        ratio(rest, rest + alarm),
-    )
-    return dict(zip(METRICS, values, strict=True))
+    return {
+        "accuracy": ratio(hits + rejections, len(truth)),
+        "precision": ratio(hits, int(predicted.sum())),
+        "recall": ratio(hits, int(truth.sum())),
+        "f1": ratio(2 * hits, 2 * hits + wrong),
+        "specificity": ratio(rejections, int((~truth).sum())),
+    }

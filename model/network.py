@@ -7,7 +7,7 @@ Thesis figure 5.4 and Typhon's public code (conv without bias, Xavier weights, r
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,12 @@ class Block(nn.Sequential):
             nn.Conv2d(outputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ELU(inplace=True),
             nn.Dropout(dropout), nn.MaxPool2d(2),
         )  # fmt: skip
+
+    def convolutions(self) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Each convolution with the batch norm after it."""
+        convs = [layer for layer in self if isinstance(layer, nn.Conv2d)]
+        norms = [layer for layer in self if isinstance(layer, nn.BatchNorm2d)]
+        return zip(convs, norms, strict=True)
 
 
 class FeatureExtractor(nn.Sequential):
@@ -80,7 +86,8 @@ def build(datasets: Iterable[str], channels: int, dropout: float = 0.0) -> Typho
     """A network with one decision maker per data set, its weights still meaningless."""
     makers = {dataset: DecisionMaker(dropout) for dataset in datasets}
     network = Typhon(FeatureExtractor(channels, dropout), makers)
-    return network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # no stub
+    return network
 
 
 @torch.no_grad()

@@ -64,12 +64,18 @@ def _check(phase: Phase) -> None:
     where = f"phase {phase.name}"
     if not phase.datasets or len(set(phase.datasets)) < len(phase.datasets):
         raise ConfigError(str(phase.datasets), file=where, expected="distinct data sets")
-    for key, value in (("epochs", phase.epochs), ("batch_size", phase.batch_size), ("batches", phase.batches)):
+    for key, value in (
+        ("epochs", phase.epochs),
+        ("batch_size", phase.batch_size),
+        ("batches", phase.batches),
+    ):
         if value is not None and value < 1:
             raise ConfigError(str(value), file=where, expected=f"{key} of 1 or more")
     if not 0 <= phase.dropout < 1:
         raise ConfigError(str(phase.dropout), file=where, expected="a dropout from 0 to below 1")
-    if isinstance(phase.learning_rate, Mapping) and (missing := set(phase.datasets) - set(phase.learning_rate)):
+    if isinstance(phase.learning_rate, Mapping) and (
+        missing := set(phase.datasets) - set(phase.learning_rate)
+    ):
         raise ConfigError(f"none for {sorted(missing)}", file=where, expected="a learning_rate per data set")
     if not all(phase.rate(dataset) > 0 for dataset in phase.datasets):
         raise ConfigError(str(phase.learning_rate), file=where, expected="a learning_rate above 0")

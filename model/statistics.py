@@ -58,7 +58,7 @@ def calibration(datasets: Mapping[str, Dataset], device: torch.device) -> dict[s
 
 
 def calibration_patches(part: Part, dataset: str) -> Tensor:
-    """At most PATCHES patches of a training split: first views of all findings, then second views …
+    """At most PATCHES patches of a training split: first views of all findings, then second views.
 
     Findings come in an order of their own, as tables are often sorted by label.
     """

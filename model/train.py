@@ -25,6 +25,7 @@ from model.phase import Phase, parse_phases
 from model.trainer import Settings, Trainer
 from pipeline.errors import ConfigError, run_cli
 from pipeline.files import atomic, sha256, write_text
+from workflow.code import code
 
 log = logging.getLogger("typhon")
 
@@ -32,25 +33,40 @@ log = logging.getLogger("typhon")
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m model.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m model.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     data.add_arguments(parser)
-    parser.add_argument("--network", type=Path, required=True, help="model file to start from, as of model.bootstrap")
+    parser.add_argument(
+        "--network", type=Path, required=True, help="model file to start from, as of model.bootstrap"
+    )
     parser.add_argument("--phases", type=parse_phases, required=True, help="JSON list of phases")
     parser.add_argument("--seed", type=int, required=True, help="seed of batches and dropout")
     parser.add_argument(
-        "--target", help="data set whose validation AUROC decides which state is best; default: first of the last phase"
+        "--target",
+        help="data set whose validation AUROC decides which state is best; default: first of the last phase",
     )
     parser.add_argument(
-        "--batch-norm", choices=statistics.MODES, default="recalibrated",
-        help="statistics for evaluation: shared running ones, running ones per data set, or recomputed on training patches",
-    )  # fmt: skip
+        "--batch-norm",
+        choices=statistics.MODES,
+        default="recalibrated",
+        help="statistics for evaluation: running ones of all data sets together or of each, or recomputed on "
+        "training patches",
+    )
     parser.add_argument("--every", type=int, default=100, help="epochs between validations")
-    parser.add_argument("--balance", choices=BALANCES, default="views", help="how classes are balanced in a pass")
     parser.add_argument(
-        "--precision", choices=("float32", "bfloat16"), default="float32", help="of training on CUDA; CPU is float32"
+        "--balance", choices=BALANCES, default="views", help="how classes are balanced in a pass"
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="folder for progress, removed on success")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of training on CUDA; CPU is float32",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help="folder for progress, removed on success"
+    )
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="seconds between checkpoints")
     parser.add_argument("--out", type=Path, required=True, help="model file of the last state")
     parser.add_argument("--best", type=Path, required=True, help="model file of the best state")
@@ -70,7 +86,6 @@ def settings(options: argparse.Namespace, device: torch.device) -> Settings:
         every=options.every,
         balance=options.balance,
         bfloat16=options.precision == "bfloat16" and device.type == "cuda",
-        checkpoint_seconds=options.checkpoint_seconds,
     )
 
 
@@ -78,7 +93,9 @@ def check_datasets(phases: Sequence[Phase], target: str, datasets: Mapping[str, 
     """Raise ConfigError unless every data set that is named has a store."""
     named = {name for phase in phases for name in phase.datasets} | {target}
     if unknown := sorted(named - set(datasets)):
-        raise ConfigError(f"{', '.join(unknown)} in the phases or as target", expected=f"among {', '.join(datasets)}")
+        raise ConfigError(
+            f"{', '.join(unknown)} in the phases or as target", expected=f"among {', '.join(datasets)}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -91,10 +108,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     network, _ = weights.read(options.network, datasets, data.channels(datasets))
     files = (*options.stores, *options.splits, options.network)
     facts = digest(
-        phases=options.phases, settings=chosen, device=device.type, files=[sha256(path) for path in files]
+        code=code("model.train"),
+        phases=options.phases,
+        settings=chosen,
+        device=device.type,
+        files=[sha256(path) for path in files],
     )
     with Folder(options.checkpoint, facts) as folder:
-        trainer = Trainer(network, datasets, options.phases, chosen, folder, device)
+        trainer = Trainer(
+            network,
+            datasets,
+            options.phases,
+            chosen,
+            folder,
+            device,
+            checkpoint_seconds=options.checkpoint_seconds,
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, trainer.stop)
         last = trainer.run()
@@ -113,7 +142,10 @@ def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) 
         "seconds": {name: round(value, 3) for name, value in trainer.progress.seconds.items()},
         "samples_seen": {"bootstrap": bootstrap, **trainer.progress.samples},
         "best": trainer.progress.best,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "numpy")},
+        },
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 from tqdm import tqdm
 
 from model import statistics, weights
@@ -51,15 +51,14 @@ class Settings:
     balance: str = "views"
     bfloat16: bool = False
     """Convolutions and matrix products in bfloat16 while training."""
-    checkpoint_seconds: float = 60.0
 
 
 class Turn(NamedTuple):
-    """Place of a batch in its epoch: batch ``number`` of the ``count`` that a data set gives."""
+    """Place of a batch in its epoch: batch ``number`` of the ``batches`` that its data set gives."""
 
     dataset: str
     number: int
-    count: int
+    batches: int
 
 
 @dataclass
@@ -93,18 +92,23 @@ class Trainer:
         settings: Settings,
         folder: Folder,
         device: torch.device,
+        *,
+        checkpoint_seconds: float = 60.0,
     ) -> None:
         self.network = network.to(device)
         self.phases = phases
         self.settings = settings
         self.device = device
+        self._checkpoint_seconds = checkpoint_seconds
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
         """Tensors of the best state's model file."""
         self._folder = folder
         self._train = {name: dataset.part("train", device) for name, dataset in datasets.items()}
         self._validation = {name: dataset.part("validation", device) for name, dataset in datasets.items()}
-        self._calibration = {name: statistics.calibration_patches(part, name) for name, part in self._train.items()}
+        self._calibration = {
+            name: statistics.calibration_patches(part, name) for name, part in self._train.items()
+        }
         shared = statistics.initial(self.network)
         own = settings.batch_norm == "per_set"
         self._running = {name: shared.clone() if own else shared for name in datasets}
@@ -146,17 +150,23 @@ class Trainer:
             self._warn_of_rounding(phase)
         set_dropout(self.network, phase.dropout)
         self.network.train()
-        log.info("%s: %d epochs of %d batches, %d done", phase.name, phase.epochs, len(turns), self.progress.step)
-        with tqdm(total=steps, initial=self.progress.step, desc=phase.name, unit="batch", disable=None) as bar:
+        log.info(
+            "%s: %d epochs of %d batches, %d done", phase.name, phase.epochs, len(turns), self.progress.step
+        )
+        with tqdm(
+            total=steps, initial=self.progress.step, desc=phase.name, unit="batch", disable=None
+        ) as bar:
             while self.progress.step < steps:
                 epoch, place = divmod(self.progress.step, len(turns))
                 turn = turns[place]
-                batch = loaders[turn.dataset].batch(epoch * turn.count + turn.number)
+                batch = loaders[turn.dataset].batch(epoch * turn.batches + turn.number)
                 self._train_batch(phase, turn, batch)
                 self.progress.step += 1
                 if len(self._pending) == CHECK_EVERY:
                     self._check_losses(phase)
-                if place == len(turns) - 1 and ((epoch + 1) % self.settings.every == 0 or self.progress.step == steps):
+                if place == len(turns) - 1 and (
+                    (epoch + 1) % self.settings.every == 0 or self.progress.step == steps
+                ):
                     self._validate(phase, epoch + 1)
                 self._after_step(phase)
                 bar.update()
@@ -180,7 +190,8 @@ class Trainer:
 
     def _new_optimizers(self, phase: Phase) -> dict[str, torch.optim.Adam]:
         return {
-            name: torch.optim.Adam(self._parameters(name), phase.rate(name), fused=True) for name in phase.datasets
+            name: torch.optim.Adam(self._parameters(name), phase.rate(name), fused=True)
+            for name in phase.datasets
         }
 
     def _parameters(self, dataset: str) -> list[torch.nn.Parameter]:
@@ -197,7 +208,7 @@ class Trainer:
         optimizer = self._optimizers[name]
         optimizer.zero_grad()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
-            loss = F.cross_entropy(self.network(patches, name), part.labels[batch])
+            loss = functional.cross_entropy(self.network(patches, name), part.labels[batch])
         loss.backward()
         optimizer.step()
         self._pending.append((self.progress.step, turn, loss.detach()))
@@ -213,7 +224,7 @@ class Trainer:
             if not math.isfinite(value):
                 loaders = self._loaders(phase)
                 epoch = step // len(self._turns(phase, loaders))
-                batch = loaders[turn.dataset].batch(epoch * turn.count + turn.number)
+                batch = loaders[turn.dataset].batch(epoch * turn.batches + turn.number)
                 raise LossError(
                     f"{value} in phase {phase.name}, epoch {epoch + 1}, data set {turn.dataset}, "
                     f"samples {batch.tolist()}"
@@ -268,15 +279,18 @@ class Trainer:
             lost = float((np.spacing(values.abs().cpu().numpy()) / 2 > phase.rate(name)).mean())
             if lost > LOST_SHARE:
                 log.warning(
-                    "%s: at a learning rate of %g, %.0f %% of the weights of %s cannot move: float32 rounds the step away",
-                    phase.name, phase.rate(name), 100 * lost, name,
-                )  # fmt: skip
+                    "%s: a rate of %g cannot move %.0f %% of the weights of %s: float32 rounds the step away",
+                    phase.name,
+                    phase.rate(name),
+                    100 * lost,
+                    name,
+                )
 
     def _after_step(self, phase: Phase) -> None:
         self._done_here += 1
         if self._done_here == ESTIMATE_AFTER:
             self._log_estimate(time.monotonic() - self._clock)
-        if self._signal or time.monotonic() - self._saved >= self.settings.checkpoint_seconds:
+        if self._signal or time.monotonic() - self._saved >= self._checkpoint_seconds:
             self._check_losses(phase)
             self._tick(phase)
             self._save()
@@ -310,7 +324,9 @@ class Trainer:
             for number, parameter in enumerate(self._parameters(dataset)):
                 for name, value in optimizer.state.get(parameter, {}).items():
                     tensors[f"optimizer.{dataset}.{number}.{name}"] = value
-        self._folder.save({name: weights.plain(value) for name, value in tensors.items()}, asdict(self.progress))
+        self._folder.save(
+            {name: weights.plain(value) for name, value in tensors.items()}, asdict(self.progress)
+        )
 
     def _restore(self) -> None:
         """Go back to the last checkpoint, if there is one."""

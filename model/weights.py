@@ -27,11 +27,12 @@ def export(network: Typhon, tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def weights(network: Typhon) -> dict[str, Tensor]:
     """The parameters of a network by the name they have in a file."""
-    named = {f"extractor.{name}": value for name, value in network.extractor.named_parameters()}
-    for dataset in network.datasets:
-        maker = network.maker(dataset).named_parameters()
-        named |= {f"makers.{dataset}.{name}": value for name, value in maker}
-    return named
+    makers = {f"makers.{dataset}": network.maker(dataset) for dataset in network.datasets}
+    return {
+        f"{part}.{name}": value
+        for part, module in {"extractor": network.extractor, **makers}.items()
+        for name, value in module.named_parameters()
+    }
 
 
 def plain(tensor: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ def _short(names: list[str]) -> str:
     return " ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def _open(path: Path) -> Any:  # noqa: ANN401 - safetensors has no name for what it returns
+def _open(path: Path) -> Any:
     try:
         return safetensors.safe_open(path, "pt")
     except FileNotFoundError:

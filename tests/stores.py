@@ -33,7 +33,14 @@ def make_store(
     names = [f"{number:04d}" for number in range(len(splits))]
     labels = [place % 2 for place in places]
     findings = pd.DataFrame(
-        {"patient_id": names, "group_id": names, "finding_id": "1", "label": labels, "width_mm": 65.0, "height_mm": 65.0}
+        {
+            "patient_id": names,
+            "group_id": names,
+            "finding_id": "1",
+            "label": labels,
+            "width_mm": 65.0,
+            "height_mm": 65.0,
+        }
     )
     rng = stream("store", dataset)
 

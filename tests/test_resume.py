@@ -1,0 +1,140 @@
+"""Kill the real commands anywhere: the next run ends with the bytes of an undisturbed one."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.stores import make_store
+
+ROOT = Path(__file__).resolve().parent.parent
+DATASETS = ("a", "b.c")
+SETTINGS = {"batch_size": 4, "learning_rate": 1e-3, "dropout": 0.3}
+SPECIALIZATION = {"batches": None, "batch_size": 8, "learning_rate": 3e-4, "dropout": 0.3}
+PHASES = [
+    {"name": "training", "datasets": DATASETS, "epochs": 12, **SETTINGS},
+    {"name": "specialization", "datasets": ["a"], "epochs": 6, **SPECIALIZATION},
+]
+OUTPUTS = {
+    "bootstrap": ("network.safetensors", "scores.csv"),
+    "train": ("model.safetensors", "best.safetensors", "history.csv"),
+}
+
+
+def command(step: str, inputs: Path, out: Path) -> list[str]:
+    stores = [str(inputs / f"{name}.h5") for name in DATASETS]
+    splits = [str(inputs / f"{name}.csv") for name in DATASETS]
+    line = [sys.executable, "-m", f"model.{step}", "--stores", *stores, "--splits", *splits, "--seed", "1"]
+    line += ["--checkpoint", str(out / "checkpoint")]
+    if step == "bootstrap":
+        return [
+            *line,
+            "--candidates",
+            "30",
+            "--out",
+            f"{out}/network.safetensors",
+            "--scores",
+            f"{out}/scores.csv",
+        ]
+    line += ["--network", str(inputs / "network.safetensors"), "--phases", json.dumps(PHASES), "--every", "5"]
+    line += ["--batch-norm", "per_set", "--checkpoint-seconds", "0.2", "--run", f"{out}/run.json"]
+    return [
+        *line,
+        *(
+            f"--{flag}={out}/{file}"
+            for flag, file in zip(("out", "best", "history"), OUTPUTS[step], strict=True)
+        ),
+    ]
+
+
+def run(step: str, inputs: Path, out: Path) -> None:
+    subprocess.run(command(step, inputs, out), cwd=ROOT, check=True, capture_output=True)
+
+
+def kill_when(
+    ready: Callable[[], bool], step: str, inputs: Path, out: Path, number: int = signal.SIGKILL
+) -> int:
+    """Start a step, send it a signal as soon as ``ready()``; its exit status."""
+    process = subprocess.Popen(command(step, inputs, out), cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        limit = time.monotonic() + 60
+        while not ready():
+            assert process.poll() is None, f"{step} ended before it could be killed"
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+        process.send_signal(number)
+        return process.wait(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def rows(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def checkpoints(folder: Path) -> int:
+    """Number of the last checkpoint, from 0; -1 without any."""
+    return max((int(path.name.split("-")[0]) for path in folder.glob("*-*.safetensors")), default=-1)
+
+
+def in_phase(folder: Path, phase: int) -> bool:
+    """Whether the last checkpoint belongs to a phase."""
+    for path in sorted(folder.glob("*-*.safetensors"))[-1:]:
+        content = path.read_bytes()
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return json.loads(header["__metadata__"]["about"])["state"]["phase"] == phase
+    return False
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for name in DATASETS:
+        make_store(folder, name, train=9, validation=4, views=2, signal=0.3)
+    run("bootstrap", folder, folder)
+    run("train", folder, folder)
+    return folder
+
+
+def assert_same(step: str, undisturbed: Path, out: Path) -> None:
+    for name in OUTPUTS[step]:
+        assert (out / name).read_bytes() == (undisturbed / name).read_bytes(), name
+    assert not (out / "checkpoint").exists()
+
+
+def test_a_bootstrap_killed_twice_ends_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
+    log = tmp_path / "checkpoint" / "scores.csv"
+    for number in (3, 9):
+        assert (
+            kill_when(lambda least=number: rows(log) > least, "bootstrap", undisturbed, tmp_path)
+            == -signal.SIGKILL
+        )
+    run("bootstrap", undisturbed, tmp_path)
+    assert_same("bootstrap", undisturbed, tmp_path)
+
+
+def test_a_trainer_killed_in_each_phase_ends_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    moments = (
+        (lambda: folder.exists() and checkpoints(folder) < 0, "before the first checkpoint"),
+        (lambda: checkpoints(folder) >= 1, "in training"),
+        (lambda: in_phase(folder, 1), "in specialization"),
+    )
+    for ready, moment in moments:
+        assert kill_when(ready, "train", undisturbed, tmp_path) == -signal.SIGKILL, moment
+    run("train", undisturbed, tmp_path)
+    assert_same("train", undisturbed, tmp_path)
+
+
+def test_a_trainer_that_is_asked_to_end_saves_first(undisturbed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    status = kill_when(lambda: checkpoints(folder) >= 0, "train", undisturbed, tmp_path, signal.SIGTERM)
+    assert status == 128 + signal.SIGTERM
+    run("train", undisturbed, tmp_path)
+    assert_same("train", undisturbed, tmp_path)
