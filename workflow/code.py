@@ -14,9 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def code(module: str, root: Path = ROOT) -> str:
-    """A digest of the import closure of ``module`` within the project at ``root``."""
-    pending, closure = [module], set()
+def code(*modules: str, root: Path = ROOT) -> str:
+    """A digest of the import closure of ``modules`` within the project at ``root``."""
+    pending, closure = list(modules), set[str]()
     while pending:
         name = pending.pop()
         if name not in closure:

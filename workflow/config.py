@@ -146,11 +146,10 @@ def _split_contradictions(split: Mapping[str, Any]) -> Iterator[ConfigError]:
     kind, n = split["kind"], split["n"]
     if kind == "holdout" and n != 1:
         yield _error(["split", "n"], str(n), expected="1 for a holdout", remedy="set kind to folds or repeats")
-    if kind == "folds" and n < 2:
-        yield _error(["split", "n"], str(n), expected="at least 2 folds")
-    test = 1 / n if kind == "folds" else split["test"]
-    if split["validation"] + test >= 1:
-        yield _error(["split"], f"{split['validation']} for validation and {test:g} for the test",
+    if kind == "folds" and n < 3:
+        yield _error(["split", "n"], str(n), expected="at least 3 folds: test, validation and training")
+    if kind != "folds" and split["validation"] + split["test"] >= 1:
+        yield _error(["split"], f"{split['validation']} for validation and {split['test']} for the test",
                      expected="something left for training", remedy="lower one of them")  # fmt: skip
 
 

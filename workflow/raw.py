@@ -20,11 +20,23 @@ def folder(config: Mapping[str, Any], dataset: str) -> Path:
 def missing(config: Mapping[str, Any]) -> str:
     """One line for each data set that has neither an index nor raw data; empty if there is none."""
     lines = [
-        str(_missing(dataset, config["collections"][dataset]["kind"], folder(config, dataset)))
+        str(_missing(dataset, _row(config, dataset), folder(config, dataset)))
         for dataset in config["datasets"]
         if not Path(config["data"], dataset, "index.parquet").exists() and not _has_files(folder(config, dataset))
     ]
     return "\n".join([*lines, "To see the workflow run on synthetic data first: ./run demo"]) if lines else ""
+
+
+def occupied(config: Mapping[str, Any], dataset: str) -> str:
+    """What to say where the raw folder holds files that Snakemake did not put there; else empty.
+
+    Snakemake empties the folder of a rule's output before it runs the rule.
+    """
+    raw = folder(config, dataset)
+    if not _has_files(raw) or (raw / ".snakemake_timestamp").exists():
+        return ""
+    return str(RawMissingError("files", file=raw, expected="an empty folder for synthetic data",
+                               remedy="run elsewhere: --directory demo"))  # fmt: skip
 
 
 def state(config: Mapping[str, Any], dataset: str) -> str:
@@ -43,14 +55,27 @@ def state(config: Mapping[str, Any], dataset: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def attribution(config: Mapping[str, Any], dataset: str) -> str:
+    """Collection, licence and DOI, as its licence wants to see them beside a picture."""
+    if "phantom" in config:
+        return "synthetic data"
+    row = _row(config, dataset)
+    return ", ".join(filter(None, (row["collection"], row["licence"], row["doi"]))) if row else dataset
+
+
 def collections() -> dict[str, dict[str, str]]:
     """``config/datasets.csv`` by data set: collection, doi, licence, size, url, layout, citation."""
     with COLLECTIONS_FILE.open(encoding="utf-8", newline="") as file:
         return {row["dataset"]: row for row in csv.DictReader(file)}
 
 
-def _missing(dataset: str, kind: str, raw: Path) -> RawMissingError:
-    row = collections().get(dataset) or collections().get(kind)
+def _row(config: Mapping[str, Any], dataset: str) -> dict[str, str] | None:
+    """What is known of a data set by its name or its kind."""
+    known = collections()
+    return known.get(dataset) or known.get(config["collections"][dataset]["kind"])
+
+
+def _missing(dataset: str, row: Mapping[str, str] | None, raw: Path) -> RawMissingError:
     set_folder = f"or name its folder in the config: raw: {{{dataset}: FOLDER}}"
     found = "an empty folder" if raw.is_dir() else "nothing"
     if row is None:

@@ -1,0 +1,45 @@
+# Cancer classifiers trained on many small medical data sets in parallel.
+#
+#   data/raw/{dataset}/                       the downloads, never written to
+#   data/{dataset}/index.parquet              every image file's header, read once
+#   data/{dataset}/findings.csv               what is to be classified, and where it lies
+#   data/{dataset}/skipped.csv                what was left out, and why
+#   data/{dataset}/slices.h5                  the source slice of each finding
+#   data/{dataset}/patches.h5                 the patch store: all views of each finding
+#   data/{dataset}/splits/fold{fold}.csv      who trains, validates and tests
+#   results/{method}/fold{fold}/seed{seed}/   one run
+#     bootstrap/                              the network that training starts from, scores.csv of all candidates
+#     model.safetensors, predictions.csv      the last state and its scores
+#     best/                                   the same of the state best in validation
+#     history.csv, run.json                   learning curves; device, seconds, samples seen
+#   results/{method}_auc.json                 the result
+#   results/{method}/…png, figures/…png       items of the report
+#   logs/…, benchmarks/…                      the same paths, one file per job
+#   checkpoints/…                             of running trainings only
+#
+# The workflow on config/config.yaml: ./run. On synthetic data: ./run demo. Settings: config/README.md.
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/demo.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    """Every result and every item of the report."""
+    default_target: True
+    input:
+        expand("results/{method}_auc.json", method=config["methods"]),
+        rules.figures.input,

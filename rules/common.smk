@@ -1,0 +1,144 @@
+import json
+import sys
+from pathlib import Path
+
+from model.methods import METHODS
+from pipeline.errors import ConfigError
+from workflow import driver, raw
+from workflow.code import ROOT, code
+from workflow.config import checked
+from workflow.flags import flags
+
+try:
+    checked(config)
+except ConfigError as error:
+    sys.exit(str(error))
+
+
+# Rules run `python -m …` from any working directory, within or without a conda environment.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH='{ROOT}'; ")
+
+
+pathvars:
+    data=config["data"],
+
+
+wildcard_constraints:
+    dataset=r"[A-Za-z0-9][A-Za-z0-9_-]*",
+    method="|".join(METHODS),
+    fold=r"\d+",
+    seed=r"\d+",
+
+
+onstart:
+    driver.record(Path.cwd())
+
+
+def kind(wildcards):
+    """How a data set is read."""
+    return config["collections"][wildcards.dataset]["kind"]
+
+
+def collection_flags(*keys):
+    """The given keys of a data set's collection as flags of the same names; absent ones are left out."""
+
+    def of(wildcards):
+        collection = config["collections"][wildcards.dataset]
+        return flags({key: collection.get(key) for key in keys})
+
+    return of
+
+
+def collection_code(module):
+    """The digest of a step that loads the module of the data set's kind by name."""
+    return lambda wildcards: code(module, f"pipeline.datasets.{kind(wildcards)}")
+
+
+def raw_data(wildcards):
+    """What the index waits for: the phantoms, if any; ends the run where downloads are missing."""
+    if "phantom" in config:
+        return "<data>/raw/{dataset}"
+    if message := raw.missing(config):
+        sys.exit(message)
+    return []
+
+
+def room_for_phantom(wildcards):
+    """No input; ends the run rather than have Snakemake empty a folder of downloads."""
+    if message := raw.occupied(config, wildcards.dataset):
+        sys.exit(message)
+    return []
+
+
+def raw_state(wildcards):
+    """Changes whenever a file in the raw folder does."""
+    return raw.state(config, wildcards.dataset)
+
+
+def raw_folder(wildcards, input):
+    """Where the downloads lie. A function of the input, so that a folder that moved reruns nothing."""
+    return raw.folder(config, wildcards.dataset)
+
+
+def phases(wildcards):
+    """The phases of a method, resolved here so that training knows no registry."""
+    return METHODS[wildcards.method](config)
+
+
+def datasets(wildcards):
+    """The data sets that a method trains on, in the order of their turns."""
+    return list(dict.fromkeys(name for phase in phases(wildcards) for name in phase["datasets"]))
+
+
+def stores(wildcards):
+    """The patch stores of these data sets."""
+    return expand("<data>/{dataset}/patches.h5", dataset=datasets(wildcards))
+
+
+def splits(wildcards):
+    """Their splits of one fold."""
+    return expand("<data>/{dataset}/splits/fold{fold}.csv", dataset=datasets(wildcards), fold=wildcards.fold)
+
+
+def runs(pattern):
+    """The pattern filled in for each fold and seed of a method."""
+
+    def of(wildcards):
+        return expand(
+            pattern, method=wildcards.method, fold=range(config["split"]["n"]), seed=config["seeds"]
+        )
+
+    return of
+
+
+def memory(least, per_input):
+    """Memory in MB: ``least``, or ``per_input`` times the size of the input if that is more."""
+
+    def of(wildcards, input):
+        return max(least, int(per_input * input.size_mb))
+
+    return of
+
+
+def figures():
+    """The items of the report, for all data sets and methods of the experiment."""
+    stacked = [
+        name for name in config["datasets"] if len(config["collections"][name].get("channels", [])) > 1
+    ]
+    pictures = ["contact_sheet", "red_dots", "fingerprint"]
+    return [
+        *expand("<data>/{dataset}/{picture}.png", dataset=config["datasets"], picture=pictures),
+        *expand("<data>/{dataset}/alignment.png", dataset=stacked),
+        *expand("results/{method}/{figure}.png", method=config["methods"], figure=["roc", "curves"]),
+        *expand(
+            "results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png",
+            method=config["methods"],
+            fold=range(config["split"]["n"]),
+            seed=config["seeds"],
+        ),
+    ]
+
+
+def attribution(wildcards):
+    """The line at the foot of a picture of somebody's data."""
+    return raw.attribution(config, wildcards.dataset)

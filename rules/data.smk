@@ -1,0 +1,193 @@
+# From raw downloads to patch stores and splits: one job per data set and step, with a process pool inside.
+
+
+rule index_raw_files:
+    """Read the header of every new or changed image file once."""
+    input:
+        raw_data,
+    output:
+        index=update("<data>/{dataset}/index.parquet"),
+        files=update("<data>/{dataset}/files.parquet"),
+        skipped="<data>/{dataset}/skipped/index.csv",
+        state="<data>/{dataset}/raw.txt",
+    log:
+        "logs/data/{dataset}/index.log",
+    benchmark:
+        "benchmarks/data/{dataset}/index.tsv"
+    conda:
+        "../environment.yml"
+    threads: 4
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        raw=raw_folder,
+        tree=raw_state,
+        code=code("pipeline.index"),
+    message:
+        "Indexing the files of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.index --raw {params.raw:q} --out {output.index:q}"
+        " --files {output.files:q} --skipped {output.skipped:q} --processes {threads}"
+        " && echo {params.tree} > {output.state:q}"
+
+
+rule locate_findings:
+    """Find which series, slice and point each finding lies in."""
+    input:
+        index=rules.index_raw_files.output.index,
+        files=rules.index_raw_files.output.files,
+    output:
+        findings="<data>/{dataset}/findings.csv",
+        skipped="<data>/{dataset}/skipped/findings.csv",
+        choices="<data>/{dataset}/choices.csv",
+        near_duplicates="<data>/{dataset}/near_duplicates.csv",
+    log:
+        "logs/data/{dataset}/findings.log",
+    benchmark:
+        "benchmarks/data/{dataset}/findings.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        kind=kind,
+        raw=raw_folder,
+        options=collection_flags(
+            "channels", "slice_rule", "no_lesion_centre", "table", "folders", "patient_pattern", "axis"
+        ),
+        code=collection_code("pipeline.findings"),
+    message:
+        "Locating the findings of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.findings {params.kind} --dataset {wildcards.dataset}"
+        " --raw {params.raw:q} --index {input.index:q} --out {output.findings:q} --skipped {output.skipped:q}"
+        " --choices {output.choices:q} --near-duplicates {output.near_duplicates:q} {params.options}"
+
+
+rule extract_slices:
+    """Read the slice of each finding once, in physical units."""
+    input:
+        index=rules.index_raw_files.output.index,
+        files=rules.index_raw_files.output.files,
+        findings=rules.locate_findings.output.findings,
+    output:
+        slices="<data>/{dataset}/slices.h5",
+        skipped="<data>/{dataset}/skipped/slices.csv",
+    log:
+        "logs/data/{dataset}/slices.log",
+    benchmark:
+        "benchmarks/data/{dataset}/slices.tsv"
+    conda:
+        "../environment.yml"
+    threads: 4
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        kind=kind,
+        raw=raw_folder,
+        options=collection_flags("window", "intensity"),
+        code=code("pipeline.slices"),
+    message:
+        "Extracting the slices of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.slices {params.kind} --raw {params.raw:q}"
+        " --index {input.index:q} --findings {input.findings:q} --out {output.slices:q}"
+        " --skipped {output.skipped:q} --processes {threads} {params.options}"
+
+
+rule build_patches:
+    """Cut all views of each finding, with one resampling per view."""
+    input:
+        findings=rules.locate_findings.output.findings,
+        slices=rules.extract_slices.output.slices,
+    output:
+        patches="<data>/{dataset}/patches.h5",
+        skipped="<data>/{dataset}/skipped/patches.csv",
+    log:
+        "logs/data/{dataset}/patches.log",
+    benchmark:
+        "benchmarks/data/{dataset}/patches.tsv"
+    conda:
+        "../environment.yml"
+    threads: 4
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        kind=kind,
+        options=collection_flags("extent", "intensity"),
+        views=lookup("views", within=config),
+        view_seed=lookup("view_seed", within=config),
+        code=collection_code("pipeline.patches"),
+    message:
+        "Cutting the views of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.patches {params.kind} --dataset {wildcards.dataset}"
+        " --findings {input.findings:q} --slices {input.slices:q} --out {output.patches:q}"
+        " --skipped {output.skipped:q} --views {params.views} --view-seed {params.view_seed}"
+        " --processes {threads} {params.options}"
+
+
+rule list_skipped:
+    """Put together what each step left out, and why."""
+    input:
+        tables=expand(
+            "<data>/{{dataset}}/skipped/{step}.csv", step=["index", "findings", "slices", "patches"]
+        ),
+    output:
+        skipped="<data>/{dataset}/skipped.csv",
+    log:
+        "logs/data/{dataset}/skipped.log",
+    benchmark:
+        "benchmarks/data/{dataset}/skipped.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("pipeline.skipped"),
+    message:
+        "Listing what was left out of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.skipped --tables {input.tables:q} --out {output.skipped:q}"
+
+
+rule split_findings:
+    """Part the groups into training, validation and test, and check that nothing leaks."""
+    input:
+        patches=rules.build_patches.output.patches,
+        skipped=rules.list_skipped.output.skipped,
+    output:
+        split="<data>/{dataset}/splits/fold{fold}.csv",
+    log:
+        "logs/data/{dataset}/splits/fold{fold}.log",
+    benchmark:
+        "benchmarks/data/{dataset}/splits/fold{fold}.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        max_skipped=collection_flags("max_skipped"),
+        kind=lookup("split/kind", within=config),
+        n=lookup("split/n", within=config),
+        validation=lookup("split/validation", within=config),
+        test=lookup("split/test", within=config),
+        seed=lookup("split/seed", within=config),
+        majority_views=lookup("majority_views", within=config),
+        evaluation_views=lookup("evaluation_views", within=config),
+        balance=lookup("balance", within=config),
+        code=code("pipeline.split"),
+    message:
+        "Splitting {wildcards.dataset}, fold {wildcards.fold}"
+    shell:
+        "python -m workflow.logged {log} pipeline.split --store {input.patches:q} --skipped {input.skipped:q}"
+        " {params.max_skipped} --kind {params.kind} --n {params.n} --validation {params.validation}"
+        " --test {params.test} --seed {params.seed} --fold {wildcards.fold}"
+        " --majority-views {params.majority_views} --evaluation-views {params.evaluation_views}"
+        " --balance {params.balance} --out {output.split:q}"

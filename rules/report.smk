@@ -1,0 +1,237 @@
+# Items of the report: how the data look, how training went, what came out.
+
+
+rule draw_contact_sheet:
+    """Show patches of each class, as they are and augmented."""
+    input:
+        patches=rules.build_patches.output.patches,
+    output:
+        picture=report(
+            "<data>/{dataset}/contact_sheet.png",
+            caption="../workflow/report/contact_sheet.rst",
+            category="Data",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "contact sheet"},
+        ),
+    log:
+        "logs/data/{dataset}/contact_sheet.log",
+    benchmark:
+        "benchmarks/data/{dataset}/contact_sheet.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        licence=attribution,
+        code=code("pipeline.pictures"),
+    message:
+        "Drawing the patches of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.pictures contact-sheet --store {input.patches:q}"
+        " --licence {params.licence:q} --out {output.picture:q}"
+
+
+rule draw_red_dots:
+    """Show where the findings lie, through crop and augmentation."""
+    input:
+        patches=rules.build_patches.output.patches,
+        findings=rules.locate_findings.output.findings,
+        slices=rules.extract_slices.output.slices,
+    output:
+        picture=report(
+            "<data>/{dataset}/red_dots.png",
+            caption="../workflow/report/red_dots.rst",
+            category="Data",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "red dots"},
+        ),
+    log:
+        "logs/data/{dataset}/red_dots.log",
+    benchmark:
+        "benchmarks/data/{dataset}/red_dots.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        licence=attribution,
+        code=code("pipeline.pictures"),
+    message:
+        "Drawing where the findings of {wildcards.dataset} lie"
+    shell:
+        "python -m workflow.logged {log} pipeline.pictures red-dots --store {input.patches:q}"
+        " --findings {input.findings:q} --slices {input.slices:q} --licence {params.licence:q}"
+        " --out {output.picture:q}"
+
+
+rule draw_alignment:
+    """Show whether stacked channels hold the same tissue."""
+    input:
+        patches=rules.build_patches.output.patches,
+    output:
+        picture=report(
+            "<data>/{dataset}/alignment.png",
+            caption="../workflow/report/alignment.rst",
+            category="Data",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "alignment"},
+        ),
+    log:
+        "logs/data/{dataset}/alignment.log",
+    benchmark:
+        "benchmarks/data/{dataset}/alignment.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        licence=attribution,
+        code=code("pipeline.pictures"),
+    message:
+        "Drawing the channels of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.pictures alignment --store {input.patches:q}"
+        " --licence {params.licence:q} --out {output.picture:q}"
+
+
+rule fingerprint_dataset:
+    """Sum up a data set: spacings, scanners, intensities, classes, and what each step left out."""
+    input:
+        index=rules.index_raw_files.output.index,
+        findings=rules.locate_findings.output.findings,
+        choices=rules.locate_findings.output.choices,
+        slices=rules.extract_slices.output.slices,
+        patches=rules.build_patches.output.patches,
+        skipped=rules.list_skipped.output.skipped,
+    output:
+        table=report(
+            "<data>/{dataset}/fingerprint.csv",
+            caption="../workflow/report/fingerprint.rst",
+            category="Data",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "fingerprint, table"},
+        ),
+        picture=report(
+            "<data>/{dataset}/fingerprint.png",
+            caption="../workflow/report/fingerprint.rst",
+            category="Data",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "fingerprint"},
+        ),
+    log:
+        "logs/data/{dataset}/fingerprint.log",
+    benchmark:
+        "benchmarks/data/{dataset}/fingerprint.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("pipeline.fingerprint"),
+    message:
+        "Taking the fingerprint of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.fingerprint --index {input.index:q}"
+        " --findings {input.findings:q} --choices {input.choices:q} --slices {input.slices:q}"
+        " --store {input.patches:q} --skipped {input.skipped:q} --out {output.table:q}"
+        " --picture {output.picture:q}"
+
+
+rule draw_bootstrap:
+    """Show the scores of all random networks of a run."""
+    input:
+        scores=rules.bootstrap_network.output.scores,
+    output:
+        picture=report(
+            "results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png",
+            caption="../workflow/report/bootstrap.rst",
+            category="Training",
+            subcategory="{method}",
+            labels={"method": "{method}", "fold": "{fold}", "seed": "{seed}", "figure": "bootstrap"},
+        ),
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/bootstrap/scores.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/bootstrap/scores.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("model.plots"),
+    message:
+        "Drawing the candidates of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.logged {log} model.plots bootstrap --scores {input.scores} --out {output.picture}"
+
+
+rule draw_curves:
+    """Show loss and metrics of all runs of a method over training."""
+    input:
+        history=runs("results/{method}/fold{fold}/seed{seed}/history.csv"),
+    output:
+        picture=report(
+            "results/{method}/curves.png",
+            caption="../workflow/report/curves.rst",
+            category="Training",
+            subcategory="{method}",
+            labels={"method": "{method}", "fold": "all", "seed": "all", "figure": "learning curves"},
+        ),
+    log:
+        "logs/results/{method}/curves.log",
+    benchmark:
+        "benchmarks/results/{method}/curves.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code("model.plots"),
+    message:
+        "Drawing the learning curves of {wildcards.method}"
+    shell:
+        "python -m workflow.logged {log} model.plots curves --history {input.history} --out {output.picture}"
+
+
+rule draw_roc:
+    """Show the ROC curve of the target's test findings, per run and on average."""
+    input:
+        result=rules.score_method.output.result,
+        predictions=rules.score_method.input.predictions,
+        best=rules.score_method.input.best,
+    output:
+        picture=report(
+            "results/{method}/roc.png",
+            caption="../workflow/report/roc.rst",
+            category="Results",
+            labels={"method": "{method}", "figure": "ROC"},
+        ),
+    log:
+        "logs/results/{method}/roc.log",
+    benchmark:
+        "benchmarks/results/{method}/roc.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        runs=rules.score_method.params.runs,
+        code=code("model.plots"),
+    message:
+        "Drawing the ROC curve of {wildcards.method}"
+    shell:
+        "python -m workflow.logged {log} model.plots roc --figures {input.result} --runs {params.runs}"
+        " --out {output.picture}"
+
+
+rule figures:
+    """All items of the report."""
+    input:
+        figures(),

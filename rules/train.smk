@@ -1,0 +1,156 @@
+# One run per method, fold and seed. One thread each, because the number of threads changes the last bits;
+# folds and seeds run side by side. gpu=0 means the CPU, gpu=1 CUDA if there is one, else the CPU.
+
+
+rule bootstrap_network:
+    """Score random networks on all data sets and keep the one that training starts from."""
+    input:
+        stores=stores,
+        splits=splits,
+    output:
+        network="results/{method}/fold{fold}/seed{seed}/bootstrap/network.safetensors",
+        scores="results/{method}/fold{fold}/seed{seed}/bootstrap/scores.csv",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/bootstrap.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/bootstrap.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=memory(2000, 1.5),
+        runtime=600,
+    params:
+        candidates=lookup("bootstrap/candidates", within=config),
+        views=lookup("bootstrap/views", within=config),
+        rule=lookup("bootstrap/rule", within=config),
+        batch_norm=lookup("bootstrap/batch_norm", within=config),
+        data=lookup("bootstrap/data", within=config),
+        checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
+        code=code("model.bootstrap"),
+    message:
+        "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q}"
+        " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
+        " --rule {params.rule} --batch-norm {params.batch_norm} --data {params.data}"
+        " --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.network} --scores {output.scores}"
+
+
+rule train_model:
+    """Run the phases of a method; an interrupted run goes on where it was."""
+    input:
+        stores=stores,
+        splits=splits,
+        network=rules.bootstrap_network.output.network,
+    output:
+        model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
+        best="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
+        history="results/{method}/fold{fold}/seed{seed}/history.csv",
+        run="results/{method}/fold{fold}/seed{seed}/run.json",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/model.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/model.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=memory(2000, 1.5),
+        runtime=2880,
+    params:
+        phases=lambda wildcards: json.dumps(phases(wildcards)),
+        target=lookup("target", within=config),
+        batch_norm=lookup("evaluation/batch_norm", within=config),
+        every=lookup("evaluation/every", within=config),
+        balance=lookup("balance", within=config),
+        precision=lookup("precision", within=config),
+        checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
+        code=code("model.train"),
+    message:
+        "Training {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.logged {log} model.train --stores {input.stores:q} --splits {input.splits:q}"
+        " --network {input.network} --phases {params.phases:q} --seed {wildcards.seed}"
+        " --target {params.target} --batch-norm {params.batch_norm} --every {params.every}"
+        " --balance {params.balance} --precision {params.precision} --gpu {resources.gpu} --checkpoint {params.checkpoint}"
+        " --out {output.model} --best {output.best} --history {output.history} --run {output.run}"
+
+
+rule predict_findings:
+    """Score every view of the validation and test findings with the last state of a run."""
+    input:
+        stores=stores,
+        splits=splits,
+        model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
+    output:
+        predictions="results/{method}/fold{fold}/seed{seed}/predictions.csv",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=memory(2000, 1.5),
+        runtime=60,
+    params:
+        code=code("model.predict"),
+    message:
+        "Scoring {output.predictions}"
+    shell:
+        "python -m workflow.logged {log} model.predict --stores {input.stores:q} --splits {input.splits:q}"
+        " --model {input.model} --gpu {resources.gpu} --out {output.predictions}"
+
+
+use rule predict_findings as predict_findings_at_best with:
+    input:
+        stores=stores,
+        splits=splits,
+        model="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
+    output:
+        predictions="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/best/predictions.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/best/predictions.tsv"
+
+
+rule score_method:
+    """Take all runs of a method together: AUROC per finding, with its intervals."""
+    input:
+        predictions=runs("results/{method}/fold{fold}/seed{seed}/predictions.csv"),
+        best=runs("results/{method}/fold{fold}/seed{seed}/best/predictions.csv"),
+        facts=runs("results/{method}/fold{fold}/seed{seed}/run.json"),
+        splits=lambda wildcards: expand(
+            "<data>/{dataset}/splits/fold{fold}.csv",
+            dataset=datasets(wildcards),
+            fold=range(config["split"]["n"]),
+        ),
+    output:
+        result="results/{method}_auc.json",
+    log:
+        "logs/results/{method}_auc.log",
+    benchmark:
+        "benchmarks/results/{method}_auc.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        target=lookup("target", within=config),
+        runs=runs("results/{method}/fold{fold}/seed{seed}"),
+        benchmarks=runs("benchmarks/results/{method}/fold{fold}/seed{seed}/bootstrap.tsv"),
+        state=lookup("evaluation/state", within=config),
+        code=code("model.score"),
+    message:
+        "Scoring {wildcards.method}"
+    shell:
+        "python -m workflow.logged {log} model.score --method {wildcards.method} --target {params.target}"
+        " --runs {params.runs} --splits {input.splits:q} --benchmarks {params.benchmarks}"
+        " --state {params.state} --out {output.result}"

@@ -1,0 +1,25 @@
+"""Settings as command line flags."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+
+def flags(settings: Mapping[str, Any]) -> str:
+    """Flags named as the keys, quoted for a shell; None is left out, a mapping becomes ``key=value`` words.
+
+    >>> flags({"slice_rule": "geometry", "window": [-1400, 200], "table": None, "folders": {"no": 0, "yes": 1}})
+    '--slice-rule geometry --window -1400 200 --folders no=0 yes=1'
+    """
+    words: list[str] = []
+    for key, value in settings.items():
+        if value is None:
+            continue
+        words.append(f"--{key.replace('_', '-')}")
+        if isinstance(value, Mapping):
+            words += [f"{name}={entry}" for name, entry in value.items()]
+        elif isinstance(value, list | tuple):
+            words += map(str, value)
+        else:
+            words.append(str(value))
+    return shlex.join(words)
