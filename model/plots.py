@@ -142,9 +142,7 @@ def plot_curves(histories: Sequence[Path]) -> Figure:
             _lines(grid[0, column], of_set, "validation", "auroc", colour, "-")
             _lines(grid[1, column], of_set, "train", "loss", colour, "-")
             _lines(grid[1, column], of_set, "validation", "loss", colour, ":")
-        samples = part.loc[part["metric"] == "samples", "value"]
-        seen = f", up to {samples.max():,.0f} samples seen" if len(samples) else ""
-        grid[0, column].set_title(f" {phase}{seen}", loc="left")
+        grid[0, column].set_title(f" {phase}{_samples(table, phases[: column + 1])}", loc="left")
         grid[0, column].axhline(0.5, color=GREY, linewidth=1, linestyle=CHANCE)
         grid[1, column].set_xlabel("epoch")
         grid[1, column].margins(x=0.09)  # room for the numbers at the line between phases
@@ -161,6 +159,16 @@ def plot_curves(histories: Sequence[Path]) -> Figure:
              for dash, kind in DASHES]  # fmt: skip
     made.legend(handles=[*named, *kinds], loc="lower center", ncols=len(named) + 2)
     return made
+
+
+def _samples(table: pd.DataFrame, phases: Sequence[str]) -> str:
+    """Training samples of all data sets in the last of ``phases``; the history counts from the first."""
+    counts = table[(table["metric"] == "samples") & (table["run"] == 0)]
+    if counts.empty:
+        return ""
+    seen = [counts[counts["phase"].isin(phases[:end])].groupby("dataset")["value"].max().sum()
+            for end in (len(phases) - 1, len(phases))]  # fmt: skip
+    return f": {seen[1] - seen[0]:,.0f} training samples"
 
 
 def _lines(axes: Axes, table: pd.DataFrame, split: str, metric: str, colour: str, dash: str) -> None:

@@ -30,8 +30,8 @@ SAMPLES = ("bootstrap", "training", "specialization", "evaluation")
 def collect_costs(runs: Iterable[Path], benchmarks: Iterable[Path]) -> dict[str, Any]:
     """Samples seen and seconds of all runs, by kind, and the devices they ran on.
 
-    A step's seconds come from ``run.json``; steps that it does not know (the bootstrap is a job of its
-    own) take theirs from Snakemake's benchmark tables, named by their files.
+    Seconds come from ``run.json``; those of the bootstrap, a job of its own, from Snakemake's benchmark
+    tables ``…/bootstrap.tsv`` if all of them are there.
     """
     samples = dict.fromkeys(SAMPLES, 0)
     seconds: dict[str, float] = {}
@@ -41,16 +41,15 @@ def collect_costs(runs: Iterable[Path], benchmarks: Iterable[Path]) -> dict[str,
         facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
         devices.add(facts["device"])
         for kind, number in facts["samples_seen"].items():
-            samples[kind] = samples.get(kind, 0) + number
+            samples[kind] = samples.get(kind, 0) + (number or 0)
         for step, number in facts["seconds"].items():
             seconds[step] = seconds.get(step, 0.0) + number
         for name, version in facts.get("versions", {}).items():
             versions.setdefault(name, set()).add(str(version))
-    jobs: dict[str, list[pd.DataFrame]] = {}
-    for path in benchmarks:
-        jobs.setdefault(path.stem, []).append(pd.read_csv(path, sep="\t"))
-    if "bootstrap" in jobs and "bootstrap" not in seconds:
-        seconds["bootstrap"] = float(sum(table["s"].sum() for table in jobs["bootstrap"]))
+    tables = [path for path in benchmarks if path.stem == "bootstrap"]
+    # Benchmarks are no outputs and may have been deleted: a part of them would be a wrong sum.
+    if "bootstrap" not in seconds and tables and all(path.exists() for path in tables):
+        seconds["bootstrap"] = float(sum(pd.read_csv(path, sep="\t")["s"].sum() for path in tables))
     return {
         "samples_seen": samples,
         "seconds": sum(seconds.values()),
@@ -183,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--benchmarks", nargs="*", type=Path, default=[], metavar="TSV",
-        help="Snakemake's benchmark tables, for steps whose seconds are in no run.json",
+        help="Snakemake's …/bootstrap.tsv, for the seconds of the bootstrap",
     )  # fmt: skip
     parser.add_argument(
         "--state", choices=STATES, default="last", help="state of the headline (default last)"

@@ -37,7 +37,7 @@ def test_nan_is_refused() -> None:
 
 
 @given(SETS, st.randoms(use_true_random=False))
-def test_agrees_with_sklearn_in_any_order(pairs: list[tuple[int, float]], random) -> None:  # noqa: ANN001
+def test_agrees_with_sklearn_in_any_order(pairs: list[tuple[int, float]], random) -> None:
     labels, scores = zip(*pairs, strict=True)
     ours = auroc(labels, scores)
     if len(set(labels)) == 1:

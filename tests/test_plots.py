@@ -43,14 +43,13 @@ def history(folder: Path, seed: int) -> Path:
         for epoch in (10, 20):
             rows += [(phase, epoch, name, "train", "loss", 0.5) for name in datasets]
             rows += [(phase, epoch, name, "validation", "auroc", epoch / 25) for name in datasets]
-            rows += [
-                (phase, epoch, "b", "validation", "auroc", ""),
-                (phase, epoch, "", "train", "samples", epoch * 8),
-            ]
+            seen = {"a": epoch * 8 + (160 if phase == "specialization" else 0), "b": epoch * 8}
+            rows += [(phase, epoch, name, "train", "samples", seen[name]) for name in datasets]
+            rows += [(phase, epoch, "b", "validation", "auroc", "")]
     return table(folder / f"seed{seed}/history.csv", HISTORY, rows)
 
 
-def legend(made: Any) -> list[str]:  # noqa: ANN401 figure or axes
+def legend(made: Any) -> list[str]:
     (found,) = made.legends if hasattr(made, "legends") else [made.get_legend()]
     return [text.get_text() for text in found.get_texts()]
 
@@ -77,7 +76,7 @@ def test_roc_of_one_class_says_why_it_is_empty(tmp_path: Path) -> None:
 def test_curves_have_a_column_per_phase_and_a_line_between(tmp_path: Path) -> None:
     made = plot_curves([history(tmp_path, 0), history(tmp_path, 1)])
     titles = [axes.get_title(loc="left").strip() for axes in made.axes]
-    assert titles[:2] == ["training, up to 160 samples seen", "specialization, up to 160 samples seen"]
+    assert titles[:2] == ["training: 320 training samples", "specialization: 160 training samples"]
     assert legend(made) == ["a", "b", "training loss", "validation loss"]
     assert made.axes[1].spines["left"].get_linewidth() > 1
 

@@ -38,7 +38,9 @@ def write_run(folder: Path, fold: int, seed: int, scores: dict[str, list[float]]
         table(run / f"{state}predictions.csv", PREDICTION_COLUMNS, rows)
     facts = {
         "device": "cpu", "threads": 1, "seconds": {"training": 2.5}, "versions": {"torch": "2"},
-        "samples_seen": {"training": 24, "specialization": 8, "evaluation": 100 + seed},
+        "samples_seen": {
+            "bootstrap": None if seed else 9, "training": 24, "specialization": 8, "evaluation": 100 + seed,
+        },
     }  # fmt: skip
     (run / "run.json").write_text(json.dumps(facts))
     return run
@@ -85,7 +87,7 @@ def test_figures_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         1 / 3, abs=0.03
     )
     assert figures["samples_seen"] == {
-        "bootstrap": 0,
+        "bootstrap": 9,
         "training": 48,
         "specialization": 16,
         "evaluation": 201,
@@ -152,6 +154,11 @@ def test_seconds_of_other_jobs_come_from_their_benchmarks(tmp_path: Path) -> Non
     figures = run_score(tmp_path, [write_run(tmp_path, 0, 0, {})], 1, "--benchmarks", str(benchmark))
     assert figures["seconds"] == 7.0
     assert figures["seconds_by_step"] == {"training": 2.5, "bootstrap": 4.5}
+    benchmark.unlink()  # of no rule's output, so it may be gone
+    figures = run_score(
+        tmp_path, [tmp_path / "results/typhon/fold0/seed0"], 1, "--benchmarks", str(benchmark)
+    )
+    assert figures["seconds"] == 2.5
 
 
 def test_target_without_predictions_is_an_error(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ training,100,a,train,loss,0.75
 training,100,a,validation,auroc,0.5
 training,100,b,validation,auroc,
 training,200,a,validation,auroc,0.625
-training,200,,train,samples,1600
+training,200,a,train,samples,1600
 """
 
 
@@ -31,7 +31,7 @@ def test_tensorboard_reads_the_same_records(written: Path) -> None:
     ]
     train = EventAccumulator(str(written / "train"))
     train.Reload()
-    assert train.Tags()["scalars"] == ["training/a/loss", "training/samples"]
+    assert train.Tags()["scalars"] == ["training/a/loss", "training/a/samples"]
 
 
 def test_same_history_same_bytes(written: Path, tmp_path: Path) -> None:
