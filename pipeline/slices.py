@@ -84,7 +84,8 @@ def read_series(
                 values = clip_window(pixels.values, window)
                 statistics.add(values[pixels.valid])
                 if (file, "") in wanted:
-                    slices[wanted[file, ""]] = values
+                    # Padding is darker than anything real; in a patch it must not outweigh the tissue.
+                    slices[wanted[file, ""]] = np.where(pixels.valid, values, values[pixels.valid].min())
             if volume:
                 statistics.add(clip_window(read_volume(raw / task.files[0]).voxels, window))
                 for (file, name), number in wanted.items():

@@ -185,7 +185,8 @@ def read_info(path: str | Path) -> StoreInfo:
 def read_patches(path: str | Path, findings: Sequence[int], views: Sequence[int]) -> np.ndarray:
     """The first ``views[i]`` patches of finding ``findings[i]``, one after another.
 
-    Returns float32 (sum of views, channels, 65, 65). Raises StoreError if a checksum does not hold.
+    Returns float32 (sum of views, channels, 65, 65). Raises StoreError if a checksum does not hold or fewer
+    views are stored.
     """
     with _open(path) as file:
         patches = file["patches"]
@@ -194,7 +195,7 @@ def read_patches(path: str | Path, findings: Sequence[int], views: Sequence[int]
         start = 0
         for finding, count in zip(findings, views, strict=True):
             if count > stored:
-                raise ValueError(f"{path} holds {stored} views of a finding, not {count}")
+                raise StoreError(f"{stored}", file=path, expected=f"at least {count} views of each finding")
             patches.read_direct(out, np.s_[finding * stored : finding * stored + count], np.s_[start : start + count])
             start += count
         return out

@@ -1,0 +1,156 @@
+"""Splits: groups stay whole, classes are present, and leaks are found."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import skipped, split
+from pipeline.errors import LeakError, SkippedError, SplitError
+from pipeline.files import SKIPPED_COLUMNS, write_csv
+from pipeline.split import SPLITS, assert_no_leak, assign, split_table, training_views
+from pipeline.store import read_info, write_store
+
+HOLDOUT = {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0, "fold": 0}
+VIEWS = {"majority_views": 4, "evaluation_views": 2, "balance": "views"}
+
+
+def findings_of(labels: list[list[int]]) -> pd.DataFrame:
+    """Findings of groups g0, g1 … with the given labels."""
+    rows = [
+        {"patient_id": f"g{group}", "group_id": f"g{group}", "finding_id": str(number), "label": label}
+        for group, own in enumerate(labels)
+        for number, label in enumerate(own)
+    ]
+    return pd.DataFrame(rows).assign(width_mm=np.nan, height_mm=np.nan)
+
+
+def store_of(path: Path, findings: pd.DataFrame, patches: np.ndarray | None = None) -> Path:
+    if patches is None:
+        patches = np.random.default_rng(0).normal(size=(len(findings), 6, 1, 65, 65)).astype("f4")
+    about = {"views": 6, "dataset": "x", "channels": ["image"], "normalization": "series", "provenance": {}}
+    write_store(path, findings, list(patches), **about)
+    return path
+
+
+GROUPS = st.lists(st.lists(st.sampled_from((0, 1)), min_size=1, max_size=4), min_size=1, max_size=40)
+
+
+@given(GROUPS, st.integers(0, 5))
+def test_no_split_cuts_a_group_and_each_has_both_classes(labels: list[list[int]], fold: int) -> None:
+    findings = findings_of([[0]] * 5 + [[0, 1]] * 5 + labels)
+    for kind, n in (("holdout", 1), ("repeats", 6), ("folds", 5)):
+        splits = assign(findings, **HOLDOUT | {"kind": kind, "n": n, "fold": fold % n})
+        assert (splits.groupby(findings["group_id"]).nunique() == 1).all()
+        worst = findings.groupby("group_id")["label"].max()
+        of_group = splits.groupby(findings["group_id"]).first()
+        assert pd.crosstab(of_group, worst).loc[list(SPLITS)].to_numpy().min() >= 1
+
+
+@given(st.randoms())
+def test_the_order_of_findings_does_not_matter(random: object) -> None:
+    findings = findings_of([[0], [1], [0, 1]] * 8)
+    mixed = findings.sample(frac=1, random_state=random.randrange(1000))  # type: ignore[attr-defined]
+    pd.testing.assert_series_equal(assign(findings, **HOLDOUT), assign(mixed, **HOLDOUT).sort_index())
+
+
+def test_holdout_takes_the_fractions_of_each_stratum() -> None:
+    findings = findings_of([[0]] * 30 + [[1]] * 10)
+    table = pd.crosstab(assign(findings, **HOLDOUT), findings["label"])
+    assert table.to_dict() == {
+        0: {"test": 6, "train": 18, "validation": 6},
+        1: {"test": 2, "train": 6, "validation": 2},
+    }
+
+
+def test_folds_rotate_so_that_each_group_is_tested_once() -> None:
+    findings = findings_of([[0]] * 12 + [[1]] * 7)
+    tests = [set(findings["group_id"][assign(findings, **HOLDOUT | {"kind": "folds", "n": 5, "fold": fold}) == "test"]) for fold in range(5)]
+    assert sum(map(len, tests)) == 19
+    assert set.union(*tests) == set(findings["group_id"])
+
+
+def test_repeats_are_independent_and_reproducible() -> None:
+    findings = findings_of([[0]] * 30 + [[1]] * 30)
+    draws = [assign(findings, **HOLDOUT | {"kind": "repeats", "n": 3, "fold": fold}) for fold in (0, 1, 0)]
+    assert (draws[0] == draws[2]).all()
+    assert not (draws[0] == draws[1]).all()
+
+
+def test_too_few_groups_of_a_class_are_counted_in_the_message() -> None:
+    with pytest.raises(SplitError, match="8 of label 0, 2 of label 1"):
+        assign(findings_of([[0]] * 8 + [[1]] * 2), **HOLDOUT)
+
+
+def test_a_split_whose_positives_sit_in_other_findings_still_needs_both_labels(tmp_path: Path) -> None:
+    # Every group is positive by its worst label, but has one negative finding only in train.
+    findings = findings_of([[1]] * 8 + [[0]] * 3)
+    splits = pd.Series(["train"] * 6 + ["validation", "test"] + ["train"] * 3)
+    info = read_info(store_of(tmp_path / "p.h5", findings))
+    with pytest.raises(SplitError, match="validation findings: 0 of label 0, 1 of label 1"):
+        split_table(info, splits, **VIEWS)
+
+
+def test_published_balance_rule() -> None:
+    # 211 negatives at 60 views and 57 positives at floor(60·211/57) = 222 (Hydra's logs); 19 and 8: 142.
+    assert training_views(np.repeat([0, 1], [211, 57]), 60, 246) == {0: 60, 1: 222}
+    assert training_views(np.repeat([0, 1], [19, 8]), 60, 246) == {0: 60, 1: 142}
+
+
+def test_the_minority_may_be_the_negatives_and_is_clipped_to_what_is_stored(caplog: pytest.LogCaptureFixture) -> None:
+    assert training_views(np.repeat([0, 1], [10, 100]), 60, 246) == {0: 246, 1: 60}
+    assert "600 views would balance" in caplog.text
+
+
+def test_views_balance_training_only(tmp_path: Path) -> None:
+    findings = findings_of([[0]] * 12 + [[1]] * 6)
+    info = read_info(store_of(tmp_path / "p.h5", findings))
+    table = split_table(info, assign(findings, **HOLDOUT), **VIEWS | {"majority_views": 2})
+    train = table[table["split"] == "train"]
+    assert train.groupby("label")["views"].first().to_dict() == {0: 2, 1: 4}  # 8 negatives, 4 positives
+    assert set(table.loc[table["split"] != "train", "views"]) == {2}
+
+
+def test_a_group_in_two_splits_is_a_leak_with_its_name(tmp_path: Path) -> None:
+    findings = findings_of([[0, 0], [1], [1]])
+    store = store_of(tmp_path / "p.h5", findings)
+    table = findings.assign(split=["train", "test", "train", "test"], views=1)
+    with pytest.raises(LeakError, match="groups in several splits: g0"):
+        assert_no_leak(store, table)
+
+
+def test_an_identical_image_in_two_splits_is_a_leak(tmp_path: Path) -> None:
+    findings = findings_of([[0], [1], [1]])
+    patches = np.random.default_rng(0).normal(size=(3, 6, 1, 65, 65)).astype("f4")
+    patches[2, 0] = patches[0, 0]  # the same un-augmented image under another patient
+    store = store_of(tmp_path / "p.h5", findings, patches)
+    with pytest.raises(LeakError, match="images like in several splits: g0 0"):
+        assert_no_leak(store, findings.assign(split=["train", "train", "test"], views=1))
+    assert_no_leak(store, findings.assign(split=["train", "test", "train"], views=1))
+
+
+def skipped_table(path: Path, kinds: list[tuple[str, str, str]]) -> Path:
+    rows = [{"kind": kind, "patient_id": patient, "finding_id": "1", "channel": channel, "code": "E-X"} for kind, patient, channel in kinds]
+    write_csv(path, SKIPPED_COLUMNS, rows)
+    return path
+
+
+def test_failures_count_findings_once_and_exclusions_not_at_all(tmp_path: Path) -> None:
+    path = skipped_table(tmp_path / "skipped.csv", [("failed", "a", "t2"), ("failed", "a", "adc"), ("excluded", "b", "")])
+    skipped.check(path, 1)
+    with pytest.raises(SkippedError, match=r"skipped\.csv: expected at most 0 failed \(max_skipped\), found 1 \(2 × E-X\)"):
+        skipped.check(path, 0)
+
+
+def test_too_many_failures_stop_the_split_and_write_nothing(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "p.h5", findings_of([[0]] * 5 + [[1]] * 5))
+    table = skipped_table(tmp_path / "skipped.csv", [("failed", "a", "")])
+    call = ["--store", str(store), "--skipped", str(table), "--out", str(tmp_path / "fold0.csv")]
+    with pytest.raises(SkippedError):
+        split.main(call)
+    assert not (tmp_path / "fold0.csv").exists()
+    split.main([*call, "--max-skipped", "1", "--majority-views", "2"])
+    assert list(split.read_splits(tmp_path / "fold0.csv").columns) == list(split.COLUMNS)

@@ -1,0 +1,107 @@
+"""Stores: what goes in comes out, the same bytes each time, and damage is noticed."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import StoreError
+from pipeline.store import read_info, read_patches, read_slice, write_slices, write_store
+
+FINDINGS = pd.DataFrame(
+    {
+        "patient_id": ["0005", "0005", "né"],
+        "group_id": ["0005", "0005", "né"],
+        "finding_id": ["1a", "1b", "0"],
+        "label": [1, 0, 0],
+        "width_mm": [65.0, 65.0, np.nan],
+        "height_mm": [65.0, 65.0, np.nan],
+    }
+)
+ABOUT = {"dataset": "prostatex", "channels": ["t2", "adc"], "normalization": "series", "provenance": {"a": 1}}
+
+
+def blocks(views: int = 5) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).normal(size=(3, views, 2, 65, 65)).astype("f4"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    write_store(tmp_path / "patches.h5", FINDINGS, blocks(), views=5, **ABOUT)
+    return tmp_path / "patches.h5"
+
+
+def test_ids_stay_text_and_attributes_survive(store: Path) -> None:
+    info = read_info(store)
+    assert info.findings["patient_id"].tolist() == ["0005", "0005", "né"]
+    assert info.findings["finding_id"].tolist() == ["1a", "1b", "0"]
+    assert (info.dataset, info.channels, info.views, info.provenance) == ("prostatex", ("t2", "adc"), 5, {"a": 1})
+
+
+def test_the_first_views_of_each_finding_come_back(store: Path) -> None:
+    found = read_patches(store, [2, 0], [1, 3])
+    expected = blocks()
+    np.testing.assert_array_equal(found, np.concatenate([expected[2][:1], expected[0][:3]]))
+
+
+def test_more_views_than_stored_are_refused(store: Path) -> None:
+    with pytest.raises(StoreError, match="at least 6 views of each finding, found 5"):
+        read_patches(store, [0], [6])
+
+
+def test_a_finding_without_a_block_is_left_out(tmp_path: Path) -> None:
+    first, _, last = blocks()
+    write_store(tmp_path / "p.h5", FINDINGS, [first, None, last], views=5, **ABOUT)
+    info = read_info(tmp_path / "p.h5")
+    assert info.findings["finding_id"].tolist() == ["1a", "0"]
+    np.testing.assert_array_equal(read_patches(info.path, [1], [5]), last)
+
+
+def test_the_same_content_gives_the_same_bytes(store: Path, tmp_path: Path) -> None:
+    write_store(tmp_path / "again.h5", FINDINGS, blocks(), views=5, **ABOUT)
+    assert store.read_bytes() == (tmp_path / "again.h5").read_bytes()
+
+
+@pytest.mark.parametrize("place", [0.02, 0.2, 0.5, 0.9])
+def test_a_flipped_bit_among_the_patches_is_noticed(store: Path, place: float) -> None:
+    data = bytearray(store.read_bytes())
+    marker = blocks()[int(place * 3)][0, 0, 0, :4].tobytes()
+    at = bytes(data).index(marker)
+    data[at] ^= 1
+    store.write_bytes(data)
+    with pytest.raises(StoreError, match=r"E-STORE .*patches\.h5: expected a whole HDF5 store.*delete the file"):
+        read_patches(store, [0, 1, 2], [5, 5, 5])
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000, 100_000])
+def test_a_cut_file_is_noticed(store: Path, keep: int) -> None:
+    store.write_bytes(store.read_bytes()[:keep])
+    with pytest.raises(StoreError, match="E-STORE"):
+        read_info(store)
+
+
+def test_another_schema_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.store.SCHEMA_VERSION", 2)
+    write_store(tmp_path / "p.h5", FINDINGS, blocks(), views=5, **ABOUT)
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="expected schema version 1, found version 2"):
+        read_info(tmp_path / "p.h5")
+
+
+def test_a_failed_write_leaves_the_old_store_and_nothing_beside(store: Path) -> None:
+    before = store.read_bytes()
+    with pytest.raises(ValueError, match="block of shape"):
+        write_store(store, FINDINGS, blocks(views=4), views=5, **ABOUT)
+    assert store.read_bytes() == before
+    assert [path.name for path in store.parent.iterdir()] == ["patches.h5"]
+
+
+def test_slices_come_back_with_their_statistics(tmp_path: Path) -> None:
+    image = np.arange(12, dtype="f4").reshape(3, 4)
+    write_slices(tmp_path / "s.h5", [(2, image)], lambda number: (float(number), 3.0), {})
+    found = read_slice(tmp_path / "s.h5", 2)
+    assert found is not None
+    np.testing.assert_array_equal(found.pixels, image)
+    assert (found.mean, found.std) == (2.0, 3.0)
+    assert read_slice(tmp_path / "s.h5", 0) is None

@@ -1,0 +1,174 @@
+"""A user's own data: every kind of image, every kind of point, one line for each mistake."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from pipeline import findings as findings_step
+from pipeline import index
+from pipeline.datasets import Source, table
+from pipeline.datasets.table import find
+from pipeline.errors import ColumnError, DuplicateFindingError, EmptyError
+from pipeline.files import read_csv
+from pipeline.pixels import read_pixels
+
+RNG = np.random.default_rng(0)
+VOXELS = RNG.integers(0, 1000, (20, 30, 10)).astype("i2")  # i, j, k
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own")
+    Image.fromarray(RNG.integers(0, 255, (40, 60), dtype="u1")).save(folder / "a.png")
+    # RAS affine: 2 mm × 3 mm × 4 mm, origin (−10, −20, 5)
+    affine = np.array([[2.0, 0, 0, -10], [0, 3, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1]])
+    nib.Nifti1Image(VOXELS, affine).to_filename(folder / "v.nii.gz")
+    image = sitk.GetImageFromArray(np.ascontiguousarray(VOXELS.T))
+    image.SetSpacing((2.0, 3.0, 4.0))
+    image.SetOrigin((10.0, 20.0, 5.0))  # LPS
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    sitk.WriteImage(image, folder / "v.mha")
+    sitk.WriteImage(image, folder / "v.mhd")
+    return folder
+
+
+def source_of(raw: Path) -> Source:
+    rows, _, digests, errors = index.build(raw, *index._previous(raw / "no", raw / "no"), processes=1)
+    assert not errors, errors
+    return Source("mine", raw, rows, sorted(digests))
+
+
+def run(raw: Path, lines: str, *options: str) -> object:
+    (raw / "own.csv").write_text(lines)
+    parser = findings_step.argparse.ArgumentParser()
+    table.add_options(parser)
+    return find(source_of(raw), parser.parse_args(["--table", "own.csv", *options]))
+
+
+def place(row: dict) -> tuple[float, float, str]:
+    return float(row["column"]), float(row["row"]), row.get("slice", "")
+
+
+HEADER = "image,patient_id,finding_id,label,x,y,z,x_mm,y_mm,z_mm\n"
+
+
+@pytest.mark.parametrize("name", ["v.nii.gz", "v.mha", "v.mhd"])
+def test_voxel_indices_are_i_j_k_whatever_the_format(raw: Path, name: str) -> None:
+    found = run(raw, HEADER + f"{name},p,1,1,4,7,3,,,\n")
+    (row,) = found.rows
+    assert place(row) == (4, 7, "2:3")
+    assert (row["spacing_column_mm"], row["spacing_row_mm"]) == ("2", "3")
+    assert read_pixels(raw / name, row["slice"]).values[7, 4] == VOXELS[4, 7, 3]
+
+
+@pytest.mark.parametrize(("name", "point"), [("v.nii.gz", "-2,1,17"), ("v.mha", "2,-1,17")])
+def test_millimetres_are_lps_but_ras_for_nifti(raw: Path, name: str, point: str) -> None:
+    # RAS (−10, −20, 5) + (2·4, 3·7, 4·3) = (−2, 1, 17)
+    (row,) = run(raw, HEADER + f"{name},p,1,malignant,,,,{point}\n").rows
+    assert place(row) == (4, 7, "2:3")
+
+
+def test_slices_along_another_axis(raw: Path) -> None:
+    (row,) = run(raw, HEADER + "v.mha,p,1,1,4,7,3,,,\n", "--axis", "0").rows
+    assert place(row) == (7, 3, "0:4")
+    assert read_pixels(raw / "v.mha", "0:4").values[3, 7] == VOXELS[4, 7, 3]
+    assert (row["spacing_column_mm"], row["spacing_row_mm"]) == ("3", "4")
+
+
+def test_without_a_point_the_centre_is_taken_and_marked(raw: Path) -> None:
+    rows = run(raw, "image,patient_id,finding_id,label\na.png,p,1,0\nv.mha,q,1,1\n").rows
+    assert [(*place(row), row["centre"]) for row in rows] == [(29.5, 19.5, "", "image"), (9.5, 14.5, "2:4", "image")]
+
+
+def test_semicolons_decimal_commas_and_a_byte_order_mark(raw: Path) -> None:
+    (row,) = run(raw, "\ufeffimage;patient_id;finding_id;label;x;y\r\na.png;0007;1;yes;3,5;4,25\r\n").rows
+    assert place(row) == (3.5, 4.25, "")
+    assert row["patient_id"] == "0007"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("a.png,p,1,1,60,4,,,,", "E-LESION-OOB", "column 60, row 4"),
+        ("a.png,p,1,1,3,,,,,", "E-LESION-NOCENTRE", "x and y"),
+        ("a.png,p,1,1,,,,1,2,3", "E-LESION-NOCENTRE", "the image has no scale"),
+        ("v.mha,p,1,1,4,7,,,,", "E-LESION-NOCENTRE", "x and y and z"),
+        ("v.mha,p,1,1,4,7,10,,,", "E-LESION-OOB", "[20, 30, 10] voxels"),
+        ("a.png,p,1,maybe,3,4,,,,", "E-LABEL", "'maybe'"),
+        ("a.png,p,1,1,three,4,,,,", "E-LABEL", "a number"),
+        ("b.png,p,1,1,3,4,,,,", "E-DCM-NOTDICOM", "no readable file of that name"),
+    ],
+)
+def test_a_bad_row_is_left_out_with_its_reason_and_the_others_go_on(raw: Path, line: str, code: str, words: str) -> None:
+    found = run(raw, HEADER + line + "\na.png,q,1,0,3,4,,,,\n")
+    assert [(row["code"], row["patient_id"]) for row in found.skipped] == [(code, "p")]
+    assert words in found.skipped[0]["reason"]
+    assert [row["patient_id"] for row in found.rows] == ["q"]
+
+
+def test_repeated_finding_ids_get_letters_in_file_order(raw: Path) -> None:
+    rows = run(raw, HEADER + "a.png,p,1,1,3,4,,,,\nv.mha,p,1,0,4,7,3,,,\n").rows
+    assert [(row["finding_id"], row["label"]) for row in rows] == [("1a", 1), ("1b", 0)]
+
+
+def test_the_same_row_twice_is_an_error(raw: Path) -> None:
+    with pytest.raises(DuplicateFindingError, match=r"E-CSV-DUP .*own\.csv.*p 1 twice for a\.png"):
+        run(raw, HEADER + "a.png,p,1,1,3,4,,,,\na.png,p,1,0,5,4,,,,\n")
+
+
+def test_missing_columns_are_named_with_those_found(raw: Path) -> None:
+    with pytest.raises(ColumnError, match="expected patient_id, label, found columns image, patient, finding_id"):
+        run(raw, "image,patient,finding_id\n")
+
+
+def test_a_ragged_line_is_named(raw: Path) -> None:
+    with pytest.raises(ColumnError, match="expected 4 cells in line 3, found 3"):
+        run(raw, "image,patient_id,finding_id,label\na.png,p,1,1\na.png,p,2\n")
+
+
+def test_empty_patients_are_grouped_by_near_duplicates(tmp_path: Path) -> None:
+    smooth = Image.fromarray(RNG.integers(0, 255, (12, 12), dtype="u1")).resize((96, 96), Image.Resampling.BICUBIC)
+    smooth.save(tmp_path / "one.png")
+    smooth.resize((80, 80)).save(tmp_path / "two.png")
+    Image.fromarray(RNG.integers(0, 255, (96, 96), dtype="u1")).save(tmp_path / "three.png")
+    (tmp_path / "own.csv").write_text("image,patient_id,finding_id,label\none.png,,1,0\ntwo.png,,1,0\nthree.png,,1,1\n")
+    out = tmp_path / "out"
+    names = ("out", "skipped", "choices", "near-duplicates")
+    index.main(["--raw", str(tmp_path), "--out", str(out / "i"), "--files", str(out / "f"), "--skipped", str(out / "s")])
+    call = ["table", "--dataset", "own", "--raw", str(tmp_path), "--index", str(out / "i"), "--table", "own.csv"]
+    findings_step.main(call + [word for name in names for word in (f"--{name}", str(out / name))])
+    groups = read_csv(out / "out").set_index("patient_id")["group_id"]
+    assert groups.to_dict() == {"one.png": "one.png", "two.png": "one.png", "three.png": "three.png"}
+    assert read_csv(out / "near-duplicates")[["patient_id_1", "patient_id_2", "merged"]].to_numpy().tolist() == [["one.png", "two.png", "True"]]
+
+
+def folders(raw: Path, *options: str) -> object:
+    parser = findings_step.argparse.ArgumentParser()
+    table.add_options(parser)
+    return find(source_of(raw), parser.parse_args(["--folders", "0_normal=0", "1_abnormal=1", *options]))
+
+
+def test_folders_carry_labels_and_names_carry_patients(tmp_path: Path) -> None:
+    for folder, name in (("train/0_normal", "00000002_000.png"), ("test/1_abnormal", "00000002_001.png"), ("other", "x.png")):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(RNG.integers(0, 255, (8, 8), dtype="u1")).save(tmp_path / folder / name)
+    rows = folders(tmp_path, "--patient-pattern", "^(.{8})").rows
+    assert [(row["group_id"], row["finding_id"], row["label"]) for row in rows] == [
+        ("00000002", "00000002_001", 1),
+        ("00000002", "00000002_000", 0),
+    ]
+
+
+def test_no_folder_of_that_name_is_an_error(raw: Path) -> None:
+    with pytest.raises(EmptyError, match="expected images in folders 0_normal, 1_abnormal"):
+        folders(raw)
+
+
+def test_real_chest_x_rays_have_264_patients(shared: Path) -> None:
+    rows = folders(shared / "nih1000", "--patient-pattern", "^(.{8})").rows
+    assert len(rows) == 1000
+    assert len({row["group_id"] for row in rows}) == 264
