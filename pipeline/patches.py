@@ -20,6 +20,9 @@ from pipeline.views import MOST_VIEWS, Frame, extent_pixels, resample, view_tabl
 
 log = logging.getLogger("typhon")
 
+LEAST_CONTRAST = 1e-3
+"""Range of a patch, in standard deviations of its series, below which it shows nothing."""
+
 
 @dataclass(frozen=True)
 class Spot:
@@ -67,7 +70,7 @@ def cut(task: Task, slices: Path, extent: str, views: int, view_seed: int) -> Cu
         frame = Frame(spot.column, spot.row, width / PATCH_SIDE, height / PATCH_SIDE, aspect)
         normalized = (source.pixels - np.float32(source.mean)) / np.float32(source.std)
         channels.append(resample(normalized, frame, table))
-        if np.ptp(channels[-1][0]) == 0:
+        if np.ptp(channels[-1][0]) < LEAST_CONTRAST:
             return ConstantImageError("a patch of one value", expected="tissue around the finding")
         size = width * spot.spacing_column_mm, height * spot.spacing_row_mm
     return Cut(np.stack(channels, axis=1), *size)

@@ -1,0 +1,86 @@
+"""Intensities: statistics worked out by hand, padding left out, and the published way to 8 bits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from pipeline.errors import ConstantImageError
+from pipeline.intensity import Statistics, check_not_blank, clip_window, paper_bytes
+
+
+def statistics_of(*parts: list[float]) -> Statistics:
+    statistics = Statistics()
+    for part in parts:
+        statistics.add(np.array(part, "f4"))
+    return statistics
+
+
+def test_mean_and_std_over_all_slices_of_a_series() -> None:
+    # 1, 2, 3, 6: mean 3, variance (4 + 1 + 0 + 9) / 4 = 3.5
+    assert statistics_of([1, 2], [3, 6]).mean_std() == pytest.approx((3, 3.5**0.5))
+
+
+@given(st.floats(-3e4, 3e4), st.floats(0.1, 1e4))
+def test_statistics_hold_far_from_zero(mean: float, std: float) -> None:
+    values = mean + std * np.tile([-1.0, 1.0], 500)
+    found = Statistics()
+    found.add(values)
+    assert found.mean_std() == pytest.approx((mean, std), rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("values", [[0.0] * 9, [-1024.0] * 9, [1e-3] * 9])
+def test_no_contrast_is_an_error(values: list[float]) -> None:
+    with pytest.raises(ConstantImageError, match="E-IMG-CONST: expected an image with contrast, found the one value"):
+        statistics_of(values).mean_std()
+
+
+def test_nothing_but_padding_is_an_error() -> None:
+    with pytest.raises(ConstantImageError, match="nothing but padding"):
+        Statistics().mean_std()
+
+
+def test_a_nearly_blank_slice_is_an_error() -> None:
+    # As the ADC map of ProstateX-0052: 98.8 % zeros.
+    values = np.zeros(1000)
+    values[:12] = np.arange(1, 13)
+    with pytest.raises(ConstantImageError, match=r"one value in 98\.8% of the slice"):
+        check_not_blank(values)
+    values[:200] = np.arange(1, 201)
+    check_not_blank(values)
+
+
+def test_window_limits_in_physical_units() -> None:
+    assert clip_window(np.array([-3000.0, -1000, 300]), (-1400, 200)).tolist() == [-1400, -1000, 200]
+    assert clip_window(np.array([-3000.0]), None).tolist() == [-3000]
+
+
+def header(**tags: object) -> Dataset:
+    ds = Dataset()
+    for keyword, value in tags.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def test_published_window_by_hand() -> None:
+    # Equation 4.3 with c = 50, w = 101 on 0…100: ((x − 49.5) / 100 + 0.5) · 255, limited to 0…255.
+    # 0 → 1.275, 25 → 65.025, 100 → 255 (limited). The largest is 255 already; then whole numbers.
+    stored = np.array([[0, 25, 100]], "u2")
+    found = paper_bytes(header(WindowCenter=["50", "9"], WindowWidth=["101", "9"]), stored)
+    assert found.tolist() == [[1, 65, 255]]
+
+
+def test_published_stretch_makes_slices_incomparable() -> None:
+    # The same tissue (25) becomes darker where the slice has something bright: the point of a paper option.
+    dark = paper_bytes(header(WindowCenter="50", WindowWidth="101"), np.array([[0, 25, 50]], "u2"))
+    assert dark.tolist() == [[2, 128, 255]]  # 65.025 · 255 / 128.775 = 128.8
+
+
+def test_published_way_without_window_is_minimum_to_maximum() -> None:
+    found = paper_bytes(header(RescaleSlope="2", RescaleIntercept="-10"), np.array([[5, 6, 9]], "i2"))
+    assert found.tolist() == [[0, 63, 255]]  # 0, 2, 8 of 8 → 0, 63.75, 255
+
+
+def test_published_way_survives_a_black_slice() -> None:
+    assert paper_bytes(header(WindowCenter="50", WindowWidth="10"), np.zeros((2, 2), "u2")).tolist() == [[0, 0]] * 2
