@@ -9,15 +9,13 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from pipeline.drawing import save
 from pipeline.errors import run_cli
 from pipeline.files import read_csv, write_csv
-from pipeline.pictures import STYLE, save
+from pipeline.fingerprint_plot import draw
 from pipeline.store import read_info, read_patches, read_slice
 
 log = logging.getLogger("typhon")
@@ -30,7 +28,6 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 SAMPLE = 4096
 """Pixels taken from each slice and patch for the quantiles."""
 KEY = ["patient_id", "finding_id"]
-INK, PALE, ACCENT = "#2b4c7e", "#b9c7dc", "#c8553d"
 
 Row = dict[str, object]
 
@@ -40,12 +37,12 @@ def _row(group: str, item: object, statistic: str, value: object, channel: str =
 
 
 def general(reason: str) -> str:
-    """A reason without its numbers and quoted words, so that equal reasons count together.
+    """A reason without its numbers (UIDs too) and without the advice, so that equal reasons count together.
 
     >>> general("expected a point inside the image, found one 11.4 mm beyond the slab; check it")
     'expected a point inside the image, found one # mm beyond the slab'
     """
-    return re.sub(r"\d+(\.\d+)*", "#", re.sub(r"'[^']*'", "'…'", reason.split(";")[0]))
+    return re.sub(r"\d+(\.\d+)*", "#", reason.split(";")[0])
 
 
 def step_rows(
@@ -97,7 +94,12 @@ def source_rows(index: pd.DataFrame, findings: pd.DataFrame) -> Iterator[Row]:
         spacing = _pair(part["spacing_column_mm"], part["spacing_row_mm"], "mm")
         size = _pair(part["columns"], part["rows"], "px")
         b_value = part["b_value"].map(lambda b: f"{b:g} s/mm²" if b == b else "")
-        for group, values in {"scanner": scanner, "spacing": spacing, "size": size, "b value": b_value}.items():
+        for group, values in {
+            "scanner": scanner,
+            "spacing": spacing,
+            "size": size,
+            "b value": b_value,
+        }.items():
             for item, count in values[values != ""].value_counts(sort=False).sort_index().items():
                 yield _row(group, item, "slices", int(count), str(channel))
         distance = pd.to_numeric(part["plane_distance_mm"], errors="coerce").abs()
@@ -123,7 +125,8 @@ def intensity_rows(findings: pd.DataFrame, slices: str | Path, store: str | Path
             yield from _quantile_rows("intensity of slices", np.concatenate(samples), str(channel))
     info = read_info(store)
     sampled = [
-        [_sample(plane) for plane in read_patches(store, [number], [1])[0]] for number in range(len(info.findings))
+        [_sample(plane) for plane in read_patches(store, [number], [1])[0]]
+        for number in range(len(info.findings))
     ]
     for plane, channel in enumerate(info.channels):
         values = np.concatenate([patch[plane] for patch in sampled])
@@ -168,75 +171,6 @@ def fingerprint(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], colors: Sequence[str] | str = INK) -> None:
-    places = np.arange(len(names))[::-1]
-    axes.barh(places, values, color=colors, height=0.65)
-    axes.set_yticks(places, names)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.xaxis.set_visible(False)
-    axes.spines["bottom"].set_visible(False)
-    axes.margins(x=0.18)
-    for place, value in zip(places, values, strict=True):
-        axes.annotate(f"{value:g}", (value, place), (3, 0), textcoords="offset points", va="center", fontsize=7)
-
-
-def _draw_steps(axes: Axes, table: pd.DataFrame) -> None:
-    steps = table[(table["group"] == "step") & table["statistic"].str.startswith("findings")]
-    names, values = ["labelled"], [int(steps["value"].iloc[0])]
-    for step in STEPS:
-        names.append(f"after {step}")
-        values.append(int(steps["value"][(steps["item"] == step) & (steps["statistic"] == "findings after")].iloc[0]))
-    _bars(axes, names, values, [PALE, *[INK] * 3])
-    lost = table[table["group"] == "left out"]
-    lines = [f"{row.value} × {row.item}: {row.statistic}" for row in lost.itertuples()][:4]
-    lines = [line if len(line) < 78 else f"{line[:75]}…" for line in lines]
-    axes.set_xlabel("\n".join(lines or ["nothing left out"]), fontsize=5.5, loc="left", color="0.3")
-    axes.xaxis.set_visible(True)
-    axes.set_xticks([])
-    axes.set_title("findings, step by step")
-
-
-def _draw_counts(axes: Axes, table: pd.DataFrame, group: str, title: str, statistic: str = "slices") -> None:
-    part = table[(table["group"] == group) & (table["statistic"] == statistic)]
-    part = part.assign(value=part["value"].astype(float)).sort_values("value", ascending=False, kind="stable")
-    several = part["channel"].nunique() > 1
-    names = [f"{row.channel}: {row.item}" if several else str(row.item) for row in part.itertuples()][:8]
-    axes.set_title(title)
-    if not names:
-        axes.set_axis_off()
-        axes.text(0, 0.8, "not known", transform=axes.transAxes, color="0.4")
-        return
-    _bars(axes, names, part["value"].tolist()[:8])
-
-
-def _draw_intensity(axes: Axes, table: pd.DataFrame, group: str, title: str, unit: str) -> None:
-    part = table[table["group"] == group]
-    for color, (channel, rows) in zip((INK, ACCENT, "#5b8c5a", "0.4"), part.groupby("channel", sort=False), strict=False):
-        values = rows["value"].astype(float).to_numpy()
-        axes.plot(np.array(QUANTILES) * 100, values, "o-", color=color, markersize=3, linewidth=1.2, label=channel)
-    axes.set_xticks([1, 25, 50, 75, 99])
-    axes.set_xlabel("percentile")
-    axes.set_ylabel(unit)
-    axes.set_title(title)
-    axes.legend(frameon=False, fontsize=7)
-
-
-def draw(table: pd.DataFrame, dataset: str) -> Figure:
-    """The fingerprint as one picture."""
-    figure, axes = plt.subplots(2, 4, figsize=(13.5, 5.6), layout="constrained")
-    _draw_steps(axes[0, 0], table)
-    _draw_counts(axes[0, 1], table, "class", "class balance: findings", "findings")
-    _draw_counts(axes[0, 2], table, "findings per patient", "findings per patient: patients", "patients")
-    _draw_counts(axes[0, 3], table, "scanner", "scanners: slices")
-    _draw_counts(axes[1, 0], table, "spacing", "pixel spacing, column × row: slices")
-    _draw_counts(axes[1, 1], table, "size", "image size, columns × rows: slices")
-    _draw_intensity(axes[1, 2], table, "intensity of slices", "slices", "physical units")
-    _draw_intensity(axes[1, 3], table, "intensity of patches", "patches, view 0", "Z-score")
-    figure.suptitle(f"Fingerprint of {dataset}", x=0.01, ha="left", weight="bold")
-    return figure
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the fingerprint of a data set as a table and a picture."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.fingerprint", description=main.__doc__)
@@ -252,8 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     table = fingerprint(args.index, args.findings, args.slices, args.skipped, args.store, args.choices)
     write_csv(args.out, COLUMNS, table.to_dict("records"))
-    with plt.rc_context(STYLE):
-        save(draw(table, read_info(args.store).dataset), args.picture)
+    save(draw(table, read_info(args.store).dataset), args.picture)
     log.info("%s: %d lines", args.out, len(table))
 
 

@@ -8,63 +8,21 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Polygon
 
+from pipeline.drawing import GAP, RED, STYLE, finish, gray, limits, mosaic, names, of_label, save, spread
 from pipeline.errors import EmptyError, InputError, run_cli
-from pipeline.files import atomic, read_csv
-from pipeline.store import PATCH_SIDE, StoreInfo, read_info, read_patches, read_slice
-from pipeline.views import CENTRE, Frame, View, resample, view_table
+from pipeline.red_dots import red_dots
+from pipeline.store import PATCH_SIDE, StoreInfo, read_info, read_patches
+from pipeline.views import CENTRE
 
-mpl.use("Agg")
 log = logging.getLogger("typhon")
 
-DPI = 110
-GAP = 3
-"""Pixels between patches in a mosaic."""
-RED = "#e6002d"
-STYLE = {
-    "font.size": 8.0,
-    "axes.titlesize": 9.0,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.titlesize": 11.0,
+PICTURES = {
+    "contact-sheet": "patches of each label, as they are and augmented",
+    "red-dots": "slices with a dot at the finding, and the dot in the patches",
+    "alignment": "stacked channels side by side and overlaid",
 }
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a PNG whose bytes hold neither a clock nor a version, and close the figure."""
-    with atomic(path) as beside:
-        figure.savefig(beside, format="png", dpi=DPI, metadata={"Software": None})
-    plt.close(figure)
-
-
-def spread(numbers: Sequence[int] | np.ndarray, count: int) -> list[int]:
-    """Up to ``count`` of ``numbers``, evenly spread and in order: not only the first patients.
-
-    >>> spread([3, 5, 7, 9, 11], 3)
-    [3, 7, 11]
-    """
-    chosen = np.linspace(0, len(numbers) - 1, min(count, len(numbers))).round().astype(int)
-    return [int(numbers[i]) for i in chosen]
-
-
-def mosaic(patches: np.ndarray, background: float = np.nan) -> np.ndarray:
-    """Patches (rows, columns, height, width) side by side in one image, GAP pixels between them."""
-    rows, columns, height, width = patches.shape
-    image = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), background)
-    for i, j in np.ndindex(rows, columns):
-        image[i * (height + GAP) :, j * (width + GAP) :][:height, :width] = patches[i, j]
-    return image
-
-
-def limits(values: np.ndarray) -> tuple[float, float]:
-    """The grey window from the 0.5th to the 99.5th percentile: one bright pixel must not hide the rest."""
-    low, high = np.percentile(values, (0.5, 99.5))
-    return float(low), float(max(high, low + 1e-6))
 
 
 def counts(info: StoreInfo) -> str:
@@ -78,29 +36,7 @@ def counts(info: StoreInfo) -> str:
     )
 
 
-def _gray(axes: Axes, image: np.ndarray, window: tuple[float, float], aspect: float = 1.0) -> None:
-    axes.imshow(image, cmap="gray", vmin=window[0], vmax=window[1], interpolation="nearest", aspect=aspect)
-    axes.set_axis_off()
-
-
-def _finish(figure: Figure, title: str, licence: str) -> None:
-    """The title above and the licence line below, each in a strip of its own."""
-    height = figure.get_figheight()
-    figure.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", weight="bold")
-    if licence:
-        figure.text(0.99, 0.06 / height, licence, ha="right", va="bottom", fontsize=6.5, color="0.35")
-    figure.get_layout_engine().set(rect=(0, 0.2 / height, 1, 1 - 0.55 / height))  # type: ignore[union-attr]
-
-
-def _names(table: pd.DataFrame, numbers: Sequence[int]) -> list[str]:
-    rows = table.iloc[list(numbers)]
-    shared = rows["finding_id"].nunique() == 1
-    return [
-        patient if shared else f"{patient} · {finding}"
-        for patient, finding in zip(rows["patient_id"], rows["finding_id"], strict=True)
-    ]
-
-
+@mpl.rc_context(STYLE)
 def contact_sheet(
     store: str | Path, *, findings: int = 6, views: int = 6, channel: str = "", licence: str = ""
 ) -> Figure:
@@ -110,7 +46,7 @@ def contact_sheet(
     """
     info = read_info(store)
     plane = _channel(info, channel or info.channels[0])
-    chosen = {label: _of_label(info, label, findings) for label in (0, 1)}
+    chosen = {label: of_label(info, label, findings) for label in (0, 1)}
     shown = [number for numbers in chosen.values() for number in numbers]
     if not shown:
         raise EmptyError("none", file=store, expected="findings")
@@ -120,26 +56,20 @@ def contact_sheet(
     window = limits(patches[:, 0])
     tallest = max(map(len, chosen.values()))
     figure, blocks = plt.subplots(
-        1, 4, figsize=(2.2 + 2 * 0.62 * (views + 1), 0.9 + 0.62 * tallest), layout="constrained",
-        width_ratios=[1.25, max(views, 1)] * 2,
-    )  # fmt: skip
-    for axes in blocks:
-        axes.set_axis_off()
-    for label, (first, others) in zip((0, 1), (blocks[:2], blocks[2:]), strict=True):
-        part = patches[[shown.index(number) for number in chosen[label]]]
-        if not len(part):
-            continue
-        blank = np.full((tallest - len(part), *part.shape[1:]), np.nan)
-        part = np.concatenate([part, blank])
-        _gray(first, mosaic(part[:, :1]), window)
-        first.set_title(f"label {label}, as it is", loc="right")
-        for row, name in enumerate(_names(info.findings, chosen[label])):
-            middle = row * (PATCH_SIDE + GAP) + PATCH_SIDE / 2
-            first.text(-4, middle, name, ha="right", va="center", fontsize=6.5)
+        1, 2, figsize=(2.0 + 2 * 0.64 * (views + 1), 1.0 + 0.62 * tallest), layout="constrained"
+    )
+    for label, axes in enumerate(blocks):
+        part = np.full((tallest, views + 1, PATCH_SIDE, PATCH_SIDE), np.nan)
+        part[: len(chosen[label])] = patches[[shown.index(number) for number in chosen[label]]]
+        # A wider gap sets the patches as they are apart from their augmented views.
+        first, others = mosaic(part[:, :1]), mosaic(part[:, 1:])
+        gray(axes, np.hstack([first, np.full((len(first), 3 * GAP), np.nan), others]), window)
+        axes.text(0, -4, f"label {label}", fontsize=9, weight="bold")
         if views:
-            _gray(others, mosaic(part[:, 1:]), window)
-            others.set_title("turned, flipped and shifted")
-    _finish(figure, f"{info.dataset}, {info.channels[plane]}: {counts(info)}", licence)
+            axes.text(PATCH_SIDE + 3 * GAP, -4, "turned, flipped and shifted", fontsize=9)
+        for row, name in enumerate(names(info.findings, chosen[label])):
+            axes.text(-4, row * (PATCH_SIDE + GAP) + CENTRE, name, ha="right", va="center", fontsize=6.5)
+    finish(figure, f"{info.dataset}, {info.channels[plane]}: {counts(info)}", licence)
     return figure
 
 
@@ -149,30 +79,72 @@ def _channel(info: StoreInfo, name: str) -> int:
     return info.channels.index(name)
 
 
-def _of_label(info: StoreInfo, label: int, count: int) -> list[int]:
-    return spread(np.flatnonzero(info.findings["label"] == label), count)
+@mpl.rc_context(STYLE)
+def alignment(store: str | Path, *, count: int = 6, licence: str = "") -> Figure:
+    """The channels of the same findings side by side and overlaid in red, green and blue.
 
-
-def paint_dot(shape: tuple[int, ...], frame: Frame) -> np.ndarray:
-    """A round dot at the centre of ``frame`` in an empty slice (rows, columns), 1 in the middle.
-
-    A Gaussian of about one patch pixel: what is smooth on both grids keeps its centroid when resampled.
+    Raises InputError for a store of one channel.
     """
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    wide = np.maximum(1.2 * np.array([frame.step_row, frame.step_column]), 1.2)
-    distance = ((rows - frame.row) / wide[0]) ** 2 + ((columns - frame.column) / wide[1]) ** 2
-    return np.exp(-distance / 2)
+    info = read_info(store)
+    if len(info.channels) < 2:
+        raise InputError(f"only {info.channels[0]}", file=store, expected="two or more channels")
+    shown = spread(np.arange(len(info.findings)), count)
+    patches = read_patches(store, shown, [1] * len(shown))
+    windows = [limits(patches[:, plane]) for plane in range(len(info.channels))]
+    scaled = np.stack(
+        [(patches[:, plane] - low) / (high - low) for plane, (low, high) in enumerate(windows)], axis=1
+    ).clip(0, 1)
+    columns = len(info.channels) + 1
+    figure, grid = plt.subplots(
+        len(shown),
+        columns,
+        figsize=(1.2 + 1.3 * columns, 0.8 + 1.3 * len(shown)),
+        layout="constrained",
+        squeeze=False,
+    )
+    for row, (axes, channels) in enumerate(zip(grid, scaled, strict=True)):
+        for plane, image in enumerate(channels):
+            gray(axes[plane], image, (0, 1))
+        colours = np.zeros((*channels.shape[1:], 3))
+        colours[..., : min(3, len(channels))] = np.moveaxis(channels[:3], 0, -1)
+        axes[-1].imshow(colours, interpolation="nearest")
+        axes[-1].set_axis_off()
+        for each in axes:
+            each.axhline(CENTRE, color=RED, linewidth=0.4)
+            each.axvline(CENTRE, color=RED, linewidth=0.4)
+        name = f"{names(info.findings, [shown[row]])[0]}\nlabel {info.findings['label'].iloc[shown[row]]}"
+        axes[0].text(-4, CENTRE, name, ha="right", va="center", fontsize=6.5)
+    for axes, title in zip(grid[0], [*info.channels, "red, green, blue"], strict=True):
+        axes.set_title(title)
+    finish(figure, f"{info.dataset}: channels of the same tissue", licence)
+    return figure
 
 
-def dot_offsets(shape: tuple[int, ...], frame: Frame, views: Sequence[View]) -> np.ndarray:
-    """Paint a dot at the finding and send it through crop and augmentation.
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw a picture of a data set: contact-sheet, red-dots or alignment."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.pictures", description=main.__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind, text in PICTURES.items():
+        sub = kinds.add_parser(kind, help=text, description=text)
+        sub.add_argument("--store", type=Path, required=True, help="patches.h5")
+        if kind == "red-dots":
+            sub.add_argument("--findings", type=Path, required=True, help="findings.csv")
+            sub.add_argument("--slices", type=Path, required=True, help="slices.h5")
+        if kind == "contact-sheet":
+            sub.add_argument("--channel", default="", help="the first one by default")
+        sub.add_argument("--licence", default="", help="a line of attribution at the foot")
+        sub.add_argument("--out", type=Path, required=True, help="PNG to write")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if args.kind == "contact-sheet":
+        figure = contact_sheet(args.store, channel=args.channel, licence=args.licence)
+    elif args.kind == "red-dots":
+        figure = red_dots(args.findings, args.slices, args.store, licence=args.licence)
+    else:
+        figure = alignment(args.store, licence=args.licence)
+    save(figure, args.out)
+    log.info("%s", args.out)
 
-    Returns (views, 2): how far, in patch pixels along columns and rows, its centroid lies from where the
-    view is meant to put it, which is the patch centre but for the shift of at most one pixel.
-    """
-    patches = resample(paint_dot(shape, frame).astype("f4"), frame, list(views)).astype("f8")
-    weights = np.where(patches > 0.05 * patches.max(axis=(1, 2), keepdims=True), patches, 0)
-    axis = np.arange(PATCH_SIDE) - CENTRE
-    total = weights.sum(axis=(1, 2))
-    offsets = np.stack([(weights.sum(axis=1) * axis).sum(axis=1), (weights.sum(axis=2) * axis).sum(axis=1)], axis=1)
-    return offsets / total[:, None]
+
+if __name__ == "__main__":
+    run_cli(main)

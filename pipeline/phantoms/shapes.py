@@ -20,7 +20,7 @@ class Lesion:
     centre: tuple[float, float, float]
     radius: float
     spikes: int = 0
-    depth: float = 0.3
+    depth: float = 0.2
     phase: float = 0.0
     flatness: float = 2.0
     malignant: bool = False

@@ -1,0 +1,95 @@
+"""The fingerprint of a data set as one picture."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.drawing import STYLE
+
+MOST_BARS = 8
+MOST_REASONS = 4
+INK, PALE = "#2b4c7e", "#b9c7dc"
+COLORS = (INK, "#c8553d", "#5b8c5a", "0.4")
+
+
+def _bars(
+    axes: Axes, names: Sequence[str], values: Sequence[float], colors: Sequence[str] | str = INK
+) -> None:
+    places = -np.arange(len(names))
+    axes.barh(places, values, color=colors, height=0.65)
+    axes.set_yticks(places, names)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+    axes.margins(x=0.18)
+    axes.set_ylim(min(-len(names), -MOST_BARS / 2) + 0.5, 0.5)
+    for place, value in zip(places, values, strict=True):
+        axes.annotate(
+            f"{value:g}", (value, place), (3, 0), textcoords="offset points", va="center", fontsize=7
+        )
+
+
+def _draw_steps(axes: Axes, table: pd.DataFrame) -> None:
+    steps = table[(table["group"] == "step") & table["statistic"].str.startswith("findings")]
+    before, *after = (int(steps["value"].iloc[i]) for i in (0, *range(1, len(steps), 2)))
+    names = ["labelled", *(f"after {step}" for step in steps["item"].unique())]
+    values = [before, *after]
+    _bars(axes, names, values, [PALE, *[INK] * len(after)])
+    lost = table[table["group"] == "left out"]
+    lines = [f"{row.value} × {row.item}: {row.statistic}" for row in lost.itertuples()][:MOST_REASONS]
+    lines = [line if len(line) < 78 else f"{line[:75]}…" for line in lines]
+    axes.set_xlabel("\n".join(lines or ["nothing left out"]), fontsize=5.5, loc="left", color="0.3")
+    axes.xaxis.set_visible(True)
+    axes.set_xticks([])
+    axes.set_title("findings, step by step")
+
+
+def _draw_counts(axes: Axes, table: pd.DataFrame, group: str, title: str, statistic: str = "slices") -> None:
+    part = table[(table["group"] == group) & (table["statistic"] == statistic)]
+    part = part.assign(value=part["value"].astype(float)).sort_values("value", ascending=False, kind="stable")
+    several = part["channel"].nunique() > 1
+    names = [f"{row.channel}: {row.item}" if several else str(row.item) for row in part.itertuples()]
+    values = part["value"].tolist()
+    if len(names) > MOST_BARS:
+        names[MOST_BARS - 1 :] = [f"{len(names) - MOST_BARS + 1} others"]
+        values[MOST_BARS - 1 :] = [sum(values[MOST_BARS - 1 :])]
+    axes.set_title(title)
+    if not names:
+        axes.set_axis_off()
+        axes.text(0, 0.8, "not known", transform=axes.transAxes, color="0.4")
+        return
+    _bars(axes, names, values)
+
+
+def _draw_intensity(axes: Axes, table: pd.DataFrame, group: str, title: str, unit: str) -> None:
+    part = table[table["group"] == group]
+    for color, (channel, rows) in zip(COLORS, part.groupby("channel", sort=False), strict=False):
+        percentiles, values = rows["item"].str.rstrip("%").astype(float), rows["value"].astype(float)
+        axes.plot(percentiles, values, "o-", color=color, markersize=3, linewidth=1.2, label=channel)
+    axes.set_xticks([1, 25, 50, 75, 99])
+    axes.set_xlabel("percentile")
+    axes.set_ylabel(unit)
+    axes.set_title(title)
+    axes.legend(frameon=False, fontsize=7)
+
+
+@mpl.rc_context(STYLE)
+def draw(table: pd.DataFrame, dataset: str) -> Figure:
+    """The fingerprint as one picture."""
+    figure, axes = plt.subplots(2, 4, figsize=(13.5, 5.6), layout="constrained")
+    _draw_steps(axes[0, 0], table)
+    _draw_counts(axes[0, 1], table, "class", "class balance: findings", "findings")
+    _draw_counts(axes[0, 2], table, "findings per patient", "findings per patient: patients", "patients")
+    _draw_counts(axes[0, 3], table, "scanner", "scanners: slices")
+    _draw_counts(axes[1, 0], table, "spacing", "pixel spacing, column × row: slices")
+    _draw_counts(axes[1, 1], table, "size", "image size, columns × rows: slices")
+    _draw_intensity(axes[1, 2], table, "intensity of slices", "slices", "physical units")
+    _draw_intensity(axes[1, 3], table, "intensity of patches", "patches, view 0", "Z-score")
+    figure.suptitle(f"Fingerprint of {dataset}", x=0.01, ha="left", weight="bold")
+    return figure
