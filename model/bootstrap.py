@@ -6,11 +6,9 @@ Hydra III, Typhon II-B. The weights of candidate n are a function of (seed, n), 
 import argparse
 import csv
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -23,12 +21,12 @@ from model.evaluation import evaluate
 from model.metrics import auroc
 from model.network import Typhon, build, initialize
 from model.records import Records
+from model.rules import RULES, Scores, scores_table, summary
 from pipeline.errors import SplitError, run_cli
 from pipeline.files import sha256, write_csv
 from workflow.code import code
 
 log = logging.getLogger("typhon")
-Scores = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -71,63 +69,6 @@ def pooled_auroc(network: Typhon, name: str, table: Tensor, parts: Sequence[data
         return None
     labels = np.concatenate([score.part.table["label"] for score in scores])
     return auroc(labels, np.concatenate([score.findings for score in scores]))
-
-
-def minimum_rule(scores: Sequence[Scores]) -> list[int]:
-    """Candidates that were the best so far; the last one is picked.
-
-    Better is the higher minimum over the data sets, then the higher mean, then the lower number. A data set
-    whose AUROC is None does not count.
-    """
-    accepted: list[int] = []
-    best = (-math.inf, -math.inf)
-    for number, candidate in enumerate(scores):
-        if (rank := summary(candidate)) > best:
-            best = rank
-            accepted.append(number)
-    return accepted
-
-
-def paper_rule(scores: Sequence[Scores]) -> list[int]:
-    """The rule of Typhon's public code; the last accepted candidate is picked.
-
-    Candidate 0 is the baseline whatever it scores. A later one replaces the best so far if at least two of
-    its heads (all, where there are fewer than two) are strictly better, its AUROCs differ by less than 0.2
-    and none is below 0.5. So the pick depends on the order.
-    """
-    accepted = [0]
-    for number, candidate in enumerate(scores[1:], start=1):
-        best = scores[accepted[-1]]
-        values = [value for value in candidate.values() if value is not None]
-        better = sum(
-            value > previous
-            for value, previous in zip(candidate.values(), best.values(), strict=True)
-            if value is not None and previous is not None
-        )
-        if better >= min(2, len(values)) and max(values) - min(values) < 0.2 and min(values) >= 0.5:
-            accepted.append(number)
-    return accepted
-
-
-RULES = {"minimum": minimum_rule, "paper": paper_rule}
-
-
-def summary(scores: Scores) -> tuple[float, float]:
-    """Minimum and mean over the data sets that have an AUROC."""
-    values = [value for value in scores.values() if value is not None]
-    return min(values), float(np.mean(values))
-
-
-def table(scores: Sequence[Scores], accepted: Sequence[int]) -> list[dict[str, Any]]:
-    """Rows of scores.csv."""
-    rows = []
-    for number, candidate in enumerate(scores):
-        minimum, mean = summary(candidate)
-        cells = {name: "" if value is None else value for name, value in candidate.items()}
-        ends = {"minimum": minimum, "mean": mean}
-        marks = {"accepted": int(number in accepted), "picked": int(number == accepted[-1])}
-        rows.append({"candidate": number, **cells, **ends, **marks})
-    return rows
 
 
 def check_classes(scored: Mapping[str, Sequence[data.Part]]) -> None:
@@ -208,7 +149,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         default="validation",
         help="score on validation, or on training and validation together",
     )
-    parser.add_argument("--dropout", type=float, default=0.0, help="of the network; no score depends on it")
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="folder for progress, removed on success"
     )
@@ -245,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables = candidates.make(accepted[-1])
         samples = candidates.patches() * options.candidates
         weights.write(options.out, weights.export(network, tables), samples_seen=samples)
-        write_csv(options.scores, columns, table(scores, accepted))
+        write_csv(options.scores, columns, scores_table(scores, accepted))
     log.info("bootstrap: picked candidate %d, %s", accepted[-1], scores[accepted[-1]])
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.network import Block, Typhon
+from model.network import Block, Typhon, channels_last
 from model.statistics import rows
 
 BATCH = {"cpu": 16, "cuda": 1024}
@@ -39,7 +39,7 @@ class Folded:
         return torch.cat([self._forward(batch) for batch in patches.split(size)])
 
     def _forward(self, x: Tensor) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = channels_last(x)
         for *convs, (weight, bias) in self._blocks:
             for inner_weight, inner_bias in convs:
                 x = functional.elu_(functional.conv2d(x, inner_weight, inner_bias))
@@ -56,4 +56,4 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor)
     scale = norm.weight.double() / (variance.double() + norm.eps).sqrt()
     weight = (conv.weight.double() * scale[:, None, None, None]).float()
     bias = (norm.bias.double() - mean.double() * scale).float()
-    return weight.contiguous(memory_format=torch.channels_last), bias
+    return channels_last(weight), bias

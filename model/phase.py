@@ -21,9 +21,9 @@ class Phase:
     batch_size: int
     learning_rate: float | Mapping[str, float]
     """Of Adam; one number, or one per data set."""
-    batches: int | None = 1
+    batches: int | None
     """Per data set and epoch; None is a full pass."""
-    dropout: float = 0.0
+    dropout: float
     """Probability that an activation is dropped, in extractor and decision makers alike."""
 
     def rate(self, dataset: str) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.data import Dataset, Part
-from model.network import Typhon
+from model.network import Typhon, channels_last
 from pipeline.seeds import stream
 
 MODES = ("mixed", "per_set", "recalibrated")
@@ -86,7 +86,7 @@ def recalibrate(network: Typhon, patches: Tensor) -> Tensor:
         for norm in layers:
             norm.train()
             norm.momentum = 1 / number
-        network.extractor(patches[batch[0] : batch[-1] + 1].contiguous(memory_format=torch.channels_last))
+        network.extractor(channels_last(patches[batch[0] : batch[-1] + 1]))
     network.train(training)
     for norm, (mean, variance, momentum, mode) in zip(layers, before, strict=True):
         norm.running_mean, norm.running_var, norm.momentum = mean, variance, momentum

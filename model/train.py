@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) -> dict[str, Any]:
-    bootstrap = weights.read_about(options.network).get("samples_seen")
+    bootstrap = weights.read_about(options.network).get("samples_seen", 0)
     return {
         "device": describe(device),
         "threads": torch.get_num_threads(),

@@ -23,7 +23,7 @@ from model.batches import LoopLoader
 from model.checkpoint import Folder
 from model.data import Dataset
 from model.evaluation import evaluate
-from model.network import Typhon, set_dropout
+from model.network import Typhon, channels_last, set_dropout
 from model.phase import Phase
 from model.records import HISTORY_COLUMNS, Records
 from pipeline.errors import LossError
@@ -204,7 +204,7 @@ class Trainer:
             statistics.attach(self.network, self._attached)
         # Dropout of each batch has a stream of its own, so no random state needs to be kept.
         torch.manual_seed(seed("dropout", self.settings.seed, phase.name, self.progress.step))
-        patches = part.patches[batch].contiguous(memory_format=torch.channels_last)
+        patches = channels_last(part.patches[batch])
         optimizer = self._optimizers[name]
         optimizer.zero_grad()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
@@ -334,6 +334,10 @@ class Trainer:
         if not found:
             return
         tensors, progress = found
+        history = self._folder.path / "history.csv"
+        if not history.exists() or history.stat().st_size < progress["history"]:
+            log.warning("%s has lost rows: starting anew", history)
+            return
         self.progress = Progress(**progress)
         with torch.no_grad():
             for name, value in weights.weights(self.network).items():
