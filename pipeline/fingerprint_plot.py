@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from pipeline.drawing import STYLE
 
 MOST_BARS = 8
-MOST_REASONS = 4
+MOST_REASONS = 5
 INK, PALE = "#2b4c7e", "#b9c7dc"
 COLORS = (INK, "#c8553d", "#5b8c5a", "0.4")
 
@@ -41,13 +41,20 @@ def _draw_steps(axes: Axes, table: pd.DataFrame) -> None:
     names = ["labelled", *(f"after {step}" for step in steps["item"].unique())]
     values = [before, *after]
     _bars(axes, names, values, [PALE, *[INK] * len(after)])
-    lost = table[table["group"] == "left out"]
-    lines = [f"{row.value} × {row.item}: {row.statistic}" for row in lost.itertuples()][:MOST_REASONS]
-    lines = [line if len(line) < 78 else f"{line[:75]}…" for line in lines]
-    axes.set_xlabel("\n".join(lines or ["nothing left out"]), fontsize=5.5, loc="left", color="0.3")
-    axes.xaxis.set_visible(True)
-    axes.set_xticks([])
     axes.set_title("findings, step by step")
+
+
+def _reasons(table: pd.DataFrame) -> str:
+    """What was left out, the most frequent first, in a few lines."""
+    lost = table[table["group"] == "left out"]
+    lost = lost.assign(value=lost["value"].astype(int)).sort_values("value", ascending=False, kind="stable")
+    lines = [f"{row.value} × {row.item}: {row.statistic}" for row in lost.itertuples()]
+    if len(lines) > MOST_REASONS:
+        lines[MOST_REASONS - 1 :] = [f"and {len(lines) - MOST_REASONS + 1} other reasons"]
+    return (
+        "\n".join(f"Left out {line}" if n == 0 else line for n, line in enumerate(lines))
+        or "Nothing left out"
+    )
 
 
 def _draw_counts(axes: Axes, table: pd.DataFrame, group: str, title: str, statistic: str = "slices") -> None:
@@ -92,4 +99,5 @@ def draw(table: pd.DataFrame, dataset: str) -> Figure:
     _draw_intensity(axes[1, 2], table, "intensity of slices", "slices", "physical units")
     _draw_intensity(axes[1, 3], table, "intensity of patches", "patches, view 0", "Z-score")
     figure.suptitle(f"Fingerprint of {dataset}", x=0.01, ha="left", weight="bold")
+    figure.supxlabel(_reasons(table), x=0.01, ha="left", fontsize=7, color="0.25")
     return figure

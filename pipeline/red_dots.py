@@ -133,7 +133,7 @@ def red_dots(
             _draw_view(axes, patch, view, dot)
     if largest > ONE_PIXEL:
         raise RuntimeError(f"{store}: a dot painted at a finding is {largest:.2f} px off the patch centre")
-    seen_in = f"in {info.views} views of {len(shown)} findings"
+    seen_in = f"in {info.views} views of {len(shown)} finding{'s' * (len(shown) != 1)}"
     title = f"{info.dataset}, {info.channels[0]}: dots ≤ {largest:.2f} px off the patch centre {seen_in}"
     finish(figure, title, licence)
     return figure

@@ -9,6 +9,7 @@ import numpy as np
 import openpyxl
 import pydicom
 import pytest
+import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 from PIL import Image
 
 from pipeline.errors import InputError
@@ -186,6 +187,17 @@ def test_prostatex_series_are_those_of_a_real_patient(raw: Path) -> None:
     assert {d[0x0019, 0x100C].value for d in series[6]} == {b"50", b"400 ", b"800 "}
     assert len({d.SOPInstanceUID for s in series.values() for d in s}) == 86
     assert (raw / "prostatex" / "ProstateX-0000" / "07-07-2011").is_dir()
+
+
+def test_another_reader_sees_the_same_geometry(tmp_path: Path) -> None:
+    volume = np.arange(60.0).reshape(3, 4, 5)
+    write_mr_series(tmp_path, volume, OBLIQUE, description="t2_tse_tra", number=4)
+    image = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(tmp_path)))
+    assert image.GetSpacing() == pytest.approx((0.5, 0.6, 3.0))
+    assert image.TransformContinuousIndexToPhysicalPoint((1.5, 2.0, 1.0)) == pytest.approx(
+        OBLIQUE.world(1.5, 2, 1)
+    )
+    assert (sitk.GetArrayFromImage(image) == volume).all()
 
 
 def test_lungx_centres_count_from_one_and_lie_in_soft_tissue(raw: Path) -> None:
