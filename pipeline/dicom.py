@@ -2,16 +2,21 @@
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_rescale
+from pydicom.multival import MultiValue
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import pixel_array
 
 from pipeline.errors import (
+    InputError,
     MissingTagError,
     MultiFrameError,
     NotDicomError,
@@ -41,6 +46,7 @@ NUMBER_TAGS = {
     "instance_number": "InstanceNumber",
     "rows": "Rows",
     "columns": "Columns",
+    "slice_thickness_mm": "SliceThickness",
 }
 VECTOR_TAGS = {
     "ImagePositionPatient": ("position_x", "position_y", "position_z"),
@@ -48,13 +54,18 @@ VECTOR_TAGS = {
     "PixelSpacing": ("spacing_row_mm", "spacing_column_mm"),
 }
 B_VALUE = (0x0018, 0x9087)
-SIEMENS_B_VALUE = (0x0019, 0x100C)
-PIXEL_TAGS = ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "PixelRepresentation")
+SIEMENS_B_VALUE, SIEMENS_CREATOR = (0x0019, 0x100C), (0x0019, 0x0010)
+PIXEL_TAGS = (
+    "Rows", "Columns", "BitsAllocated", "BitsStored", "SamplesPerPixel", "PixelRepresentation",
+    "PhotometricInterpretation",
+)  # fmt: skip
 REQUIRED_TAGS = ("SOPInstanceUID", "SeriesInstanceUID", *PIXEL_TAGS)
-HEADER_TAGS = [
+HEADER_TAGS: list[Any] = [
     *TEXT_TAGS.values(), *NUMBER_TAGS.values(), *VECTOR_TAGS, *PIXEL_TAGS,
-    "ImageType", "NumberOfFrames", B_VALUE, (0x0019, 0x0010), SIEMENS_B_VALUE,
+    "ImageType", "NumberOfFrames", B_VALUE, SIEMENS_CREATOR, SIEMENS_B_VALUE,
 ]  # fmt: skip
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey (ITU-R 601), as for PNG and JPEG."""
 NOT_IMAGES = {"SR", "SEG", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "DOC"}
 """Modalities (0008,0060) that hold no image of their own."""
 
@@ -68,9 +79,10 @@ def b_value(ds: Dataset) -> float:
     """The diffusion b-value in s/mm²; NaN where there is none.
 
     (0018,9087) where it is given; else Siemens' private (0019,100C), whose value arrives as raw bytes
-    such as ``b'400 '`` because its VR is unknown (UN).
+    such as ``b'400 '`` because its VR is unknown (UN). Other makers keep other things there.
     """
-    for tag in (B_VALUE, SIEMENS_B_VALUE):
+    siemens = "SIEMENS" in str(ds[SIEMENS_CREATOR].value).upper() if SIEMENS_CREATOR in ds else True
+    for tag in (B_VALUE, SIEMENS_B_VALUE) if siemens else (B_VALUE,):
         if tag in ds:
             value = ds[tag].value
             text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
@@ -81,12 +93,62 @@ def b_value(ds: Dataset) -> float:
     return float("nan")
 
 
-def _numbers(value: Any, count: int) -> list[float]:
+def _numbers(ds: Dataset, tag: str, count: int = 1) -> list[float]:
+    """The values of a numeric tag; NaN where they are absent, malformed or not ``count`` many."""
     try:
-        numbers = [float(v) for v in value]
-    except (TypeError, ValueError):
+        value = ds.get(tag)
+        numbers = [float(v) for v in (value if isinstance(value, MultiValue) else [value])]
+    except (TypeError, ValueError, OverflowError):
         numbers = []
     return numbers if len(numbers) == count else [float("nan")] * count
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """A broken file can make the parser raise anything; but for errors of reading that is its fault."""
+    try:
+        # Odd but usable values are remarked on at length; what matters is checked here.
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except (InputError, OSError):
+        raise
+    except EOFError as error:
+        raise TruncatedError(f"its end too early ({error})", file=path, expected="a whole file") from error
+    except Exception as error:
+        raise NotDicomError(f"an unreadable header ({error})", file=path) from error
+
+
+def _check_syntax(ds: Dataset, path: Path) -> None:
+    syntax = ds.file_meta.get("TransferSyntaxUID")
+    if not syntax:
+        raise MissingTagError("no TransferSyntaxUID", file=path, expected="a transfer syntax")
+    try:
+        decoder = get_decoder(syntax)
+        needs = "" if decoder.is_available else f", needs {'; '.join(decoder.missing_dependencies)}"
+    except NotImplementedError:
+        needs = ", unknown"
+    if needs:
+        name = f"{syntax.name} ({syntax})" if syntax.name != syntax else str(syntax)
+        raise SyntaxUnsupportedError(name + needs, file=path, expected="a decodable transfer syntax")
+
+
+def _check_tags(ds: Dataset, path: Path) -> None:
+    modality = str(ds.get("Modality", ""))
+    if modality in NOT_IMAGES:
+        raise NotImageError(f"modality {modality}", file=path)
+    missing = [tag for tag in REQUIRED_TAGS if ds.get(tag) in (None, "")]
+    missing += [tag for tag in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel") if ds.get(tag) == 0]
+    if missing:
+        raise MissingTagError("none of them", file=path, expected=f"tags {', '.join(missing)}")
+    if int(ds.get("NumberOfFrames") or 1) > 1:
+        raise MultiFrameError(f"{ds.NumberOfFrames} frames", file=path)
+    if "MOSAIC" in _image_type(ds):
+        raise NotImageError("a MOSAIC of slices", file=path)
+
+
+def _image_type(ds: Dataset) -> list[str]:
+    value = ds.get("ImageType") or []
+    return [value] if isinstance(value, str) else list(value)
 
 
 def _check_length(ds: Dataset, file: BinaryIO, path: Path) -> None:
@@ -105,6 +167,8 @@ def _check_length(ds: Dataset, file: BinaryIO, path: Path) -> None:
     stated = int.from_bytes(length, order)  # type: ignore[arg-type]
     present = min(stated, size - start - skip - 4)
     needed = ds.Rows * ds.Columns * ds.SamplesPerPixel * ds.BitsAllocated // 8
+    if ds.PhotometricInterpretation == "YBR_FULL_422":
+        needed = needed * 2 // 3  # two neighbours share their colour
     if present < needed:
         raise TruncatedError(f"{present}", file=path, expected=f"{needed} bytes of pixel data")
 
@@ -112,64 +176,66 @@ def _check_length(ds: Dataset, file: BinaryIO, path: Path) -> None:
 def read_header(path: Path) -> dict[str, Any]:
     """The tags that later steps need, as one flat row; positions in mm (LPS), spacing in mm.
 
-    Raises NotDicomError, NotImageError, MissingTagError, MultiFrameError or TruncatedError.
+    Raises NotDicomError, NotImageError, MissingTagError, MultiFrameError, SyntaxUnsupportedError or
+    TruncatedError.
     """
-    with path.open("rb") as file:
-        try:
-            ds = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS)
-        except (InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, OverflowError) as error:
-            raise NotDicomError(f"an unreadable header ({error})", file=path) from error
-        modality = str(ds.get("Modality", ""))
-        if modality in NOT_IMAGES:
-            raise NotImageError(f"modality {modality}", file=path)
-        if "TransferSyntaxUID" not in ds.file_meta:
-            raise MissingTagError("no TransferSyntaxUID", file=path, expected="a transfer syntax")
-        missing = [tag for tag in REQUIRED_TAGS if ds.get(tag) in (None, "")]
-        if missing:
-            raise MissingTagError("none of them", file=path, expected=f"tags {', '.join(missing)}")
-        if int(ds.get("NumberOfFrames") or 1) > 1:
-            raise MultiFrameError(f"{ds.NumberOfFrames} frames", file=path)
-        image_type = ds.get("ImageType") or []
-        if "MOSAIC" in image_type:
-            raise NotImageError("a MOSAIC of slices", file=path)
+    with path.open("rb") as file, _parsing(path):
+        ds = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+        _check_tags(ds, path)
+        _check_syntax(ds, path)
         _check_length(ds, file, path)
-    row: dict[str, Any] = {name: str(ds.get(tag) or "").strip() for name, tag in TEXT_TAGS.items()}
-    for name, tag in NUMBER_TAGS.items():
-        row[name] = float(ds[tag].value) if ds.get(tag) not in (None, "") else float("nan")
-    for tag, names in VECTOR_TAGS.items():
-        row.update(zip(names, _numbers(ds.get(tag), len(names)), strict=True))
-    row["image_type"] = "\\".join([image_type] if isinstance(image_type, str) else image_type)
-    row["b_value"] = b_value(ds)
+        row: dict[str, Any] = {name: str(ds.get(tag) or "").strip() for name, tag in TEXT_TAGS.items()}
+        for name, tag in NUMBER_TAGS.items():
+            row[name] = _numbers(ds, tag)[0]
+        for tag, names in VECTOR_TAGS.items():
+            row.update(zip(names, _numbers(ds, tag, len(names)), strict=True))
+        row["image_type"] = "\\".join(_image_type(ds))
+        row["b_value"] = b_value(ds)
     return row
 
 
 def _decode(ds: Dataset, path: Path) -> np.ndarray:
-    syntax = ds.file_meta.TransferSyntaxUID
+    """Stored values (rows, columns), or (rows, columns, 3) in colour: RGB, also from YCbCr or a palette."""
     try:
-        # Some writers pad the pixel data, which pydicom remarks on; too little of it is our error.
-        with warnings.catch_warnings(action="ignore"):
-            return ds.pixel_array
-    except (NotImplementedError, RuntimeError, AttributeError, ValueError) as error:
-        if syntax.is_compressed:
-            raise SyntaxUnsupportedError(
-                f"{syntax.name} ({syntax}): {error}", file=path, expected="a decodable transfer syntax"
-            ) from error
-        raise TruncatedError(str(error), file=path, expected="whole pixel data") from error
+        stored = pixel_array(ds)
+        colour = ds.get("PhotometricInterpretation") == "PALETTE COLOR"
+        return apply_color_lut(stored, ds) if colour else stored
+    except Exception as error:  # decoders are many, and what they raise is undocumented
+        raise TruncatedError(
+            f"what {ds.file_meta.TransferSyntaxUID.name} cannot decode ({error})",
+            file=path,
+            expected="whole pixel data",
+        ) from error
+
+
+def _significant(ds: Dataset, stored: np.ndarray) -> np.ndarray:
+    """The bits that count: (0028,0101) Bits Stored of them up to (0028,0102) High Bit, with their sign.
+
+    Older writers keep overlays in the bits beside, or leave the sign of 12 bits out of the other 4.
+    """
+    size, bits = 8 * stored.dtype.itemsize, int(ds.BitsStored)
+    if stored.dtype.kind not in "iu" or bits >= size or ds.BitsAllocated != size:
+        return stored
+    high = bits - 1 if ds.file_meta.TransferSyntaxUID.is_compressed else int(ds.get("HighBit", bits - 1))
+    return (stored << (size - 1 - high)) >> (size - bits)
 
 
 def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:
-    """A file's data set and its stored values (rows, columns), integers as stored.
+    """A file's data set and its stored values (rows, columns), integers as stored; colour becomes grey.
 
     Raises SyntaxUnsupportedError, TruncatedError, MissingTagError or MultiFrameError.
     """
-    try:
+    with _parsing(path):
         ds = pydicom.dcmread(path)
-    except (InvalidDicomError, EOFError, ValueError) as error:
-        raise NotDicomError(f"an unreadable file ({error})", file=path) from error
-    stored = _decode(ds, path)
+        _check_tags(ds, path)
+        _check_syntax(ds, path)
+        stored = _decode(ds, path)
+    if stored.ndim == 3 and stored.shape[2] == len(LUMA):
+        # An ultrasound or secondary capture: its luminance, as a PNG of it would give.
+        return ds, np.rint(stored @ np.array(LUMA)).astype(stored.dtype)
     if stored.ndim != 2:
         raise MultiFrameError(f"pixels of shape {stored.shape}", file=path)
-    return ds, stored
+    return ds, _significant(ds, stored)
 
 
 def padding(ds: Dataset, stored: np.ndarray) -> np.ndarray:
@@ -178,10 +244,12 @@ def padding(ds: Dataset, stored: np.ndarray) -> np.ndarray:
     Pixel Padding Value often has the wrong signedness (63536 for −2000), so its bits are taken and
     read as the pixels are.
     """
-    if ds.get("PixelPaddingValue") is None:
+    value = _numbers(ds, "PixelPaddingValue")[0]
+    if not np.isfinite(value):
         return np.zeros(stored.shape, bool)
-    bits = [int(ds.PixelPaddingValue), int(ds.get("PixelPaddingRangeLimit", ds.PixelPaddingValue))]
-    low, high = sorted(np.array(bits).astype(f"u{stored.dtype.itemsize}").astype(stored.dtype))
+    limit = _numbers(ds, "PixelPaddingRangeLimit")[0]
+    bits = np.array([value, limit if np.isfinite(limit) else value]).astype("i8")
+    low, high = sorted(bits.astype(f"u{stored.dtype.itemsize}").astype(stored.dtype))
     return (stored >= low) & (stored <= high)
 
 
@@ -189,9 +257,15 @@ def physical(ds: Dataset, stored: np.ndarray, path: Path) -> np.ndarray:
     """Stored values → physical units (HU in CT), float32: rescale by (0028,1053) and (0028,1052).
 
     Without the tags an MR keeps its stored values; a CT raises MissingTagError, since a Hounsfield
-    number cannot be guessed. MONOCHROME1 (0028,0004) is turned round so that high is bright.
+    number cannot be guessed. MONOCHROME1 (0028,0004) is turned round so that high is bright, but not in
+    CT, where it only says how to show Hounsfield units.
     """
-    if ds.get("Modality") == "CT" and ("RescaleSlope" not in ds or "RescaleIntercept" not in ds):
-        raise MissingTagError("none of them", file=path, expected="tags RescaleSlope, RescaleIntercept")
-    values = np.asarray(apply_rescale(stored, ds), "f4")
-    return -values if ds.get("PhotometricInterpretation") == "MONOCHROME1" else values
+    rescale = {tag: _numbers(ds, tag)[0] for tag in ("RescaleSlope", "RescaleIntercept")}
+    missing = [tag for tag, number in rescale.items() if np.isnan(number)]
+    is_ct = ds.get("Modality") == "CT"
+    if is_ct and missing:
+        raise MissingTagError("none", file=path, expected=f"tags {', '.join(missing)}")
+    slope, intercept = rescale.values()
+    values = stored * (1.0 if np.isnan(slope) else slope) + (0.0 if np.isnan(intercept) else intercept)
+    values = values.astype("f4")
+    return -values if ds.get("PhotometricInterpretation") == "MONOCHROME1" and not is_ct else values

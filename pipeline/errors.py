@@ -18,9 +18,7 @@ class InputError(Exception):
     expected = ""
     remedy = ""
 
-    def __init__(
-        self, found: str, *, file: str | Path = "", expected: str = "", remedy: str = ""
-    ) -> None:
+    def __init__(self, found: str, *, file: str | Path = "", expected: str = "", remedy: str = "") -> None:
         super().__init__(found)
         self.found = found
         self.file = str(file)
@@ -46,6 +44,12 @@ class InputError(Exception):
 
 def _rebuild(kind: type[InputError], found: str, file: str, expected: str, remedy: str) -> InputError:
     return kind(found, file=file, expected=expected, remedy=remedy)
+
+
+class UnreadableError(InputError):
+    code = "E-READ"
+    expected = "a readable file"
+    remedy = "restore it and its permissions, or remove it"
 
 
 class NotDicomError(InputError):
@@ -139,6 +143,12 @@ class DuplicateFindingError(InputError):
 class LabelError(InputError):
     code = "E-LABEL"
     remedy = "correct the label"
+
+
+class UnlabelledError(InputError):
+    code = "E-LABEL-NONE"
+    expected = "a finding"
+    remedy = "nothing to do, unless an id is misspelt"
 
 
 class OutOfImageError(InputError):

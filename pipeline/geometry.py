@@ -83,6 +83,12 @@ def plane(instance: pd.Series) -> Plane:
         lacking = [tag for tag, names in VECTOR_TAGS.items() if instance[list(names)].isna().any()]
         raise MissingTagError("none", file=instance["file"], expected=f"tags {', '.join(lacking)}")
     row, column = numbers[3:6], numbers[6:9]
+    if np.abs([row @ row - 1, column @ column - 1, row @ column]).max() > ORIENTATION_TOLERANCE:
+        raise OrientationError(
+            f"{row} and {column}", file=instance["file"], expected="two perpendicular unit vectors"
+        )
+    if numbers[9:].min() <= 0:
+        raise MissingTagError(f"{numbers[9:]} mm", file=instance["file"], expected="a positive PixelSpacing")
     return Plane(
         origin=numbers[:3],
         row=row / np.linalg.norm(row),
@@ -95,9 +101,13 @@ def plane(instance: pd.Series) -> Plane:
 
 
 def is_transverse(instance: pd.Series) -> bool:
-    """Whether a slice's normal lies nearer to the patient's long axis than to the others."""
-    normal = np.abs(np.cross(instance[ORIENTATION[:3]].astype(float), instance[ORIENTATION[3:]].astype(float)))
-    return bool(np.argmax(normal) == 2)
+    """Whether a slice's normal lies nearer to the patient's long axis than to the others.
+
+    A slice without an orientation counts, so that whoever looks for its plane hears what is missing.
+    """
+    cosines = instance[ORIENTATION].to_numpy(float)
+    normal = np.abs(np.cross(cosines[:3], cosines[3:]))
+    return bool(np.isnan(cosines).any() or np.argmax(normal) == 2)
 
 
 def ordered(series: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
@@ -123,7 +133,7 @@ def ordered(series: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     close = np.flatnonzero(np.diff(positions) < POSITION_TOLERANCE_MM)
     if close.size:
         raise DuplicatePositionError(
-            f"{close.size + 1} slices that share a position, the first at {positions[close[0]]:.2f} mm",
+            f"{close.size} at a position already taken, the first at {positions[close[0]]:.2f} mm",
             file=f"series {name}",
         )
     return series.iloc[order], positions
@@ -143,22 +153,30 @@ class Place:
 def locate(series: pd.DataFrame, point: np.ndarray) -> Place:
     """The slice of a series that is nearest to ``point`` (mm, LPS), and the pixel position in it.
 
-    A point belongs to a slice if it lies within half a slice spacing of it. Raises OutOfImageError
-    (with the distance in mm), GapError (a slice is missing there) or what :func:`ordered` raises.
+    A point belongs to a slice if it lies within half a slice spacing of it, or of a lone slice's thickness.
+    Raises OutOfImageError (with the distance in mm), GapError (a slice is missing there), MissingTagError
+    or what :func:`ordered` raises.
     """
     slices, positions = ordered(series)
-    here = float(np.asarray(point, float) @ plane(slices.iloc[0]).normal)
+    here = float(np.asarray(point, float) @ plane(series.iloc[0]).normal)
     nearest = int(np.abs(positions - here).argmin())
     instance = slices.iloc[nearest]
     place = plane(instance)
     column, row, distance = place.to_pixel(point)
     name = f"series {instance['series_uid']}"
-    if len(slices) > 1:
-        half = float(np.median(np.diff(positions))) / 2
-        if abs(distance) > half + POSITION_TOLERANCE_MM:
-            if positions[0] < here < positions[-1]:
-                raise GapError(f"the nearest {abs(distance):.1f} mm away", file=name, expected="a slice at the point")
-            raise OutOfImageError(f"one {abs(distance) - half:.1f} mm beyond the slab", file=name)
+    thickness = (
+        float(np.median(np.diff(positions))) if len(slices) > 1 else float(instance["slice_thickness_mm"])
+    )
+    if np.isnan(thickness):
+        raise MissingTagError(
+            "none", file=instance["file"], expected="tag SliceThickness in a series of one slice"
+        )
+    if abs(distance) > thickness / 2 + POSITION_TOLERANCE_MM:
+        if positions[0] < here < positions[-1]:
+            raise GapError(
+                f"the nearest {abs(distance):.1f} mm away", file=name, expected="a slice at the point"
+            )
+        raise OutOfImageError(f"one {abs(distance) - thickness / 2:.1f} mm beyond the slab", file=name)
     outside = place.outside_mm(column, row)
     if outside:
         raise OutOfImageError(f"one {outside:.1f} mm outside the image", file=name)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,34 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import dicom, images, volumes
-from pipeline.errors import DuplicateUidError, EmptyError, InputError, NotDicomError, NotImageError, run_cli
+from pipeline.errors import (
+    DuplicateUidError,
+    EmptyError,
+    InputError,
+    NotDicomError,
+    NotImageError,
+    StoreError,
+    UnreadableError,
+    run_cli,
+)
 from pipeline.files import SKIPPED_COLUMNS, atomic, sha256, skip, write_csv
 from pipeline.pool import parallel
 
 log = logging.getLogger("typhon")
 
 DOCUMENTS = {
-    ".csv", ".tsv", ".xlsx", ".xls", ".docx", ".pdf", ".txt", ".md", ".xml", ".html", ".json", ".zip", ".gz", ".raw",
+    ".csv", ".tsv", ".xlsx", ".xls", ".docx", ".pdf", ".txt", ".md", ".xml", ".html", ".json", ".zip", ".gz",
+    ".raw", ".log", ".ini", ".db", ".lnk", ".tcia", ".s5cmd",
 }  # fmt: skip
 """Suffixes of files that come with a download and are no images; .raw belongs to its .mhd."""
 TEXT = ("file", "format", *dicom.TEXT_TAGS, "image_type")
-NUMBERS = (*dicom.NUMBER_TAGS, *(name for names in dicom.VECTOR_TAGS.values() for name in names), "b_value", "slices")
+DOCUMENT_NAMES = {"LICENSE", "README", "DICOMDIR"}
+NUMBERS = (
+    *dicom.NUMBER_TAGS,
+    *(name for names in dicom.VECTOR_TAGS.values() for name in names),
+    "b_value",
+    "slices",
+)
 COLUMNS = [*TEXT, *NUMBERS]
 CHUNK = 256
 
@@ -42,23 +59,52 @@ def is_document(name: str) -> bool:
     path = Path(name)
     if path.name.lower().endswith(".nii.gz"):
         return False
-    return path.name.startswith(".") or path.suffix.lower() in DOCUMENTS or path.stem.upper() in ("LICENSE", "DICOMDIR")
+    return (
+        path.name.startswith(".") or path.suffix.lower() in DOCUMENTS or path.stem.upper() in DOCUMENT_NAMES
+    )
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time (ns) of a regular file; −1 for what cannot be read, such as a dangling link or a pipe."""
+    try:
+        state = path.stat()
+    except OSError:
+        return -1, -1
+    return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else (-1, -1)
 
 
 def scan(raw: Path) -> Iterator[tuple[str, int, int]]:
-    """Every file below ``raw``, links followed: its path relative to it, its size and time (ns), sorted."""
-    for folder, folders, files in os.walk(raw, followlinks=True):
+    """Every file below ``raw``: its path relative to it, its size and time, folder by folder in order.
+
+    Links are followed, but no folder is entered twice, so that a loop of links ends. A folder that cannot
+    be read is given as if it were a file, to be listed with the unreadable ones.
+    """
+    entered: set[str] = set()
+    closed: list[str] = []
+    for folder, folders, files in os.walk(
+        raw, followlinks=True, onerror=lambda error: closed.append(error.filename)
+    ):
+        if os.path.realpath(folder) in entered:
+            folders.clear()
+            continue
+        entered.add(os.path.realpath(folder))
         folders.sort()
         for name in sorted(files):
             path = Path(folder, name)
-            state = path.stat()
-            yield path.relative_to(raw).as_posix(), state.st_size, state.st_mtime_ns
+            # A name in another encoding cannot be written to a table; with � in it, it is no file.
+            text = os.fsencode(path.relative_to(raw).as_posix()).decode("utf-8", "replace")
+            yield text, *_state(raw / text)
+    for folder in sorted(closed):
+        if Path(folder) != raw:
+            yield Path(folder).relative_to(raw).as_posix(), -1, -1
 
 
 def read_row(file: str, raw: Path) -> dict[str, Any] | InputError:
     """What the header of one file says, or why it cannot be read; ``file`` is relative to ``raw``."""
     path = raw / file
     try:
+        if _state(path)[0] < 0:
+            raise UnreadableError("a dangling link, a closed folder, a pipe or a name that is no UTF-8")
         with path.open("rb") as opened:
             start = opened.read(352)
         if dicom.is_dicom(start):
@@ -68,8 +114,17 @@ def read_row(file: str, raw: Path) -> dict[str, Any] | InputError:
         if volumes.is_volume(start, file):
             return {"file": file, "format": "volume", **volumes.read_header(path)}
         raise NotDicomError(f"{len(start)} bytes of something else" if start else "an empty file")
+    except OSError as error:
+        return UnreadableError(str(error.strerror), file=file)
     except InputError as error:
         return type(error)(error.found, file=file, expected=error.expected, remedy=error.remedy)
+
+
+def _digest(file: str, raw: Path) -> str | InputError:
+    try:
+        return sha256(raw / file)
+    except OSError as error:
+        return UnreadableError(str(error.strerror), file=file)
 
 
 def _merge_duplicates(table: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, list[InputError]]:
@@ -78,7 +133,7 @@ def _merge_duplicates(table: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, lis
     drop: list[Any] = []
     errors: list[InputError] = []
     for uid, copies in repeated.groupby("sop_instance_uid"):
-        if len({sha256(raw / file) for file in copies["file"]}) == 1:
+        if len({_digest(file, raw) for file in copies["file"]}) == 1:
             drop.extend(copies.index[1:])
         else:
             drop.extend(copies.index)
@@ -87,23 +142,33 @@ def _merge_duplicates(table: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, lis
 
 
 def build(
-    raw: Path, known: pd.DataFrame, states: pd.DataFrame, *, processes: int
+    raw: Path, known: pd.DataFrame, states: pd.DataFrame, digests: dict[str, str], *, processes: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str], list[InputError]]:
     """Index ``raw``, reading only files whose size or time differ from ``states``.
 
-    Returns the index, the states of all image files, the digests of the documents, and the errors.
+    ``known`` and ``digests`` are the index and the documents of the last time. Returns the index, the
+    states of all files, the digests of the documents, and the errors.
     """
     found = pd.DataFrame(scan(raw), columns=["file", "size", "mtime_ns"])
+    unchanged = set(found.merge(states, on=["file", "size", "mtime_ns"])["file"])
     document = found["file"].map(is_document).to_numpy(bool)
-    digests = {file: sha256(raw / file) for file in found["file"][document] if not Path(file).name.startswith(".")}
-    found = found[~document]
-    if found.empty:
+    files = found["file"][~document]
+    if files.empty:
         raise EmptyError("none", file=raw, expected="image files")
-    unchanged = found.merge(states, on=["file", "size", "mtime_ns"])["file"]
-    kept = known[known["file"].isin(set(unchanged))]
-    fresh = found["file"][~found["file"].isin(set(kept["file"]))].tolist()
-    log.info("%s: %d files, %d of them new or changed", raw, len(found), len(fresh))
-    rows, errors = [], []
+    errors: list[InputError] = []
+    documents: dict[str, str] = {}
+    for file in found["file"][document]:
+        if Path(file).name.startswith("."):
+            continue
+        digest = digests[file] if file in unchanged and file in digests else _digest(file, raw)
+        if isinstance(digest, InputError):
+            errors.append(digest)
+        else:
+            documents[file] = digest
+    kept = known[known["file"].isin(unchanged)]
+    fresh = files[~files.isin(set(kept["file"]))].tolist()
+    log.info("%s: %d files, %d of them new or changed", raw, len(files), len(fresh))
+    rows = []
     read = functools.partial(read_row, raw=raw)
     for row in parallel(read, fresh, processes=processes, label="reading headers", chunk=CHUNK):
         if isinstance(row, InputError):
@@ -113,7 +178,7 @@ def build(
     table = pd.concat([kept, _table(rows)]) if rows else kept
     table = table.sort_values(["sop_instance_uid", "file"], ignore_index=True)
     table, conflicts = _merge_duplicates(table, raw)
-    return table.reset_index(drop=True), found, digests, errors + conflicts
+    return table.reset_index(drop=True), found, documents, errors + conflicts
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -124,8 +189,11 @@ def _table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def read_index(path: str | Path) -> pd.DataFrame:
-    """The index as a table: text is never null, a missing number is NaN."""
-    return pd.read_parquet(path)
+    """The index as a table: text is never null, a missing number is NaN; raises StoreError if damaged."""
+    try:
+        return pq.read_table(path, page_checksum_verification=True).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(str(error).splitlines()[0], file=path, expected="a whole index") from error
 
 
 def documents(path: str | Path) -> dict[str, str]:
@@ -139,35 +207,38 @@ def _readers() -> bytes:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest().encode()
 
 
-def _previous(index: Path, files: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The last run's index and file states; empty ones where they are absent, damaged or outdated."""
+def _previous(index: Path, files: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
+    """The last run's index, file states and documents; empty ones where absent, damaged or outdated."""
     try:
         if pq.read_schema(index).metadata[b"readers"] == _readers():
-            return read_index(index), pd.read_parquet(files)
+            return read_index(index), read_index(files), documents(index)
         log.info("%s was written by other readers: reading all files again", index)
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError):
+    except (InputError, OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         pass
-    return _table([]), pd.DataFrame({"file": pd.Series(dtype=str), "size": [], "mtime_ns": []})
+    return _table([]), pd.DataFrame({"file": pd.Series(dtype=str), "size": [], "mtime_ns": []}), {}
 
 
 def _write(path: Path, table: pd.DataFrame, metadata: dict[bytes, bytes]) -> None:
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     with atomic(path) as beside:
-        pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **metadata}), beside)
+        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **metadata})
+        pq.write_table(arrow, beside, write_page_checksum=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the headers of a raw folder into ``index.parquet``."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.index", description=main.__doc__)
     parser.add_argument("--raw", type=Path, required=True, help="folder of the downloads; never written to")
-    parser.add_argument("--out", type=Path, required=True, help="index.parquet; rows of unchanged files are kept")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="index.parquet; rows of unchanged files are kept"
+    )
     parser.add_argument("--files", type=Path, required=True, help="files.parquet: size and time of each file")
     parser.add_argument("--skipped", type=Path, required=True, help="skipped/index.csv")
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    known, states = _previous(args.out, args.files)
-    table, found, digests, errors = build(args.raw, known, states, processes=args.processes)
+    previous = _previous(args.out, args.files)
+    table, found, digests, errors = build(args.raw, *previous, processes=args.processes)
     write_csv(
         args.skipped,
         SKIPPED_COLUMNS,
@@ -177,8 +248,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         ],
     )
     _write(args.files, found, {})
-    _write(args.out, table, {b"documents": json.dumps(digests, sort_keys=True).encode(), b"readers": _readers()})
-    log.info("%s: %d images of %d patients, %d left out", args.raw, len(table), table["patient_id"].nunique(), len(errors))
+    _write(
+        args.out, table, {b"documents": json.dumps(digests, sort_keys=True).encode(), b"readers": _readers()}
+    )
+    log.info(
+        "%s: %d images of %d patients, %d left out",
+        args.raw,
+        len(table),
+        table["patient_id"].nunique(),
+        len(errors),
+    )
 
 
 if __name__ == "__main__":

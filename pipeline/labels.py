@@ -1,13 +1,20 @@
 """Label tables as people and spreadsheets write them."""
 
 import csv
+import io
+import itertools
+import math
+import string
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+import zipfile
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
-from pipeline.errors import ColumnError, LabelError, RawMissingError
+from pipeline.errors import ColumnError, DuplicateFindingError, LabelError, RawMissingError
 
 POSITIVE = {"true", "1", "yes", "malignant", "positive"}
 NEGATIVE = {"false", "0", "no", "benign", "negative"}
@@ -17,15 +24,18 @@ def find(documents: Iterable[str], name: str, raw: Path) -> Path:
     """The document called ``name`` (any case, in any folder); raises RawMissingError."""
     matches = sorted(file for file in documents if PurePosixPath(file).name.lower() == name.lower())
     if not matches:
-        raise RawMissingError("no such file", file=raw, expected=name, remedy="put it anywhere below the folder")
+        raise RawMissingError(
+            "no such file", file=raw, expected=name, remedy="put it anywhere below the folder"
+        )
     return raw / matches[0]
 
 
 def check_columns(path: Path, found: Sequence[str], needed: Iterable[str]) -> None:
-    """Raise ColumnError naming the needed columns that are missing and those found."""
-    missing = [name for name in needed if name not in found]
+    """Raise ColumnError naming the needed columns that are missing or repeated, and those found."""
+    missing = [name for name in needed if found.count(name) != 1]
     if missing:
-        raise ColumnError(f"columns {', '.join(map(str, found))}", file=path, expected=", ".join(missing))
+        names = ", ".join(map(str, found)) or "none"
+        raise ColumnError(f"columns {names}", file=path, expected=", ".join(missing))
 
 
 def read_csv(path: Path, needed: Iterable[str]) -> pd.DataFrame:
@@ -34,40 +44,71 @@ def read_csv(path: Path, needed: Iterable[str]) -> pd.DataFrame:
     Where semicolons separate, a comma in a number is its decimal point: see :func:`number`.
     Raises ColumnError.
     """
-    text = path.read_text(encoding="utf-8-sig")
-    first = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
-    rows = list(csv.reader(text.splitlines(), delimiter=separator))
-    header = [name.strip() for name in rows[0]] if rows else []
-    check_columns(path, header, needed)
-    cells = [[cell.strip() for cell in row] for row in rows[1:] if any(cell.strip() for cell in row)]
-    wrong = [number for number, row in enumerate(cells, 2) if len(row) != len(header)]
-    if wrong:
-        raise ColumnError(f"{len(cells[wrong[0] - 2])}", file=path, expected=f"{len(header)} cells in line {wrong[0]}")
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ColumnError(
+            str(error), file=path, expected="UTF-8 text", remedy="save the table as UTF-8"
+        ) from error
+    first = content.split("\n", 1)[0]
+    # Strict: a quote that is never closed would swallow all rows after it.
+    reader = csv.reader(io.StringIO(content), delimiter=max(",;\t", key=first.count), strict=True)
+    cells: list[list[str]] = []
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        check_columns(path, header, needed)
+        for row in reader:
+            stripped = [cell.strip() for cell in row]
+            while len(stripped) > len(header) and not stripped[-1]:
+                stripped.pop()
+            if any(stripped) and len(stripped) != len(header):
+                line = f"{len(header)} cells in line {reader.line_num}"
+                raise ColumnError(f"{len(stripped)}", file=path, expected=line)
+            cells += [stripped] if any(stripped) else []
+    except csv.Error as error:
+        raise ColumnError(f"{error} in line {reader.line_num}", file=path, expected="a CSV") from error
     return pd.DataFrame(cells, columns=header, dtype=str)
 
 
-def read_xlsx(path: Path, needed: Iterable[str]) -> pd.DataFrame:
-    """The first sheet of a workbook as it is, up to the first row whose second cell is empty.
+def read_xlsx(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+    """The first sheet of a workbook, its cells as they are, without empty rows and the footnotes below.
 
-    What follows such a row in the published sheets are footnotes.
+    A footnote is a row after the last one that fills any of the ``needed`` columns but the first; a row with
+    gaps above that is kept, so that its finding can be listed with the reason. Raises ColumnError.
     """
-    with warnings.catch_warnings():
-        # The published LUNGx workbooks carry an extension that openpyxl drops; it holds no cell.
-        warnings.filterwarnings("ignore", "Unknown extension is not supported", UserWarning)
-        table = pd.read_excel(path, sheet_name=0, dtype=object, engine="openpyxl")
+    try:
+        with warnings.catch_warnings():
+            # The published LUNGx workbooks carry an extension that openpyxl drops; it holds no cell.
+            warnings.filterwarnings("ignore", "Unknown extension is not supported", UserWarning)
+            table = pd.read_excel(path, sheet_name=0, dtype=object, engine="openpyxl")
+    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise ColumnError(f"an unreadable workbook ({error})", file=path, expected="an XLSX file") from error
     table.columns = table.columns.map(lambda name: str(name).strip())
     check_columns(path, list(table.columns), needed)
-    empty = table.iloc[:, 1].isna().to_numpy(bool)
-    return table.iloc[: int(empty.argmax())] if empty.any() else table
+    filled = table[list(needed)].map(lambda cell: bool(text(cell))).to_numpy(bool)
+    last = np.flatnonzero(filled[:, 1:].any(axis=1)).max(initial=-1)
+    return table[filled.any(axis=1) & (np.arange(len(table)) <= last)]
+
+
+def text(cell: object) -> str:
+    """A cell of a workbook as text; an empty one is the empty text."""
+    return "" if cell is None or cell != cell else str(cell).strip()
+
+
+def whole(value: float) -> str:
+    """A whole number that a table keeps as a float; NaN is the empty text."""
+    return "" if math.isnan(value) else f"{value:.0f}"
 
 
 def number(cell: object, path: Path) -> float:
-    """A number that may have a decimal comma; raises LabelError."""
+    """A finite number that may have a decimal comma; raises LabelError."""
     try:
-        return float(str(cell).strip().replace(",", "."))
+        value = float(str(cell).strip().replace(",", "."))
     except ValueError:
-        raise LabelError(repr(cell), file=path, expected="a number", remedy="correct the cell") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise LabelError(repr(cell), file=path, expected="a number", remedy="correct the cell")
+    return value
 
 
 def binary(cell: object, path: Path, words: Mapping[str, int] | None = None) -> int:
@@ -85,9 +126,35 @@ def unique_ids(keys: Sequence[tuple[str, str]]) -> list[str]:
     >>> unique_ids([("p", "1"), ("p", "2"), ("p", "1"), ("q", "1")])
     ['1a', '2', '1b', '1']
     """
-    seen: dict[tuple[str, str], int] = {}
+    counts, taken = Counter(keys), set(keys)
+    letters = {key: _letters() for key in counts}
     names = []
-    for key in keys:
-        position = seen[key] = seen.get(key, -1) + 1
-        names.append(key[1] + ("abcdefghijklmnopqrstuvwxyz"[position] if keys.count(key) > 1 else ""))
+    for patient, name in keys:
+        if counts[patient, name] > 1:
+            repeated = (name + letter for letter in letters[patient, name])
+            name = next(new for new in repeated if (patient, new) not in taken)
+        names.append(name)
     return names
+
+
+def _letters() -> Iterator[str]:
+    """Every text of lower-case letters, the shorter first: a … z, aa, ab …."""
+    for length in itertools.count(1):
+        yield from map("".join, itertools.product(string.ascii_lowercase, repeat=length))
+
+
+def repeats(keys: Sequence[Hashable], labels: Sequence[str]) -> list[DuplicateFindingError | None]:
+    """For each row the reason to leave it out: an earlier one says the same, or another contradicts it.
+
+    ``keys`` say which finding a row is about. Of rows that agree the first is kept, of others none.
+    """
+    rows: dict[Hashable, list[int]] = {}
+    for number, key in enumerate(keys):
+        rows.setdefault(key, []).append(number)
+    reasons: list[DuplicateFindingError | None] = [None] * len(keys)
+    for same in rows.values():
+        agree = len({labels[number] for number in same}) == 1
+        for number in same[1:] if agree else same:
+            found = f"{len(same)} rows that {'repeat' if agree else 'contradict'} each other"
+            reasons[number] = DuplicateFindingError(found, expected="one row per finding")
+    return reasons

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnlabelledError
 from pipeline.files import skip
 
 CHOICE_COLUMNS = (
@@ -40,6 +40,14 @@ class Findings:
     def leave_out(self, error: InputError, *, kind: str = "failed", **case: str) -> None:
         """List a finding as failed, or as excluded where that was planned."""
         self.skipped.append(skip("findings", error, kind=kind, **case))
+
+    def leave_out_unlabelled(self, index: pd.DataFrame) -> None:
+        """List the patients of the index of whom the labels say nothing, located or left out."""
+        named = {row["patient_id"].casefold() for row in [*self.rows, *self.skipped]}
+        for patient_id, images in index.groupby("patient_id"):
+            if str(patient_id).casefold() not in named:
+                error = UnlabelledError(f"{len(images)} images without one")
+                self.leave_out(error, kind="excluded", patient_id=str(patient_id))
 
 
 def pixel_row(column: float, row: float, plane_distance_mm: float = 0.0) -> dict[str, str]:

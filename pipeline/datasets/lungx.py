@@ -35,7 +35,7 @@ PAPER_EXTENT = "1/6 width"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """This kind has no options of its own."""
+    """Add nothing: this kind has no options."""
 
 
 class Nodule(NamedTuple):
@@ -48,6 +48,11 @@ class Nodule(NamedTuple):
     row: int
     number: int
     file: Path
+
+    @property
+    def where(self) -> str:
+        """The centre as the spreadsheet has it."""
+        return f"column {self.column + 1}, row {self.row + 1} of image {self.number}"
 
 
 def parse_position(cell: object, path: Path) -> tuple[int, int]:
@@ -72,44 +77,67 @@ def nodules(source: Source, result: Findings) -> Iterator[Nodule]:
     """The nodules of both spreadsheets; rows that cannot be read are left out with their reason."""
     for name, column in ((CALIBRATION_FILE, "Diagnosis"), (TEST_FILE, "Final Diagnosis")):
         path = labels.find(source.documents, name, source.raw)
-        table = labels.read_xlsx(path, ["Scan Number", POSITION_COLUMN, IMAGE_COLUMN, column])
-        ids = table.get("Nodule Number", pd.Series(1, index=table.index))
-        for nodule_id, (_, row) in zip(ids, table.iterrows(), strict=True):
-            case = {"patient_id": str(row["Scan Number"]).strip(), "finding_id": f"{float(nodule_id):.0f}"}
+        cells = ["Scan Number", POSITION_COLUMN, IMAGE_COLUMN, column]
+        table = labels.read_xlsx(path, cells)
+        patients = [labels.text(cell) for cell in table["Scan Number"]]
+        numbers = [labels.text(cell) for cell in table.get("Nodule Number", ["1"] * len(table))]
+        # Numbers become floats where a column has gaps.
+        ids = labels.unique_ids(
+            list(zip(patients, (number.removesuffix(".0") for number in numbers), strict=True))
+        )
+        keys = list(table[cells[:3]].astype(str).itertuples(index=False, name=None))
+        repeats = labels.repeats(keys, [labels.text(cell) for cell in table[column]])
+        for patient_id, finding_id, repeat, (_, row) in zip(
+            patients, ids, repeats, table.iterrows(), strict=True
+        ):
             try:
+                if repeat is not None:
+                    raise repeat
                 x, y = parse_position(row[POSITION_COLUMN], path)
-                number = int(labels.number(row[IMAGE_COLUMN], path))
+                number = labels.number(row[IMAGE_COLUMN], path)
+                if number != int(number):
+                    raise LabelError(repr(number), file=path, expected="a whole slice number")
             except InputError as error:
-                result.leave_out(error, **case)
+                result.leave_out(error, patient_id=patient_id, finding_id=finding_id, channel="ct")
                 continue
-            yield Nodule(**case, diagnosis=str(row[column]), column=x, row=y, number=number, file=path)
+            yield Nodule(patient_id, finding_id, labels.text(row[column]), x, y, int(number), path)
 
 
-def _slices(series: pd.DataFrame, number: int) -> dict[str, pd.Series | None]:
-    """The slice that each reading of a slice number means."""
-    numbered = series[series["instance_number"] == number]
+def _slices(series: pd.DataFrame, number: int) -> dict[str, pd.Series]:
+    """The slice that each reading of a slice number means, where there is one."""
     along, _ = ordered(series)  # towards the head or the feet, as the normal points
     upwards = along if along["position_z"].iloc[-1] > along["position_z"].iloc[0] else along.iloc[::-1]
-    within = 1 <= number <= len(series)
-    return {
-        "instance number": numbered.iloc[0] if len(numbered) else None,
-        "from the feet": upwards.iloc[number - 1] if within else None,
-        "from the head": upwards.iloc[-number] if within else None,
-    }
+    numbered = series[series["instance_number"] == number]
+    slices = {"instance number": numbered.iloc[0]} if len(numbered) else {}
+    if 1 <= number <= len(series):
+        slices |= {"from the feet": upwards.iloc[number - 1], "from the head": upwards.iloc[-number]}
+    return slices
 
 
-def _centre_hu(source: Source, instance: pd.Series | None, nodule: Nodule) -> float:
-    """Mean HU of the 3×3 pixels at the centre; NaN where there is no such pixel."""
-    if instance is None or not (0 <= nodule.column < instance["columns"] and 0 <= nodule.row < instance["rows"]):
-        return float("nan")
-    values = read_pixels(source.raw / instance["file"]).values
+def _centre_hu(source: Source, instance: pd.Series | None, nodule: Nodule) -> float | InputError:
+    """Mean HU of the 3×3 pixels at the centre, or why there is none."""
+    if instance is None or not (
+        0 <= nodule.column < instance["columns"] and 0 <= nodule.row < instance["rows"]
+    ):
+        return OutOfImageError(f"none at {nodule.where}")
+    try:
+        values = read_pixels(source.raw / instance["file"]).values
+    except InputError as error:
+        error.file = instance["file"]
+        return error
     around = values[max(nodule.row - 1, 0) : nodule.row + 2, max(nodule.column - 1, 0) : nodule.column + 2]
     return float(around.mean())
 
 
+def _is_tissue(hu: float | InputError) -> bool:
+    return isinstance(hu, float) and hu > SOFT_TISSUE_HU
+
+
 def _series_of(source: Source, patient_id: str) -> pd.DataFrame:
     same = source.index["patient_id"].str.casefold() == patient_id.casefold()
-    found = [part for _, part in source.index[same & (source.index["modality"] == "CT")].groupby("series_uid")]
+    found = [
+        part for _, part in source.index[same & (source.index["modality"] == "CT")].groupby("series_uid")
+    ]
     if not found:
         raise NoSeriesError("none", expected="a CT series of the patient")
     return max(found, key=len)
@@ -118,31 +146,34 @@ def _series_of(source: Source, patient_id: str) -> pd.DataFrame:
 def find(source: Source, options: argparse.Namespace) -> Findings:  # noqa: ARG001  (every kind has options)
     """Locate the nodules of both spreadsheets; see the module for how a slice number is read."""
     result = Findings()
-    located: list[tuple[Nodule, int, dict[str, pd.Series | None], dict[str, float]]] = []
+    located: list[tuple[Nodule, int, dict[str, pd.Series], dict[str, float | InputError]]] = []
     for nodule in nodules(source, result):
         case = {"patient_id": nodule.patient_id, "finding_id": nodule.finding_id, "channel": "ct"}
         diagnosis = " ".join(nodule.diagnosis.lower().split())
         try:
             if diagnosis == EXCLUDED:
-                result.leave_out(LabelError(repr(nodule.diagnosis), expected="a proven diagnosis"), kind="excluded", **case)
+                result.leave_out(
+                    LabelError(repr(nodule.diagnosis), expected="a proven diagnosis"), kind="excluded", **case
+                )
                 continue
             label = labels.binary(diagnosis, nodule.file, DIAGNOSES)
             slices = _slices(_series_of(source, nodule.patient_id), nodule.number)
-            located.append((nodule, label, slices, {name: _centre_hu(source, slices[name], nodule) for name in READINGS}))
+            hus = {name: _centre_hu(source, slices.get(name), nodule) for name in READINGS}
+            located.append((nodule, label, slices, hus))
         except InputError as error:
             result.leave_out(error, **case)
-    shares = {name: np.mean([hu[name] > SOFT_TISSUE_HU for *_, hu in located] or [0.0]) for name in READINGS}
+    shares = {name: np.mean([_is_tissue(hus[name]) for *_, hus in located] or [False]) for name in READINGS}
     reading = max(READINGS, key=lambda name: shares[name])
     verdict = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-    for nodule, label, slices, hu in located:
+    for nodule, label, slices, hus in located:
         case = {"patient_id": nodule.patient_id, "finding_id": nodule.finding_id, "channel": "ct"}
-        instance = slices[reading]
-        where = f"column {nodule.column + 1}, row {nodule.row + 1} of image {nodule.number}"
-        if instance is None or np.isnan(hu[reading]):
-            result.leave_out(OutOfImageError(f"none at {where}"), **case)
+        hu = hus[reading]
+        if isinstance(hu, InputError):
+            result.leave_out(hu, **case)
             continue
-        if not hu[reading] > SOFT_TISSUE_HU:
-            result.leave_out(NotTissueError(f"{hu[reading]:.0f} HU at {where}", file=instance["file"]), **case)
+        instance = slices[reading]
+        if not _is_tissue(hu):
+            result.leave_out(NotTissueError(f"{hu:.0f} HU at {nodule.where}", file=instance["file"]), **case)
             continue
         result.choices.append(
             {
@@ -150,8 +181,8 @@ def find(source: Source, options: argparse.Namespace) -> Findings:  # noqa: ARG0
                 "candidates": 1,
                 "chosen_series_uid": instance["series_uid"],
                 "chosen_description": instance["series_description"],
-                "reason": f"slice by {reading}; centres in soft tissue: {verdict}; here {hu[reading]:.0f} HU",
-                "geometry_instance": f"{instance['instance_number']:.0f}",
+                "reason": f"slice by {reading}; centres in soft tissue: {verdict}; here {hu:.0f} HU",
+                "geometry_instance": labels.whole(instance["instance_number"]),
                 "paper_instance": nodule.number,
             }
         )
@@ -160,4 +191,5 @@ def find(source: Source, options: argparse.Namespace) -> Findings:  # noqa: ARG0
             | instance_row(instance)
             | pixel_row(nodule.column, nodule.row)
         )
+    result.leave_out_unlabelled(source.index)
     return result

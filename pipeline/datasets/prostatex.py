@@ -9,13 +9,15 @@ InstanceNumber k + 1 and pixel (i, j) as published.
 import argparse
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline import labels
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
-from pipeline.errors import InputError, NoSeriesError, OutOfImageError
+from pipeline.errors import InputError, LabelError, NoSeriesError, OutOfImageError
 from pipeline.geometry import Place, is_transverse, plane, try_locate
 
 FINDINGS_FILE = "ProstateX-Findings-Train.csv"
@@ -28,6 +30,8 @@ DESCRIPTIONS = {
     "adc": re.compile(r"(_ADC|ADC_S3_[12]|ADC_high bvalue)$", re.IGNORECASE),
     "dwi": re.compile(r"CALC_BVAL$", re.IGNORECASE),
 }
+Choice = tuple[Place | InputError, str, int]
+"""Where a finding lies in the chosen series or why nowhere, why that series, and among how many."""
 DERIVED_MAPS = {"ADC", "FA"}
 """Diffusion maps that carry a b-value without being an image of that weighting."""
 
@@ -65,7 +69,9 @@ def candidates(patient: pd.DataFrame, channel: str) -> list[pd.DataFrame]:
     calculated one (CALC_BVAL) where it exists and else the largest that was measured.
     """
     acquisitions = _acquisitions(patient)
-    named = [part for part in acquisitions if DESCRIPTIONS[channel].search(part["series_description"].iloc[0])]
+    named = [
+        part for part in acquisitions if DESCRIPTIONS[channel].search(part["series_description"].iloc[0])
+    ]
     return _largest_b(acquisitions) if channel == "dwi" and not named else named
 
 
@@ -83,21 +89,27 @@ def choose(found: list[pd.DataFrame], point: np.ndarray) -> tuple[Place | InputE
         return (outside or places)[-1], ""
     if len(found) == 1:
         return inside[-1], "the only series"
-    return inside[-1], f"the last of {len(inside)} that contain the finding, among {len(found)} series"
+    if len(inside) == 1:
+        return inside[-1], f"the only one of {len(found)} series that contains the finding"
+    return inside[-1], f"the last of {len(inside)} series that contain the finding, among {len(found)}"
 
 
-def _by_study(patient: pd.DataFrame, channels: list[str], point: np.ndarray) -> dict[str, tuple[Place | InputError, str, int]]:
+def _by_study(patient: pd.DataFrame, channels: list[str], point: np.ndarray) -> dict[str, Choice]:
     """Choose a series per channel, all of one study: the last study that has the most of them."""
-    best: dict[str, tuple[Place | InputError, str, int]] = {}
-    most = -1
-    for _, study in sorted(patient.groupby("study_uid"), key=lambda item: (item[1]["study_date"].min(), item[0])):
+    best: dict[str, Choice] = {}
+    most = (-1, -1)
+    for _, study in sorted(
+        patient.groupby("study_uid"), key=lambda item: (item[1]["study_date"].min(), item[0])
+    ):
         chosen = {}
         for channel in channels:
             found = candidates(study, channel)
             chosen[channel] = (*choose(found, point), len(found))
         located = sum(isinstance(place, Place) for place, _, _ in chosen.values())
-        if located >= most:
-            best, most = chosen, located
+        # Where no study has the finding, a series that misses it says more than no series.
+        present = sum(not isinstance(place, NoSeriesError) for place, _, _ in chosen.values())
+        if (located, present) >= most:
+            best, most = chosen, (located, present)
     return best
 
 
@@ -113,7 +125,9 @@ def _paper_index(images: pd.DataFrame, series: pd.Series) -> tuple[int, int, int
     return column, row, k
 
 
-def _paper_place(patient: pd.DataFrame, place: Place, index: tuple[int, int, int] | None, point: np.ndarray) -> Place:
+def _paper_place(
+    patient: pd.DataFrame, place: Place, index: tuple[int, int, int] | None, point: np.ndarray
+) -> Place:
     """Where the published rule looks: InstanceNumber k + 1, pixel (i, j)."""
     if index is None:
         raise NoSeriesError("none", expected="a row of the images table for the series")
@@ -122,34 +136,67 @@ def _paper_place(patient: pd.DataFrame, place: Place, index: tuple[int, int, int
     if slices.empty:
         raise OutOfImageError(f"{len(series)} slices", expected=f"InstanceNumber {index[2] + 1}")
     there = plane(slices.iloc[0])
+    outside = there.outside_mm(index[0], index[1])
+    if outside:
+        raise OutOfImageError(f"column {index[0]}, row {index[1]}, {outside:.1f} mm outside the image")
     return Place(slices.iloc[0], there, index[0], index[1], there.to_pixel(point)[2])
 
 
-def _labelled(source: Source) -> Iterator[tuple[pd.Series, str, pd.DataFrame]]:
-    """Each finding with its unique id and its rows of the images table; the key is (ProxID, fid, pos)."""
-    table = labels.read_csv(labels.find(source.documents, FINDINGS_FILE, source.raw), ["ProxID", "fid", "pos", "ClinSig"])
+def _point(cell: str, path: Path) -> np.ndarray:
+    """The three coordinates of a ``pos`` cell, mm (LPS); raises LabelError."""
+    coordinates = [labels.number(part, path) for part in cell.split()]
+    if len(coordinates) != 3:
+        raise LabelError(repr(cell), file=path, expected="three coordinates in mm", remedy="correct the cell")
+    return np.array(coordinates)
+
+
+def _labelled(source: Source) -> Iterator[tuple[dict[str, str], pd.Series, pd.DataFrame, InputError | None]]:
+    """Each finding with its unique id, its rows of the images table, and why not to use it, if so.
+
+    The key is (ProxID, fid, pos): fids repeat within a patient.
+    """
+    key = ["ProxID", "fid", "pos"]
+    table = labels.read_csv(labels.find(source.documents, FINDINGS_FILE, source.raw), [*key, "ClinSig"])
     images = labels.read_csv(
-        labels.find(source.documents, IMAGES_FILE, source.raw),
-        ["ProxID", "fid", "pos", "ijk", "DCMSerDescr", "DCMSerNum"],
+        labels.find(source.documents, IMAGES_FILE, source.raw), [*key, "ijk", "DCMSerDescr", "DCMSerNum"]
     )
     ids = labels.unique_ids(list(zip(table["ProxID"], table["fid"], strict=True)))
-    by_key = dict(list(images.groupby(["ProxID", "fid", "pos"])))
-    for finding_id, (_, row) in zip(ids, table.iterrows(), strict=True):
-        yield row, finding_id, by_key.get((row["ProxID"], row["fid"], row["pos"]), images.iloc[:0])
+    repeats = labels.repeats(list(table[key].itertuples(index=False, name=None)), table["ClinSig"].tolist())
+    by_key = dict(list(images.groupby(key)))
+    for finding_id, repeat, (_, row) in zip(ids, repeats, table.iterrows(), strict=True):
+        case = {"patient_id": row["ProxID"], "finding_id": finding_id}
+        yield case, row, by_key.get(tuple(row[key]), images.iloc[:0]), repeat
+
+
+def _choice(patient: pd.DataFrame, place: Place, index: tuple[int, int, int] | None) -> dict[str, Any]:
+    """The cells of choices.csv for a located finding: both rules' slices, and how far apart they are."""
+    instance = place.instance
+    cells: dict[str, Any] = {
+        "chosen_series_uid": instance["series_uid"],
+        "chosen_description": instance["series_description"],
+        "geometry_instance": labels.whole(instance["instance_number"]),
+    }
+    if index is not None:
+        cells["paper_instance"] = index[2] + 1
+        series = patient[patient["series_uid"] == instance["series_uid"]]
+        published = series[series["instance_number"] == index[2] + 1]
+        if len(published):
+            cells["distance_mm"] = f"{abs(plane(published.iloc[0]).to_pixel(place.plane.origin)[2]):.3f}"
+    return cells
 
 
 def find(source: Source, options: argparse.Namespace) -> Findings:
     """Locate every finding of the official training tables on each channel."""
     result = Findings()
-    ids = source.index["patient_id"].str.casefold()
-    patients = dict(list(source.index.groupby(ids)))
-    findings_file = labels.find(source.documents, FINDINGS_FILE, source.raw)
-    for row, finding_id, images in _labelled(source):
-        case = {"patient_id": row["ProxID"], "finding_id": finding_id}
-        patient = patients.get(row["ProxID"].casefold())
+    patients = dict(list(source.index.groupby(source.index["patient_id"].str.casefold())))
+    path = labels.find(source.documents, FINDINGS_FILE, source.raw)
+    for case, row, images, repeat in _labelled(source):
         try:
-            label = labels.binary(row["ClinSig"], findings_file)
-            point = np.array([float(value) for value in row["pos"].split()])
+            if repeat is not None:
+                raise repeat
+            label = labels.binary(row["ClinSig"], path)
+            point = _point(row["pos"], path)
+            patient = patients.get(row["ProxID"].casefold())
             if patient is None:
                 raise NoSeriesError("none", expected="images of the patient")
         except InputError as error:
@@ -161,17 +208,7 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
                     raise place
                 index = _paper_index(images, place.instance)
                 choice = {**case, "channel": channel, "candidates": count, "reason": reason}
-                choice["chosen_series_uid"] = place.instance["series_uid"]
-                choice["chosen_description"] = place.instance["series_description"]
-                choice["geometry_instance"] = f"{place.instance['instance_number']:.0f}"
-                if index is not None:
-                    choice["paper_instance"] = index[2] + 1
-                    same = patient[patient["series_uid"] == place.instance["series_uid"]]
-                    published = same[same["instance_number"] == index[2] + 1]
-                    if len(published):
-                        away = plane(published.iloc[0]).to_pixel(place.plane.origin)[2]
-                        choice["distance_mm"] = f"{abs(away):.3f}"
-                result.choices.append(choice)
+                result.choices.append(choice | _choice(patient, place, index))
                 used = _paper_place(patient, place, index, point) if options.slice_rule == "paper" else place
             except InputError as error:
                 result.leave_out(error, channel=channel, **case)
@@ -181,4 +218,5 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
                 | instance_row(used.instance)
                 | pixel_row(used.column, used.row, used.distance_mm)
             )
+    result.leave_out_unlabelled(source.index)
     return result
