@@ -9,6 +9,7 @@ label file changes the index, and with it everything that depends on it.
 import argparse
 import functools
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -52,6 +53,7 @@ NUMBERS = (
 )
 COLUMNS = [*TEXT, *NUMBERS]
 CHUNK = 256
+ROWS_AT_ONCE = 4096
 
 
 def is_document(name: str) -> bool:
@@ -168,14 +170,14 @@ def build(
     kept = known[known["file"].isin(unchanged)]
     fresh = files[~files.isin(set(kept["file"]))].tolist()
     log.info("%s: %d files, %d of them new or changed", raw, len(files), len(fresh))
-    rows = []
     read = functools.partial(read_row, raw=raw)
-    for row in parallel(read, fresh, processes=processes, label="reading headers", chunk=CHUNK):
-        if isinstance(row, InputError):
-            errors.append(row)
-        else:
-            rows.append(row)
-    table = pd.concat([kept, _table(rows)]) if rows else kept
+    results = parallel(read, fresh, processes=processes, label="reading headers", chunk=CHUNK)
+    tables = [kept]
+    # A table takes a fraction of the memory of its rows as dictionaries.
+    while rows := list(itertools.islice(results, ROWS_AT_ONCE)):
+        errors += [row for row in rows if isinstance(row, InputError)]
+        tables.append(_table([row for row in rows if not isinstance(row, InputError)]))
+    table = pd.concat([part for part in tables if len(part)] or tables[:1])
     table = table.sort_values(["sop_instance_uid", "file"], ignore_index=True)
     table, conflicts = _merge_duplicates(table, raw)
     return table.reset_index(drop=True), found, documents, errors + conflicts
