@@ -5,6 +5,8 @@ bad, the step lists it in its ``skipped`` table with the same code and goes on.
 """
 
 import errno
+import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -235,4 +237,8 @@ def run_cli(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | 
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        sys.exit(str(DiskError(f"{error.strerror}", file=error.filename or "")))
+        file = Path(error.filename or "")
+        # The nearest folder that exists; what is missing cannot be known of a half-written file.
+        folder = next(parent for parent in file.absolute().parents if parent.is_dir())
+        free = f"{shutil.disk_usage(folder).free:,} bytes free ({os.strerror(error.errno)})"
+        sys.exit(str(DiskError(free, file=file)))

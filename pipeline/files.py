@@ -34,8 +34,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with beside.open("rb") as written:
             os.fsync(written.fileno())
         beside.replace(path)
-    except BaseException:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not error.filename:
+            error.filename = str(path)  # a full disk does not say which file it has no room for
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -65,7 +67,14 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 def skip(step: str, error: InputError, *, kind: str = "failed", **case: str) -> dict[str, str]:
     """The row of a ``skipped`` table for a case (patient_id, finding_id, channel, file) left out."""
-    return {"file": error.file, **case, "step": step, "kind": kind, "code": error.code, "reason": error.reason}
+    return {
+        "file": error.file,
+        **case,
+        "step": step,
+        "kind": kind,
+        "code": error.code,
+        "reason": error.reason,
+    }
 
 
 def sha256(path: str | Path) -> str:

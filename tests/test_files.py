@@ -1,0 +1,127 @@
+"""Files appear whole or not at all, also where the disk is full."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import DiskError, InputError, run_cli
+from pipeline.files import atomic, read_csv, sha256, skip, write_csv, write_text
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "text": lambda path: write_text(path, "new"),
+    "csv": lambda path: write_csv(path, ["a"], [{"a": "new"}]),
+    "parquet": lambda path: _parquet(path),
+    "hdf5": lambda path: _hdf5(path),
+}
+
+
+def _parquet(path: Path) -> None:
+    with atomic(path) as beside:
+        pq.write_table(pa.table({"a": np.arange(1000)}), beside)
+
+
+def _hdf5(path: Path) -> None:
+    with atomic(path) as beside, h5py.File(beside, "w") as file:
+        file["a"] = np.arange(1000)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_full_disk_keeps_the_previous_file_and_leaves_no_other(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "result"
+    path.write_text("old")
+    # Writing to /dev/full fails as writing to a full disk does.
+    (tmp_path / ".result.part").symlink_to("/dev/full")
+    with pytest.raises(OSError) as caught:  # noqa: PT011  (its errno is checked below)
+        WRITERS[kind](path)
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["result"]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_at_the_last_moment_keeps_the_previous_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "result"
+    write_text(path, "old")
+    monkeypatch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), full)
+    with pytest.raises(OSError, match="No space left"):
+        write_text(path, "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["result"]
+    assert path.read_text() == "old"
+
+
+def test_a_full_disk_is_told_in_one_line_with_the_file_and_the_room_left(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "result"
+    path.parent.mkdir()
+    (path.parent / ".result.part").symlink_to("/dev/full")
+    with pytest.raises(SystemExit) as caught:
+        run_cli(lambda _: write_text(path, "new"))
+    message = str(caught.value.code)
+    assert message.startswith(f"E-DISK {path}: expected room on the disk, found ")
+    assert "bytes free (No space left on device); free some space and run again" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_other_errors_of_the_system_are_not_called_a_full_disk(number: int) -> None:
+    def fail(_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OSError, match=os.strerror(number)):
+        run_cli(fail)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    def interrupted() -> None:
+        with atomic(tmp_path / "new" / "result") as beside:
+            beside.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_what_a_crash_left_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / ".result.part").write_text("what a much longer text of the crashed run left behind")
+    write_text(tmp_path / "result", "new")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"result": "new"}
+
+
+def test_own_tables_come_back_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    write_csv(path, ["id", "note"], [{"id": "0005", "note": 'a "b", c'}, {"id": "NA"}])
+    assert path.read_bytes() == b'id,note\n0005,"a ""b"", c"\nNA,\n'
+    assert read_csv(path).to_dict("records") == [{"id": "0005", "note": 'a "b", c'}, {"id": "NA", "note": ""}]
+
+
+def test_a_skipped_case_has_code_file_and_reason() -> None:
+    error = DiskError("5 bytes free", file="a.dcm", remedy="free some")
+    assert skip("index", error, patient_id="p") == {
+        "step": "index", "kind": "failed", "patient_id": "p", "file": "a.dcm", "code": "E-DISK",
+        "reason": "expected room on the disk, found 5 bytes free; free some",
+    }  # fmt: skip
+
+
+def test_an_error_is_one_line_whatever_is_in_it() -> None:
+    assert (
+        str(InputError("a\nb", file="x", expected="c", remedy="d")) == "E-INPUT x: expected c, found a b; d"
+    )
+
+
+def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert sha256(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
