@@ -1,7 +1,7 @@
 """What the pictures of the report share: style, grey windows, mosaics, and PNG files without a clock."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import matplotlib as mpl
@@ -19,6 +19,8 @@ mpl.use("Agg")
 DPI = 110
 GAP = 3
 """Pixels between patches in a mosaic."""
+LONGEST_NAME = 22
+"""Characters of a finding's name; of a longer one the end is shown."""
 RED = "#e6002d"
 STYLE: dict[Any, Any] = {
     "font.size": 8.0,
@@ -78,13 +80,18 @@ def finish(figure: Figure, title: str, licence: str) -> None:
 
 
 def names(table: pd.DataFrame, numbers: Sequence[int]) -> list[str]:
-    """Patient and finding of rows of a store's findings; the finding only where they differ in it."""
+    """Short names of rows of a store's findings: the patient, and the finding if that tells them apart."""
     rows = table.iloc[list(numbers)]
     shared = rows["finding_id"].nunique() == 1
-    return [
-        patient if shared else f"{patient} · {finding}"
-        for patient, finding in zip(rows["patient_id"], rows["finding_id"], strict=True)
-    ]
+    shown = []
+    for patient, finding in zip(rows["patient_id"], rows["finding_id"], strict=True):
+        if patient in finding:
+            shown.append(finding)
+        elif shared or finding in PurePath(patient).stem:
+            shown.append(patient)
+        else:
+            shown.append(f"{patient} · {finding}")
+    return [name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}" for name in shown]
 
 
 def of_label(info: StoreInfo, label: int, count: int) -> list[int]:

@@ -59,7 +59,9 @@ def _reasons(table: pd.DataFrame) -> str:
 
 def _draw_counts(axes: Axes, table: pd.DataFrame, group: str, title: str, statistic: str = "slices") -> None:
     part = table[(table["group"] == group) & (table["statistic"] == statistic)]
-    part = part.assign(value=part["value"].astype(float)).sort_values("value", ascending=False, kind="stable")
+    part = part.assign(value=part["value"].astype(float))
+    if statistic == "slices":
+        part = part.sort_values("value", ascending=False, kind="stable")
     several = part["channel"].nunique() > 1
     names = [f"{row.channel}: {row.item}" if several else str(row.item) for row in part.itertuples()]
     values = part["value"].tolist()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,6 +96,14 @@ def test_mosaic_keeps_the_places_of_patches() -> None:
     assert image.shape == (5, 5)
     assert image[[0, 0, 4, 4], [0, 4, 0, 4]].tolist() == [0, 1, 2, 3]
     assert np.isnan(image[2]).all()
+
+
+def test_names_are_short_and_tell_findings_apart() -> None:
+    table = pd.DataFrame({"patient_id": ["ProstateX-0005", "b/scan (7).png", "x" * 30, "0007"],
+                          "finding_id": ["1a", "scan (7)", "1", "0007_2"]})  # fmt: skip
+    short = ["ProstateX-0005 · 1a", "b/scan (7).png", "…" + "x" * 17 + " · 1", "0007_2"]
+    assert drawing.names(table, range(4)) == short
+    assert drawing.names(table, [0]) == ["ProstateX-0005"]
 
 
 @pytest.mark.parametrize("kind", ["contact-sheet", "red-dots"])
