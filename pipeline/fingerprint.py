@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.drawing import save
+from pipeline.drawing import save, spread
 from pipeline.errors import run_cli
 from pipeline.files import read_csv, write_csv
 from pipeline.fingerprint_plot import draw
@@ -27,6 +27,8 @@ STEPS = ("findings", "slices", "patches")
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 SAMPLE = 4096
 """Pixels taken from each slice and patch for the quantiles."""
+SAMPLED_FINDINGS = 512
+"""Findings whose pixels are taken, evenly spread, so that memory does not grow with the data set."""
 KEY = ["patient_id", "finding_id"]
 
 Row = dict[str, object]
@@ -117,8 +119,8 @@ def intensity_rows(findings: pd.DataFrame, slices: str | Path, store: str | Path
     """Quantiles of the slices in physical units and of the un-augmented patches, per channel."""
     for channel, numbers in findings.groupby("channel", sort=False).indices.items():
         samples = []
-        for number in numbers:
-            source = read_slice(slices, int(number))
+        for number in spread(numbers, SAMPLED_FINDINGS):
+            source = read_slice(slices, number)
             if source is not None:
                 samples.append(_sample(source.pixels))
         if samples:
