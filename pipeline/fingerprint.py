@@ -128,7 +128,7 @@ def intensity_rows(findings: pd.DataFrame, slices: str | Path, store: str | Path
     info = read_info(store)
     sampled = [
         [_sample(plane) for plane in read_patches(store, [number], [1])[0]]
-        for number in range(len(info.findings))
+        for number in spread(range(len(info.findings)), SAMPLED_FINDINGS)
     ]
     for plane, channel in enumerate(info.channels):
         values = np.concatenate([patch[plane] for patch in sampled])

@@ -122,6 +122,15 @@ def test_quantiles_are_those_of_slices_and_of_view_zero(folder: Path) -> None:
     assert _values(table, "intensity of patches", "dwi")["50%: quantile"] == "1"
 
 
+def test_pixels_of_few_findings_are_kept_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "SAMPLED_FINDINGS", 2)
+    table = _table(folder)
+    # Slices 0 and 6 of t2, and the patches of findings 0 and 2.
+    assert _values(table, "intensity of slices", "t2")["25%: quantile"] == "0"
+    assert _values(table, "intensity of slices", "t2")["75%: quantile"] == "6"
+    assert _values(table, "intensity of patches", "dwi")["75%: quantile"] == "2"
+
+
 def test_nothing_points_to_a_person_or_file(folder: Path) -> None:
     text = _table(folder).to_csv()
     assert not [word for word in ("secret", "somebody", "2011", "1.2.840", "broken") if word in text]
