@@ -22,7 +22,9 @@ KINDS = ("prostatex", "lungx", "brain", "table")
 PAIR_COLUMNS = ("patient_id_1", "file_1", "patient_id_2", "file_2", "distance", "merged")
 
 
-def _hashes(rows: list[dict[str, Any]], raw: Path, found: datasets.Findings) -> tuple[list[dict[str, Any]], np.ndarray]:
+def _hashes(
+    rows: list[dict[str, Any]], raw: Path, found: datasets.Findings
+) -> tuple[list[dict[str, Any]], np.ndarray]:
     """The rows whose image can be read and the perceptual hash of each; the others are left out."""
     known: dict[tuple[str, str], int | InputError] = {}
     kept, hashes = [], []
@@ -86,7 +88,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         sub.add_argument("--index", type=Path, required=True, help="index.parquet of that folder")
         sub.add_argument("--out", type=Path, required=True, help="findings.csv")
         sub.add_argument("--skipped", type=Path, required=True, help="skipped/findings.csv")
-        sub.add_argument("--choices", type=Path, required=True, help="choices.csv: which series and slice, and why")
+        sub.add_argument(
+            "--choices", type=Path, required=True, help="choices.csv: which series and slice, and why"
+        )
         sub.add_argument("--near-duplicates", type=Path, required=True, help="near_duplicates.csv")
         module.add_options(sub)
     args = parser.parse_args(argv)
@@ -96,13 +100,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     pairs = group(found, args.raw)
     write_csv(args.skipped, SKIPPED_COLUMNS, found.skipped)
     if not found.rows:
-        codes = ", ".join(f"{count} × {code}" for code, count in Counter(row["code"] for row in found.skipped).items())
+        codes = ", ".join(
+            f"{count} × {code}" for code, count in Counter(row["code"] for row in found.skipped).items()
+        )
         raise EmptyError(f"none ({codes or 'no labels'})", file=args.raw, expected="findings")
     write_csv(args.choices, datasets.CHOICE_COLUMNS, found.choices)
     write_csv(args.near_duplicates, PAIR_COLUMNS, pairs)
     write_csv(args.out, FINDING_COLUMNS, found.rows)
     groups = len({row["group_id"] for row in found.rows})
-    log.info("%s: %d rows in %d groups, %d left out", args.dataset, len(found.rows), groups, len(found.skipped))
+    log.info(
+        "%s: %d rows in %d groups, %d left out", args.dataset, len(found.rows), groups, len(found.skipped)
+    )
 
 
 if __name__ == "__main__":

@@ -16,10 +16,12 @@ from pipeline.errors import ConfigError, ConstantImageError, EmptyError, InputEr
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.pool import parallel
 from pipeline.store import PATCH_SIDE, read_slice, write_store
-from pipeline.views import MOST_VIEWS, Frame, extent_pixels, resample, view_table
+from pipeline.views import MOST_VIEWS, frame_of, resample, view_table
 
 log = logging.getLogger("typhon")
 
+SPOT_COLUMNS = ("column", "row", "spacing_column_mm", "spacing_row_mm")
+"""The columns of findings.csv that place a patch."""
 LEAST_CONTRAST = 1e-3
 """Range of a patch, in standard deviations of its series, below which it shows nothing."""
 
@@ -61,18 +63,16 @@ def cut(task: Task, slices: Path, extent: str, views: int, view_seed: int) -> Cu
         source = read_slice(slices, spot.number)
         if source is None:
             return None
-        rows, columns = source.pixels.shape
+        place = (spot.column, spot.row, spot.spacing_column_mm, spot.spacing_row_mm)
         try:
-            width, height = extent_pixels(extent, columns, rows, spot.spacing_column_mm, spot.spacing_row_mm)
+            frame = frame_of(extent, source.pixels.shape, *place)
         except ValueError as error:
             return ConfigError(str(error), expected="an extent that fits the images")
-        aspect = spot.spacing_row_mm / spot.spacing_column_mm if spot.spacing_column_mm > 0 else 1.0
-        frame = Frame(spot.column, spot.row, width / PATCH_SIDE, height / PATCH_SIDE, aspect)
         normalized = (source.pixels - np.float32(source.mean)) / np.float32(source.std)
         channels.append(resample(normalized, frame, table))
         if np.ptp(channels[-1][0]) < LEAST_CONTRAST:
             return ConstantImageError("a patch of one value", expected="tissue around the finding")
-        size = width * spot.spacing_column_mm, height * spot.spacing_row_mm
+        size = np.array([frame.step_column, frame.step_row]) * PATCH_SIDE * place[2:]
     return Cut(np.stack(channels, axis=1), *size)
 
 
@@ -84,9 +84,8 @@ def tasks(findings: pd.DataFrame) -> tuple[list[str], list[Task]]:
     for (patient_id, finding_id), rows in numbered.groupby(["patient_id", "finding_id"], sort=False):
         by_channel = rows.set_index("channel")
         if set(channels) <= set(by_channel.index):
-            numbers = ["column", "row", "spacing_column_mm", "spacing_row_mm"]
             spots = tuple(
-                Spot(int(row["number"]), *(float(row[name] or "nan") for name in numbers))
+                Spot(int(row["number"]), *(float(row[name] or "nan") for name in SPOT_COLUMNS))
                 for _, row in by_channel.loc[channels].iterrows()
             )
             found.append(Task(str(patient_id), str(finding_id), spots))
@@ -102,10 +101,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--slices", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="patches.h5")
     parser.add_argument("--skipped", type=Path, required=True, help="skipped/patches.csv")
-    parser.add_argument("--extent", required=True, help="'65 mm', '85 px', '15/56 side', '2/7 width, 1/4 height', whole, paper")
-    parser.add_argument("--views", type=int, default=MOST_VIEWS, help=f"views stored of each finding, 1 to {MOST_VIEWS}")
+    parser.add_argument(
+        "--extent",
+        required=True,
+        help="'65 mm', '85 px', '15/56 side', '2/7 width, 1/4 height', whole, paper",
+    )
+    parser.add_argument(
+        "--views", type=int, default=MOST_VIEWS, help=f"views stored of each finding, 1 to {MOST_VIEWS}"
+    )
     parser.add_argument("--view-seed", type=int, default=0)
-    parser.add_argument("--intensity", default="series", help="written into the store: how slices were normalised")
+    parser.add_argument(
+        "--intensity", default="series", help="written into the store: how slices were normalised"
+    )
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -116,17 +123,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     channels, todo = tasks(findings)
     keys = ["patient_id", "finding_id"]
     table = findings.drop_duplicates(keys).set_index(keys).loc[[(t.patient_id, t.finding_id) for t in todo]]
-    table = table[["group_id", "label"]].reset_index().astype({"label": int}).assign(width_mm=np.nan, height_mm=np.nan)
+    table = (
+        table[["group_id", "label"]]
+        .reset_index()
+        .astype({"label": int})
+        .assign(width_mm=np.nan, height_mm=np.nan)
+    )
     skipped = []
 
     def blocks() -> Iterator[np.ndarray | None]:
-        work = functools.partial(cut, slices=args.slices, extent=extent, views=args.views, view_seed=args.view_seed)
+        work = functools.partial(
+            cut, slices=args.slices, extent=extent, views=args.views, view_seed=args.view_seed
+        )
         results = parallel(work, todo, processes=args.processes, label="cutting patches")
         for number, (task, result) in enumerate(zip(todo, results, strict=True)):
             if isinstance(result, ConfigError):
                 raise result
             if isinstance(result, InputError):
-                skipped.append(skip("patches", result, patient_id=task.patient_id, finding_id=task.finding_id))
+                skipped.append(
+                    skip("patches", result, patient_id=task.patient_id, finding_id=task.finding_id)
+                )
             if not isinstance(result, Cut):
                 yield None
                 continue
@@ -152,8 +168,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     write_csv(args.skipped, SKIPPED_COLUMNS, skipped)
     if len(skipped) == len(todo):
-        raise EmptyError("none", file=args.findings, expected=f"findings on all channels ({', '.join(channels)})")
-    log.info("%s: %d findings × %d views, %s; %d left out", args.out, len(todo) - len(skipped), args.views, json.dumps(channels), len(skipped))
+        raise EmptyError(
+            "none", file=args.findings, expected=f"findings on all channels ({', '.join(channels)})"
+        )
+    log.info(
+        "%s: %d findings × %d views, %s; %d left out",
+        args.out,
+        len(todo) - len(skipped),
+        args.views,
+        json.dumps(channels),
+        len(skipped),
+    )
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from pipeline.drawing import RED, STYLE, finish, gray, limits, names, of_label
 from pipeline.files import read_csv
+from pipeline.patches import SPOT_COLUMNS
 from pipeline.store import PATCH_SIDE, read_info, read_patches, read_slice
-from pipeline.views import CENTRE, Frame, View, extent_pixels, resample, view_table
+from pipeline.views import CENTRE, Frame, View, frame_of, resample, view_table
 
 ONE_PIXEL = 1.05
 """A view shifts by at most one pixel; the rest is what a centroid on a pixel grid loses."""
@@ -51,15 +51,6 @@ def centroids(patches: np.ndarray) -> np.ndarray:
     axis = np.arange(PATCH_SIDE) - CENTRE
     moments = np.stack([weights.sum(axis=1) @ axis, weights.sum(axis=2) @ axis], axis=1)
     return moments / weights.sum(axis=(1, 2))[:, None]
-
-
-def frame_of(finding: pd.Series, shape: tuple[int, ...], extent: str) -> Frame:
-    """Where the patch of a row of findings.csv lies in its slice of ``shape`` (rows, columns)."""
-    across, down = (float(finding[f"spacing_{axis}_mm"] or "nan") for axis in ("column", "row"))
-    width, height = extent_pixels(extent, shape[1], shape[0], across, down)
-    aspect = down / across if across > 0 else 1.0
-    place = float(finding["column"]), float(finding["row"])
-    return Frame(*place, width / PATCH_SIDE, height / PATCH_SIDE, aspect)
 
 
 def _outline(frame: Frame, view: View) -> np.ndarray:
@@ -122,7 +113,8 @@ def red_dots(
         source = read_slice(slices, row)
         if source is None:
             raise RuntimeError(f"{store} holds a finding without a slice in {slices}: row {row}")
-        frame = frame_of(table.loc[row], source.pixels.shape, info.provenance["extent"])
+        spot = (float(table.at[row, name] or "nan") for name in SPOT_COLUMNS)
+        frame = frame_of(info.provenance["extent"], source.pixels.shape, *spot)
         seen = view_table(info.views, info.provenance["view_seed"], case["patient_id"], case["finding_id"])
         dots = dot_offsets(source.pixels.shape, frame, seen)
         largest = max(largest, float(np.hypot(*dots.T).max()))

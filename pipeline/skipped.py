@@ -13,7 +13,9 @@ from pipeline.files import SKIPPED_COLUMNS, read_csv, write_csv
 def failures(skipped: pd.DataFrame) -> int:
     """How many findings or files failed: a finding that fails on several channels is one."""
     failed = skipped[skipped["kind"] == "failed"]
-    keys = failed[["patient_id", "finding_id"]].assign(file=failed["file"].where(failed["patient_id"] == "", ""))
+    keys = failed[["patient_id", "finding_id"]].assign(
+        file=failed["file"].where(failed["patient_id"] == "", "")
+    )
     return len(keys.drop_duplicates())
 
 
@@ -24,13 +26,17 @@ def check(path: Path, most: int) -> None:
     if failed > most:
         codes = skipped.loc[skipped["kind"] == "failed", "code"].value_counts()
         summary = ", ".join(f"{count} × {code}" for code, count in codes.items())
-        raise SkippedError(f"{failed} ({summary})", file=path, expected=f"at most {most} failed (max_skipped)")
+        raise SkippedError(
+            f"{failed} ({summary})", file=path, expected=f"at most {most} failed (max_skipped)"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Join the skipped tables of a data set's steps."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.skipped", description=main.__doc__)
-    parser.add_argument("--tables", type=Path, nargs="+", required=True, help="skipped/*.csv in the order of the steps")
+    parser.add_argument(
+        "--tables", type=Path, nargs="+", required=True, help="skipped/*.csv in the order of the steps"
+    )
     parser.add_argument("--out", type=Path, required=True, help="skipped.csv")
     args = parser.parse_args(argv)
     table = pd.concat([read_csv(path) for path in args.tables])

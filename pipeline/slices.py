@@ -30,7 +30,7 @@ log = logging.getLogger("typhon")
 
 @dataclass(frozen=True)
 class Task:
-    """One series or image: its files, and the rows of findings.csv (number, file, slice) that need a slice."""
+    """One series or image: its files, and the rows (number, file, slice) of findings.csv that need a slice."""
 
     files: tuple[str, ...]
     rows: tuple[tuple[int, str, str], ...]
@@ -121,7 +121,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--findings", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="slices.h5")
     parser.add_argument("--skipped", type=Path, required=True, help="skipped/slices.csv")
-    parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="limits in physical units")
+    parser.add_argument(
+        "--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="limits in physical units"
+    )
     parser.add_argument("--intensity", choices=["series", "paper"], default="series")
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args(argv)
@@ -169,7 +171,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_slices(args.out, slices(), lambda number: groups[group_of[number]].mean_std(), provenance)
     write_csv(args.skipped, SKIPPED_COLUMNS, [skipped[number] for number in sorted(skipped)])
     if len(skipped) == len(findings):
-        raise EmptyError(f"{len(skipped)} rows, all left out ({skipped[0]['reason']})", file=args.findings, expected="slices")
+        raise EmptyError(
+            f"{len(skipped)} rows, all left out ({skipped[0]['reason']})",
+            file=args.findings,
+            expected="slices",
+        )
     log.info("%s: %d slices of %d series, %d left out", args.out, len(group_of), len(todo), len(skipped))
 
 

@@ -86,7 +86,9 @@ def split_table(
         counts = table.loc[table["split"] == name, "label"].value_counts()
         if len(counts) < 2:
             found = ", ".join(f"{counts.get(value, 0)} of label {value}" for value in (0, 1))
-            raise SplitError(f"{name} findings: {found}", file=info.path, expected="both labels in each split")
+            raise SplitError(
+                f"{name} findings: {found}", file=info.path, expected="both labels in each split"
+            )
     train = table["split"] == "train"
     views = {0: majority_views, 1: majority_views}
     if balance == "views":
@@ -111,16 +113,23 @@ def assert_no_leak(store: Path, table: pd.DataFrame) -> None:
     """
     info = read_info(store)
     keys = ["patient_id", "finding_id"]
-    rows = info.findings[keys].astype(str).merge(table.astype({name: str for name in keys}), on=keys, how="left")
+    rows = info.findings[keys].astype(str).merge(table.astype(dict.fromkeys(keys, str)), on=keys, how="left")
     if rows["split"].isna().any():
         lost = rows.loc[rows["split"].isna(), keys].iloc[0].tolist()
-        raise LeakError(f"no split for finding {' '.join(lost)}", file=store, expected="a split for each finding")
+        raise LeakError(
+            f"no split for finding {' '.join(lost)}", file=store, expected="a split for each finding"
+        )
     digests = [
-        hashlib.sha256(read_patches(store, [number], [1]).tobytes()).hexdigest() for number in range(len(rows))
+        hashlib.sha256(read_patches(store, [number], [1]).tobytes()).hexdigest()
+        for number in range(len(rows))
     ]
     case = rows["patient_id"] + " " + rows["finding_id"]
     first = case.groupby(digests).transform("first").rename("image")
-    for kind, names in (("groups", rows["group_id"]), ("patients", rows["patient_id"]), ("images like", first)):
+    for kind, names in (
+        ("groups", rows["group_id"]),
+        ("patients", rows["patient_id"]),
+        ("images like", first),
+    ):
         offenders = _offenders(kind, names, rows["split"])
         if offenders:
             raise LeakError(offenders, file=store)
@@ -171,7 +180,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_csv(args.out, COLUMNS, table.to_dict("records"))
     for name in SPLITS:
         part = table[table["split"] == name]
-        log.info("%-10s %4d findings, %4d positive, %4d groups", name, len(part), part["label"].sum(), part["group_id"].nunique())
+        log.info(
+            "%-10s %4d findings, %4d positive, %4d groups",
+            name,
+            len(part),
+            part["label"].sum(),
+            part["group_id"].nunique(),
+        )
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def write_store(
             chunks=block_shape,
             fletcher32=True,
         )
-        kept = []
+        kept: list[int] = []
         for number, block in enumerate(blocks):
             if block is None:
                 continue
@@ -196,6 +196,8 @@ def read_patches(path: str | Path, findings: Sequence[int], views: Sequence[int]
         for finding, count in zip(findings, views, strict=True):
             if count > stored:
                 raise StoreError(f"{stored}", file=path, expected=f"at least {count} views of each finding")
-            patches.read_direct(out, np.s_[finding * stored : finding * stored + count], np.s_[start : start + count])
+            patches.read_direct(
+                out, np.s_[finding * stored : finding * stored + count], np.s_[start : start + count]
+            )
             start += count
         return out

@@ -109,6 +109,23 @@ def extent_pixels(
     return width, _side(terms[-1], columns, rows, spacing_row_mm)
 
 
+def frame_of(
+    extent: str,
+    shape: tuple[int, ...],
+    column: float,
+    row: float,
+    spacing_column_mm: float,
+    spacing_row_mm: float,
+) -> Frame:
+    """The frame of a patch of ``extent`` around a pixel of a slice of ``shape`` (rows, columns).
+
+    Spacings are NaN where the image has no scale; its pixels then count as square.
+    """
+    width, height = extent_pixels(extent, shape[1], shape[0], spacing_column_mm, spacing_row_mm)
+    aspect = spacing_row_mm / spacing_column_mm if spacing_column_mm > 0 else 1.0
+    return Frame(column, row, width / PATCH_SIDE, height / PATCH_SIDE, aspect)
+
+
 def resample(pixels: np.ndarray, frame: Frame, views: list[View]) -> np.ndarray:
     """Resample a slice (rows, columns) to patches float32 (views, 65, 65); what lies outside is 0.
 

@@ -50,7 +50,7 @@ def _meta_header(path: Path) -> sitk.ImageFileReader:
 
 def _nifti(path: Path) -> nib.Nifti1Image:
     try:
-        image = nib.load(path)
+        image = nib.nifti1.load(path)
     except (ImageFileError, OSError, ValueError) as error:
         raise NotDicomError(f"an unreadable NIfTI ({error})", file=path) from error
     shape = image.shape
@@ -62,7 +62,11 @@ def _nifti(path: Path) -> nib.Nifti1Image:
 
 def read_header(path: Path) -> dict[str, Any]:
     """Columns (i), rows (j), slices (k) of a volume, without reading voxels."""
-    shape = _nifti(path).shape if path.name.lower().endswith((".nii", ".nii.gz")) else _meta_header(path).GetSize()
+    shape = (
+        _nifti(path).shape
+        if path.name.lower().endswith((".nii", ".nii.gz"))
+        else _meta_header(path).GetSize()
+    )
     return {"columns": shape[0], "rows": shape[1], "slices": shape[2]}
 
 

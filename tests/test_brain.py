@@ -27,7 +27,11 @@ def head(column: float, row: float, shape: tuple[int, int] = (120, 100)) -> Imag
 
 
 def download(raw: Path, centres: str) -> Source:
-    for folder, name, column, row in (("yes", "Y1.jpg", 50, 60), ("yes", "Y 2.PNG", 45, 55), ("no", "1 no.jpeg", 52, 62)):
+    for folder, name, column, row in (
+        ("yes", "Y1.jpg", 50, 60),
+        ("yes", "Y 2.PNG", 45, 55),
+        ("no", "1 no.jpeg", 52, 62),
+    ):
         (raw / folder).mkdir(parents=True, exist_ok=True)
         head(column, row).save(raw / folder / name, format="PNG")  # whatever the name says
     (raw / "centres.csv").write_text(centres)
@@ -52,12 +56,17 @@ def test_centres_are_the_mean_of_each_annotators_first(tmp_path: Path) -> None:
 def test_thesis_form_of_the_centres(tmp_path: Path) -> None:
     table = 'PatientID,Nodule Center Position,fid,Diagnosis\nY1,"(60, 40)",1,True\nY 2,"(30, 75)",1,True\n'
     rows = brain.find(download(tmp_path, table), OPTIONS).rows
-    assert [(row["column"], row["row"]) for row in rows if row["label"]] == [("30.0000", "75.0000"), ("60.0000", "40.0000")]
+    assert [(row["column"], row["row"]) for row in rows if row["label"]] == [
+        ("30.0000", "75.0000"),
+        ("60.0000", "40.0000"),
+    ]
 
 
 def test_a_lesion_without_centre_is_left_out_and_the_others_go_on(tmp_path: Path) -> None:
     found = brain.find(download(tmp_path, "kaggle_file,source,cx,cy\nyes/Y1.jpg,a,60,40\n"), OPTIONS)
-    assert [(row["code"], row["patient_id"]) for row in found.skipped] == [("E-LESION-NOCENTRE", "yes/Y 2.PNG")]
+    assert [(row["code"], row["patient_id"]) for row in found.skipped] == [
+        ("E-LESION-NOCENTRE", "yes/Y 2.PNG")
+    ]
     assert len(found.rows) == 2
 
 
@@ -101,8 +110,12 @@ def test_the_second_copy_of_the_set_in_the_archive_is_ignored(tmp_path: Path) ->
 @pytest.mark.parametrize(("change", "distance"), [("rescaled", 4), ("re-encoded", 4), ("another", 65)])
 def test_near_duplicates_are_the_same_slice_saved_again(tmp_path: Path, change: str, distance: int) -> None:
     rng = np.random.default_rng(0)
-    smooth = Image.fromarray(rng.integers(0, 255, (16, 16), dtype="u1")).resize((200, 240), Image.Resampling.BICUBIC)
-    other = Image.fromarray(rng.integers(0, 255, (16, 16), dtype="u1")).resize((200, 240), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(rng.integers(0, 255, (16, 16), dtype="u1")).resize(
+        (200, 240), Image.Resampling.BICUBIC
+    )
+    other = Image.fromarray(rng.integers(0, 255, (16, 16), dtype="u1")).resize(
+        (200, 240), Image.Resampling.BICUBIC
+    )
     changed = {"rescaled": smooth.resize((150, 180)), "re-encoded": smooth, "another": other}[change]
     changed.save(tmp_path / "again.jpg", quality=70)
     hashes = np.array([phash(np.asarray(smooth, "f4")), phash(read_gray(tmp_path / "again.jpg"))], "u8")
@@ -114,7 +127,11 @@ def test_pairs_across_blocks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.array([0b0, 0b11111, 0b1, 0b1111_0000_0000, 0b10], "u8")
     whole = near_pairs(hashes, threshold=2)
     monkeypatch.setattr("pipeline.duplicates.BLOCK", 2)
-    assert sorted(map(tuple, near_pairs(hashes, threshold=2))) == sorted(map(tuple, whole)) == [(0, 2, 1), (0, 4, 1), (2, 4, 2)]
+    assert (
+        sorted(map(tuple, near_pairs(hashes, threshold=2)))
+        == sorted(map(tuple, whole))
+        == [(0, 2, 1), (0, 4, 1), (2, 4, 2)]
+    )
 
 
 def test_clusters_join_through_a_common_neighbour() -> None:
@@ -125,8 +142,20 @@ def test_clusters_join_through_a_common_neighbour() -> None:
 def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw, out = shared / "brain", tmp_path_factory.mktemp("brain")
     paths = {name: str(out / f"{name}.csv") for name in ("skipped", "choices", "near-duplicates")}
-    index.main(["--raw", str(raw), "--out", str(out / "i"), "--files", str(out / "f"), "--skipped", str(out / "s")])
-    call = ["brain", "--dataset", "brain", "--raw", str(raw), "--index", str(out / "i"), "--out", str(out / "findings.csv")]
+    index.main(
+        ["--raw", str(raw), "--out", str(out / "i"), "--files", str(out / "f"), "--skipped", str(out / "s")]
+    )
+    call = [
+        "brain",
+        "--dataset",
+        "brain",
+        "--raw",
+        str(raw),
+        "--index",
+        str(out / "i"),
+        "--out",
+        str(out / "findings.csv"),
+    ]
     findings_step.main(call + [word for name, path in paths.items() for word in (f"--{name}", path)])
     return out
 
@@ -142,7 +171,12 @@ def test_real_set_has_253_images_and_206_groups_of_near_duplicates(shared: Path)
 
 
 def test_real_set_lacks_the_centres_of_five_lesions(real: Path) -> None:
-    assert read_csv(real / "skipped.csv")["patient_id"].str.fullmatch(r"yes/Y(185|247|248|251|255)\.(jpg|JPG)").sum() == 5
+    assert (
+        read_csv(real / "skipped.csv")["patient_id"]
+        .str.fullmatch(r"yes/Y(185|247|248|251|255)\.(jpg|JPG)")
+        .sum()
+        == 5
+    )
     rows = read_csv(real / "findings.csv")
     assert rows["label"].value_counts().to_dict() == {"1": 150, "0": 98}
     assert rows["group_id"].nunique() == 202

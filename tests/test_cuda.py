@@ -44,18 +44,49 @@ def run(stores: list[str], out: Path, gpu: int, *options: str) -> dict[tuple[str
     out.mkdir()
     start = out.parent / "start.safetensors"
     if not start.exists():
-        call = ["--seed", "0", "--candidates", "3", "--checkpoint", str(out / "b"), "--scores", str(out / "s.csv")]
+        call = [
+            "--seed",
+            "0",
+            "--candidates",
+            "3",
+            "--checkpoint",
+            str(out / "b"),
+            "--scores",
+            str(out / "s.csv"),
+        ]
         bootstrap.main([*stores, *call, "--out", str(start)])
-    call = ["--network", str(start), "--phases", json.dumps(PHASES), "--seed", "0", "--every", "20", "--gpu", str(gpu)]
-    files = ["--out", f"{out}/m", "--best", f"{out}/best", "--history", f"{out}/h.csv", "--run", f"{out}/run.json"]
+    call = [
+        "--network",
+        str(start),
+        "--phases",
+        json.dumps(PHASES),
+        "--seed",
+        "0",
+        "--every",
+        "20",
+        "--gpu",
+        str(gpu),
+    ]
+    files = [
+        "--out",
+        f"{out}/m",
+        "--best",
+        f"{out}/best",
+        "--history",
+        f"{out}/h.csv",
+        "--run",
+        f"{out}/run.json",
+    ]
     train.main([*stores, *call, *files, "--checkpoint", str(out / "c"), *options])
     with (out / "h.csv").open() as file:
         return {
-            (row["dataset"], row["split"], row["metric"]): float(row["value"]) for row in csv.DictReader(file) if row["value"]
+            (row["dataset"], row["split"], row["metric"]): float(row["value"])
+            for row in csv.DictReader(file)
+            if row["value"]
         }
 
 
-def test_logits_agree(stores: list[str]) -> None:
+def test_logits_agree() -> None:
     device = set_up(1)
     assert device.type == "cuda"
     network = build(["a"], 1)
@@ -90,7 +121,13 @@ def test_predictions_agree(stores: list[str], tmp_path: Path) -> None:
         with out.open() as file:
             scores.append([float(row["score"]) for row in csv.DictReader(file)])
     np.testing.assert_allclose(*scores, atol=1e-4)
-    assert len(scores[0]) == data.load(*[[Path(p) for p in part] for part in (stores[1:3], stores[4:6])])["a"].table.query("split != 'train'")["views"].sum() * 2
+    assert (
+        len(scores[0])
+        == data.load(*[[Path(p) for p in part] for part in (stores[1:3], stores[4:6])])["a"]
+        .table.query("split != 'train'")["views"]
+        .sum()
+        * 2
+    )
 
 
 def test_a_model_trained_on_one_device_loads_on_the_other(stores: list[str], tmp_path: Path) -> None:

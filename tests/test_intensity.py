@@ -32,7 +32,9 @@ def test_statistics_hold_far_from_zero(mean: float, std: float) -> None:
 
 @pytest.mark.parametrize("values", [[0.0] * 9, [-1024.0] * 9, [1e-3] * 9])
 def test_no_contrast_is_an_error(values: list[float]) -> None:
-    with pytest.raises(ConstantImageError, match="E-IMG-CONST: expected an image with contrast, found the one value"):
+    with pytest.raises(
+        ConstantImageError, match="E-IMG-CONST: expected an image with contrast, found the one value"
+    ):
         statistics_of(values).mean_std()
 
 
@@ -83,4 +85,7 @@ def test_published_way_without_window_is_minimum_to_maximum() -> None:
 
 
 def test_published_way_survives_a_black_slice() -> None:
-    assert paper_bytes(header(WindowCenter="50", WindowWidth="10"), np.zeros((2, 2), "u2")).tolist() == [[0, 0]] * 2
+    assert (
+        paper_bytes(header(WindowCenter="50", WindowWidth="10"), np.zeros((2, 2), "u2")).tolist()
+        == [[0, 0]] * 2
+    )

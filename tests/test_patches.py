@@ -32,23 +32,55 @@ class Etl:
 
     def find(self, *options: str) -> "Etl":
         out = self.out
-        index.main(self.call(raw=self.raw, out=out / "i", files=out / "f", skipped=self.skipped["index"], processes=self.processes))
+        index.main(
+            self.call(
+                raw=self.raw,
+                out=out / "i",
+                files=out / "f",
+                skipped=self.skipped["index"],
+                processes=self.processes,
+            )
+        )
         names = {"out": out / "findings.csv", "choices": out / "c", "near_duplicates": out / "n"}
         findings.main(
-            [self.kind, *self.call(dataset="d", raw=self.raw, index=out / "i", skipped=self.skipped["findings"], **names), *options]
+            [
+                self.kind,
+                *self.call(
+                    dataset="d", raw=self.raw, index=out / "i", skipped=self.skipped["findings"], **names
+                ),
+                *options,
+            ]
         )
         return self
 
     def read(self, *options: str) -> "Etl":
-        names = {"findings": self.out / "findings.csv", "out": self.out / "slices.h5", "skipped": self.skipped["slices"]}
-        slices.main([self.kind, *self.call(raw=self.raw, index=self.out / "i", processes=self.processes, **names), *options])
+        names = {
+            "findings": self.out / "findings.csv",
+            "out": self.out / "slices.h5",
+            "skipped": self.skipped["slices"],
+        }
+        slices.main(
+            [
+                self.kind,
+                *self.call(raw=self.raw, index=self.out / "i", processes=self.processes, **names),
+                *options,
+            ]
+        )
         return self
 
     def cut(self, extent: str = "65 mm", views: int = 5) -> Path:
         store = self.out / "patches.h5"
-        names = {"findings": self.out / "findings.csv", "slices": self.out / "slices.h5", "out": store, "skipped": self.skipped["patches"]}
+        names = {
+            "findings": self.out / "findings.csv",
+            "slices": self.out / "slices.h5",
+            "out": store,
+            "skipped": self.skipped["patches"],
+        }
         patches.main(
-            [self.kind, *self.call(dataset="d", extent=extent, views=views, processes=self.processes, **names)]
+            [
+                self.kind,
+                *self.call(dataset="d", extent=extent, views=views, processes=self.processes, **names),
+            ]
         )
         return store
 
@@ -85,7 +117,9 @@ def test_stacked_channels_show_the_same_tissue(stacked: Etl) -> None:
         for row in finding.to_dict("records"):
             instance = by_instance.loc[row["sop_instance_uid"]]
             series = source.index[source.index["series_uid"] == row["series_uid"]]
-            centre = plane(instance).to_world(float(row["column"]), float(row["row"]), float(row["plane_distance_mm"]))
+            centre = plane(instance).to_world(
+                float(row["column"]), float(row["row"]), float(row["plane_distance_mm"])
+            )
             assert locate(series, centre).instance["sop_instance_uid"] == row["sop_instance_uid"]
             centres.append(centre)
         np.testing.assert_allclose(centres, np.broadcast_to(centres[0], (3, 3)), atol=2e-3)
@@ -115,14 +149,18 @@ def test_a_finding_does_not_depend_on_the_others(stacked: Etl, tmp_path: Path) -
 
 def test_statistics_are_those_of_the_whole_series(stacked: Etl) -> None:
     table = read_csv(stacked.out / "findings.csv")
+    uid = table["series_uid"].iloc[0]
     source = read_slice(stacked.out / "slices.h5", 0)
     assert source is not None
-    instances = index.read_index(stacked.out / "i").query("series_uid == @table.series_uid[0]")
+    instances = index.read_index(stacked.out / "i")
+    instances = instances[instances["series_uid"] == uid]
     values = np.stack([pydicom.dcmread(stacked.raw / file).pixel_array for file in instances["file"]])
     assert (source.mean, source.std) == pytest.approx((values.mean(), values.std()), rel=1e-5)
 
 
-def test_a_damaged_series_leaves_its_findings_out_and_the_others_go_on(prostate: Path, tmp_path: Path) -> None:
+def test_a_damaged_series_leaves_its_findings_out_and_the_others_go_on(
+    prostate: Path, tmp_path: Path
+) -> None:
     raw = tmp_path / "raw"
     shutil.copytree(prostate, raw)
     etl = Etl("prostatex", raw, tmp_path / "out").find()
@@ -161,13 +199,17 @@ def test_constant_images_and_black_crops_are_left_out_by_name(tmp_path: Path) ->
     etl = Etl("table", raw, tmp_path / "out").find("--table", "own.csv").read()
     store = etl.cut("20 px")
     assert read_info(store).findings["patient_id"].tolist() == ["good"]
-    assert read_csv(etl.skipped["slices"])[["code", "file"]].to_numpy().tolist() == [["E-IMG-CONST", "flat.png"]]
-    assert read_csv(etl.skipped["patches"])[["code", "patient_id"]].to_numpy().tolist() == [["E-IMG-CONST", "hole"]]
+    assert read_csv(etl.skipped["slices"])[["code", "file"]].to_numpy().tolist() == [
+        ["E-IMG-CONST", "flat.png"]
+    ]
+    assert read_csv(etl.skipped["patches"])[["code", "patient_id"]].to_numpy().tolist() == [
+        ["E-IMG-CONST", "hole"]
+    ]
 
 
 def test_nothing_left_is_an_error_before_any_training(tmp_path: Path) -> None:
     raw = images(tmp_path / "raw", flat=np.full((80, 80), 7))
-    with pytest.raises(EmptyError, match="E-EMPTY .*all left out"):
+    with pytest.raises(EmptyError, match=r"E-EMPTY .*all left out"):
         Etl("table", raw, tmp_path / "out").find("--table", "own.csv").read()
 
 
@@ -197,7 +239,11 @@ def test_padding_is_in_neither_the_statistics_nor_the_patch(tmp_path: Path) -> N
 
 
 def test_window_comes_before_the_statistics(tmp_path: Path) -> None:
-    etl = Etl("table", ct(tmp_path / "raw"), tmp_path / "out").find("--table", "own.csv").read("--window", "30", "50")
+    etl = (
+        Etl("table", ct(tmp_path / "raw"), tmp_path / "out")
+        .find("--table", "own.csv")
+        .read("--window", "30", "50")
+    )
     source = read_slice(etl.out / "slices.h5", 0)
     assert source is not None
     assert (source.pixels.min(), source.pixels.max()) == (30, 50)
@@ -221,7 +267,9 @@ def test_real_lesion_is_cut_from_the_ct(shared: Path, tmp_path: Path) -> None:
     raw.mkdir()
     (raw / "LIDC-IDRI-0001").symlink_to(shared / "ct" / "LIDC-IDRI-0001")
     # The nodule of the XML lies around (312, 360) on the slice at z = −125 mm.
-    (raw / "own.csv").write_text("image,patient_id,finding_id,label,x_mm,y_mm,z_mm\nLIDC-IDRI-0001,p,1,1,53.4,81.4,-125\n")
+    (raw / "own.csv").write_text(
+        "image,patient_id,finding_id,label,x_mm,y_mm,z_mm\nLIDC-IDRI-0001,p,1,1,53.4,81.4,-125\n"
+    )
     etl = Etl("table", raw, tmp_path / "out").find("--table", "own.csv").read("--window", "-1400", "200")
     (row,) = read_csv(etl.out / "findings.csv").to_dict("records")
     assert (float(row["column"]), float(row["row"])) == pytest.approx((312.036, 359.964), abs=0.01)

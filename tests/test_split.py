@@ -68,7 +68,14 @@ def test_holdout_takes_the_fractions_of_each_stratum() -> None:
 
 def test_folds_rotate_so_that_each_group_is_tested_once() -> None:
     findings = findings_of([[0]] * 12 + [[1]] * 7)
-    tests = [set(findings["group_id"][assign(findings, **HOLDOUT | {"kind": "folds", "n": 5, "fold": fold}) == "test"]) for fold in range(5)]
+    tests = [
+        set(
+            findings["group_id"][
+                assign(findings, **HOLDOUT | {"kind": "folds", "n": 5, "fold": fold}) == "test"
+            ]
+        )
+        for fold in range(5)
+    ]
     assert sum(map(len, tests)) == 19
     assert set.union(*tests) == set(findings["group_id"])
 
@@ -100,7 +107,9 @@ def test_published_balance_rule() -> None:
     assert training_views(np.repeat([0, 1], [19, 8]), 60, 246) == {0: 60, 1: 142}
 
 
-def test_the_minority_may_be_the_negatives_and_is_clipped_to_what_is_stored(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_minority_may_be_the_negatives_and_is_clipped_to_what_is_stored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert training_views(np.repeat([0, 1], [10, 100]), 60, 246) == {0: 246, 1: 60}
     assert "600 views would balance" in caplog.text
 
@@ -133,15 +142,22 @@ def test_an_identical_image_in_two_splits_is_a_leak(tmp_path: Path) -> None:
 
 
 def skipped_table(path: Path, kinds: list[tuple[str, str, str]]) -> Path:
-    rows = [{"kind": kind, "patient_id": patient, "finding_id": "1", "channel": channel, "code": "E-X"} for kind, patient, channel in kinds]
+    rows = [
+        {"kind": kind, "patient_id": patient, "finding_id": "1", "channel": channel, "code": "E-X"}
+        for kind, patient, channel in kinds
+    ]
     write_csv(path, SKIPPED_COLUMNS, rows)
     return path
 
 
 def test_failures_count_findings_once_and_exclusions_not_at_all(tmp_path: Path) -> None:
-    path = skipped_table(tmp_path / "skipped.csv", [("failed", "a", "t2"), ("failed", "a", "adc"), ("excluded", "b", "")])
+    path = skipped_table(
+        tmp_path / "skipped.csv", [("failed", "a", "t2"), ("failed", "a", "adc"), ("excluded", "b", "")]
+    )
     skipped.check(path, 1)
-    with pytest.raises(SkippedError, match=r"skipped\.csv: expected at most 0 failed \(max_skipped\), found 1 \(2 × E-X\)"):
+    with pytest.raises(
+        SkippedError, match=r"skipped\.csv: expected at most 0 failed \(max_skipped\), found 1 \(2 × E-X\)"
+    ):
         skipped.check(path, 0)
 
 

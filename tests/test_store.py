@@ -36,7 +36,12 @@ def test_ids_stay_text_and_attributes_survive(store: Path) -> None:
     info = read_info(store)
     assert info.findings["patient_id"].tolist() == ["0005", "0005", "né"]
     assert info.findings["finding_id"].tolist() == ["1a", "1b", "0"]
-    assert (info.dataset, info.channels, info.views, info.provenance) == ("prostatex", ("t2", "adc"), 5, {"a": 1})
+    assert (info.dataset, info.channels, info.views, info.provenance) == (
+        "prostatex",
+        ("t2", "adc"),
+        5,
+        {"a": 1},
+    )
 
 
 def test_the_first_views_of_each_finding_come_back(store: Path) -> None:
@@ -70,7 +75,9 @@ def test_a_flipped_bit_among_the_patches_is_noticed(store: Path, place: float) -
     at = bytes(data).index(marker)
     data[at] ^= 1
     store.write_bytes(data)
-    with pytest.raises(StoreError, match=r"E-STORE .*patches\.h5: expected a whole HDF5 store.*delete the file"):
+    with pytest.raises(
+        StoreError, match=r"E-STORE .*patches\.h5: expected a whole HDF5 store.*delete the file"
+    ):
         read_patches(store, [0, 1, 2], [5, 5, 5])
 
 

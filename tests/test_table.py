@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 from PIL import Image
 
 from pipeline import findings as findings_step
@@ -81,7 +81,10 @@ def test_slices_along_another_axis(raw: Path) -> None:
 
 def test_without_a_point_the_centre_is_taken_and_marked(raw: Path) -> None:
     rows = run(raw, "image,patient_id,finding_id,label\na.png,p,1,0\nv.mha,q,1,1\n").rows
-    assert [(*place(row), row["centre"]) for row in rows] == [(29.5, 19.5, "", "image"), (9.5, 14.5, "2:4", "image")]
+    assert [(*place(row), row["centre"]) for row in rows] == [
+        (29.5, 19.5, "", "image"),
+        (9.5, 14.5, "2:4", "image"),
+    ]
 
 
 def test_semicolons_decimal_commas_and_a_byte_order_mark(raw: Path) -> None:
@@ -103,7 +106,9 @@ def test_semicolons_decimal_commas_and_a_byte_order_mark(raw: Path) -> None:
         ("b.png,p,1,1,3,4,,,,", "E-DCM-NOTDICOM", "no readable file of that name"),
     ],
 )
-def test_a_bad_row_is_left_out_with_its_reason_and_the_others_go_on(raw: Path, line: str, code: str, words: str) -> None:
+def test_a_bad_row_is_left_out_with_its_reason_and_the_others_go_on(
+    raw: Path, line: str, code: str, words: str
+) -> None:
     found = run(raw, HEADER + line + "\na.png,q,1,0,3,4,,,,\n")
     assert [(row["code"], row["patient_id"]) for row in found.skipped] == [(code, "p")]
     assert words in found.skipped[0]["reason"]
@@ -121,7 +126,9 @@ def test_the_same_row_twice_is_an_error(raw: Path) -> None:
 
 
 def test_missing_columns_are_named_with_those_found(raw: Path) -> None:
-    with pytest.raises(ColumnError, match="expected patient_id, label, found columns image, patient, finding_id"):
+    with pytest.raises(
+        ColumnError, match="expected patient_id, label, found columns image, patient, finding_id"
+    ):
         run(raw, "image,patient,finding_id\n")
 
 
@@ -131,19 +138,46 @@ def test_a_ragged_line_is_named(raw: Path) -> None:
 
 
 def test_empty_patients_are_grouped_by_near_duplicates(tmp_path: Path) -> None:
-    smooth = Image.fromarray(RNG.integers(0, 255, (12, 12), dtype="u1")).resize((96, 96), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(RNG.integers(0, 255, (12, 12), dtype="u1")).resize(
+        (96, 96), Image.Resampling.BICUBIC
+    )
     smooth.save(tmp_path / "one.png")
     smooth.resize((80, 80)).save(tmp_path / "two.png")
     Image.fromarray(RNG.integers(0, 255, (96, 96), dtype="u1")).save(tmp_path / "three.png")
-    (tmp_path / "own.csv").write_text("image,patient_id,finding_id,label\none.png,,1,0\ntwo.png,,1,0\nthree.png,,1,1\n")
+    (tmp_path / "own.csv").write_text(
+        "image,patient_id,finding_id,label\none.png,,1,0\ntwo.png,,1,0\nthree.png,,1,1\n"
+    )
     out = tmp_path / "out"
     names = ("out", "skipped", "choices", "near-duplicates")
-    index.main(["--raw", str(tmp_path), "--out", str(out / "i"), "--files", str(out / "f"), "--skipped", str(out / "s")])
-    call = ["table", "--dataset", "own", "--raw", str(tmp_path), "--index", str(out / "i"), "--table", "own.csv"]
+    index.main(
+        [
+            "--raw",
+            str(tmp_path),
+            "--out",
+            str(out / "i"),
+            "--files",
+            str(out / "f"),
+            "--skipped",
+            str(out / "s"),
+        ]
+    )
+    call = [
+        "table",
+        "--dataset",
+        "own",
+        "--raw",
+        str(tmp_path),
+        "--index",
+        str(out / "i"),
+        "--table",
+        "own.csv",
+    ]
     findings_step.main(call + [word for name in names for word in (f"--{name}", str(out / name))])
     groups = read_csv(out / "out").set_index("patient_id")["group_id"]
     assert groups.to_dict() == {"one.png": "one.png", "two.png": "one.png", "three.png": "three.png"}
-    assert read_csv(out / "near-duplicates")[["patient_id_1", "patient_id_2", "merged"]].to_numpy().tolist() == [["one.png", "two.png", "True"]]
+    assert read_csv(out / "near-duplicates")[
+        ["patient_id_1", "patient_id_2", "merged"]
+    ].to_numpy().tolist() == [["one.png", "two.png", "True"]]
 
 
 def folders(raw: Path, *options: str) -> object:
@@ -153,7 +187,11 @@ def folders(raw: Path, *options: str) -> object:
 
 
 def test_folders_carry_labels_and_names_carry_patients(tmp_path: Path) -> None:
-    for folder, name in (("train/0_normal", "00000002_000.png"), ("test/1_abnormal", "00000002_001.png"), ("other", "x.png")):
+    for folder, name in (
+        ("train/0_normal", "00000002_000.png"),
+        ("test/1_abnormal", "00000002_001.png"),
+        ("other", "x.png"),
+    ):
         (tmp_path / folder).mkdir(parents=True)
         Image.fromarray(RNG.integers(0, 255, (8, 8), dtype="u1")).save(tmp_path / folder / name)
     rows = folders(tmp_path, "--patient-pattern", "^(.{8})").rows

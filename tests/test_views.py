@@ -69,7 +69,9 @@ def test_rotation_keeps_right_angles_in_millimetres_where_pixels_are_not_square(
 
 
 @given(VIEWS, st.floats(30, 60), st.floats(30, 60), st.floats(0.4, 1.0))
-def test_the_lesion_centre_stays_in_the_middle_up_to_the_shift(view: View, column: float, row: float, step: float) -> None:
+def test_the_lesion_centre_stays_in_the_middle_up_to_the_shift(
+    view: View, column: float, row: float, step: float
+) -> None:
     frame = Frame(column, row, step, step)
     at = frame.matrix(view) @ [CENTRE, CENTRE - (-view.shift if view.flip else view.shift), 1]
     np.testing.assert_allclose(at, [row, column], atol=1e-9)
@@ -112,7 +114,9 @@ def test_a_finding_at_the_corner_of_a_large_slice_equals_one_cut_without_the_win
     image = np.random.default_rng(4).normal(size=(300, 300)).astype("f4")
     frame, view = Frame(250.3, 40.8, 0.9, 0.9), View(rotation=-13, shift=1)
     matrix = frame.matrix(view)
-    whole = ndimage.affine_transform(image.astype("f8"), matrix[:, :2], matrix[:, 2], output_shape=(65, 65), order=3)
+    whole = ndimage.affine_transform(
+        image.astype("f8"), matrix[:, :2], matrix[:, 2], output_shape=(65, 65), order=3
+    )
     np.testing.assert_allclose(resample(image, frame, [view])[0], whole, atol=1e-4)
 
 

@@ -106,7 +106,11 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
     for image in table.itertuples():
         path = PurePosixPath(image.file)
         label = FOLDERS[image.folder]
-        case = {"patient_id": str(path.relative_to(path.parent.parent)), "finding_id": "1", "channel": "image"}
+        case = {
+            "patient_id": str(path.relative_to(path.parent.parent)),
+            "finding_id": "1",
+            "channel": "image",
+        }
         point = known.get(path.name.casefold(), known.get(path.stem.casefold()))
         try:
             if label and point is None:
@@ -130,6 +134,7 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
         column = float(np.clip(point[0], 0, image.columns - 1))
         row = float(np.clip(point[1], 0, image.rows - 1))
         result.rows.append(
-            {**case, "group_id": "", "label": label, "centre": centre, "file": image.file} | pixel_row(column, row)
+            {**case, "group_id": "", "label": label, "centre": centre, "file": image.file}
+            | pixel_row(column, row)
         )
     return result

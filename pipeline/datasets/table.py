@@ -1,9 +1,9 @@
 """A user's own data: a CSV of findings, or folders that carry the label.
 
-The CSV has ``image, patient_id, finding_id, label`` and optionally a point: ``x, y, z`` (zero-based pixels, z
-along the slice normal; voxel i, j, k of a volume) or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI). An image is
-a PNG, JPEG or DICOM file, a folder with one DICOM series, or a NIfTI or MetaImage volume. Without a point
-the centre of the image is taken and marked so (column ``centre`` of findings.csv).
+The CSV has ``image, patient_id, finding_id, label`` and optionally a point: ``x, y, z`` (zero-based pixels,
+z along the slice normal; voxel i, j, k of a volume) or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI). An image
+is a PNG, JPEG or DICOM file, a folder with one DICOM series, or a NIfTI or MetaImage volume. Without a
+point the centre of the image is taken and marked so (column ``centre`` of findings.csv).
 """
 
 import argparse
@@ -37,9 +37,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this kind for ``python -m pipeline.findings table``."""
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--table", type=Path, help="CSV of findings, absolute or relative to the raw folder")
-    given.add_argument("--folders", nargs="+", metavar="NAME=LABEL", help="folders whose images have a label, 0 or 1")
-    parser.add_argument("--patient-pattern", help="regular expression on file names; its group is the patient")
-    parser.add_argument("--axis", type=int, choices=[0, 1, 2], default=2, help="axis along which volumes are sliced")
+    given.add_argument(
+        "--folders", nargs="+", metavar="NAME=LABEL", help="folders whose images have a label, 0 or 1"
+    )
+    parser.add_argument(
+        "--patient-pattern", help="regular expression on file names; its group is the patient"
+    )
+    parser.add_argument(
+        "--axis", type=int, choices=[0, 1, 2], default=2, help="axis along which volumes are sliced"
+    )
 
 
 def _from_folders(source: Source, folders: list[str], pattern: str | None) -> pd.DataFrame:
@@ -53,7 +59,9 @@ def _from_folders(source: Source, folders: list[str], pattern: str | None) -> pd
         match = re.search(pattern, path.name) if pattern else None
         if pattern and not match:
             raise LabelError(repr(path.name), file=file, expected=f"a name that matches {pattern}")
-        rows.append({"image": file, "patient_id": match[1] if match else "", "finding_id": path.stem, "label": label})
+        rows.append(
+            {"image": file, "patient_id": match[1] if match else "", "finding_id": path.stem, "label": label}
+        )
     if not rows:
         raise EmptyError("none", file=source.raw, expected=f"images in folders {', '.join(known)}")
     return pd.DataFrame(rows, dtype=str)
@@ -67,7 +75,9 @@ def _from_csv(source: Source, path: Path) -> pd.DataFrame:
     repeated = table[table.duplicated(["patient_id", "image", "finding_id"])]
     if len(repeated):
         row = repeated.iloc[0]
-        raise DuplicateFindingError(f"{row['patient_id']} {row['finding_id']} twice for {row['image']}", file=path)
+        raise DuplicateFindingError(
+            f"{row['patient_id']} {row['finding_id']} twice for {row['image']}", file=path
+        )
     return table
 
 
@@ -81,7 +91,9 @@ def _point(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
 
 def _check_inside(column: float, row: float, columns: int, rows: int) -> None:
     if not (-0.5 <= column <= columns - 0.5 and -0.5 <= row <= rows - 0.5):
-        raise OutOfImageError(f"column {column:g}, row {row:g}", expected=f"a point in {columns} columns × {rows} rows")
+        raise OutOfImageError(
+            f"column {column:g}, row {row:g}", expected=f"a point in {columns} columns × {rows} rows"
+        )
 
 
 def _needed(point: np.ndarray, count: int) -> np.ndarray:
@@ -130,7 +142,9 @@ def _in_volume(
     else:
         voxel = (shape - 1) / 2 if pixel is None else _needed(pixel, 3)
     if not ((voxel >= -0.5) & (voxel <= shape - 0.5)).all():
-        raise OutOfImageError(f"voxel {np.round(voxel, 1).tolist()}", expected=f"a point in {shape.tolist()} voxels")
+        raise OutOfImageError(
+            f"voxel {np.round(voxel, 1).tolist()}", expected=f"a point in {shape.tolist()} voxels"
+        )
     across, down = (i for i in range(3) if i != axis)
     index = int(np.clip(round(voxel[axis]), 0, shape[axis] - 1))
     spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
@@ -153,10 +167,14 @@ def _locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
     if kind == "dicom":
         series = [part for _, part in found.groupby(["series_uid", "b_value"], dropna=False)]
         if len(series) > 1:
-            raise NoSeriesError(f"{len(series)} (one per b-value counted)", file=name, expected="one series in the folder")
+            raise NoSeriesError(
+                f"{len(series)} (one per b-value counted)", file=name, expected="one series in the folder"
+            )
         return _in_series(series[0], pixel, world)
     if len(found) > 1:
-        raise NoSeriesError(f"a folder with {len(found)} images", file=name, expected="one file, or a DICOM series")
+        raise NoSeriesError(
+            f"a folder with {len(found)} images", file=name, expected="one file, or a DICOM series"
+        )
     if kind == "volume":
         return _in_volume(source, found.iloc[0], pixel, world, axis)
     return _in_image(found.iloc[0], pixel, world)
