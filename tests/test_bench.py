@@ -1,0 +1,119 @@
+"""The bench runs and compares like with like; it is never timed here."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+
+from pipeline.index import read_index
+from pipeline.views import View
+from tests.contenders import Counter, Failing
+from workflow.bench import headers, memory, network, patches, plain_network, records
+from workflow.bench.__main__ import as_table, main
+from workflow.bench.measure import Result, compare, watch
+
+
+def test_both_sides_run_as_often_after_one_run_that_does_not_count() -> None:
+    result = Result("counting", "runs/s")
+    assert compare(result, Counter, Counter, 2, rounds=2) == (6, 6)
+    assert len(result.plain) == len(result.ours) == 2
+    assert all(ratio > 0 for ratio in result.ratios)
+
+
+def test_a_contender_that_fails_ends_the_bench() -> None:
+    with pytest.raises(RuntimeError, match="a contender failed"):
+        compare(Result("failing", "runs/s"), Failing, Failing, rounds=1)
+
+
+def test_table_shows_median_range_and_goal() -> None:
+    result = Result("x", "units/s", [1.0, 1.0, 2.0], [3.0, 2.0, 2.0], goal=2.5, notes={"peak_mib": 1234.5})
+    assert as_table(result) == (
+        "x\n  2.00 x (1.00 to 3.00), goal 2.5: NOT met; plain 1 units/s, ours 2\n  peak mib  1,234"
+    )
+
+
+def test_watch_sees_children_and_their_memory(tmp_path: Path) -> None:
+    child = "data = bytearray(150_000_000); import time; time.sleep(0.3)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    seconds, peak = watch([sys.executable, "-c", parent], tmp_path)
+    assert seconds > 0.3
+    assert peak > 150e6 / 2**20
+    with pytest.raises(RuntimeError, match="boom"):
+        watch([sys.executable, "-c", "raise SystemExit('boom')"], tmp_path)
+
+
+@pytest.mark.parametrize("way", [patches.Plain, patches.PlainOnce, patches.Ours])
+def test_all_ways_of_cutting_make_the_same_patches(way: type[patches.Contender]) -> None:
+    made = way()
+    made.views = [View(17, True, 1), View(-20, False, -1)]
+    made.run()
+    assert made.answer() < 0.01  # of the picture's standard deviation, so rotation, flip and shift agree
+
+
+def test_training_without_dropout_is_the_same_algorithm(tmp_path: Path) -> None:
+    """One batch of each set holds all its samples, so the order of samples makes no difference but rounding."""
+    plain, ours = (make(tmp_path, 1, 8, 0.0) for make in (network.PlainTraining, network.OurTraining))
+    ours.prepare()
+    assert plain.run() == ours.run() == 3 * 8
+    start = plain_network.extractor()
+    plain_network.fill([start])
+    before, after, by_us = (
+        torch.cat([values.detach().flatten() for values in part.parameters()])
+        for part in (start, plain.network, ours.trainer.network.extractor)
+    )
+    assert (after - before).abs().median() > 3e-4
+    # Adam turns the sign of a vanishing gradient into a whole step, so a few weights may differ.
+    assert ((by_us - after).abs() > 1e-5).float().mean() < 0.01
+
+
+def test_evaluations_agree() -> None:
+    plain, ours = network.PlainEvaluation(20), network.OurEvaluation(20)
+    assert plain.run() == ours.run() == 20
+    np.testing.assert_allclose(plain.answer(), ours.answer(), atol=1e-5)
+    assert np.std(plain.answer()) > 0.01
+
+
+def test_both_histories_hold_what_was_added(tmp_path: Path) -> None:
+    ours, plain = records.Ours(tmp_path, 10), records.Plain(tmp_path, 10)
+    for history, rows in ((ours, 10 + 7000), (plain, 10 + 14)):
+        history.prepare()
+        history.run()
+        lines = history.path.read_text().splitlines()
+        assert len(lines) == 1 + rows
+        assert lines[-1] == "training,100,prostatex,validation,auroc,0.75"
+
+
+def test_made_headers_differ_and_are_whole() -> None:
+    with headers.raw_folder(45) as folder:
+        files = sorted((folder / "raw").rglob("*.dcm"))
+        first, last = pydicom.dcmread(files[0]), pydicom.dcmread(files[-1])
+        assert (first.PatientID, last.PatientID) == ("Patient-000000", "Patient-000000")
+        assert (last.InstanceNumber, last.ImagePositionPatient[2]) == (5, 12)
+        assert last.file_meta.MediaStorageSOPInstanceUID == last.SOPInstanceUID
+        assert last.pixel_array.std() > 0
+        ours = headers.Ours(folder)
+        ours.prepare()
+        assert ours.run() == headers.Plain(folder).run() == 45
+        index = read_index(folder / "index.parquet")
+    assert index["sop_instance_uid"].nunique() == 45
+    assert index["series_uid"].nunique() == 3
+
+
+def test_jobs_of_the_memory_section_fit_their_commands(tmp_path: Path) -> None:
+    steps = memory.commands(tmp_path, 3, 2)
+    assert list(steps) == ["index", "findings", "slices", "patches"]
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 4
+
+
+def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bench.json"
+    main(["--quick", "--only", "metrics", "--out", str(out)])
+    figures = json.loads(out.read_text())
+    assert [result["name"] for result in figures["results"]] == [
+        "metrics, added to 1,000 rows", "metrics, added to 2,000 rows",
+    ]  # fmt: skip
+    assert figures["machine"]["python"] in capsys.readouterr().out

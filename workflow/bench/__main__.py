@@ -1,0 +1,101 @@
+"""Measure speed and memory beside a plain reference: ``python -m workflow.bench [--only NAME] [--quick]``.
+
+Each ratio is ours over plain in CPU seconds of one thread, in turn, each in a process of its own; the
+median of the rounds, and the lowest and highest. They carry over to other machines, rates do not.
+"""
+
+import argparse
+import json
+import logging
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import run_cli
+from pipeline.files import write_text
+from workflow.bench import headers, memory, network, patches, records
+from workflow.bench.measure import Result, machine
+
+log = logging.getLogger("typhon")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much to do."""
+
+    rounds: int
+    files: int
+    quick: bool
+
+
+SECTIONS: dict[str, Callable[[Size], list[Result]]] = {
+    "patches": lambda size: patches.bench(size.rounds),
+    "training": lambda size: network.bench_training(size.rounds, quick=size.quick),
+    "evaluation": lambda size: network.bench_evaluation(size.rounds, quick=size.quick),
+    "metrics": lambda size: records.bench(size.rounds, quick=size.quick),
+    "headers": lambda size: headers.bench(size.rounds, files=size.files),
+    "memory": lambda size: memory.bench(findings=2 if size.quick else 16, views=2 if size.quick else 246),
+}
+
+
+def as_table(result: Result) -> str:
+    """A result in a few lines."""
+    lines = [result.name]
+    if result.ours:
+        middle = {
+            name: statistics.median(values)
+            for name, values in (("plain", result.plain), ("ours", result.ours))
+        }
+        ratio = statistics.median(result.ratios)
+        goal = (
+            ""
+            if result.goal is None
+            else f", goal {result.goal:g}: {'met' if ratio >= result.goal else 'NOT met'}"
+        )
+        lines.append(
+            f"  {ratio:.2f} x ({min(result.ratios):.2f} to {max(result.ratios):.2f}){goal};"
+            f" plain {middle['plain']:,.0f} {result.unit}, ours {middle['ours']:,.0f}"
+        )
+    width = max(map(len, result.notes), default=0)
+    lines += [f"  {name.replace('_', ' '):{width}}  {_number(value)}" for name, value in result.notes.items()]
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.3g}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run all sections, or some, and print what they measured."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.bench", description=__doc__)
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, metavar="NAME", help=f"of {', '.join(SECTIONS)}"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes and one round: shows that it runs, no more"
+    )
+    parser.add_argument("--rounds", type=int, help="default 7, with --quick 1")
+    parser.add_argument("--files", type=int, help="DICOM headers to index; default 20,000, with --quick 80")
+    parser.add_argument("--out", type=Path, metavar="JSON", help="also write everything here")
+    args = parser.parse_args(argv)
+    defaults = (1, 80) if args.quick else (7, 20_000)
+    size = Size(args.rounds or defaults[0], args.files or defaults[1], args.quick)
+    about = machine()
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    results = []
+    for name in args.only or SECTIONS:
+        for result in SECTIONS[name](size):
+            results.append(result)
+            print(as_table(result), flush=True)
+    if args.out:
+        figures = {
+            "machine": about,
+            "quick": args.quick,
+            "results": [result.plain_json() for result in results],
+        }
+        write_text(args.out, json.dumps(figures, indent=2, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    run_cli(main)

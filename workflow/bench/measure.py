@@ -1,0 +1,164 @@
+"""Time two contenders in turn, each in a process of its own with one thread; CPU seconds, not wall time."""
+
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Contender:
+    """One way to do some work."""
+
+    def prepare(self) -> None:
+        """What each run needs and what does not count."""
+
+    def run(self) -> int:
+        """Do the work; how many units it was."""
+        raise NotImplementedError
+
+    def answer(self) -> Any:
+        """What the work came to, for a comparison of results."""
+
+
+@dataclass
+class Result:
+    """Units per CPU second of the plain reference and of ours, round by round."""
+
+    name: str
+    unit: str
+    plain: list[float] = field(default_factory=list)
+    ours: list[float] = field(default_factory=list)
+    goal: float | None = None
+    """The ratio that is aimed at."""
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ratios(self) -> list[float]:
+        """Ours over plain in each round."""
+        return [ours / plain for plain, ours in zip(self.plain, self.ours, strict=True)]
+
+    def plain_json(self) -> dict[str, Any]:
+        """Everything, and the medians."""
+        middle = {
+            name: statistics.median(getattr(self, name)) for name in ("plain", "ours", "ratios") if self.plain
+        }
+        return {"name": self.name, "unit": self.unit, "goal": self.goal, "median": middle,
+                "plain": self.plain, "ours": self.ours, "ratios": self.ratios, **self.notes}  # fmt: skip
+
+
+def compare(
+    result: Result,
+    plain: Callable[..., Contender],
+    ours: Callable[..., Contender],
+    *arguments: Any,
+    rounds: int,
+) -> tuple[Any, Any]:
+    """Fill ``result`` with ``rounds`` of plain, ours, plain, ours … after one of each that does not count.
+
+    Both are made from ``arguments`` in processes of their own, so that neither allocator, thread pools nor
+    settings of one are those of the other. Returns the two answers.
+    """
+    sides = [_Side(plain, arguments), _Side(ours, arguments)]
+    try:
+        for number in range(rounds + 1):
+            for side, rates in zip(sides, (result.plain, result.ours), strict=True):
+                rate = side.ask("run")
+                if number:
+                    rates.append(rate)
+        return sides[0].ask("answer"), sides[1].ask("answer")
+    finally:
+        for side in sides:
+            side.close()
+
+
+class _Side:
+    def __init__(self, make: Callable[..., Contender], arguments: Sequence[Any]) -> None:
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+        context = multiprocessing.get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def ask(self, what: str) -> Any:
+        try:
+            self._ours.send(what)
+            return self._ours.recv()
+        except (EOFError, OSError):
+            raise RuntimeError("a contender failed; its traceback is above") from None
+
+    def close(self) -> None:
+        self._ours.close()
+        self._process.join(10)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+def _serve(pipe: Connection, make: Callable[..., Contender], arguments: Sequence[Any]) -> None:
+    contender = make(*arguments)
+    while True:
+        try:
+            what = pipe.recv()
+        except EOFError:
+            return
+        if what == "answer":
+            pipe.send(contender.answer())
+            continue
+        contender.prepare()
+        start = time.process_time()
+        units = contender.run()
+        pipe.send(units / (time.process_time() - start))
+
+
+def watch(command: Sequence[str], folder: Path) -> tuple[float, float]:
+    """Run a command; its wall seconds and peak memory in MiB.
+
+    Memory is the resident set of the process and all its descendants together, looked at every 10 ms;
+    pages that they share count several times, so the true peak is lower. Raises RuntimeError on failure.
+    """
+    errors = folder / "stderr.txt"
+    start, peak = time.monotonic(), 0
+    with errors.open("w") as file, psutil.Popen(command, stdout=file, stderr=file) as process:
+        while process.poll() is None:
+            peak = max(peak, _resident(process))
+            time.sleep(0.01)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {errors.read_text()[-2000:]}")
+    return time.monotonic() - start, peak / 2**20
+
+
+def _resident(process: psutil.Process) -> int:
+    total = 0
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    for member in family:
+        try:
+            total += member.memory_info().rss
+        except psutil.Error:  # it ended meanwhile
+            continue
+    return total
+
+
+def machine() -> dict[str, Any]:
+    """What the figures hold for."""
+    model = platform.processor()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        lines = information.read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    names = ("torch", "numpy", "scipy", "pillow", "pydicom", "pandas")
+    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(terse=True),
+            "python": platform.python_version(), **{name: version(name) for name in names}}  # fmt: skip
