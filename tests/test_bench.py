@@ -55,7 +55,7 @@ def test_all_ways_of_cutting_make_the_same_patches(way: type[patches.Contender])
 
 
 def test_training_without_dropout_is_the_same_algorithm(tmp_path: Path) -> None:
-    """One batch of each set holds all its samples, so the order of samples makes no difference but rounding."""
+    """One batch of each set holds all its samples, so their order makes no difference but rounding."""
     plain, ours = (make(tmp_path, 1, 8, 0.0) for make in (network.PlainTraining, network.OurTraining))
     ours.prepare()
     assert plain.run() == ours.run() == 3 * 8
@@ -65,7 +65,7 @@ def test_training_without_dropout_is_the_same_algorithm(tmp_path: Path) -> None:
         torch.cat([values.detach().flatten() for values in part.parameters()])
         for part in (start, plain.network, ours.trainer.network.extractor)
     )
-    assert (after - before).abs().median() > 3e-4
+    assert (after - before).abs().median() > 1e-4
     # Adam turns the sign of a vanishing gradient into a whole step, so a few weights may differ.
     assert ((by_us - after).abs() > 1e-5).float().mean() < 0.01
 
