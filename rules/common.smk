@@ -31,7 +31,7 @@ wildcard_constraints:
 
 
 onstart:
-    driver.record(Path.cwd())
+    driver.record(Path.cwd(), sys.argv[1:], Path(workflow.workdir_init))
 
 
 def kind(wildcards):

@@ -68,4 +68,8 @@ def _strip_docstrings(tree: ast.Module) -> None:
 
 def _is_text(node: ast.stmt) -> bool:
     """Whether a statement is a lone string, such as a docstring: it does nothing."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

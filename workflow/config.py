@@ -47,7 +47,7 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     _count(config, "config")
     errors = list(_Filling(schema.load()).iter_errors(config))
     if errors:
-        raise _translated(min(errors, key=lambda error: (error.validator != "additionalProperties", len(error.path))))
+        raise _translated(min(errors, key=lambda error: error.validator != "additionalProperties"))
     for problem in _contradictions(config):
         raise problem
     return config
@@ -71,14 +71,16 @@ def _count(config: Any, file: str | Path) -> None:
         value = pending.popleft()
         seen += 1
         if seen > MAX_VALUES:
-            raise ConfigError(f"more than {MAX_VALUES} values", file=file, remedy="leave out nested YAML aliases")
+            raise ConfigError(f"over {MAX_VALUES} values", file=file, remedy="leave out nested YAML aliases")
         if isinstance(value, Mapping):
             pending.extend(value.values())
         elif isinstance(value, list):
             pending.extend(value)
 
 
-def _fill(validator: Any, properties: Mapping[str, Any], instance: Any, part: Any) -> Iterator[ValidationError]:
+def _fill(
+    validator: Any, properties: Mapping[str, Any], instance: Any, part: Any
+) -> Iterator[ValidationError]:
     """Validate ``properties`` after setting what is absent to its default."""
     if isinstance(instance, dict):
         for name, child in properties.items():
@@ -108,21 +110,23 @@ def _translated(error: ValidationError) -> ConfigError:
     remedy = schema.resolve(part).get("description", "")
     if isinstance(error.instance, str):
         if re.fullmatch(r"[-+]?\d+e[-+]?\d+", error.instance):
-            remedy = f"write {error.instance.replace('e', '.0e')}: YAML reads a number without a point as text"
+            remedy = f"write {error.instance.replace('e', '.0e')}: without a point YAML reads text"
         elif error.validator == "enum":
             remedy = nearest(error.instance, error.validator_value)
     found = schema.spell(error.instance)
-    return _error(path, found if len(found) < 80 else f"{found[:77]}…", expected=schema.describe(part), remedy=remedy)
+    found = found if len(found) < 80 else f"{found[:77]}…"
+    return _error(path, found, expected=schema.describe(part), remedy=remedy)
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     """What a schema cannot see: keys that do not fit together."""
-    datasets, collections = config["datasets"], config["collections"]
-    if config["target"] not in datasets:
-        yield _error(["target"], config["target"], expected="one of datasets", remedy=nearest(config["target"], datasets))
+    target, datasets, collections = config["target"], config["datasets"], config["collections"]
+    if target not in datasets:
+        yield _error(["target"], target, expected="one of datasets", remedy=nearest(target, datasets))
     for name in datasets:
         if name not in collections:
-            yield _error(["datasets"], name, expected="an entry in collections", remedy=nearest(name, collections))
+            remedy = nearest(name, collections)
+            yield _error(["datasets"], name, expected="an entry in collections", remedy=remedy)
     for name in config["raw"]:
         if name not in collections:
             yield _error(["raw", name], "an unknown data set", remedy=nearest(name, collections))
@@ -136,16 +140,20 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     for method, phases in config["hyperparameters"].items():
         for phase, settings in phases.items():
             path = ["hyperparameters", method, phase, "learning_rate"]
-            needed = [config["target"]] if phase == "specialization" else datasets
+            needed = [target] if phase == "specialization" else datasets
             yield from _rate_contradictions(path, settings["learning_rate"], needed, collections)
     if "phantom" in config and config["raw"]:
-        yield _error(["raw"], "folders beside phantom", expected="no folder, since the raw data are written anew")
+        yield _error(
+            ["raw"], "folders beside phantom", expected="no folder, since the raw data are written anew"
+        )
 
 
 def _split_contradictions(split: Mapping[str, Any]) -> Iterator[ConfigError]:
     kind, n = split["kind"], split["n"]
     if kind == "holdout" and n != 1:
-        yield _error(["split", "n"], str(n), expected="1 for a holdout", remedy="set kind to folds or repeats")
+        yield _error(
+            ["split", "n"], str(n), expected="1 for a holdout", remedy="set kind to folds or repeats"
+        )
     if kind == "folds" and n < 3:
         yield _error(["split", "n"], str(n), expected="at least 3 folds: test, validation and training")
     if kind != "folds" and split["validation"] + split["test"] >= 1:
@@ -167,7 +175,9 @@ def _collection_contradictions(path: list[str], collection: Mapping[str, Any]) -
     if pattern is None:
         return
     if collection["folders"] is None:
-        yield _error([*path, "patient_pattern"], pattern, expected="nothing beside table, which has patient_id")
+        yield _error(
+            [*path, "patient_pattern"], pattern, expected="nothing beside table, which has patient_id"
+        )
     try:
         groups = re.compile(pattern).groups
     except re.error as error:

@@ -8,8 +8,8 @@ from typing import Any
 def flags(settings: Mapping[str, Any]) -> str:
     """Flags named as the keys, quoted for a shell; None is left out, a mapping becomes ``key=value`` words.
 
-    >>> flags({"slice_rule": "geometry", "window": [-1400, 200], "table": None, "folders": {"no": 0, "yes": 1}})
-    '--slice-rule geometry --window -1400 200 --folders no=0 yes=1'
+    >>> flags({"slice_rule": "paper", "window": [-1400, 200], "table": None, "folders": {"no": 0, "yes": 1}})
+    '--slice-rule paper --window -1400 200 --folders no=0 yes=1'
     """
     words: list[str] = []
     for key, value in settings.items():

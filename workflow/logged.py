@@ -63,7 +63,10 @@ def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
     except Exception:  # a bug of ours: the traceback belongs in the log as well
         traceback.print_exc()
         status = 1
-    print(f"{'done' if status == 0 else f'failed with {status}'} after {time.monotonic() - start:.1f} s", file=log)
+    print(
+        f"{'done' if status == 0 else f'failed with {status}'} after {time.monotonic() - start:.1f} s",
+        file=log,
+    )
     sys.stderr.flush()
     sys.stderr = terminal
     return status

@@ -1,4 +1,4 @@
-"""The user's downloads: whether they are there, whether they changed, and what to say where they are missing."""
+"""The downloads: whether they are there, whether they changed, and what to say where they are not."""
 
 import csv
 import hashlib
@@ -19,11 +19,11 @@ def folder(config: Mapping[str, Any], dataset: str) -> Path:
 
 def missing(config: Mapping[str, Any]) -> str:
     """One line for each data set that has neither an index nor raw data; empty if there is none."""
-    lines = [
-        str(_missing(dataset, _row(config, dataset), folder(config, dataset)))
-        for dataset in config["datasets"]
-        if not Path(config["data"], dataset, "index.parquet").exists() and not _has_files(folder(config, dataset))
-    ]
+    lines = []
+    for dataset in config["datasets"]:
+        raw, index = folder(config, dataset), Path(config["data"], dataset, "index.parquet")
+        if not index.exists() and not _has_files(raw):
+            lines.append(str(_missing(dataset, _row(config, dataset), raw)))
     return "\n".join([*lines, "To see the workflow run on synthetic data first: ./run demo"]) if lines else ""
 
 
@@ -76,17 +76,14 @@ def _row(config: Mapping[str, Any], dataset: str) -> dict[str, str] | None:
 
 
 def _missing(dataset: str, row: Mapping[str, str] | None, raw: Path) -> RawMissingError:
-    set_folder = f"or name its folder in the config: raw: {{{dataset}: FOLDER}}"
     found = "an empty folder" if raw.is_dir() else "nothing"
-    if row is None:
-        return RawMissingError(found, file=raw, expected=f"the images of {dataset}", remedy=f"put them there, {set_folder}")
-    doi = f"DOI {row['doi']}, " if row["doi"] else ""
-    return RawMissingError(
-        found,
-        file=raw,
-        expected=f"{row['layout']} of {row['collection']}",
-        remedy=f"get it from {row['url']} ({doi}{row['licence']}, {row['size']}), {set_folder}",
-    )
+    expected, get = f"the images of {dataset}", "put them there"
+    if row is not None:
+        expected = f"{row['layout']} of {row['collection']}"
+        doi = f"DOI {row['doi']}, " if row["doi"] else ""
+        get = f"get it from {row['url']} ({doi}{row['licence']}, {row['size']})"
+    remedy = f"{get}, or name its folder in the config: raw: {{{dataset}: FOLDER}}"
+    return RawMissingError(found, file=raw, expected=expected, remedy=remedy)
 
 
 def _has_files(raw: Path) -> bool:

@@ -60,7 +60,8 @@ def describe(part: Mapping[str, Any]) -> str:
         words[0] = words[0].replace("list", f"list of {describe(part['items'])}")
     limits = {
         "minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below",
-        "minItems": "length at least", "maxItems": "length at most", "pattern": "like",
+        "minItems": "length at least", "maxItems": "length at most",
     }  # fmt: skip
     words += [f"{limit} {spell(part[key])}" for key, limit in limits.items() if key in part]
+    words += [f"like {spell(part['examples'][0])}"] if "pattern" in part else []
     return ", ".join(words)

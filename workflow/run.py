@@ -1,0 +1,157 @@
+"""``./run``: a few words of its own; everything else goes to Snakemake, in an order that it understands."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from snakemake.cli import get_argument_parser
+from snakemake.cli import main as snakemake
+
+from model.methods import METHODS
+from pipeline.errors import InputError
+from workflow import config, driver, words
+from workflow.code import ROOT
+from workflow.summary import summary
+
+READ_ONLY = {
+    "dryrun", "lint", "list_rules", "list_target_rules", "summary", "detailed_summary", "dag", "rulegraph",
+    "filegraph", "d3dag", "list_changes", "list_input_changes", "list_params_changes", "list_untracked",
+    "report", "unlock", "version", "help", "print_compilation", "bash_completion", "archive", "containerize",
+}  # fmt: skip
+"""Options, by ``dest``, that run no job: they need no lock and no driver."""
+ELSEWHERE = {"executor", "profile", "workflow_profile"}
+"""Options with which jobs may run on other machines: whether this one has a GPU says nothing."""
+
+
+def prepare(argv: Sequence[str], *, gpu: bool) -> words.Words:
+    """The words for Snakemake, completed by what follows from this machine.
+
+    Where there is no NVIDIA device (``gpu``), ``gpu=0`` lets runs go side by side on the CPU.
+    """
+    line = words.parse(argv, get_argument_parser())
+    named = _named(line)
+    if not Path("Snakefile").exists() and "snakefile" not in named:
+        line.options.append(("snakefile", ["--snakefile", str(ROOT / "Snakefile")]))
+    if not named & {"cores", "jobs", *ELSEWHERE}:
+        line.options.append(("cores", ["--cores", "all"]))
+    limits = line.values("resources") or []
+    if not gpu and not named & ELSEWHERE and not any(limit.startswith("gpu=") for limit in limits):
+        line.options.append(("resources", ["--resources", *limits, "gpu=0"]))
+    return line
+
+
+def _named(line: words.Words) -> set[str]:
+    return {name for name, _ in line.options}
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA device."""
+    return any(map(os.path.exists, ("/dev/nvidia0", "/proc/driver/nvidia"))) or bool(
+        shutil.which("nvidia-smi")
+    )
+
+
+def run(argv: Sequence[str]) -> int:
+    """Start Snakemake in this process, after clearing what a dead driver left."""
+    line = prepare(argv, gpu=has_gpu())
+    named = _named(line)
+    for file in line.values("configfile") or []:
+        config.check_file(file)
+    if not named & READ_ONLY:
+        folder = Path((line.values("directory") or ["."])[0])
+        if done := driver.clear(folder):
+            print(done, file=sys.stderr)
+        driver.record(folder, argv, Path.cwd())
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    try:
+        snakemake(line.line())
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+    return 0
+
+
+def demo(argv: Sequence[str]) -> int:
+    """The workflow on synthetic data below ``demo/``; ``all`` does so for every method."""
+    folder = Path("demo")
+    common = ["--directory", str(folder), "--configfile", str(ROOT / "config" / "demo.yaml")]
+    methods = ["--config", f"methods=[{', '.join(METHODS)}]"] if "all" in argv else []
+    line = [*common, *methods, *(word for word in argv if word != "all")]
+    if status := run(line):
+        return status
+    if (
+        not Path(folder, "results").exists()
+        or {name for name, _ in prepare(line, gpu=True).options} & READ_ONLY
+    ):
+        return 0
+    make_report = [sys.executable, "-m", "workflow.run", *line, "--quiet", "--report", "report.html"]
+    if status := subprocess.call(make_report):
+        return status
+    print(summary(folder))
+    print(f"Report: {folder.resolve() / 'report.html'}")
+    return 0
+
+
+def report(argv: Sequence[str]) -> int:
+    """The report of the last run in this folder or one below it, beside its results."""
+    files = [*Path().glob(driver.FILE), *Path().glob(f"*/{driver.FILE}")]
+    last = driver.read(max(files, key=lambda file: file.stat().st_mtime).parent.parent) if files else None
+    if last is None:
+        raise InputError("none", expected="a run to report on", remedy="run the workflow first: ./run demo")
+    os.chdir(last["started_in"])
+    return run([*last["argv"], "--report", *(argv or ["report.html"])])
+
+
+def test(argv: Sequence[str]) -> int:
+    """The test suite, from the project's folder."""
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *argv])
+
+
+def lint(argv: Sequence[str]) -> int:
+    """Every check of form; all of them run, whatever the first ones say."""
+    rules = ["Snakefile", *map(str, sorted((ROOT / "rules").glob("*.smk")))]
+    checks = [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        ["snakefmt", "--check", *rules],
+        ["snakemake", "--lint"],
+    ]
+    failed = []
+    for check in checks:
+        print(f"$ {' '.join(check[:3])}", flush=True)
+        if subprocess.call([str(Path(sys.executable).with_name(check[0])), *check[1:], *argv], cwd=ROOT):
+            failed.append(" ".join(check[:2]))
+    print(f"failed: {', '.join(failed)}" if failed else "all clean")
+    return int(bool(failed))
+
+
+def bench(argv: Sequence[str]) -> int:
+    """Speed against a plain reference."""
+    os.execv(sys.executable, [sys.executable, "-m", "workflow.bench", *argv])
+
+
+OWN: dict[str, Callable[[Sequence[str]], int]] = {
+    "demo": demo, "test": test, "lint": lint, "bench": bench, "report": report,
+}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run an own word, or Snakemake."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        if argv and argv[0] in OWN:
+            return OWN[argv[0]](argv[1:])
+        return run(argv)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""The results of a run as a short table for a terminal."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def summary(folder: Path) -> str:
+    """One line per ``results/{method}_auc.json`` below ``folder``, under a heading."""
+    rows = [("method", "target", "test AUROC", "95 % interval", "findings", "device")]
+    for file in sorted(folder.glob("results/*_auc.json")):
+        rows.append(_row(json.loads(file.read_text(encoding="utf-8"))))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _row(result: dict[str, Any]) -> tuple[str, str, str, str, str, str]:
+    target = result["target"]
+    tests = [run for run in result["runs"] if (run["dataset"], run["split"]) == (target, "test")]
+    findings = sum({run["fold"]: run["findings"] for run in tests}.values())
+    ends = result["ci95"]
+    if ends and ends[0] == ends[1]:  # all resamples agree, which says nothing: see model.intervals.newcombe
+        ends = result["newcombe95"]
+    interval = "–".join(map(_number, ends)) if ends else "none"
+    return result["method"], target, _number(result["auroc"]), interval, str(findings), result["device"]
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
