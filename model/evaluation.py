@@ -18,8 +18,8 @@ class Scores:
     part: Part
     views: np.ndarray
     """(n,) float64"""
-    loss: float
-    """Mean cross-entropy of the views, in nats."""
+    loss: float | None
+    """Mean cross-entropy of the views, in nats; None without views."""
 
     @property
     def findings(self) -> np.ndarray:
@@ -44,7 +44,7 @@ def evaluate(network: Typhon, dataset: str, table: Tensor, part: Part) -> Scores
     Raises FloatingPointError if a logit is not finite.
     """
     if not len(part.labels):
-        return Scores(part, np.empty(0), float("nan"))
+        return Scores(part, np.empty(0), None)
     logits = Folded(network, dataset, table)(part.patches).cpu().numpy().astype(np.float64)
     if not np.isfinite(logits).all():
         raise FloatingPointError(f"{dataset}: logits that are not finite")

@@ -1,5 +1,6 @@
-"""Fast evaluation: the network without what only training needs, logits within 1e-5 of ``model.eval()``.
+"""Fast evaluation: the network without what only training needs.
 
+Its logits are within 1e-5 of their size of those of ``model.eval()``.
 Batch norm is folded into the convolution before it, pooling comes before the activation (ELU grows
 monotonically, so the maximum is the same, on a quarter of the values), tensors are channels-last and a
 batch of 16 stays in the cache.

@@ -123,7 +123,7 @@ def channels_last(x: Tensor) -> Tensor:
     With one channel both layouts look the same to ``contiguous``, which then keeps the strides that make
     the convolution work channels-first and its result be copied.
     """
-    return torch.empty(x.shape, device=x.device, memory_format=torch.channels_last).copy_(x)
+    return torch.empty_like(x, memory_format=torch.channels_last).copy_(x)
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ another. Each data set may have a table of its own, and the network works on the
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -31,8 +31,8 @@ def norms(network: Typhon) -> list[nn.BatchNorm2d]:
 def initial(network: Typhon) -> Tensor:
     """The table (2, 672) of a network that has seen nothing: means 0, variances 1."""
     channels = sum(norm.num_features for norm in norms(network))
-    device = next(network.parameters()).device
-    return torch.stack([torch.zeros(channels, device=device), torch.ones(channels, device=device)])
+    weight = next(network.parameters())
+    return torch.stack([weight.new_zeros(channels), weight.new_ones(channels)])
 
 
 def attach(network: Typhon, table: Tensor) -> None:
@@ -74,10 +74,8 @@ def recalibrate(network: Typhon, patches: Tensor) -> Tensor:
     The network's mode, momenta and attached table are as before afterwards.
     """
     layers = norms(network)
-    before: Sequence[tuple[Tensor | None, Tensor | None, float | None, bool]] = [
-        (norm.running_mean, norm.running_var, norm.momentum, norm.training) for norm in layers
-    ]
-    training = network.training
+    before = [(norm.running_mean, norm.running_var, norm.momentum) for norm in layers]
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()
     table = initial(network)
     attach(network, table)
@@ -87,8 +85,8 @@ def recalibrate(network: Typhon, patches: Tensor) -> Tensor:
             norm.train()
             norm.momentum = 1 / number
         network.extractor(channels_last(patches[batch[0] : batch[-1] + 1]))
-    network.train(training)
-    for norm, (mean, variance, momentum, mode) in zip(layers, before, strict=True):
+    for norm, (mean, variance, momentum) in zip(layers, before, strict=True):
         norm.running_mean, norm.running_var, norm.momentum = mean, variance, momentum
-        norm.train(mode)
+    for module, mode in modes:
+        module.training = mode
     return table

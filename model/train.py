@@ -10,9 +10,11 @@ import json
 import logging
 import platform
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -98,6 +100,17 @@ def check_datasets(phases: Sequence[Phase], target: str, datasets: Mapping[str, 
         )
 
 
+@contextmanager
+def on_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let ``handler`` deal with SIGTERM and Ctrl-C for a while."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the last and the best model, the history and facts about the run."""
     options = parse(argv)
@@ -124,9 +137,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             device,
             checkpoint_seconds=options.checkpoint_seconds,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, trainer.stop)
-        last = trainer.run()
+        with on_signals(trainer.stop):
+            last = trainer.run()
         with atomic(options.history) as beside:
             beside.write_bytes((folder.path / "history.csv").read_bytes())
         weights.write(options.best, trainer.best)

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -117,7 +118,7 @@ class Trainer:
         self._pending: list[tuple[int, Turn, Tensor]] = []
         self._signal = 0
         self._restore()
-        self._records = Records(folder.path / "history.csv", HISTORY_COLUMNS, self.progress.history)
+        self._records: Records
         self._saved = self._clock = time.monotonic()
         self._done_here = 0
         self._seen_before = sum(self.progress.seen.values())
@@ -128,17 +129,18 @@ class Trainer:
 
     def run(self) -> dict[str, Tensor]:
         """Go on to the end of the last phase; the tensors of the last state's model file."""
-        while self.progress.phase < len(self.phases):
-            phase = self.phases[self.progress.phase]
-            self._run_phase(phase)
-            self._tick(phase)
-            self.progress.phase, self.progress.step = self.progress.phase + 1, 0
-            self._optimizers = {}
+        history = self._folder.path / "history.csv"
+        with closing(Records(history, HISTORY_COLUMNS, self.progress.history)) as self._records:
+            while self.progress.phase < len(self.phases):
+                phase = self.phases[self.progress.phase]
+                self._run_phase(phase)
+                self._tick(phase)
+                self.progress.phase, self.progress.step = self.progress.phase + 1, 0
+                self._optimizers = {}
         last = weights.export(self.network, self._tables(self.network.datasets))
         if self.progress.best is None:
             log.warning("%s has no validation AUROC, so the best state is the last one", self.settings.target)
             self.best = last
-        self._records.close()
         return last
 
     def _run_phase(self, phase: Phase) -> None:

@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from model import inference, statistics
+from model.inference import Folded
+from model.network import Typhon, build, initialize
+
+
+def trained(channels: int) -> tuple[Typhon, torch.Tensor]:
+    """A network whose batch norms are all but neutral, and its statistics."""
+    network = build(["a", "b"], channels, 0.3)
+    initialize(network, "inference", channels)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for norm in statistics.norms(network):
+            norm.weight.uniform_(0.5, 1.5, generator=generator)
+            norm.bias.uniform_(-0.5, 0.5, generator=generator)
+    return network, statistics.recalibrate(network, torch.randn(32, channels, 65, 65, generator=generator))
+
+
+@pytest.mark.parametrize(("channels", "count"), [(1, 35), (3, 5), (1, 1)])
+def test_logits_agree_with_plain_evaluation(channels: int, count: int) -> None:
+    network, table = trained(channels)
+    patches = torch.randn(count, channels, 65, 65)
+    statistics.attach(network, table)
+    network.eval()
+    for dataset in ("a", "b"):
+        with torch.no_grad():
+            plain = network(patches, dataset)
+        # Logits reach 4 here, and plain evaluation is itself 1e-5 away from one in float64.
+        atol = 1e-5 * max(1.0, plain.abs().max().item())
+        torch.testing.assert_close(Folded(network, dataset, table)(patches), plain, atol=atol, rtol=0)
+
+
+def test_the_size_of_a_batch_hardly_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, table = trained(1)
+    patches = torch.randn(10, 1, 65, 65)
+    whole = Folded(network, "a", table)(patches)
+    monkeypatch.setitem(inference.BATCH, "cpu", 3)
+    torch.testing.assert_close(Folded(network, "a", table)(patches), whole, atol=4e-5, rtol=0)
+
+
+def test_it_stays_what_it_was_while_the_network_trains_on() -> None:
+    network, table = trained(1)
+    patches = torch.randn(3, 1, 65, 65)
+    folded = Folded(network, "a", table)
+    before = folded(patches)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+    assert torch.equal(folded(patches), before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_agrees_with_the_cpu() -> None:
+    network, table = trained(1)
+    patches = torch.randn(40, 1, 65, 65)
+    logits = Folded(network, "a", table)(patches)
+    there = Folded(network.cuda(), "a", table.cuda())(patches.cuda())
+    torch.testing.assert_close(there.cpu(), logits, atol=1e-3, rtol=1e-3)

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import statistics, weights
+from model.device import set_up
+from model.network import build, initialize
+from model.predict import COLUMNS, main
+from pipeline.errors import InputError, LossError
+from pipeline.files import read_csv
+from pipeline.store import read_patches
+from tests.stores import make_store
+
+NAMES = ("b.c", "a")
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> list[str]:
+    made = [make_store(tmp_path, name, train=2, validation=2, test=3, views=2) for name in NAMES]
+    network = build(NAMES, 1)
+    initialize(network, "predict")
+    tables = {name: statistics.initial(network) + number for number, name in enumerate(NAMES)}
+    weights.write(tmp_path / "model.safetensors", weights.export(network, tables))
+    return ["--stores", *(str(store) for store, _ in made), "--splits", *(str(split) for _, split in made)]
+
+
+def predict(inputs: list[str], folder: Path, out: str = "predictions.csv") -> Path:
+    main([*inputs, "--model", str(folder / "model.safetensors"), "--out", str(folder / out)])
+    return folder / out
+
+
+def test_every_granted_view_of_validation_and_test_gets_a_row(inputs: list[str], tmp_path: Path) -> None:
+    table = read_csv(predict(inputs, tmp_path))
+    assert tuple(table) == COLUMNS
+    assert len(table) == len(NAMES) * (2 + 3) * 2
+    assert table.iloc[0, :6].tolist() == ["b.c", "validation", "0002", "1", "0", "0"]
+    assert table["view"].tolist() == ["0", "1"] * 10
+    assert list(dict.fromkeys(table["dataset"])) == list(NAMES)
+
+
+def test_a_score_is_the_softmax_of_the_plain_network(inputs: list[str], tmp_path: Path) -> None:
+    table = read_csv(predict(inputs, tmp_path))
+    network, tables = weights.read(tmp_path / "model.safetensors", NAMES, 1)
+    for name in NAMES:
+        statistics.attach(network, tables[name])
+        patches = torch.from_numpy(read_patches(tmp_path / f"{name}.h5", range(2, 7), [2] * 5))
+        with torch.no_grad():
+            expected = network.eval()(patches, name).softmax(1)[:, 1]
+        scores = table.loc[table["dataset"] == name, "score"].astype(float)
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_scores_have_the_digits_of_a_float32(inputs: list[str], tmp_path: Path) -> None:
+    scores = read_csv(predict(inputs, tmp_path))["score"]
+    assert all(f"{np.float32(score):.9g}" == score for score in scores)
+
+
+def test_predictions_have_the_same_bytes_each_time(inputs: list[str], tmp_path: Path) -> None:
+    one, other = (predict(inputs, tmp_path, name).read_bytes() for name in ("1.csv", "2.csv"))
+    assert one == other
+    assert one.count(b"\r") == 0
+
+
+@pytest.mark.usefixtures("inputs")
+def test_a_model_of_other_data_sets_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    store, split = make_store(tmp_path, "new", train=2)
+    with pytest.raises(
+        InputError, match=r"model\.safetensors: expected a network for new with 1 channel\(s\)"
+    ):
+        predict(["--stores", str(store), "--splits", str(split)], tmp_path)
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_scores_that_are_not_finite_are_an_error(inputs: list[str], tmp_path: Path) -> None:
+    network, tables = weights.read(tmp_path / "model.safetensors", NAMES, 1)
+    tables["a"][1] = float("nan")
+    weights.write(tmp_path / "model.safetensors", weights.export(network, tables))
+    with pytest.raises(LossError, match="expected finite scores, found a: logits that are not finite"):
+        predict(inputs, tmp_path)
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_a_gpu_is_used_only_where_there_is_one_and_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert set_up(0).type == "cpu"
+    assert set_up(1) == torch.device("cuda")  # no number: CUDA_VISIBLE_DEVICES decides
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert set_up(1).type == "cpu"
+    assert torch.get_num_threads() == 1

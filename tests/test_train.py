@@ -1,0 +1,356 @@
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from model import data, statistics, train, weights
+from model.batches import LoopLoader
+from model.checkpoint import Folder
+from model.network import DecisionMaker, FeatureExtractor, Typhon, build, initialize
+from model.phase import Phase
+from model.trainer import Settings, Trainer
+from pipeline.errors import ConfigError, InputError, LockedError, LossError
+from pipeline.files import read_csv
+from tests.stores import make_store
+
+CPU = torch.device("cpu")
+NAMES = ("a", "b.c")
+DEFAULTS = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "batches": 1, "dropout": 0.3}
+
+
+def phase(name: str = "training", datasets: tuple[str, ...] = NAMES, **changes: Any) -> Phase:
+    return Phase(name, datasets, **DEFAULTS | changes)
+
+
+@pytest.fixture
+def datasets(tmp_path: Path) -> dict[str, data.Dataset]:
+    made = [make_store(tmp_path, name, train=9, views=2) for name in NAMES]
+    return data.load([store for store, _ in made], [split for _, split in made])
+
+
+@pytest.fixture
+def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., Trainer]:
+    def make(*phases: Phase, double: bool = False, **settings: Any) -> Trainer:
+        network = build(datasets, 1)
+        initialize(network, "train")
+        if double:
+            network.double()
+        chosen = Settings(**{"seed": 0, "target": "a", "every": 1} | settings)
+        return Trainer(network, datasets, phases, chosen, Folder(tmp_path / "checkpoint", "x"), CPU)
+
+    return make
+
+
+def history(trainer: Trainer) -> list[list[str]]:
+    return read_csv(trainer._records.path).to_numpy().tolist()
+
+
+def test_training_is_algorithm_1_written_plainly(
+    trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch of each data set in turn, an Adam of each over extractor and own decision maker."""
+    # In float64, as Adam makes a step of any rounding error where a gradient is almost zero.
+    ours = trainer(phase(epochs=3, dropout=0.0), batch_norm="mixed", double=True)
+    ours._train = {name: replace(part, patches=part.patches.double()) for name, part in ours._train.items()}
+    monkeypatch.setattr(ours, "_validate", lambda *_: None)
+    plain = Typhon(FeatureExtractor(1, 0.0), {name: DecisionMaker(0.0) for name in NAMES})
+    initialize(plain, "train")
+    plain.double()
+    optimizers, loaders, parts = {}, {}, {}
+    for name in NAMES:
+        weights_ = [*plain.extractor.parameters(), *plain.maker(name).parameters()]
+        optimizers[name] = torch.optim.Adam(weights_, lr=1e-3)
+        parts[name] = ours._train[name]
+        loaders[name] = LoopLoader(parts[name].labels.numpy(), 8, "loader", 0, "training", name)
+    plain.train()
+    for epoch in range(3):
+        for name in NAMES:
+            batch = loaders[name].batch(epoch)
+            optimizers[name].zero_grad()
+            loss = functional.cross_entropy(
+                plain(parts[name].patches[batch], name), parts[name].labels[batch]
+            )
+            loss.backward()
+            optimizers[name].step()
+    ours.run()
+    for one, other in zip(ours.network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=0)
+    means = torch.cat([norm.running_mean for norm in statistics.norms(plain)])
+    torch.testing.assert_close(ours._running["a"][0], means)
+
+
+def test_extractor_weights_are_shared_and_moments_are_not(
+    trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainer(phase())
+    optimizers = made._new_optimizers(made.phases[0])
+    monkeypatch.setattr(made, "_new_optimizers", lambda _: optimizers)
+    groups = [{id(weight) for weight in optimizers[name].param_groups[0]["params"]} for name in NAMES]
+    assert groups[0] & groups[1] == {id(weight) for weight in made.network.extractor.parameters()}
+    made.run()
+    weight = made.network.extractor[4].weight
+    one, other = (optimizers[name].state[weight] for name in NAMES)
+    assert not torch.equal(one["exp_avg"], other["exp_avg"])
+    assert one["step"] == other["step"] == 2
+
+
+def test_each_data_set_gives_its_batches_in_turn(trainer: Callable[..., Trainer]) -> None:
+    made = trainer()
+    two = phase(batches=2)
+    turns = made._turns(two, made._loaders(two))
+    assert [(turn.dataset, turn.number) for turn in turns] == [("a", 0), ("a", 1), ("b.c", 0), ("b.c", 1)]
+    whole = phase(batches=None)  # 18 views: batches of 8, 8 and 2
+    assert len(made._turns(whole, made._loaders(whole))) == 6
+
+
+def test_a_rate_per_data_set_goes_to_its_optimizer(trainer: Callable[..., Trainer]) -> None:
+    rates = {"a": 1e-3, "b.c": 1e-4}
+    made = trainer()
+    optimizers = made._new_optimizers(phase(learning_rate=rates))
+    assert {name: optimizer.param_groups[0]["lr"] for name, optimizer in optimizers.items()} == rates
+
+
+def test_the_history_tells_losses_samples_and_metrics_of_each_validation(
+    trainer: Callable[..., Trainer],
+) -> None:
+    made = trainer(phase(epochs=3), phase("specialization", ("a",), epochs=2, batches=None), every=2)
+    made.run()
+    rows = history(made)
+    metrics = ["loss", "auroc", "accuracy", "precision", "recall", "f1", "specificity"]
+    assert [row[4] for row in rows[:9]] == ["loss", "samples", *metrics]
+    places = list(dict.fromkeys(tuple(row[:3]) for row in rows))
+    assert places == [
+        ("training", "2", "a"), ("training", "2", "b.c"), ("training", "3", "a"), ("training", "3", "b.c"),
+        ("specialization", "2", "a"),
+    ]  # fmt: skip
+    samples = {tuple(row[:3]): row[5] for row in rows if row[4] == "samples"}
+    assert samples[places[0]] == "16"
+    # 18 views are batches of 8, 8 and 2.
+    assert samples[places[-1]] == str((8 + 8 + 2) + 2 * 18)
+    assert made.progress.samples["training"] == 2 * (8 + 8 + 2)
+    assert made.progress.samples["specialization"] == 2 * 18
+    # Statistics take 18 training patches of a data set, a validation 8 views; the end recalibrates both.
+    assert made.progress.samples["evaluation"] >= 5 * (18 + 8) + 2 * 18
+
+
+def test_the_best_state_is_the_earliest_with_the_highest_validation_auroc(
+    trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainer(phase(epochs=5))
+    aurocs = iter([0.5, 0.7, 0.7, None, 0.6])
+    states = []
+    real = made._validate
+
+    def validate(current: Phase, epoch: int) -> None:
+        value = next(aurocs)
+        monkeypatch.setattr("model.evaluation.auroc", lambda *_, value=value: value)
+        real(current, epoch)
+        states.append(weights.export(made.network, made._tables(NAMES)))
+
+    monkeypatch.setattr(made, "_validate", validate)
+    last = made.run()
+    assert made.progress.best == {"auroc": 0.7, "phase": "training", "epoch": 2}
+    assert made.best.keys() == last.keys()
+    assert all(torch.equal(made.best[name], states[1][name]) for name in last)
+    assert any(not torch.equal(made.best[name], last[name]) for name in last)
+
+
+def test_without_a_validation_auroc_the_best_state_is_the_last(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, split = make_store(tmp_path, "a", validation=1)
+    network = build(["a"], 1)
+    initialize(network, 0)
+    chosen = Settings(seed=0, target="a")
+    made = Trainer(
+        network,
+        data.load([store], [split]),
+        [phase(datasets=("a",))],
+        chosen,
+        Folder(tmp_path / "c", "x"),
+        CPU,
+    )
+    caplog.set_level(logging.INFO)
+    assert made.run() is made.best
+    assert made.progress.best is None
+    assert "a has no validation AUROC, so the best state is the last one" in caplog.messages
+    assert [row[5] for row in history(made) if row[4] == "auroc"] == [""]
+
+
+def test_a_validation_split_without_findings_is_put_up_with(tmp_path: Path) -> None:
+    store, split = make_store(tmp_path, "a", validation=0)
+    network = build(["a"], 1)
+    initialize(network, 0)
+    chosen = Settings(seed=0, target="a")
+    made = Trainer(
+        network,
+        data.load([store], [split]),
+        [phase(datasets=("a",))],
+        chosen,
+        Folder(tmp_path / "c", "x"),
+        CPU,
+    )
+    made.run()
+    assert {row[5] for row in history(made) if row[3] == "validation"} == {""}
+
+
+@pytest.mark.parametrize("mode", statistics.MODES)
+def test_statistics_for_evaluation_are_as_chosen(trainer: Callable[..., Trainer], mode: str) -> None:
+    made = trainer(phase(), batch_norm=mode)
+    last = made.run()
+    one, other = (last[f"statistics.{name}"] for name in NAMES)
+    assert torch.equal(one, other) == (mode == "mixed")
+    if mode == "recalibrated":
+        assert torch.equal(one, statistics.recalibrate(made.network, made._calibration["a"]))
+
+
+def test_validation_changes_nothing_in_the_training(trainer: Callable[..., Trainer]) -> None:
+    def final(every: int, mode: str) -> dict[str, torch.Tensor]:
+        made = trainer(phase(epochs=4), every=every, batch_norm=mode)
+        tensors = made.run()
+        made._folder.__exit__(None, None, None)
+        return tensors
+
+    for mode in ("mixed", "recalibrated"):
+        often, seldom = final(1, mode), final(100, mode)
+        assert all(torch.equal(often[name], seldom[name]) for name in often)
+
+
+def test_a_loss_that_is_not_finite_names_its_batch(trainer: Callable[..., Trainer]) -> None:
+    made = trainer(phase(epochs=3, batches=None))
+    with torch.no_grad():
+        made._train["b.c"].patches[5] = float("nan")
+    with pytest.raises(
+        LossError, match=r"found nan in phase training, epoch 1, data set b\.c, samples \[.*\b5\b.*\]"
+    ):
+        made.run()
+
+
+def test_a_rate_that_rounding_eats_is_warned_about(
+    trainer: Callable[..., Trainer], caplog: pytest.LogCaptureFixture
+) -> None:
+    made = trainer()
+    made._warn_of_rounding(phase(learning_rate=3e-4))
+    assert not caplog.messages
+    # algorithm.md Q6: at 8e-10 a step is below half a unit in the last place where |w| > 0.016.
+    values = torch.cat([weight.detach().flatten() for weight in made._parameters("a")]).abs()
+    share = (values >= 2**-6).float().mean().item()
+    assert share > 0.5
+    made._warn_of_rounding(phase(learning_rate=8e-10))
+    assert f"a rate of 8e-10 cannot move {100 * share:.0f} % of the weights of a" in caplog.messages[0]
+
+
+def test_weights_that_are_said_not_to_move_do_not(trainer: Callable[..., Trainer]) -> None:
+    made = trainer(phase(learning_rate=8e-10, epochs=1))
+    before = [weight.detach().clone() for weight in made._parameters("a")]
+    made.run()
+    for old, new in zip(before, made._parameters("a"), strict=True):
+        still = torch.from_numpy(np.spacing(old.abs().numpy()) / 2 > 8.5e-10)
+        assert torch.equal(old[still], new.detach()[still])
+
+
+def test_the_log_tells_how_long_it_will_take(
+    trainer: Callable[..., Trainer], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.trainer.ESTIMATE_AFTER", 3)
+    caplog.set_level(logging.INFO)
+    trainer(phase(epochs=2)).run()
+    assert any("samples per second: about " in message for message in caplog.messages)
+
+
+# The command
+
+
+def command(folder: Path, out: Path, *phases: Phase, **flags: Any) -> list[str]:
+    line = ["--stores", *(str(folder / f"{name}.h5") for name in NAMES)]
+    line += ["--splits", *(str(folder / f"{name}.csv") for name in NAMES)]
+    described = json.dumps([{**vars(one), "datasets": list(one.datasets)} for one in phases])
+    files = {
+        "out": "model.safetensors",
+        "best": "best/model.safetensors",
+        "history": "history.csv",
+        "run": "run.json",
+    }
+    given = {"network": folder / "network.safetensors", "phases": described, "seed": 0, "every": 2}
+    given |= {flag: out / name for flag, name in files.items()} | {"checkpoint": out / "checkpoint"} | flags
+    return line + [
+        word for flag, value in given.items() for word in (f"--{flag.replace('_', '-')}", str(value))
+    ]
+
+
+@pytest.fixture
+def start(datasets: dict[str, data.Dataset], tmp_path: Path) -> Path:
+    network: Typhon = build(datasets, 1)
+    initialize(network, "start")
+    tables = {name: statistics.initial(network) for name in datasets}
+    weights.write(tmp_path / "network.safetensors", weights.export(network, tables), samples_seen=11)
+    return tmp_path
+
+
+def test_a_run_leaves_models_history_and_facts_and_no_checkpoint(start: Path) -> None:
+    out = start / "out"
+    train.main(command(start, out, phase(), phase("specialization", ("a",))))
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*")) == [
+        "best", "best/model.safetensors", "history.csv", "model.safetensors", "run.json",
+    ]  # fmt: skip
+    about = json.loads((out / "run.json").read_text())
+    assert about.keys() == {"best", "device", "samples_seen", "seconds", "threads", "versions"}
+    assert (about["device"], about["threads"]) == ("cpu", 1)
+    samples = about["samples_seen"]
+    assert (samples["bootstrap"], samples["training"], samples["specialization"]) == (11, 32, 16)
+    assert about["seconds"].keys() == {"training", "specialization"}
+    weights.read(out / "best" / "model.safetensors", NAMES, 1)
+
+
+@pytest.mark.parametrize("balance", ["views", "undersample"])
+def test_the_same_seed_gives_the_same_bytes(start: Path, balance: str) -> None:
+    made = []
+    for out, seed in (("1", 0), ("2", 0), ("3", 1)):
+        train.main(command(start, start / out, phase(), seed=seed, balance=balance))
+        names = ("model.safetensors", "best/model.safetensors", "history.csv")
+        made.append([(start / out / name).read_bytes() for name in names])
+    assert made[0] == made[1]
+    assert all(one != other for one, other in zip(made[0], made[2], strict=True))
+
+
+def test_a_checkpoint_of_another_rate_is_void(start: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out = start / "out"
+    with pytest.raises(LossError):
+        # Fails in its second phase, after saving at every step.
+        train.main(command(start, out, phase(), phase("x", learning_rate=1e30), checkpoint_seconds=0))
+    assert any((out / "checkpoint").glob("*.safetensors"))
+    train.main(command(start, out, phase(learning_rate=1e-4)))
+    assert "is void: settings, data or code are others now" in caplog.text
+    train.main(command(start, start / "clean", phase(learning_rate=1e-4)))
+    for name in ("model.safetensors", "history.csv"):
+        assert (out / name).read_bytes() == (start / "clean" / name).read_bytes()
+
+
+def test_two_trainers_do_not_share_a_checkpoint(start: Path) -> None:
+    with Folder(start / "checkpoint", "x"), pytest.raises(LockedError, match="held by process"):
+        train.main(command(start, start / "out", phase(), checkpoint=start / "checkpoint"))
+    assert not (start / "out").exists()
+
+
+def test_wrong_input_ends_before_training(start: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected among a, b\.c, found z in the phases or as target"):
+        train.main(command(start, start / "out", phase(), target="z"))
+    with pytest.raises(ConfigError, match="found y in the phases"):
+        train.main(command(start, start / "out", phase(datasets=("a", "y"))))
+    weights.write(start / "other.safetensors", {"extractor.0": torch.zeros(1)})
+    with pytest.raises(InputError, match=r"missing .* and \d+ more, unexpected extractor\.0;"):
+        train.main(command(start, start / "out", phase(), network=start / "other.safetensors"))
+
+
+def test_bfloat16_on_the_cpu_is_float32_with_a_warning(start: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = train.parse(command(start, start / "out", phase(), precision="bfloat16"))
+    assert not train.settings(options, CPU).bfloat16
+    assert train.settings(options, torch.device("cuda")).bfloat16
+    assert "bfloat16 is for CUDA" in caplog.text

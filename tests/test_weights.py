@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from model import statistics, weights
+from model.network import Typhon, build, initialize
+from pipeline.errors import InputError
+
+NAMES = ("a.b", "a", "fe")
+
+
+@pytest.fixture
+def model() -> tuple[Typhon, dict[str, Tensor]]:
+    network = build(NAMES, 1)
+    initialize(network, "weights")
+    return network, {name: statistics.initial(network) + number for number, name in enumerate(NAMES)}
+
+
+@pytest.fixture
+def path(model: tuple[Typhon, dict[str, Tensor]], tmp_path: Path) -> Path:
+    weights.write(tmp_path / "model.safetensors", weights.export(*model), samples_seen=7, other="x")
+    return tmp_path / "model.safetensors"
+
+
+def test_a_model_comes_back_as_it_was_in_any_order_of_data_sets(
+    model: tuple[Typhon, dict[str, Tensor]], path: Path
+) -> None:
+    network, tables = weights.read(path, sorted(NAMES), 1)
+    for name in NAMES:
+        assert torch.equal(tables[name], model[1][name])
+    read, written = weights.weights(network), weights.weights(model[0])
+    assert read.keys() == written.keys()
+    assert all(torch.equal(read[name], written[name]) for name in read)
+    assert weights.read_about(path) == {"samples_seen": 7, "other": "x"}
+
+
+def test_the_same_model_gives_the_same_bytes(model: tuple[Typhon, dict[str, Tensor]], path: Path) -> None:
+    again = path.with_name("again.safetensors")
+    weights.write(again, dict(reversed(weights.export(*model).items())), other="x", samples_seen=7)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_an_export_does_not_change_with_the_network(model: tuple[Typhon, dict[str, Tensor]]) -> None:
+    exported = weights.export(*model)
+    before = {name: value.clone() for name, value in exported.items()}
+    with torch.no_grad():
+        for parameter in model[0].parameters():
+            parameter.zero_()
+    assert all(torch.equal(exported[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("names", "channels", "message"),
+    [
+        ([*NAMES, "new"], 1, r"missing makers\.new\.0\.bias .* and 3 more;"),
+        (NAMES[1:], 1, r"unexpected makers\.a\.b\.0\.bias .* and 3 more;"),
+        (NAMES, 3, r"with 3 channel\(s\), found of another shape extractor\.0\.0\.weight;"),
+    ],
+)  # fmt: skip
+def test_a_model_of_other_data_sets_or_channels_is_refused_in_one_line(
+    path: Path, names: list[str], channels: int, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        weights.read(path, names, channels)
+    assert str(caught.value).startswith(f"E-INPUT {path}: expected a network for ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x80\x04pickle" * 20])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="expected a safetensors model file"):
+        weights.read(path, ["a"], 1)
+
+
+def test_a_cut_file_is_refused(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="expected a safetensors model file"):
+        weights.read(path, NAMES, 1)
