@@ -64,6 +64,7 @@ HEADER_TAGS: list[Any] = [
     *TEXT_TAGS.values(), *NUMBER_TAGS.values(), *VECTOR_TAGS, *PIXEL_TAGS,
     "ImageType", "NumberOfFrames", B_VALUE, SIEMENS_CREATOR, SIEMENS_B_VALUE,
 ]  # fmt: skip
+PIXEL_DATA = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R 601), as for PNG and JPEG."""
 NOT_IMAGES = {"SR", "SEG", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "DOC"}
@@ -197,7 +198,7 @@ def read_header(path: Path) -> dict[str, Any]:
 def _decode(ds: Dataset, path: Path) -> np.ndarray:
     """Stored values (rows, columns), or (rows, columns, 3) in colour: RGB, also from YCbCr or a palette."""
     try:
-        stored = pixel_array(ds)
+        stored = pixel_array(ds, correct_unused_bits=False)  # it takes no notice of High Bit
         colour = ds.get("PhotometricInterpretation") == "PALETTE COLOR"
         return apply_color_lut(stored, ds) if colour else stored
     except Exception as error:  # decoders are many, and what they raise is undocumented
@@ -227,6 +228,9 @@ def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:
     """
     with _parsing(path):
         ds = pydicom.dcmread(path)
+        if not PIXEL_DATA.intersection(ds.dir("PixelData")):
+            # The parser forgets everything it has read where compressed pixels end too early.
+            raise TruncatedError("no end of its pixel data", file=path, expected="a whole file")
         _check_tags(ds, path)
         _check_syntax(ds, path)
         stored = _decode(ds, path)

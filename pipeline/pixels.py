@@ -9,6 +9,12 @@ import numpy as np
 from pipeline import dicom, images, volumes
 from pipeline.errors import NotFiniteError
 
+UNDECLARED_PADDING_HU = -1500.0
+"""Nothing is lighter than air (−1000 HU, less some noise): what is lower lies outside the scan.
+
+The value there need not be the declared Pixel Padding Value: −2048 and −3024 HU in LIDC-IDRI-0001.
+"""
+
 
 @dataclass(frozen=True)
 class Pixels:
@@ -42,6 +48,8 @@ def read_pixels(path: Path, slice_name: str = "") -> Pixels:
     elif dicom.is_dicom(start):
         ds, stored = dicom.read_dataset(path)
         values, valid = dicom.physical(ds, stored, path), ~dicom.padding(ds, stored)
+        if ds.get("Modality") == "CT":
+            valid &= values > UNDECLARED_PADDING_HU
     else:
         values = images.read_gray(path)
         valid = np.ones(values.shape, bool)
