@@ -52,6 +52,7 @@ NUMBERS = (
     "slices",
 )
 COLUMNS = [*TEXT, *NUMBERS]
+STATE = {"file": "str", "size": "int64", "mtime_ns": "int64"}
 CHUNK = 256
 ROWS_AT_ONCE = 4096
 
@@ -151,8 +152,8 @@ def build(
     ``known`` and ``digests`` are the index and the documents of the last time. Returns the index, the
     states of all files, the digests of the documents, and the errors.
     """
-    found = pd.DataFrame(scan(raw), columns=["file", "size", "mtime_ns"])
-    unchanged = set(found.merge(states, on=["file", "size", "mtime_ns"])["file"])
+    found = pd.DataFrame(scan(raw), columns=list(STATE)).astype(STATE)
+    unchanged = set(found.merge(states, on=list(STATE))["file"])
     document = found["file"].map(is_document).to_numpy(bool)
     files = found["file"][~document]
     if files.empty:
@@ -194,7 +195,7 @@ def read_index(path: str | Path) -> pd.DataFrame:
     """The index as a table: text is never null, a missing number is NaN; raises StoreError if damaged."""
     try:
         return pq.read_table(path, page_checksum_verification=True).to_pandas()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise StoreError(str(error).splitlines()[0], file=path, expected="a whole index") from error
 
 
@@ -217,7 +218,7 @@ def _previous(index: Path, files: Path) -> tuple[pd.DataFrame, pd.DataFrame, dic
         log.info("%s was written by other readers: reading all files again", index)
     except (InputError, OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         pass
-    return _table([]), pd.DataFrame({"file": pd.Series(dtype=str), "size": [], "mtime_ns": []}), {}
+    return _table([]), pd.DataFrame(columns=list(STATE)).astype(STATE), {}
 
 
 def _write(path: Path, table: pd.DataFrame, metadata: dict[bytes, bytes]) -> None:
