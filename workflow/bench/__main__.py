@@ -35,7 +35,7 @@ SECTIONS: dict[str, Callable[[Size], list[Result]]] = {
     "evaluation": lambda size: network.bench_evaluation(size.rounds, quick=size.quick),
     "metrics": lambda size: records.bench(size.rounds, quick=size.quick),
     "headers": lambda size: headers.bench(size.rounds, files=size.files),
-    "memory": lambda size: memory.bench(findings=2 if size.quick else 16, views=2 if size.quick else 246),
+    "memory": lambda size: memory.bench(findings=2 if size.quick else 56, views=2 if size.quick else 246),
 }
 
 

@@ -122,23 +122,23 @@ def _serve(pipe: Connection, make: Callable[..., Contender], arguments: Sequence
 
 
 def watch(command: Sequence[str], folder: Path) -> tuple[float, float]:
-    """Run a command; its wall seconds and peak memory in MiB.
+    """Run a command; its wall seconds and the peak memory in MiB of it and all its descendants together.
 
-    Memory is the resident set of the process and all its descendants together, looked at every 10 ms;
-    pages that they share count several times, so the true peak is lower. Raises RuntimeError on failure.
+    Looked at about every 20 ms. On Linux a page that several processes share counts once (proportional set
+    size); elsewhere it counts in each of them. Raises RuntimeError on failure.
     """
     errors = folder / "stderr.txt"
     start, peak = time.monotonic(), 0
     with errors.open("w") as file, psutil.Popen(command, stdout=file, stderr=file) as process:
         while process.poll() is None:
-            peak = max(peak, _resident(process))
-            time.sleep(0.01)
+            peak = max(peak, _memory(process))
+            time.sleep(0.02)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: {errors.read_text()[-2000:]}")
     return time.monotonic() - start, peak / 2**20
 
 
-def _resident(process: psutil.Process) -> int:
+def _memory(process: psutil.Process) -> int:
     total = 0
     try:
         family = [process, *process.children(recursive=True)]
@@ -146,7 +146,8 @@ def _resident(process: psutil.Process) -> int:
         return 0
     for member in family:
         try:
-            total += member.memory_info().rss
+            found = member.memory_full_info() if psutil.LINUX else member.memory_info()
+            total += getattr(found, "pss", found.rss)
         except psutil.Error:  # it ended meanwhile
             continue
     return total

@@ -8,7 +8,7 @@ from workflow.bench.headers import PROCESSES, SLICES, index_arguments, raw_folde
 from workflow.bench.measure import Result, watch
 
 LIMIT_MIB = 2048
-SIDE = 256
+SIDE = 128
 
 
 def commands(folder: Path, findings: int, views: int) -> dict[str, list[str]]:
