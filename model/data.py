@@ -1,7 +1,7 @@
 """A data set as training sees it: the findings of its split table, matched with its patch store."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,12 @@ class Part:
     view: np.ndarray
     table: pd.DataFrame
     """patient_id, finding_id and label of each finding"""
+
+    def names(self, samples: Iterable[int]) -> Iterator[str]:
+        """What people call samples: patient/finding/view."""
+        for sample in samples:
+            patient, finding = self.table.loc[self.finding[sample], KEY]
+            yield f"{patient}/{finding}/{self.view[sample]}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tests.stores import make_store
 
 ROOT = Path(__file__).resolve().parent.parent
 DATASETS = ("a", "b.c")
-SETTINGS = {"batch_size": 4, "learning_rate": 1e-3, "dropout": 0.3}
+SETTINGS = {"batches": 1, "batch_size": 4, "learning_rate": 1e-3, "dropout": 0.3}
 SPECIALIZATION = {"batches": None, "batch_size": 8, "learning_rate": 3e-4, "dropout": 0.3}
 PHASES = [
     {"name": "training", "datasets": DATASETS, "epochs": 12, **SETTINGS},
@@ -53,7 +53,8 @@ def command(step: str, inputs: Path, out: Path) -> list[str]:
 
 
 def run(step: str, inputs: Path, out: Path) -> None:
-    subprocess.run(command(step, inputs, out), cwd=ROOT, check=True, capture_output=True)
+    done = subprocess.run(command(step, inputs, out), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def kill_when(
