@@ -91,8 +91,10 @@ def read_xlsx(path: Path, needed: Sequence[str]) -> pd.DataFrame:
 
 
 def text(cell: object) -> str:
-    """A cell of a workbook as text; an empty one is the empty text."""
-    return "" if cell is None or cell != cell else str(cell).strip()
+    """A cell of a workbook as text: empty for an empty one, and 3 for 3.0, as a column with gaps has it."""
+    if cell is None or cell != cell:
+        return ""
+    return str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
 
 
 def whole(value: float) -> str:

@@ -369,6 +369,16 @@ def index_uid(collection: Collection, number: int) -> str:
     return str(pydicom.dcmread(file).SeriesInstanceUID)
 
 
+def test_absent_series_and_instance_numbers_do_not_matter(collection: Collection) -> None:
+    collection.series(T2, 5, tags={"InstanceNumber": None})
+    collection.series(T2, 9, tags={"SeriesNumber": None})
+    collection.finding("9 7 12", ijk={(T2, 5): "5 4 5"})
+    found = collection.find(["t2"])
+    assert [collection.value(row) for row in found.rows] == [504]
+    (choice,) = found.choices
+    assert (choice["geometry_instance"], choice["paper_instance"], "distance_mm" in choice) == ("", 6, False)
+
+
 # --- the tables
 
 

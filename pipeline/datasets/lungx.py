@@ -81,11 +81,9 @@ def nodules(source: Source, result: Findings) -> Iterator[Nodule]:
         table = labels.read_xlsx(path, cells)
         patients = [labels.text(cell) for cell in table["Scan Number"]]
         numbers = [labels.text(cell) for cell in table.get("Nodule Number", ["1"] * len(table))]
-        # Numbers become floats where a column has gaps.
-        ids = labels.unique_ids(
-            list(zip(patients, (number.removesuffix(".0") for number in numbers), strict=True))
-        )
-        keys = list(table[cells[:3]].astype(str).itertuples(index=False, name=None))
+        ids = labels.unique_ids(list(zip(patients, numbers, strict=True)))
+        centres = table[cells[:3]].itertuples(index=False, name=None)
+        keys = [tuple(labels.text(cell).casefold() for cell in centre) for centre in centres]
         repeats = labels.repeats(keys, [labels.text(cell) for cell in table[column]])
         for patient_id, finding_id, repeat, (_, row) in zip(
             patients, ids, repeats, table.iterrows(), strict=True

@@ -46,7 +46,10 @@ def _acquisitions(patient: pd.DataFrame) -> list[pd.DataFrame]:
     """The transverse series of a patient, one per b-value, in the order of acquisition."""
     parts = [part for _, part in patient.groupby(["series_uid", "b_value"], dropna=False, sort=True)]
     transverse = [part for part in parts if is_transverse(part.iloc[0])]
-    return sorted(transverse, key=lambda part: tuple(part[["study_date", "series_number"]].iloc[0]))
+    # A series without a number counts as the first; NaN would leave the order to chance.
+    return sorted(
+        transverse, key=lambda part: tuple(part[["study_date", "series_number"]].iloc[0].fillna(-1))
+    )
 
 
 def _largest_b(acquisitions: list[pd.DataFrame]) -> list[pd.DataFrame]:
