@@ -18,6 +18,7 @@ from workflow import schema
 MAX_BYTES = 100_000
 MAX_VALUES = 10_000
 """Far more than any experiment needs, and far less than what nested YAML aliases can unfold to."""
+NUMBER_WITHOUT_POINT = r"[-+]?[0-9]+[eE][-+]?[0-9]+"
 
 
 def check_file(path: str | Path) -> None:
@@ -78,19 +79,52 @@ def _count(config: Any, file: str | Path) -> None:
             pending.extend(value)
 
 
-def _fill(
+def _typed(value: Any, part: Mapping[str, Any]) -> Any:
+    """What a text stands for, where the schema wants no text: a number, a truth value or null.
+
+    Snakemake hands on whatever is inside a list or mapping of ``--config`` as text, and YAML reads 5e-7,
+    which has no point, as text.
+    """
+    part = schema.resolve(part)
+    if not isinstance(value, str) or "string" in part.get("type", ()) or value in part.get("enum", ()):
+        return value
+    try:
+        meant = float(value) if re.fullmatch(NUMBER_WITHOUT_POINT, value) else yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return value if isinstance(meant, list | dict) else meant
+
+
+def _properties(
     validator: Any, properties: Mapping[str, Any], instance: Any, part: Any
 ) -> Iterator[ValidationError]:
-    """Validate ``properties`` after setting what is absent to its default."""
+    """Validate properties, having set what is absent to its default."""
     if isinstance(instance, dict):
         for name, child in properties.items():
             full = schema.resolve(child)
             if "default" in full:
                 instance.setdefault(name, copy.deepcopy(full["default"]))
+            if name in instance:
+                instance[name] = _typed(instance[name], child)
     yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, instance, part)
 
 
-_Filling = extend(Draft202012Validator, {"properties": _fill})
+def _additional(validator: Any, child: Any, instance: Any, part: Any) -> Iterator[ValidationError]:
+    if isinstance(instance, dict) and isinstance(child, dict):
+        instance.update({name: _typed(value, child) for name, value in instance.items()})
+    yield from Draft202012Validator.VALIDATORS["additionalProperties"](validator, child, instance, part)
+
+
+def _items(validator: Any, child: Any, instance: Any, part: Any) -> Iterator[ValidationError]:
+    if isinstance(instance, list):
+        instance[:] = [_typed(value, child) for value in instance]
+    yield from Draft202012Validator.VALIDATORS["items"](validator, child, instance, part)
+
+
+_Filling = extend(
+    Draft202012Validator,
+    {"properties": _properties, "additionalProperties": _additional, "items": _items},
+)
 
 
 def _error(key: Iterable[Any], found: str, *, expected: str = "", remedy: str = "") -> ConfigError:
@@ -108,11 +142,8 @@ def _translated(error: ValidationError) -> ConfigError:
         missing = next(name for name in error.validator_value if name not in error.instance)
         return _error([*path, missing], "nothing", expected="a value")
     remedy = schema.resolve(part).get("description", "")
-    if isinstance(error.instance, str):
-        if re.fullmatch(r"[-+]?\d+e[-+]?\d+", error.instance):
-            remedy = f"write {error.instance.replace('e', '.0e')}: without a point YAML reads text"
-        elif error.validator == "enum":
-            remedy = nearest(error.instance, error.validator_value)
+    if isinstance(error.instance, str) and error.validator == "enum":
+        remedy = nearest(error.instance, error.validator_value)
     found = schema.spell(error.instance)
     found = found if len(found) < 80 else f"{found[:77]}…"
     return _error(path, found, expected=schema.describe(part), remedy=remedy)

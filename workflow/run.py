@@ -69,6 +69,8 @@ def run(argv: Sequence[str]) -> int:
     try:
         snakemake(line.line())
     except SystemExit as leave:
+        if isinstance(leave.code, str):  # a message of ours from the Snakefile
+            print(leave.code, file=sys.stderr)
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     return 0
 

@@ -1,0 +1,263 @@
+import copy
+import re
+
+import pytest
+import yaml
+
+from pipeline.errors import ConfigError
+from workflow import schema, table
+from workflow.code import ROOT
+from workflow.config import check_file, checked, nearest
+
+CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def changed(path, value):
+    """The default config with one key changed; the keys of the path are made where they are missing."""
+    config = copy.deepcopy(CONFIG)
+    part = config
+    *parents, last = path.split("/")
+    for parent in parents:
+        part = part.setdefault(parent, {})
+    part[last] = value
+    return config
+
+
+def merge(base, over):
+    """As Snakemake lays one config over another."""
+    for key, value in over.items():
+        base[key] = (
+            merge(base.get(key, {}), value)
+            if isinstance(value, dict) and isinstance(base.get(key), dict)
+            else value
+        )
+    return base
+
+
+@pytest.mark.parametrize("name", ["config", "paper", "demo", "three-sets"])
+def test_every_config_file_is_valid(name):
+    check_file(ROOT / "config" / f"{name}.yaml")
+    checked(merge(copy.deepcopy(CONFIG), yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())))
+
+
+def test_defaults_are_filled_in_at_every_depth():
+    config = checked({"datasets": ["a"], "target": "a", "collections": {"a": {"kind": "prostatex"}}})
+    assert config["collections"]["a"]["extent"] == "65 mm"
+    assert config["collections"]["a"]["window"] is None
+    assert config["split"] == {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0}
+    assert config["hyperparameters"]["typhon"]["specialization"]["learning_rate"] == 9e-5
+    assert "phantom" not in config
+
+
+def test_filled_defaults_do_not_leak_into_the_next_config():
+    checked(copy.deepcopy(CONFIG))["raw"]["prostatex"] = "elsewhere"
+    assert checked(copy.deepcopy(CONFIG))["raw"] == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("sedes", [0], "E-CONFIG sedes: found an unknown key; did you mean seeds?"),
+        (
+            "bootstrap/candidate",
+            5,
+            "E-CONFIG bootstrap/candidate: found an unknown key; did you mean candidates?",
+        ),
+        (
+            "collections/brain/extend",
+            "whole",
+            "collections/brain/extend: found an unknown key; did you mean extent?",
+        ),
+        (
+            "collections/brain/slice_rule",
+            "paper",
+            "collections/brain/slice_rule: found an unknown key; there are",
+        ),
+        (
+            "collections/brain/kind",
+            "brains",
+            "collections/brain/kind: expected .* found brains; did you mean brain?",
+        ),
+        (
+            "views",
+            247,
+            "E-CONFIG views: expected integer, at least 1, at most 246, found 247; views .rotated",
+        ),
+        ("views", "many", "E-CONFIG views: expected integer, .* found many"),
+        ("views", True, "E-CONFIG views: expected integer, .* found true"),
+        ("seeds", [], "E-CONFIG seeds: expected list of integer, .*length at least 1, found \\[\\]"),
+        ("seeds", [1, 1], "E-CONFIG seeds: expected .* found \\[1, 1\\]"),
+        ("methods", ["tyfon"], "E-CONFIG methods/0: expected typhon, found tyfon; did you mean typhon?"),
+        (
+            "evaluation/state",
+            "bets",
+            "evaluation/state: expected last or best, found bets; did you mean best?",
+        ),
+        ("datasets", ["prostatex", "../brain"], "datasets/1: expected text, like prostatex, found ../brain"),
+        (
+            "collections/brain/extent",
+            "65 miles",
+            "collections/brain/extent: expected text, like 65 mm, found 65 miles",
+        ),
+        (
+            "hyperparameters/typhon/training/learning_rate",
+            0,
+            "expected number or mapping, above 0, .* found 0",
+        ),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, message):
+    with pytest.raises(ConfigError, match=message.replace("?", "\\?")):
+        checked(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("target", "lung", "target: expected one of datasets, found lung; did you mean lungx\\?"),
+        (
+            "datasets",
+            ["prostatex", "lungs"],
+            "datasets: expected an entry in collections, found lungs; did you mean lungx",
+        ),
+        ("raw", {"brian": "x"}, "raw/brian: found an unknown data set; did you mean brain"),
+        ("evaluation_views", 12, "evaluation_views: expected at most views, which is 11, found 12"),
+        ("bootstrap/views", 12, "bootstrap/views: expected at most views, which is 11, found 12"),
+        ("split", {"kind": "folds", "n": 2}, "split/n: expected at least 3 folds.*, found 2"),
+        ("split", {"kind": "holdout", "n": 2}, "split/n: expected 1 for a holdout, found 2"),
+        ("split", {"validation": 0.5, "test": 0.5}, "split: expected something left for training"),
+        (
+            "collections/lungx/window",
+            [200, -1400],
+            "collections/lungx/window: expected the lower value first",
+        ),
+        (
+            "hyperparameters/typhon/training/learning_rate",
+            {"brain": 1e-3},
+            "learning_rate/prostatex: expected a learning rate",
+        ),
+        (
+            "hyperparameters/typhon/specialization/learning_rate",
+            {"prostatex": 1e-3, "brian": 1e-3},
+            "learning_rate/brian: found an unknown data set; did you mean brain",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table"},
+            "collections/mine: expected either table or folders, found both or none",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "folders": {"a": 1, "b": 1}},
+            "collections/mine/folders: expected both labels, 0 and 1",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "folders": {"a": 0, "b": 1}, "patient_pattern": "^.{8}"},
+            "collections/mine/patient_pattern: expected one group",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "folders": {"a": 0, "b": 1}, "patient_pattern": "("},
+            "collections/mine/patient_pattern: expected a regular expression",
+        ),
+    ],
+)
+def test_keys_that_contradict_each_other_are_named(path, value, message):
+    config = changed(path, value)
+    if "views" in path:
+        config["views"] = config["majority_views"] = 11
+    with pytest.raises(ConfigError, match=message):
+        checked(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "value"),
+    [
+        ("seeds", ["0", "1"], [0, 1]),  # as from --config seeds=[0,1]
+        ("split/n", "1", 1),
+        ("bootstrap/candidates", "5", 5),
+        ("hyperparameters/typhon/training/learning_rate", "5e-7", 5e-7),  # as from a YAML file
+        ("hyperparameters/typhon/specialization/learning_rate", {"prostatex": "1e-3"}, {"prostatex": 1e-3}),
+        ("hyperparameters/typhon/training/batches", "null", None),
+        ("collections/lungx/window", ["-1000", "400.5"], [-1000, 400.5]),
+        ("data", "5", "5"),
+    ],
+)
+def test_text_is_read_as_the_number_that_the_schema_wants(path, text, value):
+    config = checked(changed(path, text))
+    for key in path.split("/"):
+        config = config[key]
+    assert config == value
+
+
+def test_no_word_is_near_enough_lists_them_all():
+    assert nearest("zzz", ["views", "seeds"]) == "there are seeds, views"
+
+
+class TestFile:
+    def check(self, tmp_path, text):
+        path = tmp_path / "config.yaml"
+        path.write_text(text)
+        check_file(path)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (
+                "!!python/object/apply:os.system ['true']",
+                "expected plain YAML, found could not determine a constructor",
+            ),
+            ("a: [", "expected plain YAML"),
+            ("- a", "expected keys at the top level, found list"),
+            ("__use_yte__: true\na: ?print()", "expected plain YAML, found the key __use_yte__; remove it"),
+            ("a: " + "x" * 100_000, "expected at most 100000, found 100003 bytes"),
+        ],
+    )
+    def test_what_is_no_plain_mapping_is_refused(self, tmp_path, text, message):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            self.check(tmp_path, text)
+
+    def test_nested_aliases_are_refused_without_being_unfolded(self, tmp_path):
+        # 9 levels of 10 aliases are a thousand million values ("billion laughs").
+        levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+        with pytest.raises(ConfigError, match="over 10000 values; leave out nested YAML aliases"):
+            self.check(tmp_path, "\n".join(["a0: &a0 [x]", *levels]))
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        with pytest.raises(ConfigError, match=r"none\.yaml: expected a config file, found no such file"):
+            check_file(tmp_path / "none.yaml")
+
+
+class TestSchema:
+    def parts(self):
+        whole = schema.load()
+        yield from table.rows(whole["properties"])
+        for kind in ("prostatex", "lungx", "brain", "table"):
+            yield from table.rows(whole["$defs"][kind]["properties"], f"{kind}/")
+
+    def test_every_key_has_a_description_and_a_default_unless_it_is_required(self):
+        for path, part in self.parts():
+            if path.endswith("/kind") and path != "split/kind":
+                continue
+            assert part.get("description"), path
+            assert "default" in part or path in ("datasets", "target", "collections"), path
+
+    def test_every_number_with_a_unit_or_range_says_so(self):
+        for path, part in self.parts():
+            if part.get("type") in ("integer", "number"):
+                assert {"minimum", "exclusiveMinimum"} & set(part), path
+
+    def test_no_mapping_takes_keys_that_it_does_not_know(self):
+        def mappings(part):
+            if isinstance(part, dict):
+                if part.get("type") == "object" and "properties" in part and "allOf" not in part:
+                    yield part
+                for child in part.values():
+                    yield from mappings(child)
+
+        assert all(part["additionalProperties"] is False for part in mappings(schema.load()))
+
+    def test_the_table_of_keys_is_up_to_date(self):
+        written = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+        assert written == table.readme(), "run: python -m workflow.table --write"

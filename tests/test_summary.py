@@ -1,0 +1,26 @@
+import json
+
+from workflow.summary import summary
+
+
+def write(folder, method, **changes):
+    runs = [{"fold": fold, "seed": seed, "dataset": dataset, "split": "test", "state": state, "findings": 7}
+            for fold in (0, 1) for seed in (0, 1) for dataset in ("a", "b") for state in ("last", "best")]  # fmt: skip
+    result = {"method": method, "target": "a", "auroc": 0.8125, "ci95": [0.6, 0.95], "newcombe95": [0.5, 1.0],
+              "device": "cpu", "runs": runs} | changes  # fmt: skip
+    (folder / "results").mkdir(exist_ok=True)
+    (folder / "results" / f"{method}_auc.json").write_text(json.dumps(result))
+
+
+def test_one_line_per_method_with_findings_counted_once(tmp_path):
+    write(tmp_path, "typhon")
+    write(tmp_path, "classical", auroc=None, ci95=None)
+    heading, classical, typhon = summary(tmp_path).splitlines()
+    assert heading.split("  ")[0] == "method"
+    assert typhon.split() == ["typhon", "a", "0.812", "0.600–0.950", "14", "cpu"]
+    assert classical.split() == ["classical", "a", "none", "none", "14", "cpu"]
+
+
+def test_an_interval_without_width_gives_way_to_one_that_says_something(tmp_path):
+    write(tmp_path, "typhon", auroc=1.0, ci95=[1.0, 1.0], newcombe95=[0.44, 1.0])
+    assert "0.440–1.000" in summary(tmp_path)

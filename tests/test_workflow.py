@@ -1,0 +1,289 @@
+"""The plan: what runs, what reruns, and what is said before anything does.
+
+``built`` is a copy of the project in which a stub stands for every step, so that all jobs of the demo are done
+in seconds and the next plan can be looked at.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow.code import ROOT
+
+STUB = """
+import sys
+from pathlib import Path
+log, module, *words = sys.argv[1:]
+Path(log).write_text(" ".join(words))
+OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--run",
+       "--scores", "--picture")
+for flag, path in zip(words, words[1:]):
+    if flag in OUT and not Path(path).exists():  # inputs with such a flag are there already
+        path = Path(path, "1.dcm") if module == "pipeline.phantom" else Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{module} {words}")
+"""
+
+
+def snakemake(project, *words, status=0):
+    """Call ``./run`` of a project there, and return all that it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    process = subprocess.run(
+        [sys.executable, "-m", "workflow.run", *words],
+        cwd=project, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    printed = process.stdout + process.stderr
+    assert process.returncode == status, printed
+    return printed
+
+
+def plan(project, *words):
+    """How many jobs of each rule would run."""
+    printed = snakemake(project, *words, "-n", "--quiet", "reason")
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", printed, flags=re.MULTILINE))
+    assert counts or "Nothing to be done" in printed, printed
+    return {rule: int(count) for rule, count in counts.items() if rule != "total"}
+
+
+def copy_project(folder):
+    for name in ("rules", "workflow", "pipeline", "model", "config", "profiles"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+DEMO = ("--directory", "demo", "--configfile", "config/demo.yaml")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    project = copy_project(tmp_path_factory.mktemp("built"))
+    (project / "workflow" / "logged.py").write_text(STUB)
+    snakemake(project, *DEMO)
+    return project
+
+
+@pytest.fixture
+def project(tmp_path):
+    return copy_project(tmp_path)
+
+
+@contextmanager
+def edited(path, old, new):
+    """A file in which ``old`` is replaced for a while; ``old`` may be empty to append."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if old else text + new)
+    try:
+        yield
+    finally:
+        path.write_text(text)
+
+
+class TestPlan:
+    def test_the_demo_is_small(self, project):
+        assert sum(plan(project, *DEMO).values()) < 40
+
+    def test_the_result_alone_needs_no_pictures(self, project):
+        rules = plan(project, *DEMO, "results/typhon_auc.json")
+        assert not [rule for rule in rules if rule.startswith("draw_")]
+        assert rules["score_method"] == 1
+
+    def test_ten_folds_of_five_seeds_are_a_run_each_over_shared_stores(self, project):
+        rules = plan(project, *DEMO, "--config", "split={kind: folds, n: 10}", "seeds=[0, 1, 2, 3, 4]")
+        assert rules["build_patches"] == 3
+        assert rules["split_findings"] == 30
+        assert rules["bootstrap_network"] == rules["train_model"] == rules["predict_findings"] == 50
+        assert rules["score_method"] == 1
+
+    def test_any_order_of_words_gives_the_same_plan(self, project):
+        usual = plan(project, "results/typhon_auc.json", *DEMO, "--cores", "8", "--resources", "gpu=1")
+        assert usual == plan(
+            project, "--cores", "8", *DEMO, "--resources", "gpu=1", "results/typhon_auc.json"
+        )
+
+    def test_slurm_gets_a_plan(self, project):
+        assert plan(project, "--workflow-profile", "slurm", *DEMO)["train_model"] == 1
+
+    def test_bare_snakemake_does_the_same(self, project):
+        words = ["results/typhon_auc.json", "--cores", "8", "--resources", "gpu=1", "-n", *DEMO]
+        process = subprocess.run([sys.executable, "-m", "snakemake", *words], cwd=project, capture_output=True,
+                                 text=True, timeout=60, check=True)  # fmt: skip
+        assert "train_model" in process.stdout + process.stderr
+
+    def test_stacked_channels_get_a_picture_of_their_alignment(self, project):
+        rules = plan(project, *DEMO, "--config", "collections={prostatex: {channels: [t2, dwi, adc]}}")
+        assert rules["draw_alignment"] == 1
+
+
+class TestMessages:
+    def test_all_missing_collections_are_named_at_once_before_any_job(self, project):
+        lines = snakemake(project, "--cores", "2", "results/typhon_auc.json", status=1).splitlines()
+        found = [line for line in lines if line.startswith("E-RAW")]
+        assert [line.split()[1].rstrip(":") for line in found] == [
+            "data/raw/prostatex", "data/raw/lungx", "data/raw/brain",
+        ]  # fmt: skip
+        assert "Traceback" not in "".join(lines)
+        assert not (project / "data").exists()
+
+    def test_a_typo_in_the_config_is_one_line_with_the_nearest_key(self, project):
+        printed = snakemake(project, *DEMO, "-n", "--config", "sedes=[0]", status=1)
+        assert "\nE-CONFIG sedes: found an unknown key; did you mean seeds?\n" in printed
+        assert "Traceback" not in printed
+
+    def test_a_config_file_with_code_in_it_is_refused_before_it_is_read(self, project):
+        (project / "bad.yaml").write_text("__use_yte__: true\n?print('ran'): 1\n")
+        printed = snakemake(project, "--configfile", "bad.yaml", "-n", status=1)
+        assert printed.startswith("E-CONFIG bad.yaml: expected plain YAML")
+
+    def test_downloads_are_not_overwritten_by_phantoms(self, project):
+        (project / "demo/data/raw/lungx").mkdir(parents=True)
+        (project / "demo/data/raw/lungx/1.dcm").write_text("precious")
+        printed = snakemake(project, *DEMO, "--forceall", status=1)
+        assert "E-RAW data/raw/lungx: expected an empty folder for synthetic data, found files" in printed
+        assert (project / "demo/data/raw/lungx/1.dcm").read_text() == "precious"
+
+
+TRAINING = {
+    "train_model", "draw_curves", "predict_findings", "predict_findings_at_best", "score_method", "draw_roc", "all",
+}  # fmt: skip
+
+
+class TestRerun:
+    def test_a_second_run_has_nothing_to_do(self, built):
+        assert "Nothing to be done" in snakemake(built, *DEMO)
+
+    @pytest.mark.parametrize(
+        "name", ["pipeline/index.py", "pipeline/errors.py", "model/train.py", "model/score.py"]
+    )
+    def test_a_comment_reruns_nothing(self, built, name):
+        with edited(built / name, "", "\n\n# a comment\n"):
+            assert plan(built, *DEMO) == {}
+
+    def test_code_of_one_step_reruns_that_step_and_what_follows(self, built):
+        with edited(built / "model/predict.py", "", "\nx = 1\n"):
+            assert set(plan(built, *DEMO)) == TRAINING - {"train_model", "draw_curves"}
+        with edited(built / "pipeline/pictures.py", "", "\nx = 1\n"):
+            assert plan(built, *DEMO) == {"draw_contact_sheet": 3, "draw_red_dots": 3, "all": 1}
+
+    def test_code_of_one_data_set_reruns_that_data_set(self, built):
+        with edited(built / "pipeline/datasets/lungx.py", "", "\nx = 1\n"):
+            rules = plan(built, *DEMO)
+        assert rules["locate_findings"] == rules["build_patches"] == rules["split_findings"] == 1
+        assert "index_raw_files" not in rules
+
+    def test_a_rate_reruns_training_alone(self, built):
+        with edited(built / "config/demo.yaml", "{epochs: 80}", "{epochs: 80, learning_rate: 1.0e-3}"):
+            assert set(plan(built, *DEMO)) == TRAINING
+
+    def test_a_new_method_reruns_nothing(self, built):
+        with edited(built / "model/methods.py", '"typhon": typhon}', '"typhon": typhon, "other": typhon}'):
+            assert plan(built, *DEMO) == {}
+
+    def test_a_new_seed_adds_one_run(self, built):
+        rules = plan(built, *DEMO, "--config", "seeds=[0, 1]")
+        assert rules["bootstrap_network"] == rules["train_model"] == 1
+        assert "build_patches" not in rules
+
+    def test_a_changed_gpu_limit_reruns_nothing(self, built):
+        assert plan(built, *DEMO, "--resources", "gpu=1") == {}
+
+    def test_another_experiment_shares_the_stores(self, built):
+        data = built / "demo/data"
+        rules = plan(
+            built, "--directory", "other", "--configfile", "config/demo.yaml", "--config", f"data={data}"
+        )
+        assert {"index_raw_files", "locate_findings", "extract_slices", "build_patches"}.isdisjoint(rules)
+        assert rules["train_model"] == 1
+
+    def test_downloads_are_watched_while_they_are_there_and_not_asked_for_afterwards(self, built):
+        own = ("--directory", "own", "data/brain/patches.h5", "--config", "datasets=[brain]", "target=brain")
+        image = built / "own/data/raw/brain/deep/folder/1.jpg"
+        image.parent.mkdir(parents=True)
+        image.write_text("1")
+        snakemake(built, *own)
+        assert plan(built, *own) == {}
+        image.with_name("2.jpg").write_text("2")
+        assert plan(built, *own) == {
+            "index_raw_files": 1, "locate_findings": 1, "extract_slices": 1, "build_patches": 1,
+        }  # fmt: skip
+        shutil.rmtree(built / "own/data/raw")
+        assert plan(built, *own) == {}
+
+    def test_the_report_of_the_last_run_holds_every_figure(self, built):
+        snakemake(built, *DEMO)
+        printed = snakemake(built, "report", "report.zip")
+        figures = re.findall(r"Adding (\w+)\.png", printed)
+        assert len(figures) == 3 * 3 + 3
+        assert (built / "demo/report.zip").stat().st_size > 100_000
+
+
+class TestRules:
+    def rules(self):
+        for path in sorted((ROOT / "rules").glob("*.smk")):
+            for block in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.MULTILINE)[1:]:
+                yield re.search(r"rule (\w+)(?: as (\w+))?", block), block
+
+    def test_names_are_verb_noun(self):
+        verbs = {"write", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
+                 "score", "draw", "fingerprint"}  # fmt: skip
+        for match, _ in self.rules():
+            name = match.group(2) or match.group(1)
+            assert name == "figures" or name.split("_")[0] in verbs, name
+
+    def test_every_rule_says_what_it_does_and_writes_a_log_and_a_benchmark(self):
+        for match, block in self.rules():
+            if match.group(1) == "figures" or match.group(2):
+                continue
+            for part in (
+                '"""',
+                "log:",
+                "benchmark:",
+                "conda:",
+                "mem_mb=",
+                "runtime=",
+                "message:",
+                "shell:",
+                "code=",
+            ):
+                assert part in block, f"{match.group(1)} has no {part}"
+            assert "python -m workflow.logged {log} " in block
+
+    def test_logs_and_benchmarks_mirror_each_other(self):
+        for _, block in self.rules():
+            logs = re.findall(r'log:\n *"logs/(.*)\.log"', block)
+            assert logs == re.findall(r'benchmark:\n *"benchmarks/(.*)\.tsv"', block)
+
+    def test_nothing_runs_inside_the_driver(self):
+        for match, block in self.rules():
+            assert not re.search(r"^    (run|script|notebook):", block, flags=re.MULTILINE), match.group(1)
+
+    def test_only_identity_is_in_a_path(self):
+        for _, block in self.rules():
+            wildcards = set(
+                re.findall(r"\{(\w+)\}", " ".join(re.findall(r'"((?:<data>|results)/[^"]*)"', block)))
+            )
+            assert wildcards <= {"dataset", "method", "fold", "seed", "step", "picture", "figure"}
+
+    def test_the_snakefile_is_a_table_of_contents(self):
+        assert len((ROOT / "Snakefile").read_text().splitlines()) <= 80
+
+    def test_every_step_that_rules_call_exists(self):
+        for path in (ROOT / "rules").glob("*.smk"):
+            for module in re.findall(r"workflow\.logged \{log\} ([\w.]+)", path.read_text()):
+                assert Path(ROOT, *module.split(".")).with_suffix(".py").exists()
+
+
+def test_profiles_go_on_after_failures_and_interruptions():
+    for name in ("default", "slurm"):
+        profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+        assert profile["rerun-incomplete"] is True
+        assert profile["keep-going"] is True
