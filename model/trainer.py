@@ -227,9 +227,10 @@ class Trainer:
                 loaders = self._loaders(phase)
                 epoch = step // len(self._turns(phase, loaders))
                 batch = loaders[turn.dataset].batch(epoch * turn.batches + turn.number)
+                views = " ".join(self._train[turn.dataset].names(batch.tolist()))
                 raise LossError(
-                    f"{value} in phase {phase.name}, epoch {epoch + 1}, data set {turn.dataset}, on the "
-                    f"views (patient/finding/view) {' '.join(self._train[turn.dataset].names(batch.tolist()))}"
+                    f"{value} in phase {phase.name}, epoch {epoch + 1}, data set {turn.dataset}, "
+                    f"on the views (patient/finding/view) {views}"
                 )
             total, count = self.progress.loss.get(turn.dataset, (0.0, 0))
             self.progress.loss[turn.dataset] = (total + value, count + 1)

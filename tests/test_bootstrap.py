@@ -12,6 +12,8 @@ from pipeline.errors import SplitError
 from pipeline.files import read_csv
 from tests.stores import make_store
 
+torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
+
 CPU = torch.device("cpu")
 
 

@@ -5,6 +5,8 @@ from model import inference, statistics
 from model.inference import Folded
 from model.network import Typhon, build, initialize
 
+torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
+
 
 def trained(channels: int) -> tuple[Typhon, torch.Tensor]:
     """A network whose batch norms are all but neutral, and its statistics."""

@@ -17,6 +17,8 @@ from model.network import (
     set_dropout,
 )
 
+torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
+
 ODD_NAMES = ("fe", "Coffee", "Prostate", "Prostate2", "a.b", "two words", "keys", "type", "0")
 
 

@@ -8,6 +8,8 @@ from model import data, statistics
 from model.network import Typhon, build, initialize
 from tests.stores import make_store
 
+torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
+
 
 @pytest.fixture
 def network() -> Typhon:

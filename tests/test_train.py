@@ -21,6 +21,8 @@ from pipeline.errors import ConfigError, InputError, LockedError, LossError
 from pipeline.files import read_csv
 from tests.stores import make_store
 
+torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
+
 CPU = torch.device("cpu")
 NAMES = ("a", "b.c")
 DEFAULTS = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "batches": 1, "dropout": 0.3}
@@ -58,7 +60,7 @@ def test_training_is_algorithm_1_written_plainly(
 ) -> None:
     """One batch of each data set in turn, an Adam of each over extractor and own decision maker."""
     # In float64, as Adam makes a step of any rounding error where a gradient is almost zero.
-    ours = trainer(phase(epochs=3, dropout=0.0), batch_norm="mixed", double=True)
+    ours = trainer(phase(epochs=2, batch_size=4, dropout=0.0), batch_norm="mixed", double=True)
     ours._train = {name: replace(part, patches=part.patches.double()) for name, part in ours._train.items()}
     monkeypatch.setattr(ours, "_validate", lambda *_: None)
     plain = Typhon(FeatureExtractor(1, 0.0), {name: DecisionMaker(0.0) for name in NAMES})
@@ -69,9 +71,9 @@ def test_training_is_algorithm_1_written_plainly(
         weights_ = [*plain.extractor.parameters(), *plain.maker(name).parameters()]
         optimizers[name] = torch.optim.Adam(weights_, lr=1e-3)
         parts[name] = ours._train[name]
-        loaders[name] = LoopLoader(parts[name].labels.numpy(), 8, "loader", 0, "training", name)
+        loaders[name] = LoopLoader(parts[name].labels.numpy(), 4, "loader", 0, "training", name)
     plain.train()
-    for epoch in range(3):
+    for epoch in range(2):
         for name in NAMES:
             batch = loaders[name].batch(epoch)
             optimizers[name].zero_grad()
@@ -144,7 +146,7 @@ def test_the_history_tells_losses_samples_and_metrics_of_each_validation(
 def test_the_best_state_is_the_earliest_with_the_highest_validation_auroc(
     trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = trainer(phase(epochs=5))
+    made = trainer(phase(epochs=5, batch_size=4), batch_norm="mixed")
     aurocs = iter([0.5, 0.7, 0.7, None, 0.6])
     states = []
     real = made._validate
@@ -214,7 +216,7 @@ def test_statistics_for_evaluation_are_as_chosen(trainer: Callable[..., Trainer]
 
 def test_validation_changes_nothing_in_the_training(trainer: Callable[..., Trainer]) -> None:
     def final(every: int, mode: str) -> dict[str, torch.Tensor]:
-        made = trainer(phase(epochs=4), every=every, batch_norm=mode)
+        made = trainer(phase(epochs=3, batch_size=4), every=every, batch_norm=mode)
         tensors = made.run()
         made._folder.__exit__(None, None, None)
         return tensors

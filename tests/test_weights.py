@@ -8,6 +8,8 @@ from model import statistics, weights
 from model.network import Typhon, build, initialize
 from pipeline.errors import InputError
 
+torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
+
 NAMES = ("a.b", "a", "fe")
 
 
