@@ -1,0 +1,64 @@
+"""Label tables in every dialect that people and spreadsheets write."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import labels
+from pipeline.errors import ColumnError
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("ProxID,fid,position,ClinSig\n")
+    with pytest.raises(
+        ColumnError, match=r"E-CSV-COL .*: expected pos, found columns ProxID, fid, position, ClinSig"
+    ):
+        labels.read_csv(path, ["ProxID", "fid", "pos", "ClinSig"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,x\nA,1.5\n\nB,2\n", "\ufeffid,x\r\nA,1.5\r\nB,2\r\n", "id;x\nA;1,5\nB;2\n",
+        'id\tx\n"A"\t1.5\t\nB\t2\n',
+        ' id , x \n A , 1.5 ,,\nB,2\n,\n',
+    ],
+    ids=["commas", "mark and CRLF", "semicolons and decimal comma", "tabs and quotes", "blanks"],
+)  # fmt: skip
+def test_a_table_is_read_in_any_dialect(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(text.encode())
+    table = labels.read_csv(path, ["id", "x"])
+    assert table["id"].tolist() == ["A", "B"]
+    assert [labels.number(cell, path) for cell in table["x"]] == [1.5, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "found columns none"),
+        (b"id,x\nA\n", "expected 2 cells in line 2, found 1"),
+        (b"id,x\nA,1\nB,1,2\n", "expected 2 cells in line 3, found 3"),
+        (b'id,x\nA,"1\nB,2\n', "unexpected end of data"),
+        ("id,x\nA,1\n".encode("utf-16"), "expected UTF-8 text"),
+        (b"id,x,x\nA,1,2\n", "expected x, found columns id, x, x"),
+    ],
+)
+def test_a_damaged_table_is_refused_whole(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(ColumnError, match=f"E-CSV-COL .*{reason}"):
+        labels.read_csv(path, ["id", "x"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "ids"),
+    [
+        ([("p", "1"), ("p", "1"), ("q", "1")], ["1a", "1b", "1"]),
+        ([("p", "1"), ("p", "1a"), ("p", "1")], ["1b", "1a", "1c"]),
+        ([("p", "x")] * 28, [f"x{c}" for c in "abcdefghijklmnopqrstuvwxyz"] + ["xaa", "xab"]),
+    ],
+)
+def test_repeated_ids_get_letters_that_nobody_has(keys: list[tuple[str, str]], ids: list[str]) -> None:
+    assert labels.unique_ids(keys) == ids
