@@ -61,7 +61,8 @@ def step_rows(
     left_out = [unread.assign(number=unread["file"])]
     named = skipped.assign(number=[" ".join(key) for key in skipped[KEY].to_numpy()])
     located = {" ".join(key) for key in findings[KEY].to_numpy()}
-    remaining = located | set(named["number"][named["step"] == "findings"])
+    labelled = (named["step"] == "findings") & (named["finding_id"] != "")  # a patient may have none
+    remaining = located | set(named["number"][labelled])
     final = {" ".join(key) for key in kept[KEY].to_numpy()}
     for step in STEPS:
         yield _row("step", step, "findings before", len(remaining))

@@ -120,13 +120,13 @@ def ordered(series: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     numbers = series[POSITION + ORIENTATION + SPACING].to_numpy(float)
     for number in np.flatnonzero(~np.isfinite(numbers).all(axis=1)):
         plane(series.iloc[number])  # names the tags that this slice lacks
-    name = series["series_uid"].iloc[0]
+    file = series["file"].iloc[0]  # stands for the whole series
     if np.ptp(numbers[:, 3:9], axis=0).max() > ORIENTATION_TOLERANCE:
-        raise OrientationError("several orientations", file=f"series {name}")
+        raise OrientationError("several orientations", file=file)
     if np.ptp(numbers[:, 9:], axis=0).max() > SPACING_TOLERANCE:
-        raise OrientationError("several pixel spacings", file=f"series {name}")
+        raise OrientationError("several pixel spacings", file=file)
     if len(series[["rows", "columns"]].drop_duplicates()) > 1:
-        raise OrientationError("several image sizes", file=f"series {name}")
+        raise OrientationError("several image sizes", file=file)
     positions = numbers[:, :3] @ first.normal
     order = np.argsort(positions, kind="stable")
     positions = positions[order]
@@ -134,7 +134,7 @@ def ordered(series: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     if close.size:
         raise DuplicatePositionError(
             f"{close.size} at a position already taken, the first at {positions[close[0]]:.2f} mm",
-            file=f"series {name}",
+            file=file,
         )
     return series.iloc[order], positions
 
@@ -163,7 +163,6 @@ def locate(series: pd.DataFrame, point: np.ndarray) -> Place:
     instance = slices.iloc[nearest]
     place = plane(instance)
     column, row, distance = place.to_pixel(point)
-    name = f"series {instance['series_uid']}"
     thickness = (
         float(np.median(np.diff(positions))) if len(slices) > 1 else float(instance["slice_thickness_mm"])
     )
@@ -174,12 +173,16 @@ def locate(series: pd.DataFrame, point: np.ndarray) -> Place:
     if abs(distance) > thickness / 2 + POSITION_TOLERANCE_MM:
         if positions[0] < here < positions[-1]:
             raise GapError(
-                f"the nearest {abs(distance):.1f} mm away", file=name, expected="a slice at the point"
+                f"the nearest {abs(distance):.1f} mm away",
+                file=instance["file"],
+                expected="a slice at the point",
             )
-        raise OutOfImageError(f"one {abs(distance) - thickness / 2:.1f} mm beyond the slab", file=name)
+        raise OutOfImageError(
+            f"one {abs(distance) - thickness / 2:.1f} mm beyond the slab", file=instance["file"]
+        )
     outside = place.outside_mm(column, row)
     if outside:
-        raise OutOfImageError(f"one {outside:.1f} mm outside the image", file=name)
+        raise OutOfImageError(f"one {outside:.1f} mm outside the image", file=instance["file"])
     return Place(instance, place, column, row, distance)
 
 
