@@ -122,14 +122,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="patches.h5 of each data set, in the order of turns",
+        help="patches.h5 of each data set",
     )
     parser.add_argument(
         "--splits",
         type=Path,
         nargs="+",
         required=True,
-        help="split table of each data set, in the same order",
+        help="split table of each data set, in the order of the stores",
     )
     parser.add_argument(
         "--gpu", type=int, default=0, help="GPUs the job may use: 0 = CPU, 1 = CUDA if there is one, else CPU"

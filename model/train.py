@@ -1,8 +1,9 @@
 """Train a network through the phases of a method.
 
-``--phases`` is a JSON list, for example
-``[{"name": "training", "datasets": ["a", "b"], "epochs": 100, "batch_size": 8, "learning_rate": 3e-4}]``;
-model.phase describes the keys.
+``--phases`` is a JSON list whose keys model.phase describes, for example::
+
+    [{"name": "training", "datasets": ["a", "b"], "epochs": 1000, "batches": 1, "batch_size": 8,
+      "learning_rate": 3e-4, "dropout": 0.3}]
 """
 
 import argparse
