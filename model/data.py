@@ -122,14 +122,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="patches.h5 of each data set",
+        help="patches.h5 of each data set, in the order of turns",
     )
     parser.add_argument(
         "--splits",
         type=Path,
         nargs="+",
         required=True,
-        help="split table of each data set, in the order of the stores",
+        help="split table of each data set, in the same order",
     )
     parser.add_argument(
         "--gpu", type=int, default=0, help="GPUs the job may use: 0 = CPU, 1 = CUDA if there is one, else CPU"
