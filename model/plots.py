@@ -98,7 +98,10 @@ def _entry(figures: dict[str, Any], fold: int, seed: int) -> dict[str, Any]:
 
 def _headline(figures: dict[str, Any]) -> str:
     text = "mean" if figures["auroc"] is None else f"mean {figures['auroc']:.3f}"
-    for key, name in (("ci95", "95 % over groups"), ("t95", "t over splits")):
+    low, high = figures["ci95"] or (0.0, 0.0)
+    # Where every resample agrees the interval has no width; Newcombe's shows how small the set is.
+    first = ("ci95", "95 % over groups") if low < high else ("newcombe95", "95 % (Newcombe)")
+    for key, name in (first, ("t95", "t over splits")):
         if figures[key] is not None:
             text += f"\n{name} [{figures[key][0]:.3f}, {figures[key][1]:.3f}]"
     return text

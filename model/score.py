@@ -134,32 +134,36 @@ def provenance(inputs: Iterable[Path], versions: dict[str, str]) -> dict[str, An
 def as_table(figures: dict[str, Any]) -> str:
     """The headline state of all data sets and splits, for a terminal."""
     rows = [row for row in figures["summary"] if row["state"] == figures["state"]]
-    width = max(len(row["dataset"]) for row in rows) + 2
+    width = max(len("data set"), *(len(row["dataset"]) for row in rows)) + 2
     lines = [
         f"{figures['method']}, target {figures['target']}, {figures['state']} state: "
         f"AUROC per finding (mean of its views' scores), mean of {rows[0]['runs']} runs",
-        f"{'data set':{width}}  {'split':10}  {'AUROC':>6}  {'95 % interval':15}  {'view 0':>6}"
+        f"{'data set':{width}}  {'split':10}  {'AUROC':>6}  {'95 % interval':16}  {'view 0':>6}"
         f"  {'findings':>8}  {'positive':>8}  {'patients':>8}",
     ]
-    notes = [f"* the target; intervals resample its {figures['resampling']['groups']} groups"
-             f" {figures['resampling']['replicates']:,} times"]  # fmt: skip
+    resampling = figures["resampling"]
+    notes = [
+        f"* target; intervals resample its {resampling['groups']} groups {resampling['replicates']:,} times"
+    ]
     for row in rows:
         name = row["dataset"] + (" *" if row["dataset"] == figures["target"] else "")
+        what = f"{row['dataset']} {row['split']}"
+        interval = _range(row["ci95"])
+        if row["auroc"] is None:
+            notes.append(f"{what}: no AUROC, {row['auroc_reason']}")
+        elif row["ci95"] is None or row["ci95"][0] == row["ci95"][1]:
+            # An interval without width does not show how small the set is.
+            interval = f"{_range(row['newcombe95'])} n"
+            why = row.get("ci95_reason", "every resample gives the same AUROC")
+            notes.append(f"n Newcombe's interval: {why}")
+        if row["t95"] is not None:
+            notes.append(f"{what}: t interval over {row['folds']} splits {_range(row['t95'])}")
         lines.append(
-            f"{name:{width}}  {row['split']:10}  {_number(row['auroc']):>6}  {_range(row['ci95']):15}"
+            f"{name:{width}}  {row['split']:10}  {_number(row['auroc']):>6}  {interval:16}"
             f"  {_number(row['auroc_single']):>6}"
             f"  {row['findings']:8}  {row['positives']:8}  {row['patients']:8}"
         )
-        what = f"{row['dataset']} {row['split']}"
-        if row["auroc"] is None:
-            notes.append(f"{what}: no AUROC, {row['auroc_reason']}")
-        elif row["ci95"] is None:
-            notes.append(f"{what}: no interval, {row['ci95_reason']}; Newcombe's {_range(row['newcombe95'])}")
-        elif row["ci95"][0] == row["ci95"][1]:
-            notes.append(f"{what}: every resample agrees; Newcombe's interval is {_range(row['newcombe95'])}")
-        if row["t95"] is not None:
-            notes.append(f"{what}: t interval over {row['folds']} splits {_range(row['t95'])}")
-    return "\n".join([*lines, *notes])
+    return "\n".join([*lines, *dict.fromkeys(notes)])
 
 
 def _number(value: float | None) -> str:

@@ -24,6 +24,7 @@ def figures_of(runs: int, auroc: float | None = 0.75) -> dict[str, Any]:
     return {
         "method": "typhon", "target": "a", "state": "last", "auroc": auroc,
         "auroc_reason": "no positive finding",
+        "newcombe95": None if auroc is None else [0.25, 1.0],
         "ci95": None if auroc is None else [0.5, 1.0], "t95": None,
         "runs": [{"fold": 0, "seed": seed, "auroc": auroc, **common} for seed in range(runs)],
         "summary": [{**common, "findings": 4, "positives": 2, "patients": 3}],
@@ -61,6 +62,11 @@ def test_roc_names_each_run_and_the_mean_with_its_interval(tmp_path: Path) -> No
         "mean 0.750\n95 % over groups [0.500, 1.000]",
     ]  # fmt: skip
     assert "2 positive and 2 negative findings of 3 patients" in made.axes[0].get_title(loc="left")
+
+
+def test_roc_shows_newcombes_interval_where_every_resample_agrees(tmp_path: Path) -> None:
+    made = plot_roc(figures_of(1) | {"ci95": [0.75, 0.75]}, [predictions(tmp_path, 0)])
+    assert legend(made.axes[0])[-1] == "mean 0.750\n95 % (Newcombe) [0.250, 1.000]"
 
 
 def test_roc_of_many_runs_names_their_range(tmp_path: Path) -> None:

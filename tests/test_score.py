@@ -105,9 +105,10 @@ def test_figures_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         "accuracy": 2 / 3, "precision": 0.5, "recall": 1.0, "f1": 2 / 3, "specificity": 0.5,
     }  # fmt: skip
     shown = capsys.readouterr().out
-    assert "target *   test         0.750  [0.500, 1.000]    0.500         3         1         3" in shown
+    assert "target *    test         0.750  [0.500, 1.000]     0.500         3         1         3" in shown
     assert "support test: no AUROC, fold 0: no positive finding among 2" in shown
-    assert "target validation: every resample agrees; Newcombe's interval is [0." in shown
+    assert "target *    validation   0.500  [0.055, 0.945] n   0.500         2         1         2" in shown
+    assert "n Newcombe's interval: every resample gives the same AUROC" in shown
 
 
 def test_best_state_is_the_headline_on_demand(tmp_path: Path) -> None:
