@@ -192,7 +192,7 @@ def test_a_finding_in_no_series_is_told_with_its_distance(collection: Collection
     assert codes(found) == [("ProstateX-0000", "1", "E-LESION-OOB"), ("ProstateX-0000", "2", "E-LESION-OOB")]
     assert "11.5 mm beyond the slab" in found.skipped[0]["reason"]
     assert "3.0 mm outside the image" in found.skipped[1]["reason"]
-    assert all(row["file"].startswith("series 2.25.") for row in found.skipped)
+    assert all(row["file"].endswith(".dcm") for row in found.skipped)
 
 
 def test_of_two_studies_the_one_that_contains_the_finding_counts(collection: Collection) -> None:
