@@ -51,12 +51,3 @@ def test_it_stays_what_it_was_while_the_network_trains_on() -> None:
         for parameter in network.parameters():
             parameter.add_(1)
     assert torch.equal(folded(patches), before)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_agrees_with_the_cpu() -> None:
-    network, table = trained(1)
-    patches = torch.randn(40, 1, 65, 65)
-    logits = Folded(network, "a", table)(patches)
-    there = Folded(network.cuda(), "a", table.cuda())(patches.cuda())
-    torch.testing.assert_close(there.cpu(), logits, atol=1e-3, rtol=1e-3)

@@ -268,19 +268,6 @@ def test_the_log_tells_how_long_it_will_take(
     assert any("samples per second: about " in message for message in caplog.messages)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_and_cpu_agree_on_the_losses(datasets: dict[str, data.Dataset], tmp_path: Path) -> None:
-    losses = []
-    for device in (CPU, torch.device("cuda")):
-        network = build(datasets, 1)
-        initialize(network, "train")
-        chosen, folder = Settings(seed=0, target="a", every=5), Folder(tmp_path / device.type, "x")
-        made = Trainer(network, datasets, [phase(epochs=5, dropout=0.0)], chosen, folder, device)
-        made.run()
-        losses.append([float(row[5]) for row in history(made) if row[4] == "loss" and row[3] == "train"])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
-
-
 # The command
 
 
