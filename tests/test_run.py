@@ -10,11 +10,10 @@ from workflow import run
 from workflow.code import ROOT
 
 PYTHON = """#!/bin/sh
-# Stands for Python: knows its version, a digest, venv, and pip, which fails while a file `broken` is there.
+# Stands for Python: knows its version, venv, and pip, which fails while a file `broken` is there.
 case "$*" in
     *ensurepip*) exit {too_old} ;;
-    *hashlib*) cksum "$here/requirements.lock" ;;
-    --version) echo Python 3.x ;;
+    --version) cat "$here/version" ;;
     "-m venv --clear"*) rm -rf "$4"; mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
     "-m pip install"*) echo install >> "$here/installs"; ! [ -e "$here/broken" ] ;;
     "-m workflow.run"*) echo "in $PWD: $*" ;;
@@ -30,7 +29,8 @@ def clone(tmp_path):
     (folder / "bin").mkdir(parents=True)
     shutil.copy(ROOT / "run", folder / "run")
     (folder / "requirements.lock").write_text("torch==2\n")
-    for tool in ("sh", "dirname", "cat", "cksum", "mkdir", "cp", "rm"):
+    (folder / "version").write_text("Python 3.12.1\n")
+    for tool in ("sh", "dirname", "cat", "cmp", "mkdir", "cp", "rm"):
         (folder / "bin" / tool).symlink_to(shutil.which(tool))
     return folder
 
@@ -76,6 +76,22 @@ def test_a_changed_lock_is_installed(clone):
     (clone / "requirements.lock").write_text("torch==3\n")
     call(clone)
     assert installs(clone) == 2
+
+
+def test_another_python_behind_the_same_name_is_set_up_anew(clone):
+    python(clone, "python3")
+    call(clone)
+    (clone / "version").write_text("Python 3.13.0\n")
+    call(clone)
+    assert installs(clone) == 2
+
+
+def test_another_python_on_the_path_changes_nothing(clone):
+    python(clone, "python3.11")
+    call(clone)
+    python(clone, "python3.13")
+    call(clone)
+    assert installs(clone) == 1
 
 
 def test_too_old_a_python_is_passed_over(clone):
