@@ -151,7 +151,7 @@ class OurEvaluation(_Evaluation):
 def bench_training(rounds: int, *, quick: bool) -> list[Result]:
     """Samples per second of the same algorithm."""
     result = Result("training, batch 8, three heads in turn", "samples/s", goal=1.15)
-    sizes = (2, 32) if quick else (40, 400)
+    sizes = (2, 32) if quick else (20, 400)
     with tempfile.TemporaryDirectory(prefix="typhon-bench-") as folder:
         compare(result, PlainTraining, OurTraining, Path(folder), *sizes, rounds=rounds)
     return [result]
