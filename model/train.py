@@ -140,11 +140,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         with on_signals(trainer.stop):
             last = trainer.run()
-        with atomic(options.history) as beside:
-            beside.write_bytes((folder.path / "history.csv").read_bytes())
-        weights.write(options.best, trainer.best)
-        write_text(options.run, json.dumps(_about(options, trainer, device), indent=2, sort_keys=True) + "\n")
-        weights.write(options.out, last)
+            with atomic(options.history) as beside:
+                beside.write_bytes((folder.path / "history.csv").read_bytes())
+            weights.write(options.best, trainer.best)
+            about = _about(options, trainer, device)
+            write_text(options.run, json.dumps(about, indent=2, sort_keys=True) + "\n")
+            weights.write(options.out, last)
+            # Whoever sends a signal takes the job for failed and deletes its outputs: keep the checkpoint.
+            trainer.leave_if_stopped()
 
 
 def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) -> dict[str, Any]:

@@ -298,8 +298,12 @@ class Trainer:
             self._tick(phase)
             self._save()
             self._saved = time.monotonic()
+        self.leave_if_stopped()
+
+    def leave_if_stopped(self) -> None:
+        """Exit with 128 + the signal that came, if one did; the last checkpoint is there to go on from."""
         if self._signal:
-            log.warning("signal %d: saved, to go on later", self._signal)
+            log.warning("signal %d: leaving, to go on later", self._signal)
             raise SystemExit(128 + self._signal)
 
     def _log_estimate(self, seconds: float) -> None:

@@ -122,6 +122,12 @@ class NotFiniteError(InputError):
     remedy = "replace NaN and Inf in the image"
 
 
+class ImageMissingError(InputError):
+    code = "E-IMG-MISSING"
+    expected = "a readable image in the raw folder"
+    remedy = "correct the name in the table; files that cannot be read are listed in skipped.csv"
+
+
 class BombError(InputError):
     code = "E-IMG-BOMB"
     remedy = "shrink the image"
@@ -134,7 +140,7 @@ class VolumeError(InputError):
 
 class ColumnError(InputError):
     code = "E-CSV-COL"
-    remedy = "use the file as published"
+    remedy = "correct the header or use the file as published"
 
 
 class DuplicateFindingError(InputError):
@@ -184,7 +190,7 @@ class LeakError(InputError):
 
 class SplitError(InputError):
     code = "E-SPLIT"
-    remedy = "use fewer folds or larger fractions"
+    remedy = "use fewer folds, larger fractions or more groups; a group counts as its worst label"
 
 
 class EmptyError(InputError):

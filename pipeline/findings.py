@@ -100,10 +100,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     pairs = group(found, args.raw)
     write_csv(args.skipped, SKIPPED_COLUMNS, found.skipped)
     if not found.rows:
-        codes = ", ".join(
-            f"{count} × {code}" for code, count in Counter(row["code"] for row in found.skipped).items()
-        )
-        raise EmptyError(f"none ({codes or 'no labels'})", file=args.raw, expected="findings")
+        # The skipped table of a failed job does not outlive it, so the message says it all.
+        reasons = Counter(f"{row['code']}: {row['reason']}" for row in found.skipped)
+        why = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(3))
+        raise EmptyError(f"none ({why or 'no labels'})", file=args.raw, expected="findings")
     write_csv(args.choices, datasets.CHOICE_COLUMNS, found.choices)
     write_csv(args.near_duplicates, PAIR_COLUMNS, pairs)
     write_csv(args.out, FINDING_COLUMNS, found.rows)

@@ -258,7 +258,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "%s: %d images of %d patients, %d left out",
         args.raw,
         len(table),
-        table["patient_id"].nunique(),
+        table["patient_id"].replace("", None).nunique(),
         len(errors),
     )
 

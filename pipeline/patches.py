@@ -138,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = parallel(work, todo, processes=args.processes, label="cutting patches")
         for number, (task, result) in enumerate(zip(todo, results, strict=True)):
             if isinstance(result, ConfigError):
+                result.file = f"collections.{args.dataset}.extent"
                 raise result
             if isinstance(result, InputError):
                 skipped.append(

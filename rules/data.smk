@@ -55,7 +55,14 @@ rule locate_findings:
         kind=kind,
         raw=raw_folder,
         options=collection_flags(
-            "channels", "slice_rule", "no_lesion_centre", "table", "folders", "patient_pattern", "axis"
+            "channels",
+            "slice_rule",
+            "no_lesion_centre",
+            "seed",
+            "table",
+            "folders",
+            "patient_pattern",
+            "axis",
         ),
         code=collection_code("pipeline.findings"),
     message:

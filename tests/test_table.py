@@ -103,7 +103,7 @@ def test_semicolons_decimal_commas_and_a_byte_order_mark(raw: Path) -> None:
         ("v.mha,p,1,1,4,7,10,,,", "E-LESION-OOB", "[20, 30, 10] voxels"),
         ("a.png,p,1,maybe,3,4,,,,", "E-LABEL", "'maybe'"),
         ("a.png,p,1,1,three,4,,,,", "E-LABEL", "a number"),
-        ("b.png,p,1,1,3,4,,,,", "E-DCM-NOTDICOM", "no readable file of that name"),
+        ("b.png,p,1,1,3,4,,,,", "E-IMG-MISSING", "no readable file of that name"),
     ],
 )
 def test_a_bad_row_is_left_out_with_its_reason_and_the_others_go_on(

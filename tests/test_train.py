@@ -1,5 +1,7 @@
 import json
 import logging
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -320,6 +322,28 @@ def test_a_signal_is_learned(start: Path) -> None:
     auroc = evaluate(network, "a", tables["a"], unseen).auroc
     assert auroc is not None
     assert auroc > 0.9
+
+
+def test_a_signal_while_the_results_are_written_keeps_the_checkpoint(
+    start: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Snakemake deletes the outputs of a job that it stopped, even if the job was just done.
+    write = train.weights.write
+
+    def stopped(*args: Any, **kwargs: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        write(*args, **kwargs)
+
+    call = command(start, start / "out", phase(), checkpoint_seconds=0)
+    monkeypatch.setattr(train.weights, "write", stopped)
+    with pytest.raises(SystemExit) as leave:
+        train.main(call)
+    monkeypatch.undo()
+    assert leave.value.code == 143
+    checkpoints = list((start / "out" / "checkpoint").glob("*.safetensors"))
+    assert checkpoints
+    train.main(call)
+    assert not checkpoints[0].exists()
 
 
 @pytest.mark.parametrize("balance", ["views", "undersample"])

@@ -151,7 +151,13 @@ def find(source: Source, options: argparse.Namespace) -> Findings:  # noqa: ARG0
         try:
             if diagnosis == EXCLUDED:
                 result.leave_out(
-                    LabelError(repr(nodule.diagnosis), expected="a proven diagnosis"), kind="excluded", **case
+                    LabelError(
+                        repr(nodule.diagnosis),
+                        expected="a proven diagnosis",
+                        remedy="nothing to do: the papers leave it out too",
+                    ),
+                    kind="excluded",
+                    **case,
                 )
                 continue
             label = labels.binary(diagnosis, nodule.file, DIAGNOSES)

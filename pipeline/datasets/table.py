@@ -19,11 +19,11 @@ from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.errors import (
     DuplicateFindingError,
     EmptyError,
+    ImageMissingError,
     InputError,
     LabelError,
     NoCentreError,
     NoSeriesError,
-    NotDicomError,
     OutOfImageError,
 )
 from pipeline.volumes import RAS_TO_LPS, read_volume
@@ -58,12 +58,18 @@ def _from_folders(source: Source, folders: list[str], pattern: str | None) -> pd
             continue
         match = re.search(pattern, path.name) if pattern else None
         if pattern and not match:
-            raise LabelError(repr(path.name), file=file, expected=f"a name that matches {pattern}")
+            raise LabelError(
+                repr(path.name),
+                file=file,
+                expected=f"a name that matches {pattern}",
+                remedy="correct patient_pattern, or take the file out of the labelled folders",
+            )
         rows.append(
             {"image": file, "patient_id": match[1] if match else "", "finding_id": path.stem, "label": label}
         )
-    if not rows:
-        raise EmptyError("none", file=source.raw, expected=f"images in folders {', '.join(known)}")
+    empty = [name for name in known if not any(f"/{name}/" in f"/{row['image']}" for row in rows)]
+    if empty:
+        raise EmptyError("none", file=source.raw, expected=f"images in folders {', '.join(empty)}")
     return pd.DataFrame(rows, dtype=str)
 
 
@@ -98,13 +104,15 @@ def _check_inside(column: float, row: float, columns: int, rows: int) -> None:
 
 def _needed(point: np.ndarray, count: int) -> np.ndarray:
     if np.isnan(point[:count]).any():
-        raise NoCentreError("an empty cell", expected=f"{' and '.join(PIXELS[:count])}")
+        raise NoCentreError("an empty cell", expected=" and ".join(PIXELS[:count]), remedy="fill it in")
     return point[:count]
 
 
 def _in_image(image: pd.Series, pixel: np.ndarray | None, world: np.ndarray | None) -> dict[str, Any]:
     if world is not None:
-        raise NoCentreError("x_mm", expected="x and y in pixels: the image has no scale")
+        raise NoCentreError(
+            "x_mm", expected="x and y in pixels: the image has no scale", remedy="fill in x and y"
+        )
     size = np.array([image["columns"], image["rows"]])
     column, row = (size - 1) / 2 if pixel is None else _needed(pixel, 2)
     _check_inside(column, row, *map(int, size))
@@ -162,7 +170,7 @@ def _locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
     index = source.index
     found = index[(index["file"] == name) | index["file"].str.startswith(f"{name}/")]
     if found.empty:
-        raise NotDicomError("no readable file of that name", file=name, expected="an image in the raw folder")
+        raise ImageMissingError("no readable file of that name", file=name)
     kind = found["format"].iloc[0]
     if kind == "dicom":
         series = [part for _, part in found.groupby(["series_uid", "b_value"], dropna=False)]
