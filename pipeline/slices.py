@@ -30,7 +30,7 @@ log = logging.getLogger("typhon")
 
 @dataclass(frozen=True)
 class Task:
-    """One series or image: its files, and the rows (number, file, slice) of findings.csv that need a slice."""
+    """One series or image: its files, and the rows (number, file, slice) of findings.csv in it."""
 
     files: tuple[str, ...]
     rows: tuple[tuple[int, str, str], ...]
