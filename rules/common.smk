@@ -8,6 +8,7 @@ from workflow import driver, raw
 from workflow.code import ROOT, code
 from workflow.config import checked
 from workflow.flags import flags
+from workflow.summary import failures
 
 try:
     checked(config)
@@ -32,6 +33,10 @@ wildcard_constraints:
 
 onstart:
     driver.record(Path.cwd(), sys.argv[1:], Path(workflow.workdir_init))
+
+
+onerror:
+    print(failures(log), file=sys.stderr)
 
 
 def kind(wildcards):

@@ -1,6 +1,6 @@
 import json
 
-from workflow.summary import summary
+from workflow.summary import failures, summary
 
 
 def write(folder, method, **changes):
@@ -24,3 +24,11 @@ def test_one_line_per_method_with_findings_counted_once(tmp_path):
 def test_an_interval_without_width_gives_way_to_one_that_says_something(tmp_path):
     write(tmp_path, "typhon", auroc=1.0, ci95=[1.0, 1.0], newcombe95=[0.44, 1.0])
     assert "0.440–1.000" in summary(tmp_path)
+
+
+def test_errors_of_jobs_are_gathered_once_each(tmp_path):
+    log = tmp_path / "snakemake.log"
+    log.write_text(
+        "Error in rule a:\nE-DISK x: expected room\n====\nE-DISK x: expected room\nE-LOSS: found nan\nE-mail\n"
+    )
+    assert failures([str(log)]) == "E-DISK x: expected room\nE-LOSS: found nan"

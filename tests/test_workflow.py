@@ -22,6 +22,9 @@ import sys
 from pathlib import Path
 log, module, *words = sys.argv[1:]
 Path(log).write_text(" ".join(words))
+if Path("fail").exists():
+    Path(log).write_text("E-TEST x: expected a, found b; mend it\\n")
+    sys.exit("E-TEST x: expected a, found b; mend it")
 OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--run",
        "--scores", "--picture")
 for flag, path in zip(words, words[1:]):
@@ -143,6 +146,19 @@ class TestMessages:
         (project / "bad.yaml").write_text("__use_yte__: true\n?print('ran'): 1\n")
         printed = snakemake(project, "--configfile", "bad.yaml", "-n", status=1)
         assert printed.startswith("E-CONFIG bad.yaml: expected plain YAML")
+
+    def test_the_error_of_a_job_is_seen_when_it_happens_and_again_at_the_end(self, built):
+        (built / "demo/fail").touch()
+        try:
+            printed = snakemake(
+                built, *DEMO, "--until", "split_findings", "--forcerun", "split_findings", status=1
+            )
+        finally:
+            (built / "demo/fail").unlink()
+        before, after = printed.split("Exiting because a job execution failed")
+        assert "E-TEST x: expected a, found b; mend it" in before
+        assert after.count("E-TEST x: expected a, found b; mend it") == 1  # of three jobs
+        snakemake(built, *DEMO, "--forcerun", "split_findings")
 
     def test_downloads_are_not_overwritten_by_phantoms(self, project):
         (project / "demo/data/raw/lungx").mkdir(parents=True)

@@ -1,6 +1,8 @@
-"""The results of a run as a short table for a terminal."""
+"""What came out of a run, for a terminal: a short table of results, or the errors."""
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,12 @@ def summary(folder: Path) -> str:
         rows.append(_row(json.loads(file.read_text(encoding="utf-8"))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def failures(logs: Iterable[str]) -> str:
+    """The errors with a code in Snakemake's logs of a run, once each: the last that a user reads."""
+    lines = [line for log in logs for line in Path(log).read_text(errors="replace").splitlines()]
+    return "\n".join(dict.fromkeys(line for line in lines if re.match(r"E-[A-Z]+", line)))
 
 
 def _row(result: dict[str, Any]) -> tuple[str, str, str, str, str, str]:
