@@ -40,14 +40,19 @@ def predict(datasets: Mapping[str, data.Dataset], model: Path, gpu: int) -> Iter
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write predictions.csv."""
+    """Write a table of predictions for each model: the states of one run, say."""
     parser = argparse.ArgumentParser(prog="python -m model.predict", description=__doc__)
     data.add_arguments(parser)
-    parser.add_argument("--model", type=Path, required=True, help="model.safetensors of a run")
-    parser.add_argument("--out", type=Path, required=True, help="predictions.csv to write")
+    parser.add_argument("--model", type=Path, nargs="+", required=True, help="model.safetensors of a run")
+    parser.add_argument(
+        "--out", type=Path, nargs="+", required=True, help="predictions.csv to write for each model"
+    )
     options = parser.parse_args(argv)
+    if len(options.model) != len(options.out):
+        parser.error(f"{len(options.model)} models, but {len(options.out)} tables to write")
     datasets = data.load(options.stores, options.splits)
-    write_csv(options.out, COLUMNS, predict(datasets, options.model, options.gpu))
+    for model, out in zip(options.model, options.out, strict=True):
+        write_csv(out, COLUMNS, predict(datasets, model, options.gpu))
 
 
 if __name__ == "__main__":

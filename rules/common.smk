@@ -131,12 +131,14 @@ def figures():
         name for name in config["datasets"] if len(config["collections"][name].get("channels", [])) > 1
     ]
     pictures = ["contact_sheet", "red_dots", "fingerprint"]
+    per_run = ["bootstrap/scores.png", "tensorboard"]
     return [
         *expand("<data>/{dataset}/{picture}.png", dataset=config["datasets"], picture=pictures),
         *expand("<data>/{dataset}/alignment.png", dataset=stacked),
         *expand("results/{method}/{figure}.png", method=config["methods"], figure=["roc", "curves"]),
         *expand(
-            "results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png",
+            "results/{method}/fold{fold}/seed{seed}/{item}",
+            item=per_run,
             method=config["methods"],
             fold=range(config["split"]["n"]),
             seed=config["seeds"],

@@ -235,3 +235,26 @@ rule figures:
     """All items of the report."""
     input:
         figures(),
+
+
+rule write_tensorboard:
+    """Write the learning curves as TensorBoard events: tensorboard --logdir results."""
+    input:
+        history=rules.train_model.output.history,
+    output:
+        events=directory("results/{method}/fold{fold}/seed{seed}/tensorboard"),
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/tensorboard.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/tensorboard.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("model.tensorboard"),
+    message:
+        "Writing the events of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.logged {log} model.tensorboard --history {input.history} --out {output.events}"

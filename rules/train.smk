@@ -80,13 +80,15 @@ rule train_model:
 
 
 rule predict_findings:
-    """Score every view of the validation and test findings with the last state of a run."""
+    """Score every view of the validation and test findings with the last and the best state of a run."""
     input:
         stores=stores,
         splits=splits,
-        model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
+        model=rules.train_model.output.model,
+        best=rules.train_model.output.best,
     output:
         predictions="results/{method}/fold{fold}/seed{seed}/predictions.csv",
+        best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
     log:
         "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
     benchmark:
@@ -101,23 +103,11 @@ rule predict_findings:
     params:
         code=code("model.predict"),
     message:
-        "Scoring {output.predictions}"
+        "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m workflow.logged {log} model.predict --stores {input.stores:q} --splits {input.splits:q}"
-        " --model {input.model} --gpu {resources.gpu} --out {output.predictions}"
-
-
-use rule predict_findings as predict_findings_at_best with:
-    input:
-        stores=stores,
-        splits=splits,
-        model="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
-    output:
-        predictions="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
-    log:
-        "logs/results/{method}/fold{fold}/seed{seed}/best/predictions.log",
-    benchmark:
-        "benchmarks/results/{method}/fold{fold}/seed{seed}/best/predictions.tsv"
+        " --model {input.model} {input.best} --gpu {resources.gpu}"
+        " --out {output.predictions} {output.best}"
 
 
 rule score_method:

@@ -169,7 +169,7 @@ class TestMessages:
 
 
 TRAINING = {
-    "train_model", "draw_curves", "predict_findings", "predict_findings_at_best", "score_method", "draw_roc", "all",
+    "train_model", "draw_curves", "write_tensorboard", "predict_findings", "score_method", "draw_roc", "all",
 }  # fmt: skip
 
 
@@ -186,7 +186,7 @@ class TestRerun:
 
     def test_code_of_one_step_reruns_that_step_and_what_follows(self, built):
         with edited(built / "model/predict.py", "", "\nx = 1\n"):
-            assert set(plan(built, *DEMO)) == TRAINING - {"train_model", "draw_curves"}
+            assert set(plan(built, *DEMO)) == TRAINING - {"train_model", "draw_curves", "write_tensorboard"}
         with edited(built / "pipeline/pictures.py", "", "\nx = 1\n"):
             assert plan(built, *DEMO) == {"draw_contact_sheet": 3, "draw_red_dots": 3, "all": 1}
 
