@@ -115,7 +115,7 @@ def _test_set(figures: dict[str, Any]) -> str:
     negatives = line["findings"] - line["positives"]
     return (
         f"{figures['method']} on {figures['target']}, test, {figures['state']} state\n"
-        f"{line['positives']} positive and {negatives} negative findings of {line['patients']} patients"
+        f"{line['positives']} positive and {negatives} negative findings in {line['groups']} groups"
     )
 
 
