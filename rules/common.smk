@@ -8,6 +8,7 @@ from workflow import driver, raw
 from workflow.code import ROOT, code
 from workflow.config import checked
 from workflow.flags import flags
+from workflow.stale import retire
 from workflow.summary import failures
 
 try:
@@ -33,6 +34,8 @@ wildcard_constraints:
 
 onstart:
     driver.record(Path.cwd(), sys.argv[1:], Path(workflow.workdir_init))
+    if not workflow.touch:
+        retire(workflow.dag.needrun_jobs())
 
 
 onerror:

@@ -22,14 +22,17 @@ import sys
 from pathlib import Path
 log, module, *words = sys.argv[1:]
 Path(log).write_text(" ".join(words))
-if Path("fail").exists():
+if Path("fail").exists() and module in Path("fail").read_text():
     Path(log).write_text("E-TEST x: expected a, found b; mend it\\n")
     sys.exit("E-TEST x: expected a, found b; mend it")
 OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--run",
        "--scores", "--picture")
-for flag, path in zip(words, words[1:]):
-    if flag in OUT and not Path(path).exists():  # inputs with such a flag are there already
-        path = Path(path, "1.dcm") if module == "pipeline.phantom" else Path(path)
+flag = ""
+for word in words:
+    if word.startswith("--"):
+        flag = word
+    elif flag in OUT and not Path(word).exists():  # inputs with such a flag are there already
+        path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.tensorboard") else Path(word)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{module} {words}")
 """
@@ -148,7 +151,7 @@ class TestMessages:
         assert printed.startswith("E-CONFIG bad.yaml: expected plain YAML")
 
     def test_the_error_of_a_job_is_seen_when_it_happens_and_again_at_the_end(self, built):
-        (built / "demo/fail").touch()
+        (built / "demo/fail").write_text("pipeline.split")
         try:
             printed = snakemake(
                 built, *DEMO, "--until", "split_findings", "--forcerun", "split_findings", status=1
@@ -199,6 +202,25 @@ class TestRerun:
     def test_a_rate_reruns_training_alone(self, built):
         with edited(built / "config/demo.yaml", "{epochs: 80}", "{epochs: 80, learning_rate: 1.0e-3}"):
             assert set(plan(built, *DEMO)) == TRAINING
+
+    def test_a_rerun_that_fails_in_the_middle_leaves_no_stale_result(self, built):
+        rate = edited(built / "config/demo.yaml", "{epochs: 80}", "{epochs: 80, learning_rate: 1.0e-3}")
+        (built / "demo/fail").write_text("model.train")
+        try:
+            with rate:
+                snakemake(built, *DEMO, status=1)
+        finally:
+            (built / "demo/fail").unlink()
+        assert not (built / "demo/results/typhon_auc.json").exists()
+        assert (built / "demo/data/brain/patches.h5").exists()
+        assert set(plan(built, *DEMO)) == TRAINING  # at the former rate, too: its results are gone
+        snakemake(built, *DEMO)
+        assert plan(built, *DEMO) == {}
+
+    def test_touching_removes_nothing(self, built):
+        snakemake(built, *DEMO, "--touch", "--forceall")
+        assert (built / "demo/results/typhon_auc.json").exists()
+        assert plan(built, *DEMO) == {}
 
     def test_a_new_method_reruns_nothing(self, built):
         with edited(built / "model/methods.py", '"typhon": typhon}', '"typhon": typhon, "other": typhon}'):
