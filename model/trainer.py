@@ -119,7 +119,7 @@ class Trainer:
         self._signal = 0
         self._restore()
         self._records: Records
-        self._saved = self._clock = time.monotonic()
+        self._started = self._saved = self._clock = time.monotonic()
         self._done_here = 0
         self._seen_before = sum(self.progress.seen.values())
 
@@ -292,7 +292,7 @@ class Trainer:
     def _after_step(self, phase: Phase) -> None:
         self._done_here += 1
         if self._done_here == ESTIMATE_AFTER:
-            self._log_estimate(time.monotonic() - self._clock)
+            self._log_estimate(time.monotonic() - self._started)
         if self._signal or time.monotonic() - self._saved >= self._checkpoint_seconds:
             self._check_losses(phase)
             self._tick(phase)

@@ -57,10 +57,13 @@ def group(found: datasets.Findings, raw: Path) -> list[dict[str, Any]]:
     rows = found.rows
     unknown = np.array([not row["group_id"] for row in rows], bool)
     merged = unknown[pairs[:, 0]] & unknown[pairs[:, 1]]
-    cluster = duplicates.clusters(len(rows), pairs[merged])
+    # What has one patient_id belongs together anyhow: the slices of one volume, say.
+    number = {name: place for place, name in enumerate(dict.fromkeys(row["patient_id"] for row in rows))}
+    patients = np.array([number[row["patient_id"]] for row in rows], int)
+    cluster = duplicates.clusters(len(number), patients[pairs[merged, :2]])
     first: dict[int, str] = {}
-    for row, number in zip(rows, cluster, strict=True):
-        name = first.setdefault(number, row["patient_id"])
+    for row in rows:
+        name = first.setdefault(cluster[number[row["patient_id"]]], row["patient_id"])
         row["group_id"] = row["group_id"] or name
     return [
         {

@@ -8,7 +8,6 @@ label file changes the index, and with it everything that depends on it.
 
 import argparse
 import functools
-import hashlib
 import itertools
 import json
 import logging
@@ -35,12 +34,13 @@ from pipeline.errors import (
 )
 from pipeline.files import SKIPPED_COLUMNS, atomic, sha256, skip, write_csv
 from pipeline.pool import parallel
+from workflow.code import code
 
 log = logging.getLogger("typhon")
 
 DOCUMENTS = {
     ".csv", ".tsv", ".xlsx", ".xls", ".docx", ".pdf", ".txt", ".md", ".xml", ".html", ".json", ".zip", ".gz",
-    ".raw", ".log", ".ini", ".db", ".lnk", ".tcia", ".s5cmd",
+    ".raw", ".zraw", ".bmp", ".log", ".ini", ".db", ".lnk", ".tcia", ".s5cmd",
 }  # fmt: skip
 """Suffixes of files that come with a download and are no images; .raw belongs to its .mhd."""
 TEXT = ("file", "format", *dicom.TEXT_TAGS, "image_type")
@@ -206,8 +206,7 @@ def documents(path: str | Path) -> dict[str, str]:
 
 def _readers() -> bytes:
     """A digest of the code that reads headers: rows of other readers are not kept."""
-    sources = sorted(Path(str(module.__file__)) for module in (dicom, images, volumes))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest().encode()
+    return code(*(module.__name__ for module in (dicom, images, volumes))).encode()
 
 
 def _previous(index: Path, files: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:

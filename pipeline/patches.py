@@ -70,15 +70,14 @@ def cut(task: Task, slices: Path, extent: str, views: int, view_seed: int) -> Cu
             return ConfigError(str(error), expected="an extent that fits the images")
         normalized = (source.pixels - np.float32(source.mean)) / np.float32(source.std)
         channels.append(resample(normalized, frame, table))
-        if np.ptp(channels[-1][0]) < LEAST_CONTRAST:
+        if not np.ptp(channels[-1][0]) >= LEAST_CONTRAST:
             return ConstantImageError("a patch of one value", expected="tissue around the finding")
         size = np.array([frame.step_column, frame.step_row]) * PATCH_SIDE * place[2:]
     return Cut(np.stack(channels, axis=1), *size)
 
 
-def tasks(findings: pd.DataFrame) -> tuple[list[str], list[Task]]:
-    """The channels, and one task per finding that was found on all of them."""
-    channels = list(dict.fromkeys(findings["channel"]))
+def tasks(findings: pd.DataFrame, channels: Sequence[str]) -> list[Task]:
+    """One task per finding that was found on all channels, with its spots in their order."""
     numbered = findings.assign(number=range(len(findings)))
     found = []
     for (patient_id, finding_id), rows in numbered.groupby(["patient_id", "finding_id"], sort=False):
@@ -89,7 +88,7 @@ def tasks(findings: pd.DataFrame) -> tuple[list[str], list[Task]]:
                 for _, row in by_channel.loc[channels].iterrows()
             )
             found.append(Task(str(patient_id), str(finding_id), spots))
-    return channels, found
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -97,6 +96,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.patches", description=main.__doc__)
     parser.add_argument("kind", help="kind of data set; knows what the extent 'paper' means")
     parser.add_argument("--dataset", required=True, help="name of the data set in the config")
+    parser.add_argument(
+        "--channels", nargs="+", help="channels and their order; default: all, as first found"
+    )
     parser.add_argument("--findings", type=Path, required=True)
     parser.add_argument("--slices", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="patches.h5")
@@ -120,7 +122,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if extent == "paper":
         extent = importlib.import_module(f"pipeline.datasets.{args.kind}").PAPER_EXTENT
     findings = read_csv(args.findings)
-    channels, todo = tasks(findings)
+    channels = args.channels or list(dict.fromkeys(findings["channel"]))
+    todo = tasks(findings, channels)
+    if not todo:
+        raise EmptyError(
+            "none", file=args.findings, expected=f"findings on all channels ({', '.join(channels)})"
+        )
     keys = ["patient_id", "finding_id"]
     table = findings.drop_duplicates(keys).set_index(keys).loc[[(t.patient_id, t.finding_id) for t in todo]]
     table = (

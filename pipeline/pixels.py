@@ -24,9 +24,19 @@ class Pixels:
     valid: np.ndarray
 
 
+def check_finite(values: np.ndarray, path: Path) -> None:
+    """Raise NotFiniteError with the first index of a NaN or Inf."""
+    if not np.isfinite(values).all():
+        place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
+        raise NotFiniteError(f"{values[place]} at index {place}", file=path)
+
+
 @functools.lru_cache(maxsize=1)
-def _volume(path: Path) -> volumes.Volume:
-    return volumes.read_volume(path)
+def read_volume(path: Path) -> volumes.Volume:
+    """A volume of finite numbers; the last one is kept for the next slice."""
+    volume = volumes.read_volume(path)
+    check_finite(volume.voxels, path)
+    return volume
 
 
 def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
@@ -43,7 +53,7 @@ def read_pixels(path: Path, slice_name: str = "") -> Pixels:
         start = file.read(132)
     if slice_name:
         axis, index = map(int, slice_name.split(":"))
-        values = plane_of(_volume(path).voxels, axis, index)
+        values = plane_of(read_volume(path).voxels, axis, index)
         valid = np.ones(values.shape, bool)
     elif dicom.is_dicom(start):
         ds, stored = dicom.read_dataset(path)
@@ -53,7 +63,5 @@ def read_pixels(path: Path, slice_name: str = "") -> Pixels:
     else:
         values = images.read_gray(path)
         valid = np.ones(values.shape, bool)
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        raise NotFiniteError(f"{values[row, column]} at column {column}, row {row}", file=path)
+    check_finite(values, path)
     return Pixels(np.ascontiguousarray(values, "f4"), valid)

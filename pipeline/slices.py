@@ -20,10 +20,9 @@ from pipeline.errors import EmptyError, InputError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.index import read_index
 from pipeline.intensity import Statistics, check_not_blank, clip_window, paper_bytes
-from pipeline.pixels import read_pixels
+from pipeline.pixels import read_pixels, read_volume
 from pipeline.pool import parallel
 from pipeline.store import write_slices
-from pipeline.volumes import read_volume
 
 log = logging.getLogger("typhon")
 
@@ -85,7 +84,8 @@ def read_series(
                 statistics.add(values[pixels.valid])
                 if (file, "") in wanted:
                     # Padding is darker than anything real; in a patch it must not outweigh the tissue.
-                    slices[wanted[file, ""]] = np.where(pixels.valid, values, values[pixels.valid].min())
+                    darkest = values.min(where=pixels.valid, initial=values.max())
+                    slices[wanted[file, ""]] = np.where(pixels.valid, values, darkest)
             if volume:
                 statistics.add(clip_window(read_volume(raw / task.files[0]).voxels, window))
                 for (file, name), number in wanted.items():

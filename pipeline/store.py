@@ -138,10 +138,17 @@ def write_store(
             file.create_dataset(name, data=values, chunks=values.shape, fletcher32=True)
         table = file.create_group("findings")
         for name in TEXT_COLUMNS:
-            table.create_dataset(name, data=[str(v) for v in findings[name]], dtype=h5py.string_dtype())
-        table.create_dataset("label", data=findings["label"].to_numpy("u1"))
-        for name in ("width_mm", "height_mm"):
-            table.create_dataset(name, data=findings[name].to_numpy("f4"))
+            # Of fixed length: text of any length lies in a heap that has no checksum.
+            text = np.array([str(value).encode() for value in findings[name]] or [b" "])[:count]
+            kind = h5py.string_dtype(length=max(text.dtype.itemsize, 1))
+            table.create_dataset(
+                name, data=text.astype(kind), chunks=(max(count, 1),), fletcher32=True, maxshape=(None,)
+            )
+        for name, dtype in {"label": "u1", "width_mm": "f4", "height_mm": "f4"}.items():
+            values = findings[name].to_numpy(dtype)
+            table.create_dataset(
+                name, data=values, chunks=(max(count, 1),), fletcher32=True, maxshape=(None,)
+            )
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,13 @@ def extent_pixels(
     """Width and height of the patch in slice pixels.
 
     ``extent`` is one length for both (``65 mm``, ``85 px``, ``15/56 side``: of the mean image side), a width
-    and a height (``2/7 width, 1/4 height``), or ``whole``: a square with the longer side of the image.
+    and a height (``2/7 width, 1/4 height``), or ``whole``: a square (in mm where the image has a scale)
+    with the longer side of the image.
     """
     if extent == "whole":
-        return float(max(columns, rows)), float(max(columns, rows))
+        across, down = (spacing_column_mm, spacing_row_mm) if spacing_column_mm > 0 else (1.0, 1.0)
+        longest = max(columns * across, rows * down)
+        return longest / across, longest / down
     terms = [term.strip() for term in extent.split(",")]
     width = _side(terms[0], columns, rows, spacing_column_mm)
     return width, _side(terms[-1], columns, rows, spacing_row_mm)

@@ -1,7 +1,9 @@
 """The bench runs and compares like with like; it is never timed here."""
 
 import json
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,13 @@ from tests.contenders import Counter, Failing
 from workflow.bench import headers, memory, network, patches, plain_network, records
 from workflow.bench.__main__ import as_table, main
 from workflow.bench.measure import Result, compare, watch
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_log_as_it_was() -> Iterator[None]:
+    level = logging.getLogger("typhon").level
+    yield
+    logging.getLogger("typhon").setLevel(level)
 
 
 def test_both_sides_run_as_often_after_one_run_that_does_not_count() -> None:

@@ -11,7 +11,7 @@ from pipeline import findings as findings_step
 from pipeline import index
 from pipeline.datasets import Source, brain
 from pipeline.duplicates import clusters, near_pairs, phash
-from pipeline.errors import ColumnError
+from pipeline.errors import ColumnError, LabelError
 from pipeline.files import read_csv
 from pipeline.images import read_gray
 
@@ -60,6 +60,19 @@ def test_thesis_form_of_the_centres(tmp_path: Path) -> None:
         ("30.0000", "75.0000"),
         ("60.0000", "40.0000"),
     ]
+
+
+def test_an_empty_cell_of_the_thesis_form_is_no_centre(tmp_path: Path) -> None:
+    table = 'PatientID,Nodule Center Position,fid,Diagnosis\nY1,"(60, 40)",1,True\nY 2,"30, 75",1,True\n1 no,,1,False\n'
+    rows = brain.find(download(tmp_path, table), OPTIONS).rows
+    assert [row["centre"] for row in rows] == ["matched", "given", "given"]
+
+
+@pytest.mark.parametrize("cell", ["120", "x, y", "(1, 2, 3)"])
+def test_a_malformed_cell_of_the_thesis_form_is_quoted(tmp_path: Path, cell: str) -> None:
+    table = f'PatientID,Nodule Center Position,fid,Diagnosis\nY1,"{cell}",1,True\n'
+    with pytest.raises(LabelError, match="expected a position such as"):
+        brain.find(download(tmp_path, table), OPTIONS)
 
 
 def test_a_lesion_without_centre_is_left_out_and_the_others_go_on(tmp_path: Path) -> None:

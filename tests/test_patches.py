@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -236,6 +237,43 @@ def test_padding_is_in_neither_the_statistics_nor_the_patch(tmp_path: Path) -> N
     assert source is not None
     assert (source.mean, source.std) == pytest.approx((40, 20), abs=1)
     assert source.pixels.min() > -60
+
+
+def test_a_slice_of_padding_costs_its_own_findings_only(tmp_path: Path) -> None:
+    volume = np.random.default_rng(1).normal(40, 20, (3, 64, 64))
+    volume[2] = np.nan
+    write_ct_series(tmp_path / "raw" / "scan", volume, Geometry((0, 0, 0)), padding=-2000)
+    lines = "image,patient_id,finding_id,label,x,y,z\nscan,p,1,1,32,32,1\nscan,p,2,1,32,32,2\n"
+    (tmp_path / "raw" / "own.csv").write_text(lines)
+    etl = Etl("table", tmp_path / "raw", tmp_path / "out").find("--table", "own.csv").read()
+    assert read_csv(etl.skipped["slices"])[["code", "finding_id"]].to_numpy().tolist() == [
+        ["E-IMG-CONST", "2"]
+    ]
+    assert len(read_info(etl.cut("20 px")).findings) == 1
+
+
+def test_one_nan_in_a_volume_is_found_wherever_it_is(tmp_path: Path) -> None:
+    voxels = np.random.default_rng(2).normal(size=(40, 40, 6)).astype("f4")
+    voxels[0, 0, 0] = np.nan  # far from the finding, but in its statistics
+    (tmp_path / "raw").mkdir()
+    nib.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / "raw" / "v.nii.gz")
+    (tmp_path / "raw" / "own.csv").write_text(
+        "image,patient_id,finding_id,label,x,y,z\nv.nii.gz,p,1,1,20,20,4\n"
+    )
+    with pytest.raises(
+        EmptyError, match=r"E-IMG-NAN: expected finite pixel values, found nan at index \(0, 0, 0\)"
+    ):
+        Etl("table", tmp_path / "raw", tmp_path / "out").find("--table", "own.csv")
+
+
+def test_a_finding_that_lacks_a_configured_channel_is_not_stacked(stacked: Etl) -> None:
+    table = read_csv(stacked.out / "findings.csv")
+    first = table[["patient_id", "finding_id"]].iloc[0].tolist()
+    lacking = ((table[["patient_id", "finding_id"]] == first).all(axis=1)) & (table["channel"] == "t2")
+    order = patches.tasks(table[~lacking], ["t2", "dwi", "adc"])
+    assert [task.patient_id for task in order] == list(
+        table.drop_duplicates(["patient_id", "finding_id"])["patient_id"].iloc[1:]
+    )
 
 
 def test_window_comes_before_the_statistics(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def test_not_a_number_is_told_with_its_place(mr: Path) -> None:
     ds.FloatPixelData = np.array([[1, 2, 3], [4, np.nan, 6]], "<f4").tobytes()
     ds.Rows, ds.Columns, ds.BitsAllocated, ds.BitsStored = 2, 3, 32, 32
     ds.save_as(mr)
-    assert code(mr).startswith("E-IMG-NAN: expected finite pixel values, found nan at column 1, row 1")
+    assert code(mr).startswith("E-IMG-NAN: expected finite pixel values, found nan at index (1, 1)")
 
 
 @pytest.mark.parametrize("error", [MissingTagError, MultiFrameError, TruncatedError])

@@ -27,7 +27,7 @@ def figures_of(runs: int, auroc: float | None = 0.75) -> dict[str, Any]:
         "newcombe95": None if auroc is None else [0.25, 1.0],
         "ci95": None if auroc is None else [0.5, 1.0], "t95": None,
         "runs": [{"fold": 0, "seed": seed, "auroc": auroc, **common} for seed in range(runs)],
-        "summary": [{**common, "findings": 4, "positives": 2, "patients": 3}],
+        "summary": [{**common, "findings": 4, "positives": 2, "groups": 3}],
     }  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def test_roc_names_each_run_and_the_mean_with_its_interval(tmp_path: Path) -> No
         "chance", "fold 0, seed 0: 0.750", "fold 0, seed 1: 0.750",
         "mean 0.750\n95 % over groups [0.500, 1.000]",
     ]  # fmt: skip
-    assert "2 positive and 2 negative findings of 3 patients" in made.axes[0].get_title(loc="left")
+    assert "2 positive and 2 negative findings in 3 groups" in made.axes[0].get_title(loc="left")
 
 
 def test_roc_shows_newcombes_interval_where_every_resample_agrees(tmp_path: Path) -> None:

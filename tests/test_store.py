@@ -1,5 +1,6 @@
 """Stores: what goes in comes out, the same bytes each time, and damage is noticed."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ FINDINGS = pd.DataFrame(
         "height_mm": [65.0, 65.0, np.nan],
     }
 )
+FINDINGS_READ = FINDINGS.astype({"label": "u1", "width_mm": "f4", "height_mm": "f4"})
 ABOUT = {"dataset": "prostatex", "channels": ["t2", "adc"], "normalization": "series", "provenance": {"a": 1}}
 
 
@@ -79,6 +81,24 @@ def test_a_flipped_bit_among_the_patches_is_noticed(store: Path, place: float) -
         StoreError, match=r"E-STORE .*patches\.h5: expected a whole HDF5 store.*delete the file"
     ):
         read_patches(store, [0, 1, 2], [5, 5, 5])
+
+
+def test_a_flipped_bit_in_an_id_or_a_label_is_noticed(store: Path) -> None:
+    whole = store.read_bytes()
+    for marker, offset in ((b"0005", 3), (bytes([1, 0, 0]), 1)):
+        places = [found.start() for found in re.finditer(re.escape(marker), whole)]
+        noticed = 0
+        for place in places:
+            data = bytearray(whole)
+            data[place + offset] ^= 1
+            store.write_bytes(data)
+            try:
+                unchanged = read_info(store).findings.equals(FINDINGS_READ)
+            except StoreError:
+                noticed += 1
+            else:
+                assert unchanged  # the bytes were of something else
+        assert noticed
 
 
 @pytest.mark.parametrize("keep", [0, 10, 1000, 100_000])

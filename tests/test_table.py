@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline import findings as findings_step
 from pipeline import index
-from pipeline.datasets import Source, table
+from pipeline.datasets import Findings, Source, table
 from pipeline.datasets.table import find
 from pipeline.errors import ColumnError, DuplicateFindingError, EmptyError
 from pipeline.files import read_csv
@@ -42,8 +42,12 @@ def source_of(raw: Path) -> Source:
     return Source("mine", raw, rows, sorted(digests))
 
 
-def run(raw: Path, lines: str, *options: str) -> object:
+def run(raw: Path, lines: str, *options: str) -> Findings:
     (raw / "own.csv").write_text(lines)
+    return run_csv(raw, *options)
+
+
+def run_csv(raw: Path, *options: str) -> Findings:
     parser = findings_step.argparse.ArgumentParser()
     table.add_options(parser)
     return find(source_of(raw), parser.parse_args(["--table", "own.csv", *options]))
@@ -178,6 +182,19 @@ def test_empty_patients_are_grouped_by_near_duplicates(tmp_path: Path) -> None:
     assert read_csv(out / "near-duplicates")[
         ["patient_id_1", "patient_id_2", "merged"]
     ].to_numpy().tolist() == [["one.png", "two.png", "True"]]
+
+
+def test_slices_of_one_volume_stay_one_group_whatever_resembles_them(tmp_path: Path) -> None:
+    # One slice of b is a copy of one of a: all four slices are one group, not a patient in two groups.
+    a, b = RNG.integers(0, 255, (2, 64, 64, 8))
+    b[..., 3] = a[..., 3]
+    for name, voxels in (("a", a), ("b", b)):
+        nib.Nifti1Image(voxels.astype("f4"), np.eye(4)).to_filename(tmp_path / f"{name}.nii.gz")
+    rows = [f"{name}.nii.gz,,{z},1,30,30,{z}\n" for name in "ab" for z in (3, 6)]
+    (tmp_path / "own.csv").write_text("image,patient_id,finding_id,label,x,y,z\n" + "".join(rows))
+    found = run_csv(tmp_path)
+    findings_step.group(found, tmp_path)
+    assert {row["group_id"] for row in found.rows} == {"a.nii.gz"}
 
 
 def folders(raw: Path, *options: str) -> object:

@@ -127,7 +127,7 @@ def test_a_finding_at_the_corner_of_a_large_slice_equals_one_cut_without_the_win
         ("85 px", (85, 85)),
         ("15/56 side", (75, 75)),  # mean side (320 + 240) / 2 = 280
         ("2/7 width, 1/4 height", (640 / 7, 60)),
-        ("whole", (320, 320)),
+        ("whole", (480, 240)),  # 160 mm × 240 mm: a square of 240 mm
     ],
 )
 def test_extents(extent: str, size: tuple[float, float]) -> None:

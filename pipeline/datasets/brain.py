@@ -16,7 +16,7 @@ import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 
 from pipeline import labels
 from pipeline.datasets import Findings, Source, pixel_row
-from pipeline.errors import ColumnError, InputError, NoCentreError
+from pipeline.errors import ColumnError, InputError, LabelError, NoCentreError
 from pipeline.pixels import read_pixels
 from pipeline.seeds import stream
 
@@ -50,8 +50,13 @@ def _thesis(table: pd.DataFrame, path: Path) -> dict[str, Point]:
     """Mean centre by PatientID, which is the file name without its suffix."""
     points: dict[str, list[Point]] = {}
     for name, cell in zip(table["PatientID"], table["Nodule Center Position"], strict=True):
-        x, y = (labels.number(part, path) for part in re.findall(r"[\d.]+", cell)[:2])
-        points.setdefault(name.casefold(), []).append((x, y))
+        match = re.fullmatch(r"\(?\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*\)?", cell)
+        if cell and not match:
+            raise LabelError(repr(cell), file=path, expected="a position such as (120, 84)")
+        if match:  # an image without a lesion has an empty cell
+            points.setdefault(name.casefold(), []).append(
+                (labels.number(match[1], path), labels.number(match[2], path))
+            )
     return {name: tuple(np.mean(found, axis=0)) for name, found in points.items()}
 
 

@@ -187,7 +187,6 @@ def find(source: Source, options: argparse.Namespace) -> Findings:  # noqa: ARG0
                 "chosen_description": instance["series_description"],
                 "reason": f"slice by {reading}; centres in soft tissue: {verdict}; here {hu:.0f} HU",
                 "geometry_instance": labels.whole(instance["instance_number"]),
-                "paper_instance": nodule.number,
             }
         )
         result.rows.append(
