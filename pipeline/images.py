@@ -25,17 +25,19 @@ def _open(path: Path) -> Image.Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = f"at most {Image.MAX_IMAGE_PIXELS} pixels"
         raise BombError(str(error), file=path, expected=limit) from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise NotDicomError(f"an unreadable image ({error})", file=path) from error
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Rows and columns as the image is seen (EXIF orientation applied), without reading pixels."""
+    """Rows and columns as the image is seen (EXIF orientation applied)."""
     with _open(path) as image:
         columns, rows = image.size
-        if image.getexif().get(0x0112, 1) >= 5:  # orientations 5 to 8 lie on their side
-            columns, rows = rows, columns
-    return {"columns": columns, "rows": rows}
+        try:
+            turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 lie on their side
+        except (OSError, SyntaxError) as error:  # a PNG may have it behind its pixels
+            raise TruncatedError(str(error), file=path, expected="a whole image") from error
+    return {"columns": rows, "rows": columns} if turned else {"columns": columns, "rows": rows}
 
 
 def read_gray(path: Path) -> np.ndarray:
@@ -47,9 +49,9 @@ def read_gray(path: Path) -> np.ndarray:
     with _open(path) as opened:
         try:
             opened.load()
+            image = ImageOps.exif_transpose(opened)
         except (OSError, SyntaxError) as error:
             raise TruncatedError(str(error), file=path, expected="a whole image") from error
-        image = ImageOps.exif_transpose(opened)
         if image.mode.startswith("I") or image.mode == "F":
             return np.asarray(image, "f4")
         if "A" in image.mode or "transparency" in image.info:

@@ -1,5 +1,6 @@
 """NIfTI and MetaImage volumes: voxels as [i, j, k] and their place in the patient (LPS, mm)."""
 
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
-from nibabel.filebasedimages import ImageFileError
 
 from pipeline.errors import NotDicomError, VolumeError
 
@@ -32,7 +32,7 @@ class Volume:
 
 
 def _check(path: Path, shape: tuple[int, ...]) -> None:
-    if len(shape) != 3:
+    if len(shape) != 3 or min(shape) < 1:
         raise VolumeError(f"shape {'×'.join(map(str, shape))}", file=path, expected="three dimensions")
 
 
@@ -44,14 +44,15 @@ def _meta_header(path: Path) -> sitk.ImageFileReader:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise NotDicomError(f"an unreadable MetaImage ({str(error).splitlines()[-1]})", file=path) from error
-    _check(path, reader.GetSize())
+    values = reader.GetNumberOfComponents()
+    _check(path, (*reader.GetSize(), values) if values > 1 else reader.GetSize())
     return reader
 
 
 def _nifti(path: Path) -> nib.Nifti1Image:
     try:
         image = nib.nifti1.load(path)
-    except (ImageFileError, OSError, ValueError) as error:
+    except Exception as error:  # nibabel raises many kinds of its own, and what gzip and struct raise
         raise NotDicomError(f"an unreadable NIfTI ({error})", file=path) from error
     shape = image.shape
     while len(shape) > 3 and shape[-1] == 1:
@@ -78,8 +79,10 @@ def read_volume(path: Path) -> Volume:
     if path.name.lower().endswith((".nii", ".nii.gz")):
         image = _nifti(path)
         try:
+            if path.suffix.lower() == ".gz":  # read to its end, where the checksum is
+                image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
             voxels = np.asarray(image.dataobj, "f4").reshape(image.shape[:3])
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # as above
             raise VolumeError(str(error), file=path, expected="whole voxel data") from error
         return Volume(voxels, RAS_TO_LPS @ image.affine)
     reader = _meta_header(path)
