@@ -89,6 +89,13 @@ def test_a_fourth_dimension_of_one_is_none(tmp_path: Path) -> None:
     assert (read_volume(path).voxels == VOXELS).all()
 
 
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+def test_nifti_2_is_read_as_nifti_1(tmp_path: Path, name: str) -> None:
+    nib.Nifti2Image(VOXELS, OBLIQUE).to_filename(tmp_path / name)
+    assert code(tmp_path / name) == ""
+    assert (read_volume(tmp_path / name).affine @ [4, 7, 3, 1]).tolist() == [-11, 28, 17, 1]
+
+
 # --- what is refused
 
 
