@@ -66,7 +66,7 @@ def clear(folder: Path) -> str:
         raise _locked(folder, f"process {pid}", f"wait for it, or end it: kill {pid}")
     ended = _end_all(facts["mark"]) if same_boot else 0
     shutil.rmtree(locks)  # what snakemake --unlock does, without reading the workflow first
-    orphans = f", after ending {ended} processes of its jobs" if ended else ""
+    orphans = f" and ended what its jobs had left running ({ended})" if ended else ""
     return f"The last driver of {folder.resolve()}, process {pid}, is dead: cleared its lock{orphans}."
 
 
