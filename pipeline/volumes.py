@@ -51,7 +51,7 @@ def _meta_header(path: Path) -> sitk.ImageFileReader:
 
 def _nifti(path: Path) -> nib.Nifti1Image:
     try:
-        image = nib.load(path)  # NIfTI-1 or NIfTI-2
+        image: Any = nib.load(path)  # NIfTI-1 or NIfTI-2
     except Exception as error:  # nibabel raises many kinds of its own, and what gzip and struct raise
         raise NotDicomError(f"an unreadable NIfTI ({error})", file=path) from error
     shape = image.shape
