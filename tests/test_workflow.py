@@ -126,7 +126,13 @@ class TestPlan:
         assert "train_model" in process.stdout + process.stderr
 
     def test_stacked_channels_get_a_picture_of_their_alignment(self, project):
-        rules = plan(project, *DEMO, "--config", "collections={prostatex: {channels: [t2, dwi, adc]}}")
+        rules = plan(
+            project,
+            *DEMO,
+            "--config",
+            "datasets=[prostatex]",
+            "collections={prostatex: {channels: [t2, dwi, adc]}}",
+        )
         assert rules["draw_alignment"] == 1
 
 
