@@ -11,9 +11,7 @@ import functools
 import itertools
 import json
 import logging
-import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from pipeline.errors import (
 )
 from pipeline.files import SKIPPED_COLUMNS, atomic, sha256, skip, write_csv
 from pipeline.pool import parallel
+from pipeline.scan import file_state, scan
 from workflow.code import code
 
 log = logging.getLogger("typhon")
@@ -67,46 +66,11 @@ def is_document(name: str) -> bool:
     )
 
 
-def _state(path: Path) -> tuple[int, int]:
-    """Size and time (ns) of a regular file; −1 for what cannot be read, such as a dangling link or a pipe."""
-    try:
-        state = path.stat()
-    except OSError:
-        return -1, -1
-    return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else (-1, -1)
-
-
-def scan(raw: Path) -> Iterator[tuple[str, int, int]]:
-    """Every file below ``raw``: its path relative to it, its size and time, folder by folder in order.
-
-    Links are followed, but no folder is entered twice, so that a loop of links ends. A folder that cannot
-    be read is given as if it were a file, to be listed with the unreadable ones.
-    """
-    entered: set[str] = set()
-    closed: list[str] = []
-    for folder, folders, files in os.walk(
-        raw, followlinks=True, onerror=lambda error: closed.append(error.filename)
-    ):
-        if os.path.realpath(folder) in entered:
-            folders.clear()
-            continue
-        entered.add(os.path.realpath(folder))
-        folders.sort()
-        for name in sorted(files):
-            path = Path(folder, name)
-            # A name in another encoding cannot be written to a table; with � in it, it is no file.
-            text = os.fsencode(path.relative_to(raw).as_posix()).decode("utf-8", "replace")
-            yield text, *_state(raw / text)
-    for folder in sorted(closed):
-        if Path(folder) != raw:
-            yield Path(folder).relative_to(raw).as_posix(), -1, -1
-
-
 def read_row(file: str, raw: Path) -> dict[str, Any] | InputError:
     """What the header of one file says, or why it cannot be read; ``file`` is relative to ``raw``."""
     path = raw / file
     try:
-        if _state(path)[0] < 0:
+        if file_state(path)[0] < 0:
             raise UnreadableError("a dangling link, a closed folder, a pipe or a name that is no UTF-8")
         with path.open("rb") as opened:
             start = opened.read(352)

@@ -68,8 +68,7 @@ def cut(task: Task, slices: Path, extent: str, views: int, view_seed: int) -> Cu
             frame = frame_of(extent, source.pixels.shape, *place)
         except ValueError as error:
             return ConfigError(str(error), expected="an extent that fits the images")
-        normalized = (source.pixels - np.float32(source.mean)) / np.float32(source.std)
-        channels.append(resample(normalized, frame, table))
+        channels.append(resample(source.normalized, frame, table))
         if not np.ptp(channels[-1][0]) >= LEAST_CONTRAST:
             return ConstantImageError("a patch of one value", expected="tissue around the finding")
         size = np.array([frame.step_column, frame.step_row]) * PATCH_SIDE * place[2:]

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from pipeline.drawing import RED, STYLE, finish, gray, limits, names, of_label
+from pipeline.errors import StoreError
 from pipeline.files import read_csv
 from pipeline.patches import SPOT_COLUMNS
 from pipeline.store import PATCH_SIDE, read_info, read_patches, read_slice
@@ -116,6 +117,8 @@ def red_dots(
         spot = (float(table.at[row, name] or "nan") for name in SPOT_COLUMNS)
         frame = frame_of(info.provenance["extent"], source.pixels.shape, *spot)
         seen = view_table(info.views, info.provenance["view_seed"], case["patient_id"], case["finding_id"])
+        if not np.allclose(resample(source.normalized, frame, seen[:views]), patches[place], atol=1e-4):
+            raise StoreError("something else", file=store, expected=f"the views of row {row} of {slices}")
         dots = dot_offsets(source.pixels.shape, frame, seen)
         largest = max(largest, float(np.hypot(*dots.T).max()))
         first, *others = grid[place % height, (place // height) * (views + 1) :][: views + 1]

@@ -33,6 +33,11 @@ class SourceSlice:
     mean: float
     std: float
 
+    @property
+    def normalized(self) -> np.ndarray:
+        """Z-scores, float32 (rows, columns)."""
+        return (self.pixels - np.float32(self.mean)) / np.float32(self.std)
+
 
 @contextmanager
 def _open(path: str | Path) -> Iterator[h5py.File]:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from model.methods import METHODS
 from pipeline.errors import ConfigError
-from workflow import driver, raw
+from workflow import driver, raw, stale
 from workflow.code import ROOT, code
-from workflow.config import checked
+from workflow.config import channels_differ, checked
 from workflow.flags import flags
-from workflow.stale import retire
 from workflow.summary import failures
 
 try:
@@ -35,11 +34,15 @@ wildcard_constraints:
 onstart:
     driver.record(Path.cwd(), sys.argv[1:], Path(workflow.workdir_init))
     if not workflow.touch:
-        retire(workflow.dag.needrun_jobs())
+        stale.set_aside(workflow.dag.needrun_jobs())
+
+
+onsuccess:
+    stale.discard()
 
 
 onerror:
-    print(failures(log), file=sys.stderr)
+    print(failures(log), stale.where(), sep="\n", file=sys.stderr)
 
 
 def kind(wildcards):
@@ -99,7 +102,9 @@ def datasets(wildcards):
 
 
 def stores(wildcards):
-    """The patch stores of these data sets."""
+    """The patch stores of these data sets; ends the run where one network cannot take them all."""
+    if message := channels_differ(config):
+        sys.exit(message)
     return expand("<data>/{dataset}/patches.h5", dataset=datasets(wildcards))
 
 

@@ -73,6 +73,7 @@ rule locate_findings:
             "seed",
             "table",
             "folders",
+            "exclude",
             "patient_pattern",
             "axis",
         ),
@@ -137,7 +138,7 @@ rule build_patches:
         runtime=120,
     params:
         kind=kind,
-        options=collection_flags("extent", "intensity"),
+        options=collection_flags("channels", "extent", "intensity"),
         views=lookup("views", within=config),
         view_seed=lookup("view_seed", within=config),
         code=collection_code("pipeline.patches"),

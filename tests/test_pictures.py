@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import drawing, findings, index, patches, pictures, red_dots, slices
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StoreError
 from pipeline.files import read_csv
 from pipeline.phantom import write_phantom
 from pipeline.store import read_info
@@ -149,11 +149,21 @@ def test_red_dot_lies_where_findings_says(brain: Path) -> None:
 
 
 def test_red_dots_fail_where_a_view_loses_the_finding(brain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offsets = red_dots.dot_offsets
+    monkeypatch.setattr(red_dots, "dot_offsets", lambda *args: np.abs(offsets(*args)) + np.array([1, 0]))
+    with pytest.raises(RuntimeError, match=r"2\.00 px off the patch centre"):
+        red_dots.red_dots(brain / "findings.csv", brain / "slices.h5", brain / "patches.h5")
+    plt.close("all")
+
+
+def test_red_dots_fail_where_the_store_was_not_cut_from_these_slices(
+    brain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def shifted(pixels: np.ndarray, frame: Frame, views: list[View]) -> np.ndarray:
         return np.roll(resample(pixels, frame, views), 1, axis=2)
 
     monkeypatch.setattr(red_dots, "resample", shifted)
-    with pytest.raises(RuntimeError, match=r"2\.00 px off the patch centre"):
+    with pytest.raises(StoreError, match="expected the views of row"):
         red_dots.red_dots(brain / "findings.csv", brain / "slices.h5", brain / "patches.h5")
     plt.close("all")
 

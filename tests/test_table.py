@@ -218,6 +218,13 @@ def test_folders_carry_labels_and_names_carry_patients(tmp_path: Path) -> None:
     ]
 
 
+def test_masks_beside_the_images_are_no_images(tmp_path: Path) -> None:
+    for folder, name in (("0_normal", "a.png"), ("0_normal", "a_mask.png"), ("1_abnormal", "b.png")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        Image.fromarray(RNG.integers(0, 255, (8, 8), dtype="u1")).save(tmp_path / folder / name)
+    assert [row["finding_id"] for row in folders(tmp_path, "--exclude", "_mask").rows] == ["a", "b"]
+
+
 def test_no_folder_of_that_name_is_an_error(raw: Path) -> None:
     with pytest.raises(EmptyError, match="expected images in folders 0_normal, 1_abnormal"):
         folders(raw)

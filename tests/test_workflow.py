@@ -126,14 +126,17 @@ class TestPlan:
         assert "train_model" in process.stdout + process.stderr
 
     def test_stacked_channels_get_a_picture_of_their_alignment(self, project):
-        rules = plan(
-            project,
-            *DEMO,
-            "--config",
-            "datasets=[prostatex]",
-            "collections={prostatex: {channels: [t2, dwi, adc]}}",
+        three = "collections={prostatex: {channels: [t2, dwi, adc]}}"
+        assert plan(project, *DEMO, "--config", "datasets=[prostatex]", three)["draw_alignment"] == 1
+
+    def test_data_sets_of_other_channels_may_be_looked_at_but_not_trained_together(self, project):
+        three = (*DEMO, "--config", "collections={prostatex: {channels: [t2, dwi, adc]}}")
+        assert plan(project, *three, "data/prostatex/alignment.png")["draw_alignment"] == 1
+        printed = snakemake(project, *three, "-n", status=1)
+        assert (
+            "E-CONFIG datasets: expected as many channels in each data set, found 3 of prostatex, 1"
+            in printed
         )
-        assert rules["draw_alignment"] == 1
 
 
 class TestMessages:
@@ -219,9 +222,11 @@ class TestRerun:
             (built / "demo/fail").unlink()
         assert not (built / "demo/results/typhon_auc.json").exists()
         assert (built / "demo/data/brain/patches.h5").exists()
+        assert (built / "demo/.snakemake/replaced/results/typhon_auc.json").exists()
         assert set(plan(built, *DEMO)) == TRAINING  # at the former rate, too: its results are gone
         snakemake(built, *DEMO)
         assert plan(built, *DEMO) == {}
+        assert not (built / "demo/.snakemake/replaced").exists()
 
     def test_touching_removes_nothing(self, built):
         snakemake(built, *DEMO, "--touch", "--forceall")

@@ -158,6 +158,12 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if name not in collections:
             remedy = nearest(name, collections)
             yield _error(["datasets"], name, expected="an entry in collections", remedy=remedy)
+    if "raw" in collections:
+        yield _error(
+            ["collections", "raw"],
+            "a data set called raw",
+            expected="another name: data/raw is the downloads",
+        )
     for name in config["raw"]:
         if name not in collections:
             yield _error(["raw", name], "an unknown data set", remedy=nearest(name, collections))
@@ -177,6 +183,17 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         yield _error(
             ["raw"], "folders beside phantom", expected="no folder, since the raw data are written anew"
         )
+
+
+def channels_differ(config: Mapping[str, Any]) -> str:
+    """What to say where the data sets of one network differ in their number of channels; else empty."""
+    collections = config["collections"]
+    counts = {name: len(collections[name].get("channels", [name])) for name in config["datasets"]}
+    if len(set(counts.values())) == 1:
+        return ""
+    found = ", ".join(f"{count} of {name}" for name, count in counts.items())
+    remedy = "train data sets with as many channels, such as datasets: [prostatex] alone"
+    return str(_error(["datasets"], found, expected="as many channels in each data set", remedy=remedy))
 
 
 def _split_contradictions(split: Mapping[str, Any]) -> Iterator[ConfigError]:

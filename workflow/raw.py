@@ -2,12 +2,12 @@
 
 import csv
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RawMissingError
+from pipeline.scan import file_state, scan
 
 COLLECTIONS_FILE = Path(__file__).resolve().parent.parent / "config" / "datasets.csv"
 
@@ -49,9 +49,12 @@ def state(config: Mapping[str, Any], dataset: str) -> str:
         return recorded.read_text(encoding="utf-8").strip()
     digest = hashlib.sha256()
     table = config["collections"][dataset].get("table")
-    lines = [*_files(raw), *(_files(raw / table) if table and Path(table).is_absolute() else ())]
-    for line in sorted(lines):
-        digest.update(line.encode("utf-8", "surrogateescape"))
+    states = [
+        *_visible(raw),
+        *([(table, *file_state(Path(table)))] if table and Path(table).is_absolute() else ()),
+    ]
+    for name, size, time in sorted(states):
+        digest.update(f"{name} {size} {time}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -87,22 +90,9 @@ def _missing(dataset: str, row: Mapping[str, str] | None, raw: Path) -> RawMissi
 
 
 def _has_files(raw: Path) -> bool:
-    return next(_files(raw), None) is not None
+    return next(_visible(raw), None) is not None
 
 
-def _files(root: Path) -> Iterator[str]:
-    """``path size mtime`` of every visible file below ``root``, or of ``root`` itself; links are followed."""
-    if root.is_file():
-        yield f"{root} {root.stat().st_size} {root.stat().st_mtime_ns}\n"
-    start = len(str(root)) + 1
-    pending: list[str] = [str(root)] if root.is_dir() else []
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    pending.append(entry.path)
-                elif entry.is_file():
-                    status = entry.stat()
-                    yield f"{entry.path[start:]} {status.st_size} {status.st_mtime_ns}\n"
+def _visible(raw: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, size and time of the files below a folder, without hidden ones and those in hidden folders."""
+    return (entry for entry in scan(raw) if not any(part.startswith(".") for part in Path(entry[0]).parts))

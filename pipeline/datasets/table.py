@@ -40,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     given.add_argument(
         "--folders", nargs="+", metavar="NAME=LABEL", help="folders whose images have a label, 0 or 1"
     )
+    parser.add_argument("--exclude", help="with --folders: regular expression on file names to leave out")
     parser.add_argument(
         "--patient-pattern", help="regular expression on file names; its group is the patient"
     )
@@ -48,13 +49,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _from_folders(source: Source, folders: list[str], pattern: str | None) -> pd.DataFrame:
+def _from_folders(
+    source: Source, folders: list[str], pattern: str | None, exclude: str | None
+) -> pd.DataFrame:
     known = dict(text.rsplit("=", 1) for text in folders)
     rows = []
     for file in sorted(source.index["file"]):
         path = PurePosixPath(file)
         label = next((known[name] for name in reversed(path.parts[:-1]) if name in known), None)
-        if label is None:
+        if label is None or (exclude and re.search(exclude, path.name)):
             continue
         match = re.search(pattern, path.name) if pattern else None
         if pattern and not match:
@@ -194,7 +197,7 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
     if options.table is not None:
         table = _from_csv(source, options.table)
     else:
-        table = _from_folders(source, options.folders, options.patient_pattern)
+        table = _from_folders(source, options.folders, options.patient_pattern, options.exclude)
     patients = table["patient_id"].where(table["patient_id"] != "", table["image"])
     ids = labels.unique_ids(list(zip(patients, table["finding_id"], strict=True)))
     for patient_id, finding_id, (_, row) in zip(patients, ids, table.iterrows(), strict=True):
