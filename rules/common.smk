@@ -4,7 +4,7 @@ from pathlib import Path
 
 from model.methods import METHODS
 from pipeline.errors import ConfigError
-from workflow import driver, raw, stale
+from workflow import driver, raw, shared, stale
 from workflow.code import ROOT, code
 from workflow.config import channels_differ, checked
 from workflow.flags import flags
@@ -14,6 +14,8 @@ try:
     checked(config)
 except ConfigError as error:
     sys.exit(str(error))
+if message := shared.differs(config):
+    sys.exit(message)
 
 
 # Rules run `python -m …` from any working directory, within or without a conda environment.
@@ -33,6 +35,7 @@ wildcard_constraints:
 
 onstart:
     driver.record(Path.cwd(), sys.argv[1:], Path(workflow.workdir_init))
+    shared.record(config)
     if not workflow.touch:
         stale.set_aside(workflow.dag.needrun_jobs())
 

@@ -253,6 +253,22 @@ class TestRerun:
         assert {"index_raw_files", "locate_findings", "extract_slices", "build_patches"}.isdisjoint(rules)
         assert rules["train_model"] == 1
 
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ("split={kind: folds, n: 3}", "E-CONFIG split.kind: expected holdout, with which"),
+            (
+                "collections={prostatex: {extent: 40 mm}}",
+                "E-CONFIG collections.prostatex.extent: expected 65 mm",
+            ),
+            ("views=12", "E-CONFIG views: expected 24"),
+        ],
+    )
+    def test_stores_made_with_other_settings_are_not_shared(self, built, change, said):
+        data = f"data={built / 'demo/data'}"
+        words = ("--directory", "other", "--configfile", "config/demo.yaml", "--config", data, change)
+        assert said in snakemake(built, *words, "-n", status=1)
+
     def test_downloads_are_watched_while_they_are_there_and_not_asked_for_afterwards(self, built):
         own = ("--directory", "own", "data/brain/patches.h5", "--config", "datasets=[brain]", "target=brain")
         image = built / "own/data/raw/brain/deep/folder/1.jpg"

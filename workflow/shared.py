@@ -1,0 +1,70 @@
+"""The data folder of another run serves an experiment with the same data settings, and no other.
+
+Stores and splits carry no settings in their paths, and Snakemake knows how a file was made only in the folder
+where it was made. So a run writes down the settings of its data, and a run that borrows them compares.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError
+from pipeline.files import write_text
+
+FILE = "settings.json"
+KEYS = ("split", "views", "view_seed", "majority_views", "evaluation_views", "balance")
+
+
+def settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """Everything in the config that the stores and splits of a data set follow from."""
+    return {"collection": config["collections"][dataset], **{key: config[key] for key in KEYS}}
+
+
+def is_borrowed(config: Mapping[str, Any]) -> bool:
+    """Whether the data folder lies outside this run."""
+    return not Path(config["data"]).resolve().is_relative_to(Path.cwd().resolve())
+
+
+def record(config: Mapping[str, Any]) -> None:
+    """Write down the settings of the data that this run makes, beside those of other data sets."""
+    if not is_borrowed(config):
+        known = _read(config) | {name: settings(config, name) for name in config["datasets"]}
+        write_text(Path(config["data"], FILE), json.dumps(known, indent=2, sort_keys=True) + "\n")
+
+
+def differs(config: Mapping[str, Any]) -> str:
+    """What to say where the data folder was made with other settings; empty where they agree."""
+    made = _read(config) if is_borrowed(config) else {}
+    for name in config["datasets"]:
+        if name in made:
+            wanted = json.loads(json.dumps(settings(config, name)))
+            for key, there, here in _differences(made[name], wanted):
+                file = (
+                    f"collections.{name}{key.removeprefix('collection')}"
+                    if key.startswith("collection")
+                    else key
+                )
+                error = ConfigError(
+                    str(here),
+                    file=file,
+                    expected=f"{there}, with which {config['data']} was made",
+                    remedy="use the same settings, or a data folder of your own",
+                )
+                return str(error)
+    return ""
+
+
+def _read(config: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(json.loads(Path(config["data"], FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _differences(there: Any, here: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name in sorted(there.keys() | here.keys()):
+            yield from _differences(there.get(name), here.get(name), f"{key}.{name}".lstrip("."))
+    elif there != here:
+        yield key, there, here
