@@ -62,7 +62,7 @@ def assign(
     return findings["group_id"].map(drawn)
 
 
-def training_views(labels: np.ndarray, majority_views: int, stored: int) -> dict[int, int]:
+def balanced_views(labels: np.ndarray, majority_views: int, stored: int) -> dict[int, int]:
     """Views of a training finding by label, so that both classes have about as many patches (F-052).
 
     The majority class n0 has ``majority_views``, the minority n1 floor(majority_views·n0/n1), at most
@@ -78,9 +78,18 @@ def training_views(labels: np.ndarray, majority_views: int, stored: int) -> dict
 
 
 def split_table(
-    info: StoreInfo, splits: pd.Series, *, majority_views: int, evaluation_views: int, balance: str
+    info: StoreInfo,
+    splits: pd.Series,
+    *,
+    majority_views: int,
+    evaluation_views: int,
+    balance: str,
+    training_views: int | None = None,
 ) -> pd.DataFrame:
-    """The table of a split: each finding of the store with its split and its number of views."""
+    """The table of a split: each finding of the store with its split and its number of views.
+
+    ``training_views`` gives all training findings as many, whatever their class (F-053).
+    """
     table = info.findings[["patient_id", "group_id", "finding_id", "label"]].assign(split=splits.to_numpy())
     for name in SPLITS:
         counts = table.loc[table["split"] == name, "label"].value_counts()
@@ -90,9 +99,9 @@ def split_table(
                 f"{name} findings: {found}", file=info.path, expected="both labels in each split"
             )
     train = table["split"] == "train"
-    views = {0: majority_views, 1: majority_views}
-    if balance == "views":
-        views = training_views(table.loc[train, "label"].to_numpy(int), majority_views, info.views)
+    views = dict.fromkeys((0, 1), training_views or majority_views)
+    if balance == "views" and training_views is None:
+        views = balanced_views(table.loc[train, "label"].to_numpy(int), majority_views, info.views)
     wanted = table["label"].map(views).where(train, evaluation_views)
     return table.assign(views=wanted.clip(upper=info.views).astype(int))
 
@@ -153,6 +162,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fold", type=int, default=0, help="which of the n folds or repeats to write")
     parser.add_argument("--majority-views", type=int, default=60)
+    parser.add_argument(
+        "--training-views", type=int, help="views of every training finding, instead of balance"
+    )
     parser.add_argument("--evaluation-views", type=int, default=11)
     parser.add_argument("--balance", choices=["views", "undersample"], default="views")
     parser.add_argument("--out", type=Path, required=True, help="splits/fold{fold}.csv")
@@ -175,6 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         majority_views=args.majority_views,
         evaluation_views=args.evaluation_views,
         balance=args.balance,
+        training_views=args.training_views,
     )
     assert_no_leak(args.store, table)
     write_csv(args.out, COLUMNS, table.to_dict("records"))

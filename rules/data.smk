@@ -199,7 +199,7 @@ rule split_findings:
         mem_mb=2000,
         runtime=30,
     params:
-        max_skipped=collection_flags("max_skipped"),
+        options=collection_flags("training_views", "max_skipped"),
         kind=lookup("split/kind", within=config),
         n=lookup("split/n", within=config),
         validation=lookup("split/validation", within=config),
@@ -213,7 +213,7 @@ rule split_findings:
         "Splitting {wildcards.dataset}, fold {wildcards.fold}"
     shell:
         "python -m workflow.logged {log} pipeline.split --store {input.patches:q} --skipped {input.skipped:q}"
-        " {params.max_skipped} --kind {params.kind} --n {params.n} --validation {params.validation}"
+        " {params.options} --kind {params.kind} --n {params.n} --validation {params.validation}"
         " --test {params.test} --seed {params.seed} --fold {wildcards.fold}"
         " --majority-views {params.majority_views} --evaluation-views {params.evaluation_views}"
         " --balance {params.balance} --out {output.split:q}"

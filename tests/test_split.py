@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline import skipped, split
 from pipeline.errors import LeakError, SkippedError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, write_csv
-from pipeline.split import SPLITS, assert_no_leak, assign, split_table, training_views
+from pipeline.split import SPLITS, assert_no_leak, assign, split_table, balanced_views
 from pipeline.store import read_info, write_store
 
 HOLDOUT = {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0, "fold": 0}
@@ -103,14 +103,14 @@ def test_a_split_whose_positives_sit_in_other_findings_still_needs_both_labels(t
 
 def test_published_balance_rule() -> None:
     # 211 negatives at 60 views and 57 positives at floor(60·211/57) = 222 (Hydra's logs); 19 and 8: 142.
-    assert training_views(np.repeat([0, 1], [211, 57]), 60, 246) == {0: 60, 1: 222}
-    assert training_views(np.repeat([0, 1], [19, 8]), 60, 246) == {0: 60, 1: 142}
+    assert balanced_views(np.repeat([0, 1], [211, 57]), 60, 246) == {0: 60, 1: 222}
+    assert balanced_views(np.repeat([0, 1], [19, 8]), 60, 246) == {0: 60, 1: 142}
 
 
 def test_the_minority_may_be_the_negatives_and_is_clipped_to_what_is_stored(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert training_views(np.repeat([0, 1], [10, 100]), 60, 246) == {0: 246, 1: 60}
+    assert balanced_views(np.repeat([0, 1], [10, 100]), 60, 246) == {0: 246, 1: 60}
     assert "600 views would balance" in caplog.text
 
 
@@ -121,6 +121,13 @@ def test_views_balance_training_only(tmp_path: Path) -> None:
     train = table[table["split"] == "train"]
     assert train.groupby("label")["views"].first().to_dict() == {0: 2, 1: 4}  # 8 negatives, 4 positives
     assert set(table.loc[table["split"] != "train", "views"]) == {2}
+
+
+def test_as_many_views_of_every_finding_as_published_for_the_support_sets(tmp_path: Path) -> None:
+    findings = findings_of([[0]] * 12 + [[1]] * 6)
+    info = read_info(store_of(tmp_path / "p.h5", findings))
+    table = split_table(info, assign(findings, **HOLDOUT), **VIEWS, training_views=5)
+    assert set(table.loc[table["split"] == "train", "views"]) == {5}
 
 
 def test_a_group_in_two_splits_is_a_leak_with_its_name(tmp_path: Path) -> None:
