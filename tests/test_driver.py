@@ -73,7 +73,8 @@ def test_after_kill_9_the_next_run_ends_the_orphans_clears_the_lock_and_complete
     printed, _ = again.communicate(timeout=60)
     assert again.returncode == 0, printed
     assert (
-        f"process {process.pid}, is dead: cleared its lock and ended what its jobs had left running ({len(orphans)})." in printed
+        f"process {process.pid}, is dead: cleared its lock and ended what its jobs had left running ({len(orphans)})."
+        in printed
     )
     assert not any(Path(f"/proc/{pid}").exists() and driver._started(pid) for pid in orphans)
     assert (folder / "done.txt").exists()
