@@ -1,9 +1,12 @@
 """Run a function over many items in several processes, results in the order of the items."""
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing.connection import wait
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -16,13 +19,26 @@ def _run(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Resu
     return [function(item) for item in chunk]
 
 
+def _end_with_parent() -> None:
+    """End this worker when the step that it works for has been killed: nobody else would."""
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
+
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=[parent.sentinel], daemon=True).start()
+
+
 def _chunked(
     function: Callable[[Item], Result], items: Sequence[Item], processes: int, chunk: int
 ) -> Iterator[Result]:
     chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
     # A fork server has no threads of ours to copy, so a fork can never deadlock.
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
         waiting: deque[Future[list[Result]]] = deque()
         for part in chunks:
             # Results wait in memory until they are asked for: keep only a few of them under way.

@@ -142,7 +142,6 @@ def test_a_killed_step_leaves_nothing_half_and_its_rerun_the_same_bytes(
     assert parts(tmp_path) == []
 
 
-@pytest.mark.xfail(reason="workers of a killed step wait for work for ever", strict=True)
 def test_the_processes_of_a_killed_step_end_with_it(data: Path, tmp_path: Path) -> None:
     with started("pipeline.patches", *words("patches", data, tmp_path, 2), folder=tmp_path) as process:
         wait_for(lambda: parts(tmp_path) and len(session(process)) >= 4, process)

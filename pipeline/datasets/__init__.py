@@ -52,7 +52,11 @@ class Findings:
 
 def pixel_row(column: float, row: float, plane_distance_mm: float = 0.0) -> dict[str, str]:
     """The position cells of a row of findings.csv: 1/10,000 px and µm are finer than any annotation."""
-    return {"column": f"{column:.4f}", "row": f"{row:.4f}", "plane_distance_mm": f"{plane_distance_mm:.3f}"}
+    return {
+        "column": f"{column:.4f}",
+        "row": f"{row:.4f}",
+        "plane_distance_mm": f"{round(plane_distance_mm, 3) + 0.0:.3f}",
+    }
 
 
 def instance_row(instance: pd.Series) -> dict[str, str]:
