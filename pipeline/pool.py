@@ -21,7 +21,6 @@ def _run(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Resu
 
 def _end_with_parent() -> None:
     """End this worker when the step that it works for has been killed: nobody else would."""
-
     parent = multiprocessing.parent_process()
     assert parent is not None  # this is a worker
 

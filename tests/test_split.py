@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline import skipped, split
 from pipeline.errors import LeakError, SkippedError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, write_csv
-from pipeline.split import SPLITS, assert_no_leak, assign, split_table, balanced_views
+from pipeline.split import SPLITS, assert_no_leak, assign, balanced_views, split_table
 from pipeline.store import read_info, write_store
 
 HOLDOUT = {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0, "fold": 0}
