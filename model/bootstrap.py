@@ -24,7 +24,7 @@ from model.records import Records
 from model.rules import RULES, Scores, scores_table, summary
 from pipeline.errors import SplitError, run_cli
 from pipeline.files import sha256, write_csv
-from workflow.code import code
+from pipeline.provenance import code
 
 log = logging.getLogger("typhon")
 

@@ -28,7 +28,7 @@ from model.phase import Phase, parse_phases
 from model.trainer import Settings, Trainer
 from pipeline.errors import ConfigError, run_cli
 from pipeline.files import atomic, sha256, write_text
-from workflow.code import code
+from pipeline.provenance import code
 
 log = logging.getLogger("typhon")
 

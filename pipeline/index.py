@@ -32,8 +32,8 @@ from pipeline.errors import (
 )
 from pipeline.files import SKIPPED_COLUMNS, atomic, sha256, skip, write_csv
 from pipeline.pool import parallel
+from pipeline.provenance import code
 from pipeline.scan import file_state, scan
-from workflow.code import code
 
 log = logging.getLogger("typhon")
 

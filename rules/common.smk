@@ -5,7 +5,7 @@ from pathlib import Path
 from model.methods import METHODS
 from pipeline.errors import ConfigError
 from workflow import driver, raw, shared, stale
-from workflow.code import ROOT, code
+from pipeline.provenance import ROOT, code
 from workflow.config import channels_differ, checked
 from workflow.flags import flags
 from workflow.summary import failures

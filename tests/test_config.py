@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from pipeline.errors import ConfigError
+from pipeline.provenance import ROOT
 from workflow import schema, table
-from workflow.code import ROOT
 from workflow.config import check_file, checked, nearest
 
 CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

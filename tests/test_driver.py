@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import LockedError
+from pipeline.provenance import ROOT
 from workflow import driver
-from workflow.code import ROOT
 
 SNAKEFILE = """
 onstart:

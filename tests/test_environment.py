@@ -3,8 +3,8 @@ import tomllib
 
 import yaml
 
+from pipeline.provenance import ROOT
 from workflow import environment
-from workflow.code import ROOT
 
 
 def test_environment_yml_is_up_to_date():

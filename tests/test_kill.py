@@ -18,7 +18,7 @@ from PIL import Image
 from model import predict
 from pipeline import findings, index, patches, slices
 from pipeline.phantom import write_phantom
-from workflow.code import ROOT
+from pipeline.provenance import ROOT
 
 KILLED = -signal.SIGKILL
 

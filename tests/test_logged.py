@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from workflow.code import ROOT
+from pipeline.provenance import ROOT
 
 STEP = """
 import logging, sys

@@ -4,8 +4,8 @@ import os
 import pytest
 import yaml
 
+from pipeline.provenance import ROOT
 from workflow import raw
-from workflow.code import ROOT
 from workflow.config import checked
 
 

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
+from pipeline.provenance import ROOT
 from workflow import run
-from workflow.code import ROOT
 
 PYTHON = """#!/bin/sh
 # Stands for Python: knows its version, venv, and pip, which fails while a file `broken` is there.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workflow.code import ROOT
+from pipeline.provenance import ROOT
 
 STUB = """
 import sys

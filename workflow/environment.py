@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import yaml
 
 from pipeline.files import write_text
-from workflow.code import ROOT
+from pipeline.provenance import ROOT
 
 HEADING = "# Generated from requirements.lock: python -m workflow.environment --write\n"
 

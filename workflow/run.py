@@ -12,8 +12,8 @@ from snakemake.cli import main as snakemake
 
 from model.methods import METHODS
 from pipeline.errors import InputError
+from pipeline.provenance import ROOT
 from workflow import config, driver, words
-from workflow.code import ROOT
 from workflow.summary import summary
 
 READ_ONLY = {

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.files import write_text
+from pipeline.provenance import ROOT
 from workflow import schema
-from workflow.code import ROOT
 
 HEADING = """\
 <!-- Generated from workflow/config.schema.yaml: python -m workflow.table --write -->

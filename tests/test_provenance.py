@@ -2,8 +2,8 @@ import shutil
 
 import pytest
 
-from workflow import code as module
-from workflow.code import ROOT, code
+from pipeline import provenance as module
+from pipeline.provenance import ROOT, code
 
 
 @pytest.fixture
