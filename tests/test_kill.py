@@ -23,6 +23,14 @@ from pipeline.provenance import ROOT
 KILLED = -signal.SIGKILL
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """A shell lets what it runs in the background ignore Ctrl-C, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def start(module: str, *words: str, folder: Path, code: Path = ROOT) -> subprocess.Popen[str]:
     """``python -m module`` in a session of its own, so that Ctrl-C reaches it and its jobs only."""
     environment = {**os.environ, "PYTHONPATH": str(code)}
