@@ -24,7 +24,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Told apart with every kind of colour vision (Okabe & Ito 2008)."""
 GREY = "#8a8a8a"
 CHANCE = (0, (4, 3))
-DASHES: tuple[tuple[Literal["-", ":"], str], ...] = (("-", "training"), (":", "validation"))
+DASHES: tuple[tuple[Literal["-", ":"], str], ...] = (("-", "validation"), (":", "train"))
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.8, "axes.axisbelow": True,
@@ -120,7 +120,7 @@ def _test_set(figures: dict[str, Any]) -> str:
 
 
 def plot_curves(histories: Sequence[Path]) -> Figure:
-    """Validation AUROC above, losses below, a column per phase; bold: mean of the runs, thin: each run."""
+    """AUROC above, losses below, a column per phase; bold: mean of the runs, thin: each run."""
     runs = [read_csv(path).assign(run=number) for number, path in enumerate(histories)]
     table = pd.concat(runs, ignore_index=True)
     table["epoch"] = table["epoch"].astype(int)
@@ -142,9 +142,9 @@ def plot_curves(histories: Sequence[Path]) -> Figure:
         part = table[table["phase"] == phase]
         for colour, dataset in zip(cycle(COLOURS), datasets, strict=False):
             of_set = part[part["dataset"] == dataset]
-            _lines(grid[0, column], of_set, "validation", "auroc", colour, "-")
-            _lines(grid[1, column], of_set, "train", "loss", colour, "-")
-            _lines(grid[1, column], of_set, "validation", "loss", colour, ":")
+            for axes, metric in zip(grid[:, column], ("auroc", "loss"), strict=True):
+                for dash, split in DASHES:
+                    _lines(axes, of_set, split, metric, colour, dash)
         grid[0, column].set_title(f" {phase}{_samples(table, phases[: column + 1])}", loc="left")
         grid[0, column].axhline(0.5, color=GREY, linewidth=1, linestyle=CHANCE)
         grid[1, column].set_xlabel("epoch")
@@ -154,12 +154,12 @@ def plot_curves(histories: Sequence[Path]) -> Figure:
             for axes in grid[:, column]:
                 axes.spines["left"].set(color="black", linewidth=1.4)
                 axes.tick_params(axis="y", length=0)
-    grid[0, 0].set_ylabel("validation AUROC per finding")
+    grid[0, 0].set_ylabel("AUROC per finding")
     grid[1, 0].set_ylabel("cross-entropy")
     named = [Line2D([], [], color=colour, linewidth=2, label=name)
              for colour, name in zip(cycle(COLOURS), datasets, strict=False)]  # fmt: skip
-    kinds = [Line2D([], [], color="black", linestyle=dash, label=f"{kind} loss")
-             for dash, kind in DASHES]  # fmt: skip
+    kinds = [Line2D([], [], color="black", linestyle=dash, label=split)
+             for dash, split in DASHES]  # fmt: skip
     made.legend(handles=[*named, *kinds], loc="lower center", ncols=len(named) + 2)
     return made
 

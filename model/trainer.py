@@ -22,8 +22,8 @@ from tqdm import tqdm
 from model import statistics, weights
 from model.batches import LoopLoader
 from model.checkpoint import Folder
-from model.data import Dataset
-from model.evaluation import evaluate
+from model.data import Dataset, Part
+from model.evaluation import Scores, evaluate
 from model.network import Typhon, channels_last, set_dropout
 from model.phase import Phase
 from model.records import HISTORY_COLUMNS, Records
@@ -107,6 +107,8 @@ class Trainer:
         self._folder = folder
         self._train = {name: dataset.part("train", device) for name, dataset in datasets.items()}
         self._validation = {name: dataset.part("validation", device) for name, dataset in datasets.items()}
+        # Its own findings are judged by the un-augmented view alone: a tenth of the work or less.
+        self._learned = {name: dataset.part("train", device, views=1) for name, dataset in datasets.items()}
         self._calibration = {
             name: statistics.calibration_patches(part, name) for name, part in self._train.items()
         }
@@ -246,22 +248,29 @@ class Trainer:
     def _count_evaluated(self, samples: int) -> None:
         self.progress.samples["evaluation"] = self.progress.samples.get("evaluation", 0) + samples
 
+    def _evaluate(self, name: str, table: Tensor, part: Part, where: str) -> Scores:
+        self._count_evaluated(len(part.labels))
+        try:
+            return evaluate(self.network, name, table, part)
+        except FloatingPointError as error:
+            raise LossError(f"{error} {where}") from error
+
     def _validate(self, phase: Phase, epoch: int) -> None:
         """Score the phase's data sets, write the history and keep the state if it is the best."""
         self._check_losses(phase)
         tables = self._tables(phase.datasets)
         words = []
         for name in phase.datasets:
-            part = self._validation[name]
-            try:
-                scores = evaluate(self.network, name, tables[name], part)
-            except FloatingPointError as error:
-                raise LossError(f"{error} after epoch {epoch} of phase {phase.name}") from error
-            self._count_evaluated(len(part.labels))
+            where = f"after epoch {epoch} of phase {phase.name}"
+            learned = self._evaluate(name, tables[name], self._learned[name], where)
+            scores = self._evaluate(name, tables[name], self._validation[name], where)
             total, count = self.progress.loss.pop(name, (0.0, 0))
             train = total / count if count else None
             self._records.add(phase.name, epoch, name, "train", "loss", train)
             self._records.add(phase.name, epoch, name, "train", "samples", self.progress.seen[name])
+            for metric, value in learned.metrics().items():
+                if metric != "loss":  # the loss of training is that of its batches
+                    self._records.add(phase.name, epoch, name, "train", metric, value)
             for metric, value in scores.metrics().items():
                 self._records.add(phase.name, epoch, name, "validation", metric, value)
             words.append(f"{name} loss {train or math.nan:.3f} AUROC {_text(scores.auroc)}")

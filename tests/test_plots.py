@@ -83,7 +83,7 @@ def test_curves_have_a_column_per_phase_and_a_line_between(tmp_path: Path) -> No
     made = plot_curves([history(tmp_path, 0), history(tmp_path, 1)])
     titles = [axes.get_title(loc="left").strip() for axes in made.axes]
     assert titles[:2] == ["training: 320 training samples", "specialization: 160 training samples"]
-    assert legend(made) == ["a", "b", "training loss", "validation loss"]
+    assert legend(made) == ["a", "b", "validation", "train"]
     assert made.axes[1].spines["left"].get_linewidth() > 1
 
 

@@ -129,7 +129,10 @@ def test_the_history_tells_losses_samples_and_metrics_of_each_validation(
     made.run()
     rows = history(made)
     metrics = ["loss", "auroc", "accuracy", "precision", "recall", "f1", "specificity"]
-    assert [row[4] for row in rows[:9]] == ["loss", "samples", *metrics]
+    assert [(row[3], row[4]) for row in rows[:15]] == [
+        *(("train", metric) for metric in ("loss", "samples", *metrics[1:])),
+        *(("validation", metric) for metric in metrics),
+    ]
     places = list(dict.fromkeys(tuple(row[:3]) for row in rows))
     assert places == [
         ("training", "2", "a"), ("training", "2", "b.c"), ("training", "3", "a"), ("training", "3", "b.c"),
@@ -186,7 +189,9 @@ def test_without_a_validation_auroc_the_best_state_is_the_last(
     assert made.run() is made.best
     assert made.progress.best is None
     assert "a has no validation AUROC, so the best state is the last one" in caplog.messages
-    assert [row[5] for row in history(made) if row[4] == "auroc"] == [""]
+    found = {row[3]: row[5] for row in history(made) if row[4] == "auroc"}
+    assert found["validation"] == ""
+    assert found["train"] != ""
 
 
 def test_a_validation_split_without_findings_is_put_up_with(tmp_path: Path) -> None:
