@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.errors import ConfigError, ConstantImageError, EmptyError, InputError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.pool import parallel
-from pipeline.store import PATCH_SIDE, read_slice, write_store
+from pipeline.store import PATCH_SIDE, UNKNOWN, read_slice, write_store
 from pipeline.views import MOST_VIEWS, frame_of, resample, view_table
 
 log = logging.getLogger("typhon")
@@ -132,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = (
         table[["group_id", "label"]]
         .reset_index()
+        .replace({"label": {"": str(UNKNOWN)}})
         .astype({"label": int})
         .assign(width_mm=np.nan, height_mm=np.nan)
     )

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline import skipped
-from pipeline.errors import LeakError, SplitError, run_cli
+from pipeline.errors import LabelError, LeakError, SplitError, run_cli
 from pipeline.files import read_csv, write_csv
 from pipeline.seeds import stream
-from pipeline.store import StoreInfo, read_info, read_patches
+from pipeline.store import UNKNOWN, StoreInfo, read_info, read_patches
 
 log = logging.getLogger("typhon")
 
@@ -172,6 +172,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     skipped.check(args.skipped, args.max_skipped)
     info = read_info(args.store)
+    unknown = int((info.findings["label"] == UNKNOWN).sum())
+    if unknown:
+        raise LabelError(
+            f"{unknown} findings without",
+            file=args.store,
+            expected="a label for each finding",
+            remedy="leave the data set out of datasets: it can be cut and looked at, not trained on",
+        )
     splits = assign(
         info.findings,
         kind=args.kind,

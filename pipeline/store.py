@@ -22,6 +22,8 @@ from pipeline.files import atomic
 SCHEMA_VERSION = 1
 PATCH_SIDE = 65
 """Width and height of a patch in pixels (thesis 5.2.1)."""
+UNKNOWN = 255
+"""The label of a finding that has none: of the challenge's test, say."""
 TEXT_COLUMNS = ("patient_id", "group_id", "finding_id")
 
 
@@ -102,7 +104,7 @@ def write_store(
 
     Parameters
     ----------
-    findings : one row per finding with patient_id, group_id, finding_id (text), label (0 or 1),
+    findings : one row per finding with patient_id, group_id, finding_id (text), label (0, 1 or UNKNOWN),
         width_mm and height_mm (NaN where the image has no scale).
     blocks : for each finding in order its patches, float32 (views, channels, 65, 65), view 0 first; or None
         for a finding that is left out.

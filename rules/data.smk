@@ -68,6 +68,7 @@ rule locate_findings:
         raw=raw_folder,
         options=collection_flags(
             "channels",
+            "part",
             "slice_rule",
             "no_lesion_centre",
             "seed",

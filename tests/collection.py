@@ -95,7 +95,9 @@ class Collection:
         )
         assert not [error for error in errors if error.code != "E-DCM-NOTIMAGE"]
         source = Source("prostatex", self.raw, table, sorted(documents))
-        return prostatex.find(source, argparse.Namespace(channels=list(channels), slice_rule=slice_rule))
+        return prostatex.find(
+            source, argparse.Namespace(channels=list(channels), slice_rule=slice_rule, part="train")
+        )
 
     def value(self, row: dict[str, Any]) -> float:
         """100 · series number + plane of the slice that a row of findings.csv names."""

@@ -279,7 +279,7 @@ def official(shared: Path) -> tuple[Findings, pd.DataFrame]:
     table[text] = table[text].astype(object).fillna("")
     table["series_number"] = table["series_number"].astype(float)
     documents = [prostatex.FINDINGS_FILE, prostatex.IMAGES_FILE]
-    options = argparse.Namespace(channels=["t2", "adc", "dwi"], slice_rule="geometry")
+    options = argparse.Namespace(channels=["t2", "adc", "dwi"], slice_rule="geometry", part="train")
     return prostatex.find(Source("prostatex", raw, table, documents), options), images
 
 

@@ -9,14 +9,14 @@ import pydicom
 import pytest
 from PIL import Image
 
-from pipeline import findings, index, patches, skipped, slices
+from pipeline import findings, index, patches, skipped, slices, split
 from pipeline.datasets import Source
-from pipeline.errors import ConfigError, EmptyError
+from pipeline.errors import ConfigError, EmptyError, LabelError
 from pipeline.files import read_csv
 from pipeline.geometry import locate, plane
 from pipeline.phantom import write_phantom
 from pipeline.phantoms.dicom import Geometry, write_ct_series
-from pipeline.store import read_info, read_patches, read_slice
+from pipeline.store import UNKNOWN, read_info, read_patches, read_slice
 
 STEPS = ("index", "findings", "slices", "patches")
 
@@ -191,6 +191,37 @@ def images(raw: Path, **pictures: np.ndarray) -> Path:
 
 
 NOISE = np.random.default_rng(0).integers(0, 255, (80, 80))
+
+
+def test_the_challenges_test_findings_are_cut_alike_and_cannot_be_trained_on(
+    prostate: Path, stacked: Etl, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw"
+    shutil.copytree(prostate, raw)
+    for name in ("Findings", "Images"):  # the tables of the test are those of the training without ClinSig
+        lines = (raw / f"ProstateX-{name}-Train.csv").read_text().splitlines()
+        keep = [line.rsplit(",", 1)[0] if name == "Findings" else line for line in lines]
+        (raw / f"ProstateX-{name}-Test.csv").write_text("\n".join(keep) + "\n")
+    etl = Etl("prostatex", raw, tmp_path / "out")
+    store = etl.find("--part", "test", "--channels", "t2", "dwi", "adc").read().cut(views=1)
+    info = read_info(store)
+    assert (info.findings["label"] == UNKNOWN).all()
+    count = len(info.findings)
+    np.testing.assert_array_equal(
+        read_patches(store, range(count), [1] * count),
+        read_patches(stacked.out / "patches.h5", range(count), [1] * count),
+    )
+    skipped.main(["--tables", str(etl.skipped["patches"]), "--out", str(tmp_path / "skipped.csv")])
+    call = [
+        "--store",
+        str(store),
+        "--skipped",
+        str(tmp_path / "skipped.csv"),
+        "--out",
+        str(tmp_path / "f.csv"),
+    ]
+    with pytest.raises(LabelError, match="expected a label for each finding"):
+        split.main(call)
 
 
 def test_constant_images_and_black_crops_are_left_out_by_name(tmp_path: Path) -> None:

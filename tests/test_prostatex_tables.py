@@ -1,5 +1,6 @@
 """The official PROSTATEx tables, the command on the phantom, and the one real patient."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pydicom
 import pytest
 
 from pipeline import findings, index, labels
-from pipeline.datasets import prostatex
+from pipeline.datasets import Source, prostatex
 from pipeline.files import read_csv
 from pipeline.phantom import write_phantom
 from pipeline.pixels import read_pixels
@@ -169,3 +170,13 @@ def test_the_real_patient_is_found_on_instance_11_of_19(
         {"failed"},
     )
     assert skipped["patient_id"].nunique() == 203
+
+
+def test_the_official_test_tables_name_208_findings_of_140_patients(shared: Path) -> None:
+    folder = shared / "prostatex"
+    index_ = pd.DataFrame({"patient_id": pd.Series(dtype=str), "series_uid": [], "b_value": []})
+    source = Source("x", folder, index_, [path.name for path in folder.glob("*.csv")])
+    options = argparse.Namespace(channels=["dwi"], slice_rule="geometry", part="test")
+    found = prostatex.find(source, options)
+    assert {row["code"] for row in found.skipped} == {"E-LESION-NOSERIES"}
+    assert (len(found.skipped), len({row["patient_id"] for row in found.skipped})) == (208, 140)

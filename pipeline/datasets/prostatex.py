@@ -39,6 +39,12 @@ DERIVED_MAPS = {"ADC", "FA"}
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this kind for ``python -m pipeline.findings prostatex``."""
     parser.add_argument("--channels", nargs="+", choices=sorted(DESCRIPTIONS), default=["dwi"])
+    parser.add_argument(
+        "--part",
+        choices=["train", "test"],
+        default="train",
+        help="official tables to read; those of the test have no labels",
+    )
     parser.add_argument("--slice-rule", choices=["geometry", "paper"], default="geometry")
 
 
@@ -153,18 +159,28 @@ def _point(cell: str, path: Path) -> np.ndarray:
     return np.array(coordinates)
 
 
-def _labelled(source: Source) -> Iterator[tuple[dict[str, str], pd.Series, pd.DataFrame, InputError | None]]:
+def _tables(source: Source, part: str) -> tuple[Path, Path]:
+    """The official findings and images tables of the training or the test patients."""
+    names = (name.replace("Train", part.capitalize()) for name in (FINDINGS_FILE, IMAGES_FILE))
+    findings, images = (labels.find(source.documents, name, source.raw) for name in names)
+    return findings, images
+
+
+def _listed(
+    source: Source, part: str
+) -> Iterator[tuple[dict[str, str], pd.Series, pd.DataFrame, InputError | None]]:
     """Each finding with its unique id, its rows of the images table, and why not to use it, if so.
 
     The key is (ProxID, fid, pos): fids repeat within a patient.
     """
     key = ["ProxID", "fid", "pos"]
-    table = labels.read_csv(labels.find(source.documents, FINDINGS_FILE, source.raw), [*key, "ClinSig"])
-    images = labels.read_csv(
-        labels.find(source.documents, IMAGES_FILE, source.raw), [*key, "ijk", "DCMSerDescr", "DCMSerNum"]
-    )
+    findings_file, images_file = _tables(source, part)
+    table = labels.read_csv(findings_file, [*key, "ClinSig"] if part == "train" else key)
+    images = labels.read_csv(images_file, [*key, "ijk", "DCMSerDescr", "DCMSerNum"])
     ids = labels.unique_ids(list(zip(table["ProxID"], table["fid"], strict=True)))
-    repeats = labels.repeats(list(table[key].itertuples(index=False, name=None)), table["ClinSig"].tolist())
+    repeats = labels.repeats(
+        list(table[key].itertuples(index=False, name=None)), table.get("ClinSig", table["fid"]).tolist()
+    )
     by_key = dict(list(images.groupby(key)))
     for finding_id, repeat, (_, row) in zip(ids, repeats, table.iterrows(), strict=True):
         case = {"patient_id": row["ProxID"], "finding_id": finding_id}
@@ -189,15 +205,15 @@ def _choice(patient: pd.DataFrame, place: Place, index: tuple[int, int, int] | N
 
 
 def find(source: Source, options: argparse.Namespace) -> Findings:
-    """Locate every finding of the official training tables on each channel."""
+    """Locate every finding of the official tables on each channel; those of the test have no label."""
     result = Findings()
     patients = dict(list(source.index.groupby(source.index["patient_id"].str.casefold())))
-    path = labels.find(source.documents, FINDINGS_FILE, source.raw)
-    for case, row, images, repeat in _labelled(source):
+    path, _ = _tables(source, options.part)
+    for case, row, images, repeat in _listed(source, options.part):
         try:
             if repeat is not None:
                 raise repeat
-            label = labels.binary(row["ClinSig"], path)
+            label = labels.binary(row["ClinSig"], path) if "ClinSig" in row else ""
             point = _point(row["pos"], path)
             patient = patients.get(row["ProxID"].casefold())
             if patient is None:
