@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pydicom
@@ -163,9 +163,9 @@ def _check_length(ds: Dataset, file: BinaryIO, path: Path) -> None:
         raise MissingTagError("no PixelData", file=path, expected="an image")
     if syntax.is_compressed:
         return
-    order = "little" if syntax.is_little_endian else "big"
+    order: Literal["little", "big"] = "little" if syntax.is_little_endian else "big"
     skip, length = (4, header[4:8]) if syntax.is_implicit_VR else (8, header[8:12])
-    stated = int.from_bytes(length, order)  # type: ignore[arg-type]
+    stated = int.from_bytes(length, order)
     present = min(stated, size - start - skip - 4)
     needed = ds.Rows * ds.Columns * ds.SamplesPerPixel * ds.BitsAllocated // 8
     if ds.PhotometricInterpretation == "YBR_FULL_422":

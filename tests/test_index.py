@@ -74,7 +74,7 @@ def _relaid(classic: Path, to: Path, name: Callable[[pydicom.Dataset, int], str]
     return to
 
 
-def _uids(ds: pydicom.Dataset, number: int) -> str:  # noqa: ARG001
+def _uids(ds: pydicom.Dataset, number: int) -> str:  # noqa: ARG001  (layouts are called alike)
     return f"{ds.PatientID}/{ds.StudyInstanceUID}/MR_{ds.SeriesInstanceUID}/{ds.SOPInstanceUID}"
 
 

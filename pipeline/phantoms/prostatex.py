@@ -146,8 +146,10 @@ def _grid(scene: Scene, frame: np.ndarray, shape: tuple[int, int, int], mm: floa
     """A grid of (planes, rows, columns) about the centre of the scene, with the directions of ``frame``."""
     planes, rows, columns = shape
     corner = frame @ (np.array([columns - 1, rows - 1, planes - 1]) * (-0.5 * np.array([mm, mm, gap])))
-    row, column = (tuple(map(float, frame[:, i])) for i in (0, 1))
-    return Geometry(tuple(map(float, scene.centre + corner)), row, column, (mm, mm), gap)  # type: ignore[arg-type]
+    origin, row, column = (
+        (float(x), float(y), float(z)) for x, y, z in (scene.centre + corner, frame[:, 0], frame[:, 1])
+    )
+    return Geometry(origin, row, column, (mm, mm), gap)
 
 
 def _render(scene: Scene, geometry: Geometry, shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
