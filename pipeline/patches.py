@@ -123,10 +123,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     findings = read_csv(args.findings)
     channels = args.channels or list(dict.fromkeys(findings["channel"]))
     todo = tasks(findings, channels)
+    nothing = EmptyError(
+        "none", file=args.findings, expected=f"findings on all channels ({', '.join(channels)})"
+    )
     if not todo:
-        raise EmptyError(
-            "none", file=args.findings, expected=f"findings on all channels ({', '.join(channels)})"
-        )
+        raise nothing
     keys = ["patient_id", "finding_id"]
     table = findings.drop_duplicates(keys).set_index(keys).loc[[(t.patient_id, t.finding_id) for t in todo]]
     table = (
@@ -136,7 +137,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         .astype({"label": int})
         .assign(width_mm=np.nan, height_mm=np.nan)
     )
-    skipped = []
+    skipped: list[dict[str, str]] = []
+    kept: list[int] = []  # not those that a slice was missing for, which are listed already
 
     def blocks() -> Iterator[np.ndarray | None]:
         work = functools.partial(
@@ -155,7 +157,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                 yield None
                 continue
             table.loc[number, ["width_mm", "height_mm"]] = result.width_mm, result.height_mm
+            kept.append(number)
             yield result.patches
+        if not kept:
+            raise nothing
 
     write_store(
         args.out,
@@ -175,17 +180,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         },
     )
     write_csv(args.skipped, SKIPPED_COLUMNS, skipped)
-    if len(skipped) == len(todo):
-        raise EmptyError(
-            "none", file=args.findings, expected=f"findings on all channels ({', '.join(channels)})"
-        )
     log.info(
         "%s: %d findings × %d views, %s; %d left out",
         args.out,
-        len(todo) - len(skipped),
+        len(kept),
         args.views,
         json.dumps(channels),
-        len(skipped),
+        len(todo) - len(kept),
     )
 
 

@@ -16,7 +16,7 @@ from pipeline.files import read_csv
 from pipeline.geometry import locate, plane
 from pipeline.phantom import write_phantom
 from pipeline.phantoms.dicom import Geometry, write_ct_series
-from pipeline.store import UNKNOWN, read_info, read_patches, read_slice
+from pipeline.store import UNKNOWN, read_info, read_patches, read_slice, write_slices
 
 STEPS = ("index", "findings", "slices", "patches")
 
@@ -237,6 +237,17 @@ def test_constant_images_and_black_crops_are_left_out_by_name(tmp_path: Path) ->
     assert read_csv(etl.skipped["patches"])[["code", "patient_id"]].to_numpy().tolist() == [
         ["E-IMG-CONST", "hole"]
     ]
+
+
+def test_a_channel_without_any_slice_leaves_nothing_and_says_so(stacked: Etl, tmp_path: Path) -> None:
+    # Slices of T2 alone, as if every other series had been blank: no finding has all three channels.
+    table = read_csv(stacked.out / "findings.csv")
+    found = {number: read_slice(stacked.out / "slices.h5", number) for number in table.index}
+    t2 = [(number, found[number].pixels) for number in table.index[table["channel"] == "t2"]]
+    write_slices(tmp_path / "slices.h5", t2, lambda _: (0.0, 1.0), {})
+    (tmp_path / "findings.csv").write_bytes((stacked.out / "findings.csv").read_bytes())
+    with pytest.raises(EmptyError, match="findings on all channels"):
+        Etl("prostatex", stacked.raw, tmp_path).cut()
 
 
 def test_nothing_left_is_an_error_before_any_training(tmp_path: Path) -> None:
