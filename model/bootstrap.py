@@ -5,6 +5,7 @@ Hydra III, Typhon II-B. The weights of candidate n are a function of (seed, n), 
 
 import argparse
 import csv
+import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from model.metrics import auroc
 from model.network import Typhon, build, initialize
 from model.records import Records
 from model.rules import RULES, Scores, scores_table, summary
-from pipeline.errors import SplitError, run_cli
+from pipeline.errors import InputError, SplitError, run_cli
 from pipeline.files import sha256, write_csv
 from pipeline.provenance import code
 
@@ -37,29 +38,31 @@ class Candidates:
     seed: int
     scored: Mapping[str, Sequence[data.Part]]
     calibration: Mapping[str, Tensor] | None
-    """Training patches for batch-norm statistics; None leaves them as they are in a new network."""
+    """Training patches of every data set for batch-norm statistics; None leaves these as in a new network."""
 
-    def make(self, number: int) -> dict[str, Tensor]:
-        """Turn the network into a candidate; its statistics table for each data set."""
+    def make(self, number: int) -> None:
+        """Turn the network into a candidate."""
         initialize(self.network, "bootstrap", self.seed, number)
+
+    def table(self, name: str) -> Tensor:
+        """The statistics of a data set in the network as it is."""
         if self.calibration is None:
-            return {name: statistics.initial(self.network) for name in self.scored}
+            return statistics.initial(self.network)
         # The blocks are shared, but each data set has statistics of its own in them.
-        return {
-            name: statistics.recalibrate(self.network, patches) for name, patches in self.calibration.items()
-        }
+        return statistics.recalibrate(self.network, self.calibration[name])
 
     def score(self, number: int) -> Scores:
         """AUROC per finding of a candidate on each data set; None if a class is missing."""
-        tables = self.make(number)
+        self.make(number)
         return {
-            name: pooled_auroc(self.network, name, tables[name], parts) for name, parts in self.scored.items()
+            name: pooled_auroc(self.network, name, self.table(name), parts)
+            for name, parts in self.scored.items()
         }
 
     def patches(self) -> int:
         """How many patches scoring one candidate takes."""
         scored = sum(len(part.labels) for parts in self.scored.values() for part in parts)
-        return scored + sum(len(patches) for patches in (self.calibration or {}).values())
+        return scored + sum(len((self.calibration or {}).get(name, ())) for name in self.scored)
 
 
 def pooled_auroc(network: Typhon, name: str, table: Tensor, parts: Sequence[data.Part]) -> float | None:
@@ -69,6 +72,16 @@ def pooled_auroc(network: Typhon, name: str, table: Tensor, parts: Sequence[data
         return None
     labels = np.concatenate([score.part.table["label"] for score in scores])
     return auroc(labels, np.concatenate([score.findings for score in scores]))
+
+
+def chosen(datasets: Mapping[str, data.Dataset], names: Sequence[str] | None) -> dict[str, data.Dataset]:
+    """The data sets with these names, in the order of all; InputError if one is none."""
+    for name in names or ():
+        if name not in datasets:
+            close = difflib.get_close_matches(name, datasets, n=1)
+            remedy = f"did you mean {close[0]}?" if close else ""
+            raise InputError(name, expected=f"one of {', '.join(datasets)} to score", remedy=remedy)
+    return {name: dataset for name, dataset in datasets.items() if names is None or name in names}
 
 
 def check_classes(scored: Mapping[str, Sequence[data.Part]]) -> None:
@@ -132,6 +145,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m model.bootstrap", description=__doc__)
     data.add_arguments(parser)
     parser.add_argument("--seed", type=int, required=True, help="seed of the run")
+    parser.add_argument(
+        "--score",
+        nargs="+",
+        metavar="NAME",
+        help="data sets that candidates are scored on, those that the method trains first; default all",
+    )
     parser.add_argument("--candidates", type=int, default=200, help="how many networks to try")
     parser.add_argument(
         "--views", type=int, default=1, help="views per finding to score, at most those granted"
@@ -161,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     splits = {"validation": ["validation"], "paper": ["train", "validation"]}[options.data]
     scored = {
         name: [dataset.part(split, device, views=options.views) for split in splits]
-        for name, dataset in datasets.items()
+        for name, dataset in chosen(datasets, options.score).items()
     }
     check_classes(scored)
     calibrated = options.batch_norm == "calibrated"
@@ -172,6 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     facts = digest(
         code=code("model.bootstrap"),
         seed=options.seed,
+        score=list(scored),
         views=options.views,
         batch_norm=options.batch_norm,
         data=options.data,
@@ -181,8 +201,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with Folder(options.checkpoint, facts) as folder:
         scores = score_all(candidates, options.candidates, folder)[: options.candidates]
         accepted = RULES[options.rule](scores)
-        columns = ("candidate", *datasets, "minimum", "mean", "accepted", "picked")
-        tables = candidates.make(accepted[-1])
+        columns = ("candidate", *scored, "minimum", "mean", "accepted", "picked")
+        candidates.make(accepted[-1])
+        tables = {name: candidates.table(name) for name in datasets}
         samples = candidates.patches() * options.candidates
         weights.write(options.out, weights.export(network, tables), samples_seen=samples)
         write_csv(options.scores, columns, scores_table(scores, accepted))

@@ -8,7 +8,7 @@ from model import bootstrap, data, statistics, weights
 from model.bootstrap import Candidates, main
 from model.network import build, initialize
 from model.rules import minimum_rule, paper_rule, scores_table
-from pipeline.errors import SplitError
+from pipeline.errors import InputError, SplitError
 from pipeline.files import read_csv
 from tests.stores import make_store
 
@@ -148,6 +148,30 @@ def test_the_published_way_scores_on_initial_statistics_and_all_training_data(
     # AUROC over 8 findings, 4 positive and 4 negative, is a multiple of 1/16.
     values = read_csv(table)[["a", "b.c"]].astype(float).to_numpy() * 16
     np.testing.assert_allclose(values, values.round(), atol=1e-9)
+
+
+@pytest.mark.parametrize("batch_norm", ["calibrated", "paper"])
+def test_candidates_are_scored_on_the_named_data_sets_only(
+    stores: list[str], tmp_path: Path, batch_norm: str
+) -> None:
+    flags = ("--candidates", "3", "--batch-norm", batch_norm)
+    everything = read_csv(run(stores, tmp_path / "all", *flags)[1])
+    network, table = run(stores, tmp_path / "one", *flags, "--score", "b.c")
+    rows = read_csv(table)
+    assert list(rows) == ["candidate", "b.c", "minimum", "mean", "accepted", "picked"]
+    assert rows["b.c"].equals(everything["b.c"])
+    # The other data set keeps its decision maker, and has statistics of its own all the same.
+    read, tables = weights.read(network, ["a", "b.c"], 1)
+    assert torch.equal(tables["a"], statistics.initial(read)) == (batch_norm == "paper")
+    calibration = 8 if batch_norm == "calibrated" else 0
+    assert weights.read_about(network) == {"samples_seen": 3 * (4 + calibration)}
+
+
+def test_a_data_set_that_is_not_there_cannot_be_scored(stores: list[str], tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"expected one of a, b\.c to score, found b\.d; did you mean b\.c\?"
+    ):
+        run(stores, tmp_path, "--score", "b.d")
 
 
 def test_scoring_a_candidate_again_gives_the_same(stores: list[str]) -> None:
