@@ -34,7 +34,7 @@ def nested(settings: Mapping[str, Any], method: str) -> dict[str, Any]:
 
 
 def candidate_config(config: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """The config of candidate ``number``: its settings in ``hyperparameters``, and no ``search``.
+    """The config of candidate ``number``: its settings in ``hyperparameters``, and no search.
 
     Raises IndexError if there is no such candidate.
     """

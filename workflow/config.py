@@ -55,7 +55,7 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
         raise _translated(min(errors, key=lambda error: error.validator != "additionalProperties"))
     for problem in _contradictions(config):
         raise problem
-    if "search" in config:
+    if config["search"]["method"] or config["search"]["grid"]:
         _check_search(config)
     return config
 
@@ -262,7 +262,12 @@ def _check_search(config: Mapping[str, Any]) -> None:
     method, grid, skip = (config["search"][key] for key in ("method", "grid", "skip"))
     methods = schema.load()["properties"]["hyperparameters"]["properties"]
     if method not in methods:
-        raise _error(["search", "method"], method, expected="a method", remedy=nearest(method, methods))
+        found, remedy = schema.spell(method), nearest(method, methods)
+        raise _error(["search", "method"], found, expected="a method", remedy=remedy)
+    if not grid:
+        raise _error(["search", "grid"], "nothing", expected=f"values for keys of {method}")
+    if (count := math.prod(map(len, grid.values()))) > MAX_CANDIDATES:
+        raise _error(["search", "grid"], f"{count} candidates", expected=f"at most {MAX_CANDIDATES}")
     known = dict(schema.leaves(methods[method]))
     for key, values in grid.items():
         if key not in known:
@@ -276,8 +281,6 @@ def _check_search(config: Mapping[str, Any]) -> None:
                 raise _error(
                     ["search", "grid", key], f"{schema.spell(value)} twice", expected="each value once"
                 )
-    if (count := math.prod(map(len, grid.values()))) > MAX_CANDIDATES:
-        raise _error(["search", "grid"], f"{count} candidates", expected=f"at most {MAX_CANDIDATES}")
     if skip and (max(skip) >= count or len(skip) == count):
         remedy = f"candidates are numbered from 0 to {count - 1}"
         raise _error(["search", "skip"], schema.spell(skip), expected="some of them", remedy=remedy)
