@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.errors import ConfigError
+
 Settings = dict[str, Any]
 """Of one candidate: a value for each key of the grid, such as ``training.learning_rate``."""
 CANDIDATE = re.compile(r"search/(?P<method>[^/]+)/candidate(?P<number>\d+)")
@@ -52,6 +54,16 @@ def split_name(method: str) -> tuple[str, int | None]:
     """
     found = CANDIDATE.fullmatch(method)
     return (found["method"], int(found["number"])) if found else (method, None)
+
+
+def no_candidate(search: Mapping[str, Any], method: str, number: int = 0) -> str:
+    """What to say where the section ``search`` of the config has no such candidate; empty where it has."""
+    if search["method"] != method:
+        remedy = "under search name the method and a grid"
+        return str(ConfigError(str(search["method"]), file="search/method", expected=method, remedy=remedy))
+    last = len(candidates(search["grid"])) - 1
+    found = ConfigError(f"{number}", file="search/grid", expected=f"a candidate from 0 to {last}")
+    return str(found) if number > last else ""
 
 
 def _fill(tree: dict[str, Any], settings: Mapping[str, Any], method: str) -> None:
