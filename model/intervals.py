@@ -14,6 +14,8 @@ from model.metrics import auroc
 
 REPLICATES = 2000
 LEVEL = 0.95
+POSITIVES, NEGATIVES = 4, 15
+"""Findings of the test set on which every published result stands; all its AUROCs are whole sixtieths."""
 _TRIES = 100
 """Give up when more than this many draws per replicate lack a class."""
 _BLOCK = 256
@@ -155,3 +157,12 @@ def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]
         return inside
 
     return bound(0.0), bound(1.0)
+
+
+def published_interval(area: float) -> tuple[float, float]:
+    """95 % interval that a published test AUROC deserves: Newcombe's, of 4 positive and 15 negative lesions.
+
+    >>> "%.2f to %.2f" % published_interval(48 / 60)
+    '0.48 to 0.95'
+    """
+    return newcombe(area, POSITIVES, NEGATIVES)

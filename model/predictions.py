@@ -54,9 +54,10 @@ def numbered(path: Path, name: str) -> int:
     return int(found[-1])
 
 
-def read_predictions(path: str | Path) -> pd.DataFrame:
+def read_predictions(path: str | Path, part: tuple[str, str] | None = None) -> pd.DataFrame:
     """One row per finding of a predictions.csv, with label, score (mean of its views) and single (view 0).
 
+    ``part`` is a data set and its split; then whatever stands in the lines of others does not matter.
     Raises PredictionsError for missing columns, scores that are no probabilities, a view that is there
     twice, a finding without view 0 and a finding with two labels.
     """
@@ -65,6 +66,8 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         raise PredictionsError(
             ", ".join(table.columns), file=path, expected=f"the columns {', '.join(COLUMNS)}"
         )
+    if part is not None:
+        table = table[(table["dataset"] == part[0]) & (table["split"] == part[1])]
     try:
         table = table.astype({"view": int, "label": int, "score": float})
     except ValueError as error:
@@ -93,17 +96,22 @@ def read_splits(paths: Iterable[str | Path]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def evaluate(run: str | Path, state: str, splits: pd.DataFrame) -> list[Evaluated]:
+def evaluate(
+    run: str | Path, state: str, splits: pd.DataFrame, part: tuple[str, str] | None = None
+) -> list[Evaluated]:
     """The validation and test sets of each data set that a run predicts, as its splits have them.
 
+    ``part``, a data set and its split, leaves the others unread.
     Raises PredictionsError if findings are missing, unknown or labelled otherwise than in the splits.
     """
     run = Path(run)
     path = run / STATES[state]
     fold, seed = numbered(run, "fold"), numbered(run, "seed")
-    predictions = read_predictions(path)
+    predictions = read_predictions(path, part)
     wanted = splits[(splits["fold"] == fold) & splits["split"].isin(SPLITS)]
     wanted = wanted[wanted["dataset"].isin(predictions["dataset"])]
+    if part is not None:
+        wanted = wanted[wanted["split"] == part[1]]
     both = wanted.merge(predictions, "outer", FINDING, suffixes=("", "_predicted"), indicator="where")
     _refuse(path, both[both["where"] == "right_only"], f"only findings that are in a split of fold {fold}")
     _refuse(path, both[both["where"] == "left_only"], f"every finding of fold {fold}")
@@ -111,11 +119,12 @@ def evaluate(run: str | Path, state: str, splits: pd.DataFrame) -> list[Evaluate
     both = both.sort_values(["patient_id", "finding_id"], ignore_index=True)
     columns = ["patient_id", "group_id", "finding_id", "label", "score", "single"]
     return [
-        Evaluated(fold, seed, dataset, split, state, part[columns].reset_index(drop=True))
+        Evaluated(fold, seed, dataset, split, state, rows[columns].reset_index(drop=True))
         for dataset in dict.fromkeys(splits["dataset"])
         if dataset in set(predictions["dataset"])
         for split in SPLITS
-        for part in [both[(both["dataset"] == dataset) & (both["split"] == split)]]
+        if part in (None, (dataset, split))
+        for rows in [both[(both["dataset"] == dataset) & (both["split"] == split)]]
     ]
 
 

@@ -228,6 +228,17 @@ class LockedError(InputError):
     remedy = "wait for it or end it"
 
 
+class ModelError(InputError):
+    code = "E-MODEL"
+    expected = "the state dict of a published network, with one or three channels"
+    remedy = "other networks cannot be converted"
+
+
+class PickledError(InputError):
+    code = "E-PICKLE"
+    expected = "a state dict: tensors by name"
+
+
 class LossError(InputError):
     code = "E-LOSS"
     expected = "a finite loss"

@@ -2,6 +2,7 @@ import json
 import sys
 from pathlib import Path
 
+from model.grid import candidate_config, candidates, no_candidate, split_name
 from model.methods import METHODS
 from pipeline.errors import ConfigError
 from workflow import driver, raw, shared, stale
@@ -28,7 +29,7 @@ pathvars:
 
 wildcard_constraints:
     dataset=r"[A-Za-z0-9][A-Za-z0-9_-]*",
-    method="|".join(METHODS),
+    method="|".join([*METHODS, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"]),
     fold=r"\d+",
     seed=r"\d+",
 
@@ -94,14 +95,44 @@ def raw_folder(wildcards, input):
     return raw.folder(config, wildcards.dataset)
 
 
+def base(wildcards):
+    """The method itself; for a candidate of a search the method whose settings are searched."""
+    return split_name(wildcards.method)[0]
+
+
+def settings(wildcards):
+    """The config; for a candidate of a search, with its settings filled in. Ends the run if there is none."""
+    method, number = split_name(wildcards.method)
+    if number is None:
+        return config
+    if message := no_candidate(config["search"], method, number):
+        sys.exit(message)
+    return candidate_config(config, number)
+
+
 def phases(wildcards):
     """The phases of a method, resolved here so that training knows no registry."""
-    return METHODS[wildcards.method](config)
+    return METHODS[base(wildcards)](settings(wildcards))
 
 
 def datasets(wildcards):
     """The data sets that a method trains on, in the order of their turns."""
-    return list(dict.fromkeys(name for phase in phases(wildcards) for name in phase["datasets"]))
+    return _datasets(phases(wildcards))
+
+
+def _datasets(phases):
+    return list(dict.fromkeys(name for phase in phases for name in phase["datasets"]))
+
+
+def start(wildcards):
+    """The network that training starts from: a candidate of a search shares that of its method.
+
+    Unless the grid leaves it other data sets, or the method is nothing but its bootstrap.
+    """
+    usual = METHODS[base(wildcards)](config)
+    shared = usual and _datasets(usual) == _datasets(phases(wildcards))
+    name = base(wildcards) if shared else wildcards.method
+    return f"results/{name}/fold{wildcards.fold}/seed{wildcards.seed}/bootstrap/network.safetensors"
 
 
 def stores(wildcards):

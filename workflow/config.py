@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import math
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,12 +13,15 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from model.grid import candidate_config
 from pipeline.errors import ConfigError
 from workflow import schema
 
 MAX_BYTES = 100_000
 MAX_VALUES = 10_000
 """Far more than any experiment needs, and far less than what nested YAML aliases can unfold to."""
+MAX_CANDIDATES = 1_000
+"""Of a grid search: each is checked whenever the config is read."""
 NUMBER_WITHOUT_POINT = r"[-+]?[0-9]+[eE][-+]?[0-9]+"
 
 
@@ -51,6 +55,8 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
         raise _translated(min(errors, key=lambda error: error.validator != "additionalProperties"))
     for problem in _contradictions(config):
         raise problem
+    if config["search"]["method"] or config["search"]["grid"]:
+        _check_search(config)
     return config
 
 
@@ -246,3 +252,41 @@ def _rate_contradictions(
     for name in needed:
         if name not in rate:
             yield _error([*path, name], "nothing", expected="a learning rate")
+
+
+def _check_search(config: Mapping[str, Any]) -> None:
+    """Give the values of the grid their types, and check each candidate as if it stood in the config.
+
+    Raises ConfigError.
+    """
+    method, grid, skip = (config["search"][key] for key in ("method", "grid", "skip"))
+    methods = schema.load()["properties"]["hyperparameters"]["properties"]
+    if method not in methods:
+        found, remedy = schema.spell(method), nearest(method, methods)
+        raise _error(["search", "method"], found, expected="a method", remedy=remedy)
+    if not grid:
+        raise _error(["search", "grid"], "nothing", expected=f"values for keys of {method}")
+    if (count := math.prod(map(len, grid.values()))) > MAX_CANDIDATES:
+        raise _error(["search", "grid"], f"{count} candidates", expected=f"at most {MAX_CANDIDATES}")
+    known = dict(schema.leaves(methods[method]))
+    for key, values in grid.items():
+        if key not in known:
+            raise _error(["search", "grid", key], "an unknown key", remedy=nearest(key, known))
+        part = {"$defs": schema.load()["$defs"], "items": known[key]}
+        for error in _Filling(part).iter_errors(values):  # gives the values their types as well
+            error.path.extendleft(reversed(["search", "grid", key]))
+            raise _translated(error)
+        for number, value in enumerate(values):
+            if value in values[:number]:
+                raise _error(
+                    ["search", "grid", key], f"{schema.spell(value)} twice", expected="each value once"
+                )
+    if skip and (max(skip) >= count or len(skip) == count):
+        remedy = f"candidates are numbered from 0 to {count - 1}"
+        raise _error(["search", "skip"], schema.spell(skip), expected="some of them", remedy=remedy)
+    for number in range(count):
+        try:
+            checked(candidate_config(config, number))
+        except ConfigError as error:
+            error.file = f"search/grid candidate {number}: {error.file}"
+            raise

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,16 @@ def resolve(part: Mapping[str, Any]) -> dict[str, Any]:
         return dict(part)
     target = load()["$defs"][reference.removeprefix("#/$defs/")]
     return {**resolve(target), **{key: value for key, value in part.items() if key != "$ref"}}
+
+
+def leaves(part: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The settings below a part of the schema, as ``step.key``, with their own parts."""
+    for name, child in resolve(part).get("properties", {}).items():
+        full = resolve(child)
+        if "properties" in full:
+            yield from leaves(full, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", full
 
 
 def spell(value: Any) -> str:
