@@ -71,7 +71,7 @@ class Learner:
         if not self.optimizers:
             self.set_optimizers(phase)
             self._warn_of_rounding(phase)
-        if phase.dropout or self._settings.zero_dropout == "off":
+        if phase.dropout or self._settings.zero_dropout == "zero":
             set_dropout(self.network, phase.dropout)
         self._attached = None
         self.network.train()

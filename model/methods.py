@@ -109,8 +109,9 @@ def _phase(config: Config, name: str, datasets: list[str], step: str, **rest: An
     """
     method, key = step.split("/")
     settings = dict(config["hyperparameters"][method][key])
-    share, samples = settings.pop("share"), config["target_samples"]
+    share, samples = settings.pop("share"), config["comparison"]["target_samples"]
     if samples is not None:
+        settings["batch_size"] = config["comparison"]["batch_size"] or settings["batch_size"]
         settings["batches"] = 1
         settings["epochs"] = round(share * samples / settings["batch_size"])
     return {"name": name, "datasets": list(datasets), **settings, **rest}

@@ -25,8 +25,8 @@ class Settings:
     """eval: a frozen extractor does not change at all; paper: its statistics move and its dropout is on."""
     handover: str = "best"
     """best: a phase that selects its best state leaves all of it; paper: but for the heads, which are last."""
-    zero_dropout: str = "off"
-    """off: a dropout of 0 is none; paper: it leaves the former one on."""
+    zero_dropout: str = "zero"
+    """zero: a dropout of 0 is none; paper: it leaves the former one on."""
     selection: str = "auroc"
     """auroc: better is a higher AUROC; paper: one not lower, and an accuracy that is not lower either."""
 

@@ -7,6 +7,7 @@
 """
 
 import argparse
+import importlib
 import json
 import logging
 import platform
@@ -39,7 +40,7 @@ PAPER = (
     ("loss", "logits", "cross-entropy of the logits, or, as published, of a softmax taken for logits"),
     ("frozen", "eval", "a frozen extractor does not change, or its batch norm moves and its dropout is on"),
     ("handover", "best", "a phase that selects its best state leaves all of it, or its last heads"),
-    ("zero-dropout", "off", "a dropout of 0 is none, or leaves the former one on"),
+    ("zero-dropout", "zero", "a dropout of 0 is none, or leaves the former one on"),
     ("selection", "auroc", "better is a higher AUROC, or neither AUROC nor accuracy is lower"),
 )
 """Flags whose value ``paper`` does what the public code did: name, the right value, meaning."""
@@ -175,16 +176,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def draw_gradients(trainer: Trainer, folder: Path) -> Path:
     """Draw how the gradients flow through the layers, as the last step left them (thesis 5.2.4)."""
-    # Only a run that fails needs matplotlib.
-    from model.figures.gradients import draw_gradient_flow
-
+    # By name, so that an edit of figures makes no training anew; and only a run that fails needs matplotlib.
+    draw = importlib.import_module("model.figures.gradients").draw_gradient_flow
     phase = trainer.phases[trainer.progress.phase]
     epoch = trainer.epoch()
     rows = [
         (phase.name, epoch, "+".join(phase.datasets), *row) for row in trainer.learner.gradients()
     ]
     picture = folder / "gradients.png"
-    draw_gradient_flow(pd.DataFrame(rows, columns=GRADIENTS_COLUMNS), picture)
+    draw(pd.DataFrame(rows, columns=GRADIENTS_COLUMNS), picture)
     return picture
 
 

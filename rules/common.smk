@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 from model.grid import candidate_config, candidates, no_candidate, split_name
+from model import methods
 from model.methods import METHODS
 from pipeline.errors import ConfigError
 from workflow import driver, raw, shared, stale
@@ -112,7 +113,7 @@ def settings(wildcards):
 
 def phases(wildcards):
     """The phases of a method, resolved here so that training knows no registry."""
-    return METHODS[base(wildcards)](settings(wildcards))
+    return methods.phases(base(wildcards), settings(wildcards))
 
 
 def datasets(wildcards):
@@ -121,7 +122,20 @@ def datasets(wildcards):
 
 
 def _datasets(phases):
-    return list(dict.fromkeys(name for phase in phases for name in phase["datasets"]))
+    names = [name for phase in phases for name in phase["datasets"]]
+    return list(dict.fromkeys([*names, config["target"]]))
+
+
+def started_on(wildcards):
+    """The data sets that candidates of the bootstrap are scored on."""
+    return methods.started_on(phases(wildcards), config)
+
+
+def candidates_of(wildcards):
+    """How many random networks a method tries."""
+    if base(wildcards) == "rwg":
+        return settings(wildcards)["hyperparameters"]["rwg"]["candidates"]
+    return config["bootstrap"]["candidates"]
 
 
 def start(wildcards):
@@ -129,7 +143,7 @@ def start(wildcards):
 
     Unless the grid leaves it other data sets, or the method is nothing but its bootstrap.
     """
-    usual = METHODS[base(wildcards)](config)
+    usual = methods.phases(base(wildcards), config)
     shared = usual and _datasets(usual) == _datasets(phases(wildcards))
     name = base(wildcards) if shared else wildcards.method
     return f"results/{name}/fold{wildcards.fold}/seed{wildcards.seed}/bootstrap/network.safetensors"
