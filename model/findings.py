@@ -41,7 +41,7 @@ def view_numbers(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return finding, np.concatenate([np.arange(count) for count in counts]) if len(counts) else finding
 
 
-def load(stores: Sequence[Path], splits: Sequence[Path], leak: str = "refuse") -> dict[str, Dataset]:
+def load(stores: Sequence[Path], splits: Sequence[Path], *, leak: str = "refuse") -> dict[str, Dataset]:
     """Match each store with its split table; see :func:`match` for what is checked."""
     if len(stores) != len(splits):
         raise InputError(

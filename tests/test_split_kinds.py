@@ -94,7 +94,7 @@ class TestPaper:
         caplog.clear()
         with pytest.raises(LeakError, match="groups in several splits: g9"):
             data.load([tmp_path / "p.h5"], [path])
-        assert list(data.load([tmp_path / "p.h5"], [path], "warn")) == ["x"]
+        assert list(data.load([tmp_path / "p.h5"], [path], leak="warn")) == ["x"]
         assert "LEAK, as published: groups in several splits: g9" in caplog.text
 
     def test_a_class_too_small_for_a_test_is_refused_with_counts(self, tmp_path: Path) -> None:
