@@ -65,7 +65,7 @@ def read_logs(folder: Path) -> dict[str, list[Curve]]:
             curves.setdefault(METHODS[reference["method"]], []).extend(_reference(path, phase, split))
     if not curves:
         raise EmptyError(
-            "none", file=folder, expected="logs of Hydra's public repository, hydra_…csv and standard_TL_…csv",
+            "none", file=folder, expected="logs of Hydra's public repository: hydra_…csv, standard_TL_…csv",
             remedy="name their folder, or leave published out of the config",
         )  # fmt: skip
     for found in curves.values():
@@ -158,8 +158,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder to write to")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for method, curves in read_logs(args.folder).items():
-        path = args.out / method / "history.csv"
+    found = read_logs(args.folder)
+    for method in METHODS.values():
+        curves, path = found.get(method, []), args.out / method / "history.csv"
         write_csv(path, HISTORY_COLUMNS, history(curves))
         log.info("%s: %d curves of %d phases", path, len(curves), len({curve.phase for curve in curves}))
 

@@ -10,6 +10,7 @@ from model.records import HISTORY_COLUMNS
 from model.replay import main, read_logs
 from pipeline.errors import ColumnError, EmptyError, InputError
 from pipeline.files import read_csv
+from workflow import raw
 
 HEADER = "epoch,DS2/Full/NbEpoch2000/LearningRate1e-08/Training/auc,DS2/Full/NbEpoch2000/LearningRate1e-08/Training/loss"
 OWN = "hydra_20200301_DS2Full_B_1e-8_0.3_2000.csv"
@@ -40,7 +41,7 @@ def test_a_log_becomes_a_history_value_by_value(logs: Path) -> None:
         ["1", "brain", "train", "samples", "72000"],
     ]
     assert set(table["phase"]) == {"DS2/Full"}
-    assert not (logs / "published" / "transfer").exists()
+    assert read_csv(logs / "published" / "transfer" / "history.csv").empty  # of which there is no log
 
 
 def test_a_frozen_phase_comes_before_the_full_one_of_its_data_set(logs: Path) -> None:
@@ -259,3 +260,17 @@ class TestRecount:
         found = recount.trained()
         assert found["typhon"] / found["classical"] - 1 == pytest.approx(-0.845, abs=1e-3)
         assert found["typhon"] / found["hydra"] - 1 == pytest.approx(-0.978, abs=1e-3)
+
+
+class TestConfig:
+    def test_a_folder_that_is_not_named_or_has_no_logs_is_said_before_any_job(self, logs: Path) -> None:
+        assert raw.no_logs({"published": None}) == (
+            "E-CONFIG published: expected the folder of the public logs of Hydra, found null"
+        )
+        said = raw.no_logs({"published": str(logs / "none")})
+        assert said.startswith(f"E-RAW {logs / 'none'}: expected the logs of Hydra's public repository")
+        assert raw.no_logs({"published": str(logs)}) == ""
+
+    def test_other_tables_in_the_folder_are_left_alone(self, logs: Path) -> None:
+        (logs / "mine.csv").write_text("a\n")
+        assert [path.name for path in raw.logs({"published": str(logs)})] == [OWN, REFERENCE]
