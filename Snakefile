@@ -13,6 +13,10 @@
 #     best/                                   the same of the state best in validation
 #     history.csv, run.json                   learning curves; device, seconds, samples seen
 #   results/{method}_auc.json                 the result
+#   results/search/{method}/candidate{n}/…    the same runs of each candidate of a grid search
+#   results/search/{method}/best.yaml         the best of them, to run from; candidates.csv, candidates.png
+#   results/tables/{table}.csv, .md, .tex     the tables of the papers, with ours beside theirs
+#   published/{method}/history.csv            what was published of their runs, where the config names it
 #   results/{method}/…png, figures/…png       items of the report
 #   logs/…, benchmarks/…                      the same paths, one file per job
 #   checkpoints/…                             of running trainings only
@@ -32,6 +36,8 @@ include: "rules/demo.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/report.smk"
+include: "rules/tables.smk"
+include: "rules/search.smk"
 
 
 report: "workflow/report/workflow.rst"

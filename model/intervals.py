@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from model.metrics import auroc
 
@@ -50,18 +50,29 @@ def mean_auroc(folds: Sequence[Fold]) -> float | None:
     return float(np.mean(defined)) if defined and len(defined) == len(values) else None
 
 
-def bootstrap(
-    folds: Sequence[Fold], generator: np.random.Generator, replicates: int = REPLICATES
-) -> Resampled:
-    """95 % percentile interval of the mean AUROC over resampled groups (Obuchowski 1997 by resampling).
+@dataclass(frozen=True)
+class Draws:
+    """Resamples of the groups of some folds; each leaves every fold both classes."""
 
-    The union of the groups of all folds is drawn with replacement; one draw serves every run. A draw
-    that leaves a fold with one class is drawn again and counted.
+    counts: np.ndarray
+    """(replicates, groups) how often each group of the union of all folds was drawn; none, with a reason."""
+    members: list[np.ndarray]
+    """Per fold (n,) which group each finding belongs to."""
+    redrawn: int
+    reason: str = ""
+
+
+def draw(folds: Sequence[Fold], generator: np.random.Generator, replicates: int = REPLICATES) -> Draws:
+    """Resample the union of the groups of all folds with replacement (Obuchowski 1997 by resampling).
+
+    A draw that leaves a fold with one class is drawn again and counted. The draws know nothing of the
+    scores, so they serve every run of every method on these findings.
     """
-    if mean_auroc(folds) is None:
-        return Resampled(None, 0, "a test set holds one class")
     names, member = np.unique(np.concatenate([fold.groups for fold in folds]), return_inverse=True)
     members = np.split(member, np.cumsum([len(fold.labels) for fold in folds])[:-1])
+    none = np.zeros((0, len(names)), np.uint16)
+    if any(len(np.unique(fold.labels)) < 2 for fold in folds):
+        return Draws(none, members, 0, "a test set holds one class")
     kept: list[np.ndarray] = []
     done = redrawn = 0
     while done < replicates:
@@ -76,12 +87,26 @@ def bootstrap(
         done += len(kept[-1])
         redrawn += len(whole[:used]) - len(kept[-1])
         if redrawn > _TRIES * replicates:
-            return Resampled(
-                None, redrawn, "nearly every resample of the groups leaves a test set with one class"
-            )
+            why = "nearly every resample of the groups leaves a test set with one class"
+            return Draws(none, members, redrawn, why)
+    return Draws(np.concatenate(kept), members, redrawn)
+
+
+def bootstrap(
+    folds: Sequence[Fold], generator: np.random.Generator, replicates: int = REPLICATES
+) -> Resampled:
+    """95 % percentile interval of the mean AUROC over resampled groups; see ``draw``."""
+    draws = draw(folds, generator, replicates)
+    if draws.reason:
+        return Resampled(None, draws.redrawn, draws.reason)
+    return Resampled(percentile(weighted_means(folds, draws)), draws.redrawn)
+
+
+def percentile(values: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of the values of all replicates."""
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(_weighted_means(folds, members, np.concatenate(kept)), [tail, 1 - tail])
-    return Resampled((float(low), float(high)), redrawn)
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _draw(groups: int, generator: np.random.Generator) -> np.ndarray:
@@ -91,15 +116,15 @@ def _draw(groups: int, generator: np.random.Generator) -> np.ndarray:
     return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.uint16)
 
 
-def _weighted_means(folds: Sequence[Fold], members: Sequence[np.ndarray], counts: np.ndarray) -> np.ndarray:
-    """Mean over all runs of the AUROC in which group g counts ``counts[:, g]`` times: (replicates,).
+def weighted_means(folds: Sequence[Fold], draws: Draws) -> np.ndarray:
+    """Mean over all runs of the AUROC in which each group counts as often as it was drawn: (replicates,).
 
     The runs of a fold share their weights, so their comparison matrices (2 won, 1 tied, 0 lost) are
     summed first. All products are of whole numbers, hence exact in float64 and in any order.
     """
-    runs = sum(len(fold.scores) for fold in folds)
+    runs, counts = sum(len(fold.scores) for fold in folds), draws.counts
     total = np.zeros(len(counts))
-    for fold, own in zip(folds, members, strict=True):
+    for fold, own in zip(folds, draws.members, strict=True):
         positive, negative = (np.flatnonzero(fold.labels == label) for label in (1, 0))
         won = np.zeros(len(counts))
         for start in range(0, len(positive), _BLOCK):
@@ -117,18 +142,35 @@ def _weighted_means(folds: Sequence[Fold], members: Sequence[np.ndarray], counts
     return total / runs
 
 
-def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
+def t_interval(values: Sequence[float], overlap: float = 0.0) -> tuple[float, float] | None:
     """95 % t interval of the mean of ``values``, one per split; None for fewer than two.
 
-    It takes the splits for independent. Overlapping training sets make it somewhat too narrow
-    (Nadeau & Bengio 2003), and it may reach beyond [0, 1].
+    Parameters
+    ----------
+    overlap : test findings over training findings of a split. 0 takes the splits for independent; their
+        training sets overlap, which makes that interval too narrow. With the ratio it is that of the
+        corrected resampled t test (Nadeau & Bengio 2003). Either may reach beyond [0, 1].
     """
-    count = len(values)
-    if count < 2:
+    if len(values) < 2:
         return None
-    half = float(stdtrit(count - 1, (1 + LEVEL) / 2) * np.std(values, ddof=1) / np.sqrt(count))
+    half = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * _standard_error(values, overlap)
     mean = float(np.mean(values))
     return mean - half, mean + half
+
+
+def t_test(values: Sequence[float], overlap: float = 0.0) -> float | None:
+    """Two-sided p-value of a mean of 0, of the same t as ``t_interval``.
+
+    1 where all values are 0; None for fewer than two and where all are alike but not 0.
+    """
+    if len(values) < 2 or not np.ptp(values):
+        return 1.0 if len(values) > 1 and not np.any(values) else None
+    t = abs(float(np.mean(values))) / _standard_error(values, overlap)
+    return float(2 * stdtr(len(values) - 1, -t))
+
+
+def _standard_error(values: Sequence[float], overlap: float) -> float:
+    return float(np.std(values, ddof=1) * np.sqrt(1 / len(values) + overlap))
 
 
 def hanley_mcneil_variance(area: float, positives: int, negatives: int) -> float:

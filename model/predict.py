@@ -1,4 +1,4 @@
-"""Score every view of the validation and test findings; the last step that needs torch."""
+"""Score every view of the validation and test findings, or of findings without labels."""
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,32 +10,63 @@ from tqdm import tqdm
 from model import data, weights
 from model.device import set_up
 from model.evaluation import evaluate
-from pipeline.errors import LossError, run_cli
+from pipeline.errors import ConfigError, LossError, run_cli
 from pipeline.files import write_csv
 
 COLUMNS = ("dataset", "split", "patient_id", "finding_id", "view", "label", "score")
 SPLITS = ("validation", "test")
+UNLABELLED = "challenge"
+"""The split of findings without labels, in a table of predictions."""
 
 
-def predict(datasets: Mapping[str, data.Dataset], model: Path, gpu: int) -> Iterator[dict[str, Any]]:
-    """One row per view; ``score`` is the probability of class 1, in float64: float32 would tie the surest.
+class Scorer:
+    """A trained model, ready to score.
 
     Raises InputError if the model belongs to other data sets or channels.
     """
-    device = set_up(gpu)
-    network, tables = weights.read(model, datasets, data.channels(datasets))
-    network.to(device)
-    parts = [(name, split) for name in datasets for split in SPLITS]
-    for name, split in tqdm(parts, "predicting", unit="split", disable=None):
-        part = datasets[name].part(split, device)
+
+    def __init__(self, datasets: Mapping[str, data.Dataset], model: Path, gpu: int) -> None:
+        self.device = set_up(gpu)
+        self._model = model
+        self._network, self._tables = weights.read(model, datasets, data.channels(datasets))
+        self._network.to(self.device)
+
+    def rows(self, name: str, part: data.Part, split: str, dataset: str) -> Iterator[dict[str, Any]]:
+        """One row per view of a part, scored through the decision maker of data set ``name``.
+
+        ``score`` is the probability of class 1, in float64: float32 would tie the surest.
+        """
         try:
-            scores = evaluate(network, name, tables[name].to(device), part)
+            scores = evaluate(self._network, name, self._tables[name].to(self.device), part)
         except FloatingPointError as error:
-            raise LossError(str(error), file=model, expected="finite scores") from error
+            raise LossError(str(error), file=self._model, expected="finite scores") from error
         findings = part.table.to_dict("records")
         for number, view, score in zip(part.finding, part.view, scores.views, strict=True):
-            row = {"dataset": name, "split": split, "view": view, "score": repr(float(score))}
+            row = {"dataset": dataset, "split": split, "view": view, "score": repr(float(score))}
             yield row | findings[number]
+
+
+def predict(datasets: Mapping[str, data.Dataset], model: Path, gpu: int) -> Iterator[dict[str, Any]]:
+    """One row per view of the validation and test findings of every data set."""
+    scorer = Scorer(datasets, model, gpu)
+    parts = [(name, split) for name in datasets for split in SPLITS]
+    for name, split in tqdm(parts, "predicting", unit="split", disable=None):
+        yield from scorer.rows(name, datasets[name].part(split, scorer.device), split, name)
+
+
+def predict_unlabelled(
+    datasets: Mapping[str, data.Dataset], model: Path, gpu: int, store: Path, target: str, views: int
+) -> Iterator[dict[str, Any]]:
+    """One row for each of the first ``views`` views of every finding of ``store``, with an empty label.
+
+    They are scored as findings of the data set ``target``.
+    """
+    if target not in datasets:
+        raise ConfigError(target, file="--target", expected=f"one of {', '.join(datasets)}")
+    scorer = Scorer(datasets, model, gpu)
+    name, part = data.unlabelled(store, views, datasets[target], scorer.device)
+    for row in scorer.rows(target, part, UNLABELLED, name):
+        yield row | {"label": ""}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -46,12 +77,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, nargs="+", required=True, help="predictions.csv to write for each model"
     )
+    parser.add_argument(
+        "--unlabelled", type=Path, help="patches.h5 of findings without labels, to score instead"
+    )
+    parser.add_argument("--target", help="with --unlabelled: the data set whose decision maker scores them")
+    parser.add_argument("--views", type=int, default=11, help="with --unlabelled: views of each finding")
     options = parser.parse_args(argv)
     if len(options.model) != len(options.out):
         parser.error(f"{len(options.model)} models, but {len(options.out)} tables to write")
-    datasets = data.load(options.stores, options.splits)
+    if options.unlabelled and not options.target:
+        parser.error("--unlabelled needs --target")
+    datasets = data.given(options)
     for model, out in zip(options.model, options.out, strict=True):
-        write_csv(out, COLUMNS, predict(datasets, model, options.gpu))
+        if options.unlabelled:
+            rows = predict_unlabelled(
+                datasets, model, options.gpu, options.unlabelled, options.target, options.views
+            )
+        else:
+            rows = predict(datasets, model, options.gpu)
+        write_csv(out, COLUMNS, rows)
 
 
 if __name__ == "__main__":

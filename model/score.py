@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pandas as pd
 
 from model.intervals import REPLICATES
 from model.predictions import STATES, Evaluated, PredictionsError, evaluate, read_splits
-from model.summary import describe, summarize
+from model.summary import describe, summarize, with_reasons
 from pipeline.errors import run_cli
 from pipeline.files import sha256, write_text
 from pipeline.seeds import stream
@@ -28,7 +28,7 @@ SAMPLES = ("bootstrap", "training", "specialization", "evaluation")
 
 
 def collect_costs(runs: Iterable[Path], benchmarks: Iterable[Path]) -> dict[str, Any]:
-    """Samples seen and seconds of all runs, by kind, and the devices they ran on.
+    """Samples seen and seconds of all runs, by kind, mean training samples of a run, and the devices.
 
     Seconds come from ``run.json``; those of the bootstrap, a job of its own, from Snakemake's benchmark
     tables ``…/bootstrap.tsv`` if all of them are there.
@@ -37,9 +37,11 @@ def collect_costs(runs: Iterable[Path], benchmarks: Iterable[Path]) -> dict[str,
     seconds: dict[str, float] = {}
     devices: set[str] = set()
     versions: dict[str, set[str]] = {}
+    trained: list[dict[str, int] | None] = []
     for run in runs:
         facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
         devices.add(facts["device"])
+        trained.append(facts.get("trained"))
         for kind, number in facts["samples_seen"].items():
             samples[kind] = samples.get(kind, 0) + (number or 0)
         for step, number in facts["seconds"].items():
@@ -52,11 +54,21 @@ def collect_costs(runs: Iterable[Path], benchmarks: Iterable[Path]) -> dict[str,
         seconds["bootstrap"] = float(sum(pd.read_csv(path, sep="\t")["s"].sum() for path in tables))
     return {
         "samples_seen": samples,
+        "trained": _mean_trained(trained),
         "seconds": sum(seconds.values()),
         "seconds_by_step": seconds,
         "device": ", ".join(sorted(devices)),
         "versions": {name: ", ".join(sorted(found)) for name, found in sorted(versions.items())},
     }
+
+
+def _mean_trained(runs: Sequence[Mapping[str, int] | None]) -> dict[str, float] | None:
+    """Mean over runs of the training samples of each data set; None where a run does not say."""
+    known = [run for run in runs if run is not None]
+    if not known or len(known) < len(runs):
+        return None
+    names = dict.fromkeys(name for run in known for name in run)
+    return {name: sum(run.get(name, 0) for run in known) / len(known) for name in names}
 
 
 def commit() -> str | None:
@@ -104,8 +116,13 @@ def score(
     lines = {key: summarize(parts, stream("score", seed, *key[:2])) for key, parts in together.items()}
     head = lines[target, "test", state]
     headline = {key: value for key, value in head.plain().items()
-                if key.startswith(("auroc", "ci95", "t95", "newcombe95"))}  # fmt: skip
+                if key.startswith(("auroc", "ci95", "t95", "delong95", "newcombe95"))}  # fmt: skip
     costs = collect_costs(runs, benchmarks)
+    trained = costs["trained"]
+    samples = with_reasons(
+        {"target_samples": None if trained is None else trained.get(target, 0), "trained": trained},
+        dict.fromkeys(("target_samples", "trained"), "a run does not say how many samples it trained on"),
+    )
     inputs = [*splits, *(run / file for run in runs for file in STATES.values())]
     return {
         "method": method, "target": target, "state": state, **headline,
@@ -114,7 +131,8 @@ def score(
         },
         "runs": [describe(part) for part in evaluated],
         "summary": [line.plain() for line in lines.values()],
-        **{key: value for key, value in costs.items() if key != "versions"},
+        **samples,
+        **{key: value for key, value in costs.items() if key not in ("trained", "versions")},
         "provenance": provenance(inputs, costs["versions"]),
     }  # fmt: skip
 

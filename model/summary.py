@@ -1,12 +1,13 @@
 """What the runs of one data set's split amount to: counts, AUROCs, intervals, and a reason for each null."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from model.delong import mean_areas
 from model.intervals import REPLICATES, Fold, bootstrap, mean_auroc, newcombe, t_interval
 from model.metrics import auroc, threshold_metrics
 from model.predictions import Evaluated
@@ -23,6 +24,7 @@ class Line:
     auroc_single: float | None
     ci95: tuple[float, float] | None
     t95: tuple[float, float] | None
+    delong95: tuple[float, float] | None
     newcombe95: tuple[float, float] | None
     runs: int
     folds: int
@@ -84,7 +86,7 @@ def summarize(
 ) -> Line:
     """Mean AUROC and intervals of the runs (all folds and seeds) of one data set, split and state."""
     numbers = sorted({run.fold for run in runs})
-    folds = {score: [_fold(runs, number, score) for number in numbers] for score in ("score", "single")}
+    folds = {score: folds_of(runs, score) for score in ("score", "single")}
     per_fold = [mean_auroc([fold]) for fold in folds["score"]]
     findings = pd.concat([run.findings for run in runs]).drop_duplicates(["patient_id", "finding_id"])
     groups = {label: findings.loc[findings["label"] == label, "group_id"].nunique() for label in (0, 1)}
@@ -92,12 +94,14 @@ def summarize(
     gap = "; ".join(f"fold {number}: {why}" for number, why in gaps.items() if why)
     resampled = bootstrap(folds["score"], generator, replicates)
     area = mean_auroc(folds["score"])
+    closed = None if area is None else mean_areas([folds["score"]])
     return Line(
         runs[0].dataset, runs[0].split, runs[0].state,
         auroc=area,
         auroc_single=mean_auroc(folds["single"]),
         ci95=resampled.interval,
         t95=None if area is None else t_interval([mean for mean in per_fold if mean is not None]),
+        delong95=None if closed is None else closed.interval(),
         newcombe95=None if area is None else newcombe(area, groups[1], groups[0]),
         runs=len(runs), folds=len(numbers),
         findings=len(findings), positives=int(findings["label"].sum()),
@@ -106,12 +110,21 @@ def summarize(
         reasons={
             "auroc": gap, "auroc_single": gap, "newcombe95": gap,
             "ci95": gap or resampled.reason, "t95": gap or "one split",
+            "delong95": gap or (closed and closed.reason) or "all pairs of findings are ranked alike",
         },
     )  # fmt: skip
 
 
-def _fold(runs: Iterable[Evaluated], number: int, score: str) -> Fold:
-    tables = [run.findings for run in runs if run.fold == number]
-    first = tables[0]
-    scores = np.stack([table[score].to_numpy(float) for table in tables])
-    return Fold(first["group_id"].to_numpy(str), first["label"].to_numpy(int), scores)
+def folds_of(runs: Sequence[Evaluated], score: str = "score") -> list[Fold]:
+    """The test sets of runs of one data set, split and state, in the order of their folds.
+
+    ``score`` is a column of their findings: score (mean over views) or single (view 0). The runs of a fold
+    keep their order.
+    """
+    folds = []
+    for number in sorted({run.fold for run in runs}):
+        tables = [run.findings for run in runs if run.fold == number]
+        first = tables[0]
+        scores = np.stack([table[score].to_numpy(float) for table in tables])
+        folds.append(Fold(first["group_id"].to_numpy(str), first["label"].to_numpy(int), scores))
+    return folds

@@ -3,7 +3,8 @@
 import argparse
 import hashlib
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipeline.store import UNKNOWN, StoreInfo, read_info, read_patches
 
 log = logging.getLogger("typhon")
 
+KINDS = ("holdout", "folds", "repeats", "paper", "all")
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("patient_id", "group_id", "finding_id", "label", "split", "views")
 NAMED_OFFENDERS = 5
@@ -38,15 +40,38 @@ def _fold(count: int, n: int, fold: int) -> np.ndarray:
     return np.where(part == 0, 2, np.where(part == 1, 1, 0))
 
 
+def published(findings: pd.DataFrame, validation: float, test: float) -> pd.Series:
+    """The split of each finding (columns patient_id, label) as the papers' code did it.
+
+    Each class is split apart from the other, its patients in their order: the first floor(n·training) train,
+    the last floor(n·test) test. So a patient with findings of both labels may be in two splits.
+    """
+    splits = pd.Series("", index=findings.index)
+    for _, own in findings.groupby("label"):
+        patients = own["patient_id"].unique()
+        # Rounded first: 0.8 · 35 must not come out below 28.
+        train, tests = (
+            math.floor(round(share * len(patients), 9)) for share in (1 - validation - test, test)
+        )
+        names = np.repeat(SPLITS, [train, len(patients) - train - tests, tests])
+        splits[own.index] = own["patient_id"].map(dict(zip(patients, names, strict=True)))
+    return splits
+
+
 def assign(
     findings: pd.DataFrame, *, kind: str, n: int, validation: float, test: float, seed: int, fold: int
 ) -> pd.Series:
-    """The split of each finding (columns group_id, label), the same for a whole group.
+    """The split of each finding (columns patient_id, group_id, label), the same for a whole group.
 
     ``holdout`` and ``repeats`` draw the given fractions of groups anew for each fold; ``folds`` deals the
     groups into n parts once and rotates them. Groups are drawn within each class of their worst label, so
-    both classes appear in each split, or SplitError says how many groups there are.
+    both classes appear in each split, or SplitError says how many groups there are. With ``all`` every
+    finding trains. Only ``paper`` cuts groups: see :func:`published`.
     """
+    if kind == "all":
+        return pd.Series("train", index=findings.index)
+    if kind == "paper":
+        return published(findings, validation, test)
     worst = findings.groupby("group_id")["label"].max().sort_index()
     drawn: dict[str, str] = {}
     for label in (0, 1):
@@ -62,15 +87,18 @@ def assign(
     return findings["group_id"].map(drawn)
 
 
-def balanced_views(labels: np.ndarray, majority_views: int, stored: int) -> dict[int, int]:
-    """Views of a training finding by label, so that both classes have about as many patches (F-052).
+def balanced_views(
+    labels: np.ndarray, majority_views: int, stored: int, *, paper: bool = False
+) -> dict[int, int]:
+    """Views of a finding by label, so that both classes have about as many patches (F-052).
 
     The majority class n0 has ``majority_views``, the minority n1 floor(majority_views·n0/n1), at most
-    ``stored``; a cut is warned about.
+    ``stored``; a cut is warned about. In print (``paper``) n0 are the negatives even where they are fewer.
     """
     counts = np.bincount(labels, minlength=2)
-    minority = int(counts.argmin())
-    views = {1 - minority: majority_views, minority: majority_views * int(counts.max()) // int(counts.min())}
+    first = 0 if paper else 1 - int(counts.argmin())
+    second = max(majority_views * int(counts[first]) // int(counts[1 - first]), 1)
+    views = {first: majority_views, 1 - first: second}
     for label, wanted in views.items():
         if wanted > stored:
             log.warning("label %d: %d views would balance the classes, %d are stored", label, wanted, stored)
@@ -85,40 +113,51 @@ def split_table(
     evaluation_views: int,
     balance: str,
     training_views: int | None = None,
+    kind: str = "holdout",
 ) -> pd.DataFrame:
     """The table of a split: each finding of the store with its split and its number of views.
 
-    ``training_views`` gives all training findings as many, whatever their class (F-053).
+    ``training_views`` gives all training findings as many, whatever their class (F-053). ``kind="paper"``
+    treats validation as training, and balances the test around ``evaluation_views`` too.
     """
     table = info.findings[["patient_id", "group_id", "finding_id", "label"]].assign(split=splits.to_numpy())
-    for name in SPLITS:
+    for name in SPLITS if kind != "all" else SPLITS[:1]:
         counts = table.loc[table["split"] == name, "label"].value_counts()
         if len(counts) < 2:
             found = ", ".join(f"{counts.get(value, 0)} of label {value}" for value in (0, 1))
             raise SplitError(
                 f"{name} findings: {found}", file=info.path, expected="both labels in each split"
             )
-    train = table["split"] == "train"
-    views = dict.fromkeys((0, 1), training_views or majority_views)
-    if balance == "views" and training_views is None:
-        views = balanced_views(table.loc[train, "label"].to_numpy(int), majority_views, info.views)
-    wanted = table["label"].map(views).where(train, evaluation_views)
+    paper = kind == "paper"
+    first = {"train": majority_views}
+    if paper:
+        first |= {"validation": majority_views, "test": evaluation_views}
+    wanted = pd.Series(evaluation_views, index=table.index)
+    for name, number in first.items():
+        labels = table.loc[table["split"] == name, "label"]
+        same = training_views if name != "test" else None
+        views = dict.fromkeys((0, 1), same or number)
+        if balance == "views" and same is None:
+            views = balanced_views(labels.to_numpy(int), number, info.views, paper=paper)
+        wanted[labels.index] = labels.map(views)
     return table.assign(views=wanted.clip(upper=info.views).astype(int))
 
 
-def _offenders(kind: str, keys: pd.Series, splits: pd.Series) -> str:
+def _offenders(kind: str, keys: pd.Series, splits: pd.Series, most: int) -> str:
     across = splits.groupby(keys.to_numpy()).nunique()
     names = [str(name) for name in across.index[across > 1]]
     if not names:
         return ""
-    more = f" and {len(names) - NAMED_OFFENDERS} more" if len(names) > NAMED_OFFENDERS else ""
-    return f"{kind} in several splits: {', '.join(names[:NAMED_OFFENDERS])}{more}"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    count = f"{len(names)} " if len(names) > 1 else ""
+    return f"{count}{kind} in several splits: {', '.join(names[:most])}{more}"
 
 
-def assert_no_leak(store: Path, table: pd.DataFrame) -> None:
-    """Raise LeakError, with the offenders, if a group or an identical image is in several splits.
+def leaks(store: Path, table: pd.DataFrame, most: int = NAMED_OFFENDERS) -> Iterator[str]:
+    """What is in several splits: groups, patients, identical images; each with the first ``most`` names.
 
-    ``table`` is a split table of ``store``; images are compared by the digest of their view 0.
+    ``table`` is a split table of ``store``; images are compared by the digest of their view 0. Raises
+    LeakError if a finding of the store is in no split.
     """
     info = read_info(store)
     keys = ["patient_id", "finding_id"]
@@ -139,9 +178,21 @@ def assert_no_leak(store: Path, table: pd.DataFrame) -> None:
         ("patients", rows["patient_id"]),
         ("images like", first),
     ):
-        offenders = _offenders(kind, names, rows["split"])
-        if offenders:
+        if offenders := _offenders(kind, names, rows["split"], most):
+            yield offenders
+
+
+def assert_no_leak(store: Path, table: pd.DataFrame, leak: str = "refuse") -> None:
+    """Raise LeakError, with the offenders, if a group or an identical image is in several splits.
+
+    With ``leak="warn"``, which is for the published splits, all offenders are listed in warnings instead.
+    """
+    if leak == "refuse":
+        for offenders in leaks(store, table):
             raise LeakError(offenders, file=store)
+    else:
+        for offenders in leaks(store, table, most=len(table)):
+            log.warning("LEAK, as published: %s", offenders)
 
 
 def read_splits(path: str | Path) -> pd.DataFrame:
@@ -155,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
     parser.add_argument("--skipped", type=Path, required=True, help="skipped.csv")
     parser.add_argument("--max-skipped", type=int, default=0, help="failed findings that are put up with")
-    parser.add_argument("--kind", choices=["holdout", "folds", "repeats"], default="holdout")
+    parser.add_argument("--kind", choices=KINDS, default="holdout")
     parser.add_argument("--n", type=int, default=1, help="number of folds or repeats")
     parser.add_argument("--validation", type=float, default=0.2, help="fraction of groups")
     parser.add_argument("--test", type=float, default=0.2, help="fraction of groups")
@@ -196,8 +247,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         evaluation_views=args.evaluation_views,
         balance=args.balance,
         training_views=args.training_views,
+        kind=args.kind,
     )
-    assert_no_leak(args.store, table)
+    assert_no_leak(args.store, table, "warn" if args.kind == "paper" else "refuse")
     write_csv(args.out, COLUMNS, table.to_dict("records"))
     for name in SPLITS:
         part = table[table["split"] == name]

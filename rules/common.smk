@@ -172,6 +172,44 @@ def runs(pattern):
     return of
 
 
+def searched(wildcards):
+    """The predictions of all candidates of a search; ends the run where the config has no such search."""
+    search = config["search"]
+    if message := no_candidate(search, wildcards.method):
+        sys.exit(message)
+    return expand(
+        "results/search/{method}/candidate{number}/fold{fold}/seed{seed}/predictions.csv",
+        method=wildcards.method,
+        number=sorted(set(range(len(candidates(search["grid"])))) - set(search["skip"])),
+        fold=range(config["split"]["n"]),
+        seed=config["seeds"],
+    )
+
+
+def search_items(wildcards):
+    """What a search brings; ends the run where the config has none."""
+    method = config["search"]["method"]
+    if message := no_candidate(config["search"], method or "a method"):
+        sys.exit(message)
+    return expand(
+        "results/search/{method}/{item}",
+        method=method,
+        item=["candidates.csv", "best.yaml", "candidates.png"],
+    )
+
+
+def published_logs(wildcards):
+    """The public logs of Hydra; ends the run where they are not there."""
+    if message := raw.no_logs(config):
+        sys.exit(message)
+    return raw.logs(config)
+
+
+def published_folder(wildcards, input):
+    """Where these logs lie."""
+    return Path(input.logs[0]).parent
+
+
 def memory(least, per_input):
     """Memory in MB: ``least``, or ``per_input`` times the size of the input if that is more."""
 

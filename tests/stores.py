@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.files import write_csv
 from pipeline.seeds import stream
-from pipeline.store import write_store
+from pipeline.store import UNKNOWN, write_store
 
 SPLIT_COLUMNS = ("patient_id", "group_id", "finding_id", "label", "split", "views")
 
@@ -22,10 +22,12 @@ def make_store(
     views: int = 3,
     channels: int = 1,
     signal: float = 2.0,
+    labelled: bool = True,
 ) -> tuple[Path, Path]:
     """Write a store of noise, with a bright spot where the label is 1, and its split table.
 
-    Labels alternate within each split, beginning with 0. Returns the paths of store and split table.
+    Labels alternate within each split, beginning with 0; unless ``labelled`` the store keeps them back. Returns
+    the paths of store and split table.
     """
     folder.mkdir(parents=True, exist_ok=True)
     splits = ["train"] * train + ["validation"] * validation + ["test"] * test
@@ -37,7 +39,7 @@ def make_store(
             "patient_id": names,
             "group_id": names,
             "finding_id": "1",
-            "label": labels,
+            "label": labels if labelled else UNKNOWN,
             "width_mm": 65.0,
             "height_mm": 65.0,
         }

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -8,7 +9,7 @@ from model import statistics, weights
 from model.device import set_up
 from model.network import build, initialize
 from model.predict import COLUMNS, main
-from pipeline.errors import InputError, LossError
+from pipeline.errors import ConfigError, InputError, LossError
 from pipeline.files import read_csv
 from pipeline.store import read_patches
 from tests.stores import make_store
@@ -93,3 +94,41 @@ def test_a_gpu_is_used_only_where_there_is_one_and_it_was_given(monkeypatch: pyt
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert set_up(1).type == "cpu"
     assert torch.get_num_threads() == 1
+
+
+def unlabelled(inputs: list[str], folder: Path, *words: str) -> pd.DataFrame:
+    """Predictions for a store ``new`` without labels, through the decision maker of ``a``."""
+    store, _ = make_store(folder / "challenge", "new", train=4, validation=0, test=0, views=3, labelled=False)
+    call = ["--model", str(folder / "model.safetensors"), "--out", str(folder / "challenge.csv")]
+    main([*inputs, *call, "--unlabelled", str(store), "--target", "a", *(words or ("--views", "2"))])
+    return read_csv(folder / "challenge.csv")
+
+
+def test_findings_without_labels_get_their_views_scored_by_the_target(
+    inputs: list[str], tmp_path: Path
+) -> None:
+    table = unlabelled(inputs, tmp_path)
+    assert tuple(table) == COLUMNS
+    assert table["patient_id"].tolist() == ["0000", "0000", "0001", "0001", "0002", "0002", "0003", "0003"]
+    assert table["view"].tolist() == ["0", "1"] * 4
+    assert set(table["dataset"]) == {"new"}
+    assert set(table["split"]) == {"challenge"}
+    assert set(table["label"]) == {""}
+    network, tables = weights.read(tmp_path / "model.safetensors", NAMES, 1)
+    statistics.attach(network, tables["a"])
+    patches = torch.from_numpy(read_patches(tmp_path / "challenge/new.h5", range(4), [2] * 4))
+    with torch.no_grad():
+        expected = network.eval()(patches, "a").softmax(1)[:, 1]
+    np.testing.assert_allclose(table["score"].astype(float), expected, atol=1e-5)
+
+
+def test_findings_without_labels_are_refused_where_they_do_not_fit(inputs: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected at least 4 of each finding, found 3 views"):
+        unlabelled(inputs, tmp_path, "--views", "4")
+    with pytest.raises(ConfigError, match=r"--target: expected one of b\.c, a, found c"):
+        unlabelled(inputs, tmp_path, "--target", "c")
+    store, _ = make_store(tmp_path / "other", "new", channels=3)
+    call = ["--model", str(tmp_path / "model.safetensors"), "--out", str(tmp_path / "challenge.csv")]
+    with pytest.raises(InputError, match="expected channels channel0, found channels channel0, channel1, ch"):
+        main([*inputs, *call, "--unlabelled", str(store), "--target", "a", "--views", "2"])
+    assert not (tmp_path / "challenge.csv").exists()

@@ -38,6 +38,7 @@ def write_run(folder: Path, fold: int, seed: int, scores: dict[str, list[float]]
         table(run / f"{state}predictions.csv", PREDICTION_COLUMNS, rows)
     facts = {
         "device": "cpu", "threads": 1, "seconds": {"training": 2.5}, "versions": {"torch": "2"},
+        "trained": {"target": 12 + 8 * seed, "support": 12},
         "samples_seen": {
             "bootstrap": None if seed else 9, "training": 24, "specialization": 8, "evaluation": 100 + seed,
         },
@@ -81,6 +82,8 @@ def test_figures_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert figures["ci95"] == [0.5, 1.0]  # p2 or p3 or both are drawn: 1/2, 3/4 or 1 on the mean
     assert figures["t95"] is None
     assert figures["t95_reason"] == "one split"
+    assert figures["delong95"] is None
+    assert figures["delong95_reason"] == "a class is of one group alone"
     assert figures["resampling"]["replicates"] == 2000
     # Of the 27 draws 8 lack p1 and 1 lacks p2 and p3: 9 of 27 are drawn again.
     assert figures["resampling"]["redrawn"] / (2000 + figures["resampling"]["redrawn"]) == pytest.approx(
@@ -92,6 +95,8 @@ def test_figures_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         "specialization": 16,
         "evaluation": 201,
     }
+    assert figures["target_samples"] == 16.0  # the mean of 12 and 20
+    assert figures["trained"] == {"target": 16.0, "support": 12.0}
     assert figures["seconds"] == 5.0
     assert figures["device"] == "cpu"
     assert figures["provenance"]["versions"]["torch"] == "2"
@@ -123,7 +128,7 @@ def test_one_class_is_null_with_the_reason_beside_it(tmp_path: Path) -> None:
     assert run["auroc_reason"] == "no positive finding among 2"
     assert run["recall_reason"] == "no positive finding"
     line = next(r for r in figures["summary"] if (r["dataset"], r["split"]) == ("support", "test"))
-    for key in ("auroc", "ci95", "t95", "newcombe95"):
+    for key in ("auroc", "ci95", "t95", "delong95", "newcombe95"):
         assert line[key] is None
         assert line[f"{key}_reason"] == "fold 0: no positive finding among 2"
 
@@ -160,6 +165,18 @@ def test_seconds_of_other_jobs_come_from_their_benchmarks(tmp_path: Path) -> Non
         tmp_path, [tmp_path / "results/typhon/fold0/seed0"], 1, "--benchmarks", str(benchmark)
     )
     assert figures["seconds"] == 2.5
+
+
+def test_runs_that_do_not_count_their_samples_leave_null_and_the_reason(tmp_path: Path) -> None:
+    """Those of a version before the counts; one of them is enough, as the mean of a part misleads."""
+    runs = [write_run(tmp_path, 0, seed, {}) for seed in (0, 1)]
+    facts = json.loads((runs[1] / "run.json").read_text())
+    del facts["trained"]
+    (runs[1] / "run.json").write_text(json.dumps(facts))
+    figures = run_score(tmp_path, runs, 1)
+    for key in ("target_samples", "trained"):
+        assert figures[key] is None
+        assert figures[f"{key}_reason"] == "a run does not say how many samples it trained on"
 
 
 def test_target_without_predictions_is_an_error(tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ def line(text):
         ("--configfile config/demo.yaml all", "--configfile config/demo.yaml -- all"),
         ("--configfile a.yaml results/x.json", "--configfile a.yaml -- results/x.json"),
         ("--configfile a.yaml b.json all", "--configfile a.yaml b.json -- all"),
+        (
+            "--configfile a.yaml results/search/typhon/best.yaml results/typhon_auc.json",
+            "--configfile a.yaml results/search/typhon/best.yaml -- results/typhon_auc.json",
+        ),
         ("--default-resources mem_mb=100 all", "--default-resources mem_mb=100 -- all"),
         ("--default-resources all", "--default-resources -- all"),
         ("--sdm conda all", "--sdm conda -- all"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RawMissingError
+from pipeline.errors import ConfigError, RawMissingError
 from pipeline.scan import file_state, scan
 
 COLLECTIONS_FILE = Path(__file__).resolve().parent.parent / "config" / "datasets.csv"
@@ -64,6 +64,23 @@ def attribution(config: Mapping[str, Any], dataset: str) -> str:
         return "synthetic data"
     row = _row(config, dataset)
     return ", ".join(filter(None, (row["collection"], row["licence"], row["doi"]))) if row else dataset
+
+
+def no_logs(config: Mapping[str, Any]) -> str:
+    """What to say where the folder of published logs is not named or has none; else empty."""
+    if config["published"] is None:
+        return str(ConfigError("null", file="published", expected="the folder of the public logs of Hydra"))
+    if not logs(config):
+        where = "the logs of Hydra's public repository, hydra_…csv and standard_TL_…csv"
+        return str(RawMissingError("none", file=config["published"], expected=where,
+                                   remedy="get them, or leave published out of the config"))  # fmt: skip
+    return ""
+
+
+def logs(config: Mapping[str, Any]) -> list[Path]:
+    """The published logs, sorted."""
+    folder = Path(config["published"]).expanduser()
+    return sorted([*folder.glob("hydra_*.csv"), *folder.glob("standard_TL_*.csv")])
 
 
 def collections() -> dict[str, dict[str, str]]:

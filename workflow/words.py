@@ -34,7 +34,7 @@ VALUES: dict[str, Predicate] = {
     "config": _SETTING,
     "groups": _SETTING,
     "group_components": _SETTING,
-    "configfile": _like(r"(?!results/).+\.(ya?ml|json)"),
+    "configfile": _like(r"(?!results/).+\.(ya?ml|json)|results/search/[^/]+/best\.yaml"),
     "envvars": _like(r"[A-Z_][A-Z0-9_]*"),
     "rerun_triggers": _one_of("code", "input", "mtime", "params", "software-env"),
     "strict_dag_evaluation": _one_of("cyclic-graph", "functions", "periodic-wildcards"),

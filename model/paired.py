@@ -1,0 +1,218 @@
+"""One method less another on the same findings, splits and seeds: how much, how sure, how many more runs.
+
+What varies is kept apart: which patients were tested (groups resampled, DeLong), how they were split, and
+from which start the network was trained (the spread of the paired differences).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import ceil, sqrt
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from model.delong import Areas
+from model.intervals import LEVEL, Draws, Fold, percentile, t_interval, t_test, weighted_means
+from model.metrics import auroc
+from model.predictions import Evaluated
+from model.summary import folds_of
+from pipeline.errors import InputError
+
+POWER = 0.8
+DIFFERENCE = 0.03
+"""The difference of AUROCs for which ``runs_needed`` counts, unless told otherwise."""
+_NAMED = 6
+"""Missing runs that are named one by one."""
+_DIGITS = 12
+"""Decimals of AUROCs that are no rounding: whole numbers of pairs lie further apart."""
+
+
+class UnpairedError(InputError):
+    """Methods that cannot be compared run by run."""
+
+    code = "E-PAIR"
+    expected = "the same splits, seeds and findings of every method"
+    remedy = "run what is missing, or compare without that method"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What all runs of a method say of the target's test findings; folds and their seeds in order."""
+
+    name: str
+    keys: tuple[tuple[int, int], ...]
+    """Fold and seed of each run."""
+    folds: tuple[Fold, ...]
+
+    def areas(self) -> list[np.ndarray] | None:
+        """AUROC of each run, an array per fold; None where a fold holds one class."""
+        values = [[auroc(fold.labels, scores) for scores in fold.scores] for fold in self.folds]
+        if any(value is None for row in values for value in row):
+            return None
+        return [np.array(row, float) for row in values]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations of one value per run: of a random effect of the split, and one of the start."""
+
+    splits: float | None
+    seeds: float | None
+
+    @property
+    def run(self) -> float | None:
+        """Of a run on a split of its own; None for one split."""
+        return None if self.splits is None else sqrt(self.splits**2 + (self.seeds or 0) ** 2)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``method`` less ``reference``; what is None has its reason in ``reasons``."""
+
+    method: str
+    reference: str
+    value: float | None = None
+    ci95: tuple[float, float] | None = None
+    p_groups: float | None = None
+    error: float | None = None
+    """Standard deviation over the resamples: what the choice of patients leaves open."""
+    delong95: tuple[float, float] | None = None
+    p_delong: float | None = None
+    t95: tuple[float, float] | None = None
+    p_t: float | None = None
+    corrected95: tuple[float, float] | None = None
+    p_corrected: float | None = None
+    spread: Spread = Spread(None, None)
+    runs_needed: int | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def collect(name: str, runs: Iterable[Evaluated]) -> Runs:
+    """The runs of one method, in one state, on one split of one data set."""
+    runs = sorted(runs, key=lambda run: (run.fold, run.seed))
+    return Runs(name, tuple((run.fold, run.seed) for run in runs), tuple(folds_of(runs)))
+
+
+def check_paired(methods: Sequence[Runs]) -> None:
+    """Raise UnpairedError, naming all that is missing, unless all methods have the same runs and findings."""
+    wanted = sorted({key for method in methods for key in method.keys})
+    missing = [
+        f"no fold {fold} seed {seed} of {method.name}"
+        for method in methods
+        for fold, seed in wanted
+        if (fold, seed) not in method.keys
+    ]
+    if missing:
+        more = [f"and {len(missing) - _NAMED} more"] if len(missing) > _NAMED else []
+        raise UnpairedError(", ".join([*missing[:_NAMED], *more]))
+    for method in methods[1:]:
+        for one, other in zip(methods[0].folds, method.folds, strict=True):
+            same = np.array_equal(one.groups, other.groups) and np.array_equal(one.labels, other.labels)
+            if not same:
+                raise UnpairedError(f"other test findings of {method.name} than of {methods[0].name}")
+
+
+def subtract(
+    method: Runs, reference: Runs, draws: Draws, areas: Areas | None, places: tuple[int, int], *,
+    overlap: float, margin: float = DIFFERENCE,
+) -> Difference:  # fmt: skip
+    """The difference of two methods that are paired (``check_paired``), with all its intervals.
+
+    Parameters
+    ----------
+    draws : of the groups, the same for all methods.
+    areas, places : of ``delong.mean_areas`` of all methods, and which of them these two are; None where a
+        fold holds one class.
+    overlap : test findings over training findings of a split, for the corrected t.
+    margin : the difference that ``runs_needed`` should find.
+    """
+    first, second = method.areas(), reference.areas()
+    if first is None or second is None or areas is None:
+        why = "a test set holds one class"
+        return Difference(method.name, reference.name, reasons=dict.fromkeys(("value", "ci95", "t95"), why))
+    values = [np.round(one - other, _DIGITS) for one, other in zip(first, second, strict=True)]
+    splits = [float(row.mean()) for row in values]
+    delong95, p_delong = areas.difference(*places)
+    spread = spread_of(values)
+    reasons = {"ci95": draws.reason, "delong95": areas.reason} if draws.reason or areas.reason else {}
+    if len(splits) < 2:
+        reasons |= dict.fromkeys(("t95", "sd_splits", "runs_needed"), "one split")
+    if spread.seeds is None:
+        reasons["sd_seeds"] = "one seed per split, so the spread over splits holds that over seeds"
+    drawn = None
+    if not draws.reason:
+        # Without their rounding errors replicates that are alike differ by exactly 0.
+        drawn = np.round(
+            weighted_means(method.folds, draws) - weighted_means(reference.folds, draws), _DIGITS
+        )
+    return Difference(
+        method.name, reference.name,
+        value=float(np.concatenate(values).mean()),
+        ci95=None if drawn is None else percentile(drawn),
+        p_groups=None if drawn is None else bootstrap_p(drawn),
+        error=None if drawn is None else float(np.std(drawn, ddof=1)),
+        delong95=delong95, p_delong=p_delong,
+        t95=t_interval(splits), p_t=t_test(splits),
+        corrected95=t_interval(splits, overlap), p_corrected=t_test(splits, overlap),
+        spread=spread,
+        runs_needed=None if spread.run is None else runs_needed(spread.run, margin),
+        reasons={key: why for key, why in reasons.items() if why},
+    )  # fmt: skip
+
+
+def spread_of(values: Sequence[np.ndarray]) -> Spread:
+    """Spread of one value per run, an array of seeds per fold, by one-way analysis of variance.
+
+    With one run per split the two cannot be told apart: ``splits`` is that of both, ``seeds`` None. With one
+    split there is no telling how others would differ: ``splits`` is None.
+    """
+    sizes = np.array([len(row) for row in values])
+    total, count = int(sizes.sum()), len(values)
+    means = np.array([row.mean() for row in values])
+    within = None
+    if total > count:
+        within = sum(float(((row - row.mean()) ** 2).sum()) for row in values) / (total - count)
+    seeds = None if within is None else sqrt(within)
+    if count < 2:
+        return Spread(None, seeds)
+    between = float((sizes * (means - sizes @ means / total) ** 2).sum()) / (count - 1)
+    usual = (total - float((sizes**2).sum()) / total) / (count - 1)  # seeds per split, if all have as many
+    return Spread(sqrt(max(0.0, between - (within or 0.0)) / usual), seeds)
+
+
+def bootstrap_p(values: np.ndarray) -> float:
+    """Two-sided p-value of no difference from the replicates of a difference; 1 if all are 0.
+
+    Twice the rarer side, counting the observed data as one more replicate (Davison & Hinkley 1997), so it is
+    never 0. It is below 5 % about where the percentile interval leaves out 0.
+    """
+    rarer = min(int((values <= 0).sum()), int((values >= 0).sum()))
+    return min(1.0, 2 * (rarer + 1) / (len(values) + 1))
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """P-values adjusted for the family that they are, by Holm 1979; None is no test and does not count."""
+    tests = sorted((value, place) for place, value in enumerate(values) if value is not None)
+    adjusted: list[float | None] = [None] * len(values)
+    highest = 0.0
+    for rank, (value, place) in enumerate(tests):
+        highest = max(highest, min(1.0, (len(tests) - rank) * value))
+        adjusted[place] = highest
+    return adjusted
+
+
+def runs_needed(deviation: float, difference: float = DIFFERENCE, power: float = POWER) -> int:
+    """How many paired runs, each on a split of its own, find ``difference`` with ``power``, two-sided 5 %.
+
+    The smallest n >= 2 with n >= ((t(0.975, n-1) + t(power, n-1)) · deviation / difference)². It takes the
+    deviation of one paired run for known; with few splits it is not.
+    """
+
+    def wanted(low: float, high: float) -> float:
+        return ((low + high) * deviation / difference) ** 2
+
+    # Normal quantiles are below those of t, so no fewer will do.
+    count = max(2, ceil(wanted(float(ndtri((1 + LEVEL) / 2)), float(ndtri(power)))))
+    while count < wanted(float(stdtrit(count - 1, (1 + LEVEL) / 2)), float(stdtrit(count - 1, power))):
+        count += 1
+    return count
