@@ -30,7 +30,12 @@ class Learner:
     """A network in training, on data that stays where it is."""
 
     def __init__(
-        self, network: Typhon, train: Mapping[str, Part], settings: Settings, device: torch.device
+        self,
+        network: Typhon,
+        train: Mapping[str, Part],
+        settings: Settings,
+        device: torch.device,
+        tables: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.network = network.to(device)
         self.optimizers: dict[str, torch.optim.Adam] = {}
@@ -38,9 +43,10 @@ class Learner:
         self._train = train
         self._settings = settings
         self._device = device
-        shared = statistics.initial(self.network)
-        own = settings.batch_norm == "per_set"
-        self.running = {name: shared.clone() if own else shared for name in train}
+        new = statistics.initial(self.network)
+        self.running = {name: tables[name].to(new) if tables else new.clone() for name in train}
+        if settings.batch_norm != "per_set":
+            self.running = dict.fromkeys(train, self.running[settings.target])
         self._attached: Tensor | None = None
         self._inputs: dict[str, Tensor] = {}
         """What batches are taken from: patches, or features of a fixed extractor."""
@@ -55,12 +61,6 @@ class Learner:
         if phase.step == "mixed":  # such a batch has one mean for all of its data sets
             for name in phase.datasets:
                 self.running[name] = self.running[phase.datasets[0]]
-
-    def calibrate(self, names: set[str]) -> None:
-        """Give data sets that nobody has trained on yet a start for statistics of their own."""
-        for name in sorted(names):
-            patches = statistics.calibration_patches(self._train[name], name)
-            self.running[name].copy_(statistics.recalibrate(self.network, patches))
 
     def fixed(self, phase: Phase) -> bool:
         """Whether the extractor does not change at all in a phase."""

@@ -152,11 +152,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             chosen,
             folder,
             device,
+            tables=tables,
             checkpoint_seconds=options.checkpoint_seconds,
         )
         with on_signals(trainer.stop):
             try:
-                last = trainer.run(tables)
+                last = trainer.run()
             except LossError as error:
                 picture = draw_gradients(trainer, folder.path)
                 raise LossError(

@@ -37,7 +37,10 @@ GRADIENTS_AT = 6
 
 
 class Trainer:
-    """A run in progress: everything that changes is in a checkpoint."""
+    """A run in progress: everything that changes is in a checkpoint.
+
+    ``tables`` are the batch-norm statistics that came with the network; None are those of a new one.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Trainer:
         folder: Folder,
         device: torch.device,
         *,
+        tables: Mapping[str, Tensor] | None = None,
         checkpoint_seconds: float = 60.0,
     ) -> None:
         self.phases = phases
@@ -61,7 +65,7 @@ class Trainer:
         self._folder = folder
         self._checkpoint_seconds = checkpoint_seconds
         self._train = {name: dataset.part("train", device) for name, dataset in datasets.items()}
-        self.learner = Learner(network, self._train, settings, device)
+        self.learner = Learner(network, self._train, settings, device, tables)
         self.network = network
         self._judge = Judge(
             network,
@@ -87,11 +91,8 @@ class Trainer:
         """Save and exit with 128 + ``signal`` after the step at hand."""
         self._signal = signal
 
-    def run(self, tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Go on to the end of the last phase; the tensors of the last state's model file.
-
-        ``tables`` are the statistics that came with the network: without a phase they stay.
-        """
+    def run(self) -> dict[str, Tensor]:
+        """Go on to the end of the last phase; the tensors of the last state's model file."""
         with (
             closing(self._open("history", HISTORY_COLUMNS, self.progress.history)) as self._history,
             closing(self._open("gradients", GRADIENTS_COLUMNS, self.progress.gradients)) as self._gradients,
@@ -100,13 +101,10 @@ class Trainer:
                 phase = self.phases[self.progress.phase]
                 self._run_phase(phase)
                 self._end_phase(phase)
-        if self.phases:
-            self._judge.renew()
-            tables = self._judge.tables(self.network.datasets)
-        last = weights.export(self.network, tables)
+        self._judge.renew()
+        last = weights.export(self.network, self._judge.tables(self.network.datasets))
         if self.progress.best is None:
-            if self.phases:
-                log.warning("no validation AUROC of %s: the best state is the last", self.settings.target)
+            log.warning("no validation AUROC of %s: the best state is the last one", self.settings.target)
             self.best = last
         return last
 
@@ -134,8 +132,6 @@ class Trainer:
     def _begin_phase(self, phase: Phase) -> None:
         self._arrange(self.progress.phase)
         self._judge.renew()
-        if self.settings.batch_norm == "per_set" and not self.progress.step:
-            self.learner.calibrate(set(phase.datasets) - set(self.progress.seen))
         self.learner.begin(phase, lambda name: self._judge.features(name, self._train[name]))
 
     def _arrange(self, index: int) -> None:
