@@ -105,6 +105,7 @@ class Typhon(nn.Module):
         """Let a data set use the decision maker of another one from here on."""
         self.makers[self.datasets.index(dataset)] = self.maker(other)
 
+    @torch.no_grad()
     def renew(self, dataset: str, *names: object) -> None:
         """Give a data set a decision maker of its own, with the random weights that belong to ``names``."""
         old = self.maker(dataset)

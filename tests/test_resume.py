@@ -20,7 +20,7 @@ PHASES = [
     {"name": "training", "datasets": DATASETS, "epochs": 12, **SETTINGS},
     {"name": "frozen", "datasets": ["b.c"], "epochs": 400, **SPECIALIZATION,
      "frozen": True, "select": "best", "head": {"b.c": "new"}},
-    {"name": "mixed", "datasets": DATASETS, "epochs": 6, **SPECIALIZATION, "step": "mixed",
+    {"name": "mixed", "datasets": DATASETS, "epochs": 3, **SPECIALIZATION, "step": "mixed",
      "schedule": {"kind": "plateau", "factor": 0.5, "patience": 0}},
     {"name": "specialization", "datasets": ["a"], "epochs": 6, **SPECIALIZATION, "head": {"b.c": "a"}},
 ]  # fmt: skip
