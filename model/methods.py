@@ -101,13 +101,13 @@ def _shared(names: list[str], target: str) -> dict[str, str]:
     return {name: target for name in names if name != target}
 
 
-def _phase(config: Config, name: str, datasets: list[str], step: str, **rest: Any) -> dict[str, Any]:
-    """A phase with the settings of ``{method}/{step}``.
+def _phase(config: Config, name: str, datasets: list[str], numbers: str, **rest: Any) -> dict[str, Any]:
+    """A phase with the ``numbers`` of ``{method}/{step}``.
 
     Where the config wants equal ``target_samples`` of every method, the phase gives each of its data sets its
     share of them, in epochs of one batch.
     """
-    method, key = step.split("/")
+    method, key = numbers.split("/")
     settings = dict(config["hyperparameters"][method][key])
     share, samples = settings.pop("share"), config["comparison"]["target_samples"]
     if samples is not None:
