@@ -10,13 +10,9 @@ from tqdm import tqdm
 from model import data, weights
 from model.device import set_up
 from model.evaluation import evaluate
+from model.predictions import COLUMNS, SPLITS, UNLABELLED
 from pipeline.errors import ConfigError, LossError, run_cli
 from pipeline.files import write_csv
-
-COLUMNS = ("dataset", "split", "patient_id", "finding_id", "view", "label", "score")
-SPLITS = ("validation", "test")
-UNLABELLED = "challenge"
-"""The split of findings without labels, in a table of predictions."""
 
 
 class Scorer:

@@ -16,6 +16,8 @@ from pipeline.errors import InputError
 from pipeline.files import read_csv
 
 SPLITS = ("validation", "test")
+UNLABELLED = "challenge"
+"""The split of findings without labels, in a table of predictions."""
 STATES = {"last": "predictions.csv", "best": "best/predictions.csv"}
 FINDING = ["dataset", "split", "patient_id", "finding_id"]
 COLUMNS = [*FINDING, "view", "label", "score"]

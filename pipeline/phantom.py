@@ -19,17 +19,21 @@ __all__ = ["KINDS", "Geometry", "main", "write_ct_series", "write_mr_series", "w
 KINDS = {"prostatex": write_prostatex, "lungx": write_lungx, "brain": write_brain}
 
 
-def write_phantom(kind: str, out: str | Path, patients: int, seed: int) -> None:
+def write_phantom(kind: str, out: str | Path, patients: int, seed: int, test: int = 0) -> None:
     """Write the raw data of ``patients`` patients (brain: pictures) below the new folder ``out``.
 
-    Raises InputError where the folder holds something: raw data may be somebody's only copy.
+    ``test`` adds patients without labels where the collection has such: PROSTATEx. Raises InputError where
+    the folder holds something: raw data may be somebody's only copy.
     """
     out = Path(out)
     if out.exists() and any(out.iterdir()):
         raise InputError(
             "files in it", file=out, expected="a new or empty folder", remedy="remove it or choose another"
         )
-    KINDS[kind](out, patients, seed)
+    if kind == "prostatex":
+        write_prostatex(out, patients, seed, test)
+    else:
+        KINDS[kind](out, patients, seed)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,8 +43,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
     parser.add_argument("--patients", type=int, default=24, help="how many patients, for brain pictures")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--test", type=int, default=0, help="prostatex: patients of the challenge's test besides"
+    )
     arguments = parser.parse_args(argv)
-    write_phantom(arguments.kind, arguments.out, arguments.patients, arguments.seed)
+    write_phantom(arguments.kind, arguments.out, arguments.patients, arguments.seed, arguments.test)
     count = sum(1 for path in arguments.out.rglob("*") if path.is_file())
     logging.getLogger("typhon").info("%s: %d files", arguments.out, count)
 

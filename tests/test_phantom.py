@@ -244,3 +244,20 @@ def test_brain_centres_lie_on_bright_lesions(raw: Path) -> None:
         assert grey.shape == (int(str(row.height)), int(str(row.width)))
         column, down = round(float(str(row.cx))), round(float(str(row.cy)))
         assert grey[down - 1 : down + 2, column - 1 : column + 2].mean() > 160
+
+
+def test_prostatex_test_patients_come_besides_and_their_labels_stay_in_the_truth(
+    raw: Path, tmp_path: Path
+) -> None:
+    write_phantom("prostatex", tmp_path / "both", 6, 0, test=3)
+    alone, both = files(raw / "prostatex"), files(tmp_path / "both")
+    assert alone.items() <= both.items()
+    test = read_csv(tmp_path / "both/ProstateX-Findings-Test.csv")
+    assert list(test) == ["ProxID", "fid", "pos", "zone"]
+    assert sorted(set(test["ProxID"])) == ["ProstateX-0006", "ProstateX-0007", "ProstateX-0008"]
+    truth = read_csv(tmp_path / "both/truth.csv")
+    assert list(truth) == ["ProxID", "fid", "ClinSig"]
+    assert truth[["ProxID", "fid"]].to_numpy().tolist() == test[["ProxID", "fid"]].to_numpy().tolist()
+    assert set(truth["ClinSig"]) == {"TRUE", "FALSE"}
+    images = read_csv(tmp_path / "both/ProstateX-Images-Test.csv")
+    assert set(images["ProxID"]) == set(test["ProxID"])

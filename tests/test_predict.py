@@ -8,7 +8,8 @@ import torch
 from model import statistics, weights
 from model.device import set_up
 from model.network import build, initialize
-from model.predict import COLUMNS, main
+from model.predict import main
+from model.predictions import COLUMNS
 from pipeline.errors import ConfigError, InputError, LossError
 from pipeline.files import read_csv
 from pipeline.store import read_patches
@@ -36,7 +37,7 @@ def predict(inputs: list[str], folder: Path, out: str = "predictions.csv") -> Pa
 
 def test_every_granted_view_of_validation_and_test_gets_a_row(inputs: list[str], tmp_path: Path) -> None:
     table = read_csv(predict(inputs, tmp_path))
-    assert tuple(table) == COLUMNS
+    assert list(table) == COLUMNS
     assert len(table) == len(NAMES) * (2 + 3) * 2
     assert table.iloc[0, :6].tolist() == ["b.c", "validation", "0002", "1", "0", "0"]
     assert table["view"].tolist() == ["0", "1"] * 10
@@ -108,7 +109,7 @@ def test_findings_without_labels_get_their_views_scored_by_the_target(
     inputs: list[str], tmp_path: Path
 ) -> None:
     table = unlabelled(inputs, tmp_path)
-    assert tuple(table) == COLUMNS
+    assert list(table) == COLUMNS
     assert table["patient_id"].tolist() == ["0000", "0000", "0001", "0001", "0002", "0002", "0003", "0003"]
     assert table["view"].tolist() == ["0", "1"] * 4
     assert set(table["dataset"]) == {"new"}

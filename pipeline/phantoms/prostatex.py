@@ -25,6 +25,7 @@ B_VALUES, HIGH_B = (50, 400, 800), 1400
 CORONAL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 SAGITTAL = np.array([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]])
 """Their columns are the directions of row, column and normal."""
+TRUTH_FILE = "truth.csv"
 FINDINGS_COLUMNS = ("ProxID", "fid", "pos", "zone", "ClinSig")
 IMAGES_COLUMNS = ("ProxID", "Name", "fid", "pos", "WorldMatrix", "ijk", "TopLevel", "SpacingBetweenSlices",
                   "VoxelSpacing", "Dim", "DCMSerDescr", "DCMSerNum")  # fmt: skip
@@ -60,16 +61,35 @@ class Scene:
         return {"t2": self.gain * np.maximum(t2, 0), "adc": adc * within, "s0": self.gain * s0 * within}
 
 
-def write_prostatex(out: Path, patients: int, seed: int) -> None:
-    """Write ``patients`` patients and the two tables below the folder ``out``."""
+def write_prostatex(out: Path, patients: int, seed: int, test: int = 0) -> None:
+    """Write ``patients`` patients and the two tables below the folder ``out``.
+
+    With ``test`` as many patients more, in the tables of the challenge's test, which have no ClinSig; what
+    the challenge kept to itself is in TRUTH_FILE.
+    """
+    classes = labels(stream("prostatex", seed), PATTERNS, patients)
+    _write_part(out, "Train", 0, classes, seed)
+    if test:
+        classes = labels(stream("prostatex", seed, "test"), PATTERNS, test)
+        findings = _write_part(out, "Test", patients, classes, seed)
+        columns = FINDINGS_COLUMNS.index("ProxID"), FINDINGS_COLUMNS.index("fid"), -1
+        rows: list[Row] = [tuple(row[column] for column in columns) for row in findings]
+        _write_table(out / TRUTH_FILE, ("ProxID", "fid", "ClinSig"), rows)
+
+
+def _write_part(out: Path, part: str, first: int, classes: Sequence[Sequence[int]], seed: int) -> list[Row]:
+    """Write patients from number ``first`` on and their two tables; the rows of findings, labels included."""
     findings: list[Row] = []
     images: list[Row] = []
-    for number, classes in enumerate(labels(stream("prostatex", seed), PATTERNS, patients)):
-        patient_findings, patient_images = _write_patient(out, number, classes, seed)
+    for number, own in enumerate(classes, first):
+        patient_findings, patient_images = _write_patient(out, number, own, seed)
         findings += patient_findings
         images += patient_images
-    _write_table(out / "ProstateX-Findings-Train.csv", FINDINGS_COLUMNS, findings)
-    _write_table(out / "ProstateX-Images-Train.csv", IMAGES_COLUMNS, images)
+    count = len(FINDINGS_COLUMNS) - (part == "Test")
+    shown = [row[:count] for row in findings]
+    _write_table(out / f"ProstateX-Findings-{part}.csv", FINDINGS_COLUMNS[:count], shown)
+    _write_table(out / f"ProstateX-Images-{part}.csv", IMAGES_COLUMNS, images)
+    return findings
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: list[Row]) -> None:
