@@ -15,7 +15,7 @@ from jsonschema.validators import extend
 
 from model.grid import candidate_config
 from pipeline.errors import ConfigError
-from workflow import schema
+from workflow import beside, schema
 
 MAX_BYTES = 100_000
 MAX_VALUES = 10_000
@@ -178,13 +178,15 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if used > config["views"]:
             yield _error(path, str(used), expected=f"at most views, which is {config['views']}")
     yield from _split_contradictions(config["split"])
+    yield from beside.contradictions(config)
     for name, collection in collections.items():
         yield from _collection_contradictions(["collections", name], collection)
     for method, phases in config["hyperparameters"].items():
         for phase, settings in phases.items():
             path = ["hyperparameters", method, phase, "learning_rate"]
             needed = [target] if phase == "specialization" else datasets
-            yield from _rate_contradictions(path, settings["learning_rate"], needed, collections)
+            if isinstance(settings, Mapping) and "learning_rate" in settings:
+                yield from _rate_contradictions(path, settings["learning_rate"], needed, collections)
     if "phantom" in config and config["raw"]:
         yield _error(
             ["raw"], "folders beside phantom", expected="no folder, since the raw data are written anew"
@@ -204,13 +206,13 @@ def channels_differ(config: Mapping[str, Any]) -> str:
 
 def _split_contradictions(split: Mapping[str, Any]) -> Iterator[ConfigError]:
     kind, n = split["kind"], split["n"]
-    if kind == "holdout" and n != 1:
+    if kind not in ("folds", "repeats") and n != 1:
         yield _error(
-            ["split", "n"], str(n), expected="1 for a holdout", remedy="set kind to folds or repeats"
+            ["split", "n"], str(n), expected=f"1 for a {kind}", remedy="set kind to folds or repeats"
         )
     if kind == "folds" and n < 3:
         yield _error(["split", "n"], str(n), expected="at least 3 folds: test, validation and training")
-    if kind != "folds" and split["validation"] + split["test"] >= 1:
+    if kind not in ("folds", "all") and split["validation"] + split["test"] >= 1:
         yield _error(["split"], f"{split['validation']} for validation and {split['test']} for the test",
                      expected="something left for training", remedy="lower one of them")  # fmt: skip
 
