@@ -2,7 +2,7 @@ import json
 import sys
 from pathlib import Path
 
-from model.grid import candidate_config, candidates, no_candidate, split_name
+from model.grid import candidate_config, candidates, no_candidate, shares_start, split_name
 from model.methods import METHODS
 from pipeline.errors import ConfigError
 from workflow import driver, raw, shared, stale
@@ -117,20 +117,15 @@ def phases(wildcards):
 
 def datasets(wildcards):
     """The data sets that a method trains on, in the order of their turns."""
-    return _datasets(phases(wildcards))
-
-
-def _datasets(phases):
-    return list(dict.fromkeys(name for phase in phases for name in phase["datasets"]))
+    return list(dict.fromkeys(name for phase in phases(wildcards) for name in phase["datasets"]))
 
 
 def start(wildcards):
     """The network that training starts from: a candidate of a search shares that of its method.
 
-    Unless the grid leaves it other data sets, or the method is nothing but its bootstrap.
+    Unless the grid changes on which data sets random networks are scored.
     """
-    usual = METHODS[base(wildcards)](config)
-    shared = usual and _datasets(usual) == _datasets(phases(wildcards))
+    shared = shares_start(METHODS[base(wildcards)](config), phases(wildcards))
     name = base(wildcards) if shared else wildcards.method
     return f"results/{name}/fold{wildcards.fold}/seed{wildcards.seed}/bootstrap/network.safetensors"
 
