@@ -37,6 +37,7 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/report.smk"
 include: "rules/tables.smk"
+include: "rules/figures.smk"
 include: "rules/search.smk"
 
 

@@ -2,6 +2,7 @@ import json
 import sys
 from pathlib import Path
 
+from model.figures.registry import FIGURES, drawn, wanted
 from model.grid import candidate_config, candidates, no_candidate, shares_start, split_name
 from model.methods import METHODS
 from pipeline.errors import ConfigError
@@ -200,6 +201,13 @@ def memory(least, per_input):
     return of
 
 
+def paper_figures():
+    """The figures of the papers that the methods of the experiment can draw."""
+    trained = {name: METHODS[name](config) for name in config["methods"] if name in METHODS}
+    names = {name: [phase["name"] for phase in phases] for name, phases in trained.items()}
+    return wanted(names, follow=config["evaluation"].get("follow", True))
+
+
 def figures():
     """The items of the report, for all data sets and methods of the experiment."""
     stacked = [
@@ -218,6 +226,7 @@ def figures():
             fold=range(config["split"]["n"]),
             seed=config["seeds"],
         ),
+        *expand("results/figures/{figure}.png", figure=paper_figures()),
     ]
 
 
