@@ -83,6 +83,7 @@ class TestConfig:
         [
             ({"method": "thypon", "grid": RATES}, "search/method: expected a method, found thypon; did you mean typhon?"),
             ({"grid": RATES}, "search/method: expected a method, found null"),
+            ({"method": "logistic", "grid": {"folds": [3, 5]}}, "search/method: expected a method, found logistic"),
             ({"method": "typhon"}, "search/grid: expected values for keys of typhon, found nothing"),
             ({"method": "typhon", "gird": RATES}, "search/gird: found an unknown key; did you mean grid?"),
             (

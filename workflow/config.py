@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from model.grid import candidate_config
+from model.methods import METHODS
 from pipeline.errors import ConfigError
 from workflow import beside, schema
 
@@ -173,6 +174,10 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     for name in config["raw"]:
         if name not in collections:
             yield _error(["raw", name], "an unknown data set", remedy=nearest(name, collections))
+    reference, methods = config["comparison"]["reference"], config["methods"]
+    if reference is not None and reference not in methods:
+        remedy = nearest(reference, methods)
+        yield _error(["comparison", "reference"], reference, expected="one of methods", remedy=remedy)
     for path in (["majority_views"], ["evaluation_views"], ["bootstrap", "views"]):
         used = config[path[0]] if len(path) == 1 else config[path[0]][path[1]]
         if used > config["views"]:
@@ -263,8 +268,8 @@ def _check_search(config: Mapping[str, Any]) -> None:
     """
     method, grid, skip = (config["search"][key] for key in ("method", "grid", "skip"))
     methods = schema.load()["properties"]["hyperparameters"]["properties"]
-    if method not in methods:
-        found, remedy = schema.spell(method), nearest(method, methods)
+    if method not in (trained := METHODS.keys() & methods.keys()):
+        found, remedy = schema.spell(method), nearest(method, trained)
         raise _error(["search", "method"], found, expected="a method", remedy=remedy)
     if not grid:
         raise _error(["search", "grid"], "nothing", expected=f"values for keys of {method}")
