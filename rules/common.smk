@@ -5,8 +5,9 @@ from pathlib import Path
 from model.figures.registry import FIGURES, drawn, wanted
 from model.grid import candidate_config, candidates, no_candidate, shares_start, split_name
 from model.methods import METHODS
+from model.baselines import BASELINES
 from pipeline.errors import ConfigError
-from workflow import driver, raw, shared, stale
+from workflow import beside, driver, raw, shared, stale
 from pipeline.provenance import ROOT, code
 from workflow.config import channels_differ, checked
 from workflow.flags import flags
@@ -30,7 +31,7 @@ pathvars:
 
 wildcard_constraints:
     dataset=r"[A-Za-z0-9][A-Za-z0-9_-]*",
-    method="|".join([*METHODS, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"]),
+    method="|".join([*METHODS, *BASELINES, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"]),
     fold=r"\d+",
     seed=r"\d+",
 
@@ -73,7 +74,7 @@ def collection_code(module):
 def raw_data(wildcards):
     """What the index waits for: the phantoms, if any; ends the run where downloads are missing."""
     if "phantom" in config:
-        return "<data>/raw/{dataset}"
+        return f"<data>/raw/{beside.home(config, wildcards.dataset)}"
     if message := raw.missing(config):
         sys.exit(message)
     return []
@@ -96,6 +97,16 @@ def raw_folder(wildcards, input):
     return raw.folder(config, wildcards.dataset)
 
 
+def stored_views(wildcards):
+    """How many views of each finding are cut; the challenge's are never trained on."""
+    return config["evaluation_views" if wildcards.dataset == config["challenge"] else "views"]
+
+
+def leak(wildcards):
+    """What commands do about patients in several splits, which only the published splits have."""
+    return "warn" if config["split"]["kind"] == "paper" else "refuse"
+
+
 def base(wildcards):
     """The method itself; for a candidate of a search the method whose settings are searched."""
     return split_name(wildcards.method)[0]
@@ -113,12 +124,15 @@ def settings(wildcards):
 
 def phases(wildcards):
     """The phases of a method, resolved here so that training knows no registry."""
+    if wildcards.method in BASELINES:
+        return []
     return METHODS[base(wildcards)](settings(wildcards))
 
 
 def datasets(wildcards):
-    """The data sets that a method trains on, in the order of their turns."""
-    return list(dict.fromkeys(name for phase in phases(wildcards) for name in phase["datasets"]))
+    """The data sets that a method trains on, in the order of their turns; without phases, the target."""
+    named = dict.fromkeys(name for phase in phases(wildcards) for name in phase["datasets"])
+    return list(named) or [config["target"]]
 
 
 def start(wildcards):
@@ -147,6 +161,8 @@ def runs(pattern):
     """The pattern filled in for each fold and seed of a method."""
 
     def of(wildcards):
+        if pattern.endswith("/predictions.csv") and (message := beside.untested(config)):
+            sys.exit(message)
         return expand(
             pattern, method=wildcards.method, fold=range(config["split"]["n"]), seed=config["seeds"]
         )
@@ -208,8 +224,21 @@ def paper_figures():
     return wanted(names, follow=config["evaluation"].get("follow", True))
 
 
+def results():
+    """What the methods of the experiment come to: their test results, their tables for the challenge."""
+    ends = {
+        "auc.json": config["split"]["kind"] != "all",
+        "challenge.csv": config["challenge"],
+        "challenge.json": config["truth"],
+    }
+    asked = [end for end, asked in ends.items() if asked]
+    return expand("results/{method}_{end}", method=config["methods"], end=asked)
+
+
 def figures():
     """The items of the report, for all data sets and methods of the experiment."""
+    trained = [name for name in config["methods"] if name in METHODS]
+    tested = config["methods"] if config["split"]["kind"] != "all" else []
     stacked = [
         name for name in config["datasets"] if len(config["collections"][name].get("channels", [])) > 1
     ]
@@ -218,11 +247,12 @@ def figures():
     return [
         *expand("<data>/{dataset}/{picture}.png", dataset=config["datasets"], picture=pictures),
         *expand("<data>/{dataset}/alignment.png", dataset=stacked),
-        *expand("results/{method}/{figure}.png", method=config["methods"], figure=["roc", "curves"]),
+        *expand("results/{method}/roc.png", method=tested),
+        *expand("results/{method}/curves.png", method=trained),
         *expand(
             "results/{method}/fold{fold}/seed{seed}/{item}",
             item=per_run,
-            method=config["methods"],
+            method=trained,
             fold=range(config["split"]["n"]),
             seed=config["seeds"],
         ),
