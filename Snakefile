@@ -13,6 +13,7 @@
 #     best/                                   the same of the state best in validation
 #     history.csv, run.json                   learning curves; device, seconds, samples seen
 #   results/{method}_auc.json                 the result
+#   results/comparison.…, differences.…       all methods beside each other, as csv, md and tex, and in pictures
 #   results/{method}_challenge.csv, .json     predictions for the challenge's test findings, and their score
 #   results/search/{method}/candidate{n}/…    the same runs of each candidate of a grid search
 #   results/search/{method}/best.yaml         the best of them, to run from; candidates.csv, candidates.png
@@ -36,6 +37,7 @@ include: "rules/common.smk"
 include: "rules/demo.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
+include: "rules/compare.smk"
 include: "rules/baselines.smk"
 include: "rules/challenge.smk"
 include: "rules/report.smk"
@@ -52,4 +54,5 @@ rule all:
     default_target: True
     input:
         results(),
+        comparison(),
         rules.figures.input,

@@ -31,10 +31,13 @@ flag = ""
 for word in words:
     if word.startswith("--"):
         flag = word
-    elif flag in OUT and not Path(word).exists():  # inputs with such a flag are there already
+    elif (flag in OUT or flag.startswith("--out-")) and not Path(word).exists():  # such inputs are there already
         path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.tensorboard") else Path(word)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{module} {words}")
+        if module in ("model.compare", "model.tables") and path.suffix == ".csv":
+            for suffix in (".md", ".tex"):
+                path.with_suffix(suffix).write_text("")
 """
 
 
@@ -109,6 +112,15 @@ class TestPlan:
         assert rules["split_findings"] == 30
         assert rules["bootstrap_network"] == rules["train_model"] == rules["predict_findings"] == 50
         assert rules["score_method"] == 1
+
+    def test_methods_are_compared_where_there_are_at_least_two(self, project):
+        assert "compare_methods" not in plan(project, *DEMO)
+        rules = plan(project, *DEMO, "--config", "methods=[typhon, logistic]")
+        assert rules["score_method"] == 2
+        assert rules["compare_methods"] == 1
+        assert "compare_methods" not in plan(
+            project, *DEMO, "--config", "methods=[typhon, logistic]", "results/typhon_auc.json"
+        )
 
     def test_any_order_of_words_gives_the_same_plan(self, project):
         usual = plan(project, "results/typhon_auc.json", *DEMO, "--cores", "8", "--resources", "gpu=1")
@@ -307,7 +319,7 @@ class TestRules:
 
     def test_names_are_verb_noun(self):
         verbs = {"write", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
-                 "score", "draw", "fingerprint"}  # fmt: skip
+                 "score", "compare", "draw", "fingerprint"}  # fmt: skip
         for match, _ in self.rules():
             name = match.group(2) or match.group(1)
             assert name in TARGETS or name.split("_")[0] in verbs, name
