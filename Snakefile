@@ -13,6 +13,8 @@
 #     best/                                   the same of the state best in validation
 #     history.csv, run.json                   learning curves; device, seconds, samples seen
 #   results/{method}_auc.json                 the result
+#   results/comparison.…, differences.…       all methods beside each other, as csv, md and tex, and in pictures
+#   results/{method}_challenge.csv, .json     predictions for the challenge's test findings, and their score
 #   results/search/{method}/candidate{n}/…    the same runs of each candidate of a grid search
 #   results/search/{method}/best.yaml         the best of them, to run from; candidates.csv, candidates.png
 #   results/tables/{table}.csv, .md, .tex     the tables of the papers, with ours beside theirs
@@ -35,8 +37,12 @@ include: "rules/common.smk"
 include: "rules/demo.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
+include: "rules/compare.smk"
+include: "rules/baselines.smk"
+include: "rules/challenge.smk"
 include: "rules/report.smk"
 include: "rules/tables.smk"
+include: "rules/figures.smk"
 include: "rules/search.smk"
 
 
@@ -47,5 +53,6 @@ rule all:
     """Every result and every item of the report."""
     default_target: True
     input:
-        expand("results/{method}_auc.json", method=config["methods"]),
+        results(),
+        comparison(),
         rules.figures.input,

@@ -8,70 +8,25 @@ import csv
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
-from tqdm import trange
+from tqdm import tqdm
 
 from model import data, statistics, weights
+from model.candidates import Candidates, Stage, stages
 from model.checkpoint import Folder, digest
 from model.device import set_up
-from model.evaluation import evaluate
-from model.metrics import auroc
-from model.network import Typhon, build, initialize
+from model.network import build
 from model.records import Records
-from model.rules import RULES, Scores, scores_table, summary
+from model.rules import RULES, Scores, scores_table
+from model.staged import Race, Score, early_break
 from pipeline.errors import InputError, SplitError, run_cli
 from pipeline.files import sha256, write_csv
 from pipeline.provenance import code
 
 log = logging.getLogger("typhon")
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Random networks and the data that scores them."""
-
-    network: Typhon
-    seed: int
-    scored: Mapping[str, Sequence[data.Part]]
-    calibration: Mapping[str, Tensor] | None
-    """Training patches of every data set for batch-norm statistics; None leaves these as in a new network."""
-
-    def make(self, number: int) -> None:
-        """Turn the network into a candidate."""
-        initialize(self.network, "bootstrap", self.seed, number)
-
-    def table(self, name: str) -> Tensor:
-        """The statistics of a data set in the network as it is."""
-        if self.calibration is None:
-            return statistics.initial(self.network)
-        # The blocks are shared, but each data set has statistics of its own in them.
-        return statistics.recalibrate(self.network, self.calibration[name])
-
-    def score(self, number: int) -> Scores:
-        """AUROC per finding of a candidate on each data set; None if a class is missing."""
-        self.make(number)
-        return {
-            name: pooled_auroc(self.network, name, self.table(name), parts)
-            for name, parts in self.scored.items()
-        }
-
-    def patches(self) -> int:
-        """How many patches scoring one candidate takes."""
-        scored = sum(len(part.labels) for parts in self.scored.values() for part in parts)
-        return scored + sum(len((self.calibration or {}).get(name, ())) for name in self.scored)
-
-
-def pooled_auroc(network: Typhon, name: str, table: Tensor, parts: Sequence[data.Part]) -> float | None:
-    """AUROC per finding over several parts together."""
-    scores = [evaluate(network, name, table, part) for part in parts if len(part.table)]
-    if not scores:
-        return None
-    labels = np.concatenate([score.part.table["label"] for score in scores])
-    return auroc(labels, np.concatenate([score.findings for score in scores]))
 
 
 def chosen(datasets: Mapping[str, data.Dataset], names: Sequence[str] | None) -> dict[str, data.Dataset]:
@@ -84,8 +39,11 @@ def chosen(datasets: Mapping[str, data.Dataset], names: Sequence[str] | None) ->
     return {name: dataset for name, dataset in datasets.items() if names is None or name in names}
 
 
-def check_classes(scored: Mapping[str, Sequence[data.Part]]) -> None:
-    """Warn of data sets that cannot be scored; SplitError if none can."""
+def two_classes(scored: Mapping[str, Sequence[data.Part]]) -> dict[str, int]:
+    """How many pairs of a positive and a negative finding each data set has that can be scored.
+
+    Warns of data sets with one class; SplitError if there are no others.
+    """
     counts = {
         name: np.bincount(np.concatenate([part.table["label"] for part in parts]).astype(int), minlength=2)
         for name, parts in scored.items()
@@ -96,48 +54,81 @@ def check_classes(scored: Mapping[str, Sequence[data.Part]]) -> None:
         raise SplitError(f"{found} findings to score", expected="both classes in at least one data set")
     for name in single:
         log.warning("%s has one class only to score (%s) and does not count in the bootstrap", name, found)
+    return {name: int(count.prod()) for name, count in counts.items() if name not in single}
 
 
-def score_all(candidates: Candidates, count: int, folder: Folder) -> list[Scores]:
-    """Score candidates, going on where a killed run stopped."""
-    names = list(candidates.scored)
-    path = folder.path / "scores.csv"
-    header = ["digest", folder.digest, *names]
-    known, length = _read_log(path, header)
-    if known:
-        log.info("bootstrap goes on after %d of %d candidates", len(known), count)
-    records = Records(path, header, length)
-    for number in trange(len(known), count, initial=len(known), total=count, desc="bootstrap", disable=None):
-        scores = candidates.score(number)
-        known.append(scores)
-        records.add(*("" if value is None else value for value in scores.values()))
-        records.sync()
-        if (number + 1) % max(1, count // 10) == 0:
-            best = max(map(summary, known))
-            log.info("bootstrap: %d of %d candidates, best minimum AUROC %.3f", number + 1, count, best[0])
-    records.close()
-    return known
+def search(
+    kind: str, rule: str, count: int, pairs: Mapping[str, int], stages: int, score: Score
+) -> list[Scores]:
+    """AUROC of each candidate on each data set, or in a staged search as many as show which one is picked.
+
+    Parameters
+    ----------
+    pairs : by data set, how many pairs of a positive and a negative finding make up its AUROC.
+    score : AUROC of a candidate in a stage on a data set.
+    """
+    if kind == "exhaustive":
+        return [{name: score(number, stages - 1, name) for name in pairs} for number in range(count)]
+    if rule == "paper":
+        return early_break(count, list(pairs), lambda number, name: score(number, stages - 1, name))
+    return Race(count, {name: 1 / number for name, number in pairs.items()}, stages, score).run()
 
 
-def _read_log(path: Path, header: Sequence[str]) -> tuple[list[Scores], int]:
+class Scored:
+    """The scores of candidates, each on the disk as soon as it is known: a killed run goes on after them."""
+
+    def __init__(self, candidates: Candidates, count: int, folder: Folder) -> None:
+        path = folder.path / "scores.csv"
+        header = ["candidate", "stage", "dataset", "auroc", folder.digest]
+        self._known, length = _read_log(path, header)
+        if self._known:
+            log.info("bootstrap goes on after %d scores", len(self._known))
+        self._records = Records(path, header, length)
+        self._candidates = candidates
+        self._bar = tqdm(total=count, desc="bootstrap", disable=None)
+        self._tried = 0
+        self.samples = 0
+        """Patches that the scores took which were asked for, those of a killed run included."""
+
+    def __call__(self, number: int, stage: int, name: str) -> float:
+        """AUROC of a candidate in a stage on a data set that has both classes."""
+        self.samples += self._candidates.stages[stage].patches(name)
+        if number >= self._tried:
+            self._tried = number + 1
+            self._bar.update()
+            if self._tried % max(1, self._bar.total // 10) == 0:
+                log.info("bootstrap: candidate %d of %d", self._tried, self._bar.total)
+        key = (number, stage, name)
+        if key not in self._known:
+            value = self._candidates.score(number, name, stage)
+            assert value is not None, name
+            self._known[key] = value
+            self._records.add(*key, value)
+            self._records.sync()
+        return self._known[key]
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._bar.close()
+        self._records.close()
+
+
+def _read_log(path: Path, header: Sequence[str]) -> tuple[dict[tuple[int, int, str], float], int]:
     """Complete rows of the log, and their length in bytes; nothing if another run wrote it."""
     if not path.exists():
-        return [], 0
+        return {}, 0
     content = path.read_text(encoding="utf-8", errors="replace")
     whole = content[: content.rfind("\n") + 1]
     first, *rows = list(csv.reader(whole.splitlines())) or [[]]
     if first != list(header):
         log.warning("%s is void: settings, data or code are others now", path)
-        return [], 0
+        return {}, 0
     try:
-        scores = [
-            dict(zip(header[2:], [float(cell) if cell else None for cell in row], strict=True))
-            for row in rows
-        ]
+        known = {(int(number), int(stage), name): float(value) for number, stage, name, value in rows}
     except ValueError:
         log.warning("%s is damaged: starting anew", path)
-        return [], 0
-    return scores, len(whole.encode())
+        return {}, 0
+    return known, len(whole.encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -156,6 +147,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--views", type=int, default=1, help="views per finding to score, at most those granted"
     )
     parser.add_argument("--rule", choices=RULES, default="minimum", help="how to pick")
+    parser.add_argument(
+        "--search",
+        choices=("exhaustive", "staged"),
+        default="exhaustive",
+        help="score every candidate in full, or drop those that cannot win as soon as it shows",
+    )
     parser.add_argument(
         "--batch-norm",
         choices=("calibrated", "paper"),
@@ -182,32 +179,41 @@ def main(argv: Sequence[str] | None = None) -> None:
         name: [dataset.part(split, device, views=options.views) for split in splits]
         for name, dataset in chosen(datasets, options.score).items()
     }
-    check_classes(scored)
-    calibrated = options.batch_norm == "calibrated"
+    pairs = two_classes(scored)
+    calibration = statistics.calibration(datasets, device) if options.batch_norm == "calibrated" else None
+    full = Stage(scored, calibration)
     network = build(datasets, data.channels(datasets)).to(device)
-    candidates = Candidates(
-        network, options.seed, scored, statistics.calibration(datasets, device) if calibrated else None
-    )
+    candidates = Candidates(network, options.seed, [full])
+    if options.search == "staged":
+        # Most candidates are out after the first data set, so that is the one that costs the least.
+        pairs = dict(sorted(pairs.items(), key=lambda item: full.patches(item[0])))
+        candidates = Candidates(network, options.seed, stages(full))
     facts = digest(
         code=code("model.bootstrap"),
         seed=options.seed,
         score=list(scored),
+        search=options.search,
         views=options.views,
         batch_norm=options.batch_norm,
         data=options.data,
         device=device.type,
         files=[sha256(path) for path in (*options.stores, *options.splits)],
     )
+    count = options.candidates
     with Folder(options.checkpoint, facts) as folder:
-        scores = score_all(candidates, options.candidates, folder)[: options.candidates]
-        accepted = RULES[options.rule](scores)
-        columns = ("candidate", *scored, "minimum", "mean", "accepted", "picked")
-        candidates.make(accepted[-1])
+        with closing(Scored(candidates, count, folder)) as score:
+            known = search(options.search, options.rule, count, pairs, len(candidates.stages), score)
+        accepted = RULES[options.rule](known)
+        picked = accepted[-1]
+        candidates.make(picked)
         tables = {name: candidates.table(name) for name in datasets}
-        samples = candidates.patches() * options.candidates
-        weights.write(options.out, weights.export(network, tables), samples_seen=samples)
-        write_csv(options.scores, columns, scores_table(scores, accepted))
-    log.info("bootstrap: picked candidate %d, %s", accepted[-1], scores[accepted[-1]])
+        weights.write(options.out, weights.export(network, tables), samples_seen=score.samples)
+        columns = ("candidate", *scored, "minimum", "mean", "accepted", "picked")
+        write_csv(options.scores, columns, scores_table(known, accepted, list(scored)))
+    if options.search == "staged":
+        every = count * sum(map(full.patches, pairs))
+        log.info("bootstrap: %.1f %% of the patches of an exhaustive search", 100 * score.samples / every)
+    log.info("bootstrap: picked candidate %d, %s", picked, known[picked])
 
 
 if __name__ == "__main__":

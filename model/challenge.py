@@ -225,7 +225,9 @@ def score_file(options: argparse.Namespace) -> None:
     }
     write_text(options.out, json.dumps(figures, indent=2, allow_nan=False) + "\n")
     if figures["auroc"] is not None:
-        low, high = figures["ci95"] or figures["newcombe95"]
+        resampled = figures["ci95"] or (0, 0)
+        # An interval without width does not show how small the set is.
+        low, high = resampled if resampled[0] < resampled[1] else figures["newcombe95"]
         of = f"{figures['findings']} findings of the challenge, {figures['positives']} of them positive"
         print(f"{options.method}: AUROC {figures['auroc']:.3f} [{low:.3f}, {high:.3f}] on {of}")
 

@@ -56,14 +56,27 @@ def split_name(method: str) -> tuple[str, int | None]:
     return (found["method"], int(found["number"])) if found else (method, None)
 
 
+def shares_start(usual: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a candidate's phases may start from the network that the method's usual phases start from.
+
+    They may if random networks are scored on the same data sets, and some phase is there to train them: a
+    method without phases is nothing but its bootstrap.
+    """
+
+    def scored(phases: Sequence[Mapping[str, Any]]) -> tuple[list[str], set[str]]:
+        return list(phases[0]["datasets"]), {name for phase in phases for name in phase["datasets"]}
+
+    return bool(usual and own) and scored(usual) == scored(own)
+
+
 def no_candidate(search: Mapping[str, Any], method: str, number: int = 0) -> str:
     """What to say where the section ``search`` of the config has no such candidate; empty where it has."""
     if search["method"] != method:
-        remedy = "under search name the method and a grid"
-        return str(ConfigError(str(search["method"]), file="search/method", expected=method, remedy=remedy))
+        found, remedy = search["method"] or "nothing", "name a method and a grid under search"
+        return str(ConfigError(found, file="search/method", expected=method, remedy=remedy))
     last = len(candidates(search["grid"])) - 1
-    found = ConfigError(f"{number}", file="search/grid", expected=f"a candidate from 0 to {last}")
-    return str(found) if number > last else ""
+    error = ConfigError(f"{number}", file="search/grid", expected=f"a candidate from 0 to {last}")
+    return str(error) if number > last else ""
 
 
 def _fill(tree: dict[str, Any], settings: Mapping[str, Any], method: str) -> None:

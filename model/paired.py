@@ -11,8 +11,8 @@ from math import ceil, sqrt
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from model.delong import Areas
-from model.intervals import LEVEL, Draws, Fold, percentile, t_interval, t_test, weighted_means
+from model.delong import Areas, mean_areas
+from model.intervals import LEVEL, REPLICATES, Fold, draw, percentile, t_interval, t_test, weighted_means
 from model.metrics import auroc
 from model.predictions import Evaluated
 from model.summary import folds_of
@@ -66,6 +66,18 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Paired:
+    """Methods with the same runs on the same findings, and what all their differences have in common."""
+
+    methods: tuple[Runs, ...]
+    drawn: np.ndarray | None
+    """(methods, replicates) mean AUROC of each in every resample of the groups, or None and the reason."""
+    closed: Areas | None
+    """DeLong's, of all methods; None where a fold holds one class."""
+    reason: str
+
+
+@dataclass(frozen=True)
 class Difference:
     """``method`` less ``reference``; what is None has its reason in ``reasons``."""
 
@@ -74,7 +86,7 @@ class Difference:
     value: float | None = None
     ci95: tuple[float, float] | None = None
     p_groups: float | None = None
-    error: float | None = None
+    sd_groups: float | None = None
     """Standard deviation over the resamples: what the choice of patients leaves open."""
     delong95: tuple[float, float] | None = None
     p_delong: float | None = None
@@ -112,45 +124,54 @@ def check_paired(methods: Sequence[Runs]) -> None:
                 raise UnpairedError(f"other test findings of {method.name} than of {methods[0].name}")
 
 
+def pair(methods: Sequence[Runs], generator: np.random.Generator, replicates: int = REPLICATES) -> Paired:
+    """Resample the groups once for all methods; raises UnpairedError as ``check_paired`` does."""
+    check_paired(methods)
+    whole = all(method.areas() is not None for method in methods)
+    draws = draw(methods[0].folds, generator, replicates)
+    return Paired(
+        tuple(methods),
+        None if draws.reason else np.stack([weighted_means(method.folds, draws) for method in methods]),
+        mean_areas([method.folds for method in methods]) if whole else None,
+        draws.reason,
+    )
+
+
 def subtract(
-    method: Runs, reference: Runs, draws: Draws, areas: Areas | None, places: tuple[int, int], *,
-    overlap: float, margin: float = DIFFERENCE,
-) -> Difference:  # fmt: skip
-    """The difference of two methods that are paired (``check_paired``), with all its intervals.
+    paired: Paired, first: int, second: int, *, overlap: float, margin: float = DIFFERENCE
+) -> Difference:
+    """Method ``first`` less method ``second``, by their places, with all its intervals.
 
     Parameters
     ----------
-    draws : of the groups, the same for all methods.
-    areas, places : of ``delong.mean_areas`` of all methods, and which of them these two are; None where a
-        fold holds one class.
     overlap : test findings over training findings of a split, for the corrected t.
     margin : the difference that ``runs_needed`` should find.
     """
-    first, second = method.areas(), reference.areas()
-    if first is None or second is None or areas is None:
-        why = "a test set holds one class"
-        return Difference(method.name, reference.name, reasons=dict.fromkeys(("value", "ci95", "t95"), why))
-    values = [np.round(one - other, _DIGITS) for one, other in zip(first, second, strict=True)]
+    method, reference = paired.methods[first], paired.methods[second]
+    ours, theirs = method.areas(), reference.areas()
+    if ours is None or theirs is None or paired.closed is None:
+        return Difference(method.name, reference.name, reasons={"difference": paired.reason})
+    values = [np.round(one - other, _DIGITS) for one, other in zip(ours, theirs, strict=True)]
     splits = [float(row.mean()) for row in values]
-    delong95, p_delong = areas.difference(*places)
     spread = spread_of(values)
-    reasons = {"ci95": draws.reason, "delong95": areas.reason} if draws.reason or areas.reason else {}
+    delong95, p_delong = paired.closed.difference(first, second)
+    reasons = {"ci95": paired.reason}
+    if delong95 is None:
+        reasons["delong95"] = paired.closed.reason or "it is the same whichever group is left out"
     if len(splits) < 2:
-        reasons |= dict.fromkeys(("t95", "sd_splits", "runs_needed"), "one split")
+        reasons |= dict.fromkeys(("t95", "corrected95", "sd_splits", "runs_needed"), "one split")
     if spread.seeds is None:
-        reasons["sd_seeds"] = "one seed per split, so the spread over splits holds that over seeds"
+        reasons["sd_seeds"] = "one seed per split; its spread is within that over splits"
     drawn = None
-    if not draws.reason:
+    if paired.drawn is not None:
         # Without their rounding errors replicates that are alike differ by exactly 0.
-        drawn = np.round(
-            weighted_means(method.folds, draws) - weighted_means(reference.folds, draws), _DIGITS
-        )
+        drawn = np.round(paired.drawn[first] - paired.drawn[second], _DIGITS)
     return Difference(
         method.name, reference.name,
         value=float(np.concatenate(values).mean()),
         ci95=None if drawn is None else percentile(drawn),
         p_groups=None if drawn is None else bootstrap_p(drawn),
-        error=None if drawn is None else float(np.std(drawn, ddof=1)),
+        sd_groups=None if drawn is None else float(np.std(drawn, ddof=1)),
         delong95=delong95, p_delong=p_delong,
         t95=t_interval(splits), p_t=t_test(splits),
         corrected95=t_interval(splits, overlap), p_corrected=t_test(splits, overlap),

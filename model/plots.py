@@ -186,8 +186,12 @@ def _lines(axes: Axes, table: pd.DataFrame, split: str, metric: str, colour: str
 
 
 def plot_bootstrap(scores: Path) -> Figure:
-    """AUROC of each candidate on each data set, in order of their minimum, the picked one ringed."""
-    table = read_csv(scores)
+    """AUROC of each candidate on each data set, in order of their minimum, the picked one ringed.
+
+    Candidates that a staged search did not score in full are left out.
+    """
+    tried = read_csv(scores)
+    table = tried[tried["minimum"] != ""]
     table = table.iloc[np.lexsort((-table["mean"].astype(float), -table["minimum"].astype(float)))]
     datasets = [name for name in table if name not in ("candidate", "minimum", "mean", "accepted", "picked")]
     values = table[datasets].apply(pd.to_numeric).to_numpy(float)
@@ -205,8 +209,9 @@ def plot_bootstrap(scores: Path) -> Figure:
         markerfacecolor="none", linewidth=1.2, label="picked",
     )  # fmt: skip
     each = ", ".join(f"{name} {value:.3f}" for name, value in zip(datasets, values[rank], strict=True))
-    axes.set_title(f"candidate {table['candidate'].iloc[rank]} of {len(table)} picked: {each}", loc="left")
-    axes.set(xlabel="candidates, by the lowest AUROC of any data set", ylabel="AUROC per finding")
+    axes.set_title(f"candidate {table['candidate'].iloc[rank]} of {len(tried)} picked: {each}", loc="left")
+    drawn = "candidates" if len(table) == len(tried) else f"the {len(table)} candidates scored in full"
+    axes.set(xlabel=f"{drawn}, by the lowest AUROC of any data set", ylabel="AUROC per finding")
     axes.set(ylim=(-0.02, 1.02), xlim=(1 - 0.02 * len(table) - 0.5, 1.02 * len(table) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     made.legend(loc="outside lower center", ncols=len(datasets) + 1)

@@ -17,6 +17,8 @@ import pandas as pd
 from pipeline.files import write_csv, write_text
 
 SUFFIXES = (".csv", ".md", ".tex")
+_WIDE = 8
+"""Columns that fit on a page as they are."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would run (CWE-1236)."""
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
@@ -136,15 +138,19 @@ def as_latex(
     names: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], caption: str,
     notes: Sequence[str], label: str,
 ) -> str:  # fmt: skip
-    """A ``table`` for the package booktabs, its notes below in small type."""
+    """A ``table`` for the package booktabs, its notes below in small type.
+
+    One of many columns is shrunk to the width of the text, for which it needs graphicx.
+    """
+    shrunk = [r"  \resizebox{\textwidth}{!}{%"] if len(names) > _WIDE else []
     body = ["  " + " & ".join(map(_escaped, row)) + r" \\" for row in rows]
     small = [rf"  \par\smallskip\footnotesize {_escaped(note)}" for note in notes]
     lines = [
         r"\begin{table}", r"  \centering", rf"  \caption{{{_escaped(caption)}}}",
-        rf"  \label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', label)}}}",
+        rf"  \label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', label)}}}", *shrunk,
         rf"  \begin{{tabular}}{{{''.join('r' if flush else 'l' for flush in right)}}}", r"  \toprule",
         "  " + " & ".join(map(_escaped, names)) + r" \\", r"  \midrule", *body, r"  \bottomrule",
-        r"  \end{tabular}", *small, r"\end{table}",
+        rf"  \end{{tabular}}{'}' * len(shrunk)}", *small, r"\end{table}",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 

@@ -2,11 +2,13 @@ import json
 import sys
 from pathlib import Path
 
-from model.grid import candidate_config, candidates, no_candidate, split_name
+from model.figures.registry import FIGURES, drawn, wanted
+from model.grid import candidate_config, candidates, no_candidate, shares_start, split_name
 from model import methods
 from model.methods import METHODS
+from model.baselines import BASELINES
 from pipeline.errors import ConfigError
-from workflow import driver, raw, shared, stale
+from workflow import beside, driver, raw, shared, stale
 from pipeline.provenance import ROOT, code
 from workflow.config import channels_differ, checked
 from workflow.flags import flags
@@ -30,7 +32,7 @@ pathvars:
 
 wildcard_constraints:
     dataset=r"[A-Za-z0-9][A-Za-z0-9_-]*",
-    method="|".join([*METHODS, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"]),
+    method="|".join([*METHODS, *BASELINES, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"]),
     fold=r"\d+",
     seed=r"\d+",
 
@@ -73,7 +75,7 @@ def collection_code(module):
 def raw_data(wildcards):
     """What the index waits for: the phantoms, if any; ends the run where downloads are missing."""
     if "phantom" in config:
-        return "<data>/raw/{dataset}"
+        return f"<data>/raw/{beside.home(config, wildcards.dataset)}"
     if message := raw.missing(config):
         sys.exit(message)
     return []
@@ -96,6 +98,16 @@ def raw_folder(wildcards, input):
     return raw.folder(config, wildcards.dataset)
 
 
+def stored_views(wildcards):
+    """How many views of each finding are cut; the challenge's are never trained on."""
+    return config["evaluation_views" if wildcards.dataset == config["challenge"] else "views"]
+
+
+def leak(wildcards):
+    """What commands do about patients in several splits, which only the published splits have."""
+    return "warn" if config["split"]["kind"] == "paper" else "refuse"
+
+
 def base(wildcards):
     """The method itself; for a candidate of a search the method whose settings are searched."""
     return split_name(wildcards.method)[0]
@@ -113,16 +125,14 @@ def settings(wildcards):
 
 def phases(wildcards):
     """The phases of a method, resolved here so that training knows no registry."""
+    if wildcards.method in BASELINES:
+        return []
     return methods.phases(base(wildcards), settings(wildcards))
 
 
 def datasets(wildcards):
-    """The data sets that a method trains on, in the order of their turns."""
-    return _datasets(phases(wildcards))
-
-
-def _datasets(phases):
-    names = [name for phase in phases for name in phase["datasets"]]
+    """The data sets that a method trains on, in the order of their turns, and the target."""
+    names = [name for phase in phases(wildcards) for name in phase["datasets"]]
     return list(dict.fromkeys([*names, config["target"]]))
 
 
@@ -141,10 +151,9 @@ def candidates_of(wildcards):
 def start(wildcards):
     """The network that training starts from: a candidate of a search shares that of its method.
 
-    Unless the grid leaves it other data sets, or the method is nothing but its bootstrap.
+    Unless the grid changes on which data sets random networks are scored.
     """
-    usual = methods.phases(base(wildcards), config)
-    shared = usual and _datasets(usual) == _datasets(phases(wildcards))
+    shared = shares_start(methods.phases(base(wildcards), config), phases(wildcards))
     name = base(wildcards) if shared else wildcards.method
     return f"results/{name}/fold{wildcards.fold}/seed{wildcards.seed}/bootstrap/network.safetensors"
 
@@ -165,6 +174,8 @@ def runs(pattern):
     """The pattern filled in for each fold and seed of a method."""
 
     def of(wildcards):
+        if pattern.endswith("/predictions.csv") and (message := beside.untested(config)):
+            sys.exit(message)
         return expand(
             pattern, method=wildcards.method, fold=range(config["split"]["n"]), seed=config["seeds"]
         )
@@ -219,8 +230,28 @@ def memory(least, per_input):
     return of
 
 
+def paper_figures():
+    """The figures of the papers that the methods of the experiment can draw."""
+    trained = {name: METHODS[name](config) for name in config["methods"] if name in METHODS}
+    names = {name: [phase["name"] for phase in phases] for name, phases in trained.items()}
+    return wanted(names, follow=config["evaluation"].get("follow", True))
+
+
+def results():
+    """What the methods of the experiment come to: their test results, their tables for the challenge."""
+    ends = {
+        "auc.json": config["split"]["kind"] != "all",
+        "challenge.csv": config["challenge"],
+        "challenge.json": config["truth"],
+    }
+    asked = [end for end, asked in ends.items() if asked]
+    return expand("results/{method}_{end}", method=config["methods"], end=asked)
+
+
 def figures():
     """The items of the report, for all data sets and methods of the experiment."""
+    trained = [name for name in config["methods"] if name in METHODS]
+    tested = config["methods"] if config["split"]["kind"] != "all" else []
     stacked = [
         name for name in config["datasets"] if len(config["collections"][name].get("channels", [])) > 1
     ]
@@ -229,14 +260,16 @@ def figures():
     return [
         *expand("<data>/{dataset}/{picture}.png", dataset=config["datasets"], picture=pictures),
         *expand("<data>/{dataset}/alignment.png", dataset=stacked),
-        *expand("results/{method}/{figure}.png", method=config["methods"], figure=["roc", "curves"]),
+        *expand("results/{method}/roc.png", method=tested),
+        *expand("results/{method}/curves.png", method=trained),
         *expand(
             "results/{method}/fold{fold}/seed{seed}/{item}",
             item=per_run,
-            method=config["methods"],
+            method=trained,
             fold=range(config["split"]["n"]),
             seed=config["seeds"],
         ),
+        *expand("results/figures/{figure}.png", figure=paper_figures()),
     ]
 
 

@@ -140,7 +140,7 @@ rule build_patches:
     params:
         kind=kind,
         options=collection_flags("channels", "extent", "intensity"),
-        views=lookup("views", within=config),
+        views=stored_views,
         view_seed=lookup("view_seed", within=config),
         code=collection_code("pipeline.patches"),
     message:

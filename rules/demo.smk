@@ -20,9 +20,10 @@ rule write_phantom:
         kind=kind,
         patients=lookup("phantom/patients", within=config, default=24),
         seed=lookup("phantom/seed", within=config, default=0),
+        test=lookup("phantom/test", within=config, default=0),
         code=code("pipeline.phantom"),
     message:
         "Writing synthetic raw data of {wildcards.dataset}"
     shell:
         "python -m workflow.logged {log} pipeline.phantom {params.kind} --out {output.raw:q}"
-        " --patients {params.patients} --seed {params.seed}"
+        " --patients {params.patients} --seed {params.seed} --test {params.test}"

@@ -26,6 +26,7 @@ rule bootstrap_network:
         candidates=candidates_of,
         views=lookup("bootstrap/views", within=config),
         rule=lookup("bootstrap/rule", within=config),
+        search=lookup("bootstrap/search", within=config),
         batch_norm=lookup("bootstrap/batch_norm", within=config),
         data=lookup("bootstrap/data", within=config),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
@@ -36,7 +37,7 @@ rule bootstrap_network:
         "python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q}"
         " --score {params.scored}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
-        " --rule {params.rule} --batch-norm {params.batch_norm} --data {params.data}"
+        " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
         " --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.network} --scores {output.scores}"
 
 

@@ -1,11 +1,14 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from model import bootstrap, data, statistics, weights
-from model.bootstrap import Candidates, main
+from model.bootstrap import main
+from model.candidates import Candidates, Stage, stages
 from model.network import build, initialize
 from model.rules import minimum_rule, paper_rule, scores_table
 from pipeline.errors import InputError, SplitError
@@ -15,9 +18,10 @@ from tests.stores import make_store
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
 
 CPU = torch.device("cpu")
+HEAD = "candidate,stage,dataset,auroc,"
 
 
-def scores(*candidates: tuple[float | None, ...]) -> list[dict[str, float | None]]:
+def scores(*candidates: tuple[float, ...]) -> list[dict[str, float]]:
     return [dict(zip("abc", values, strict=False)) for values in candidates]
 
 
@@ -26,9 +30,10 @@ def test_the_default_rule_takes_the_highest_minimum_then_mean_then_lowest_number
     assert minimum_rule(tried) == [0, 1, 2]
 
 
-def test_a_data_set_without_auroc_does_not_count() -> None:
-    assert minimum_rule(scores((0.6, None, 0.6), (0.7, None, 0.65))) == [0, 1]
-    assert paper_rule(scores((0.6, None, 0.6), (0.7, None, 0.65))) == [0, 1]
+def test_a_candidate_that_was_not_scored_on_all_data_sets_does_not_count() -> None:
+    tried = scores((0.6, 0.6, 0.6), (0.9, 0.9), (0.7, 0.7, 0.7), ())
+    assert minimum_rule(tried) == [0, 2]
+    assert paper_rule(tried) == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -61,17 +66,25 @@ def test_the_published_rule_works_on_any_number_of_data_sets() -> None:
 
 
 def test_the_table_marks_what_was_accepted_and_picked() -> None:
-    first, second = scores_table(scores((0.5, None), (0.75, None)), [0, 1])
+    first, second, third = scores_table(scores((0.5, 0.625), (0.75, 0.75), (0.5,)), [0, 1], ["a", "one", "b"])
     assert first == {
         "candidate": 0,
         "a": 0.5,
-        "b": "",
+        "one": "",
+        "b": 0.625,
         "minimum": 0.5,
-        "mean": 0.5,
+        "mean": 0.5625,
         "accepted": 1,
         "picked": 0,
     }
     assert (second["accepted"], second["picked"]) == (1, 1)
+    assert (third["a"], third["b"], third["minimum"], third["mean"], third["accepted"]) == (
+        0.5,
+        "",
+        "",
+        "",
+        0,
+    )
 
 
 @pytest.fixture
@@ -178,10 +191,26 @@ def test_scoring_a_candidate_again_gives_the_same(stores: list[str]) -> None:
     half = len(stores) // 2
     datasets = data.load([Path(path) for path in stores[1:half]], [Path(path) for path in stores[half + 1 :]])
     scored = {name: [dataset.part("validation", CPU)] for name, dataset in datasets.items()}
-    candidates = Candidates(build(datasets, 1), 0, scored, statistics.calibration(datasets, CPU))
-    first = candidates.score(0)
-    candidates.score(1)
-    assert candidates.score(0) == first
+    full = Stage(scored, statistics.calibration(datasets, CPU))
+    candidates = Candidates(build(datasets, 1), 0, [full])
+    first = candidates.score(0, "a")
+    candidates.score(1, "a")
+    assert candidates.score(0, "a") == first
+
+
+def test_stages_have_the_first_views_and_patches_of_the_next(tmp_path: Path) -> None:
+    store, split = make_store(tmp_path, "a", train=20, validation=4, views=6)
+    datasets = data.load([store], [split])
+    scored = {"a": [datasets["a"].part("validation", CPU, views=6)]}
+    made = stages(Stage(scored, statistics.calibration(datasets, CPU)))
+    assert [stage.patches("a") for stage in made] == [16 + 4, 64 + 4 * 4, 6 * 20 + 4 * 6]
+    quick, part = made[1].parts["a"][0], scored["a"][0]
+    kept = part.view < 4
+    assert torch.equal(quick.patches, part.patches[torch.from_numpy(kept)])
+    assert quick.finding.tolist() == part.finding[kept].tolist()
+    assert quick.table is part.table
+    one = {"a": [datasets["a"].part("validation", CPU, views=1)]}
+    assert [stage.patches("a") for stage in stages(Stage(one, None))] == [4]  # nothing is cheaper
 
 
 def test_one_class_does_not_count_and_nothing_but_one_class_is_an_error(
@@ -199,14 +228,14 @@ def test_one_class_does_not_count_and_nothing_but_one_class_is_an_error(
         run(["--stores", str(single[0]), "--splits", str(single[1])], tmp_path / "none", "--candidates", "2")
 
 
-@pytest.mark.parametrize("content", ["digest,other,a,b.c\n0.5,0.5\n", "{head}0.5,wr0ng\n", "{head}0.5\n"])
+@pytest.mark.parametrize("content", ["{head}y\n0,0,a,0.5\n", "{head}x\n0,0,a,wr0ng\n", "{head}x\n0,0,a\n"])
 def test_a_log_of_another_run_or_a_damaged_one_is_void(
     stores: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     monkeypatch.setattr(bootstrap, "digest", lambda **_: "x")
     (tmp_path / "out" / "checkpoint").mkdir(parents=True)
     log = tmp_path / "out" / "checkpoint" / "scores.csv"
-    log.write_text(content.replace("{head}", "digest,x,a,b.c\n"))
+    log.write_text(content.replace("{head}", HEAD))
     _, table = run(stores, tmp_path / "out", "--candidates", "2")
     clean = run(stores, tmp_path / "clean", "--candidates", "2")[1]
     assert table.read_bytes() == clean.read_bytes()
@@ -217,9 +246,60 @@ def test_a_log_is_taken_up_and_its_last_half_line_dropped(
 ) -> None:
     monkeypatch.setattr(bootstrap, "digest", lambda **_: "x")
     (tmp_path / "out" / "checkpoint").mkdir(parents=True)
-    (tmp_path / "out" / "checkpoint" / "scores.csv").write_text("digest,x,a,b.c\n0.125,0.25\n0.37")
+    (tmp_path / "out" / "checkpoint" / "scores.csv").write_text(
+        f"{HEAD}x\n0,0,a,0.125\n0,0,b.c,0.25\n1,0,a,0.37"
+    )
     _, table = run(stores, tmp_path / "out", "--candidates", "3")
     rows = read_csv(table)
     assert rows.loc[0, ["a", "b.c"]].tolist() == ["0.125", "0.25"]
     assert rows.loc[1, "a"] != "0.37"
     assert len(rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "saves"),
+    [
+        ("--rule minimum --batch-norm calibrated --views 2", False),  # hardly more than a pilot
+        ("--rule minimum --batch-norm paper", True),
+        ("--rule paper --batch-norm paper", True),
+        ("--rule paper --batch-norm calibrated --views 2", True),
+    ],
+)
+def test_a_staged_search_picks_the_same_network(
+    stores: list[str], tmp_path: Path, flags: str, saves: bool
+) -> None:
+    words = ("--candidates", "12", *flags.split())
+    exhaustive = run(stores, tmp_path / "exhaustive", *words)
+    staged = run(stores, tmp_path / "staged", *words, "--search", "staged")
+    (whole, all_rows), (network, rows) = ((path, read_csv(table)) for path, table in (exhaustive, staged))
+    assert rows["picked"].tolist() == all_rows["picked"].tolist()
+    read = [safetensors.torch.load_file(path) for path in (whole, network)]
+    assert all(torch.equal(read[0][name], read[1][name]) for name in read[0])
+    # A cell holds what an exhaustive search finds, or nothing.
+    for name in ("a", "b.c", "minimum", "mean"):
+        known = rows[name] != ""
+        assert rows[name][known].tolist() == all_rows[name][known].tolist()
+    assert not saves or "" in rows["minimum"].tolist()
+    before, after = weights.read_about(whole), weights.read_about(network)
+    assert saves == (after["samples_seen"] < before["samples_seen"])
+
+
+def test_a_staged_search_goes_on_where_it_was_killed(
+    stores: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--candidates", "10", "--search", "staged", "--views", "2")
+    clean = [path.read_bytes() for path in run(stores, tmp_path / "clean", *flags)]
+    whole = Candidates.score
+    asked = []
+
+    def killed(self: Candidates, *args: Any) -> float | None:
+        asked.append(args)
+        if len(asked) == 34:  # of 36 at least
+            raise KeyboardInterrupt
+        return whole(self, *args)
+
+    monkeypatch.setattr(Candidates, "score", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(stores, tmp_path / "out", *flags)
+    assert clean == [path.read_bytes() for path in run(stores, tmp_path / "out", *flags)]
+    assert len(asked) == len(set(asked)) + 1  # only the one that was interrupted was asked for again

@@ -87,7 +87,7 @@ def test_filled_defaults_do_not_leak_into_the_next_config():
         ("views", True, "E-CONFIG views: expected integer, .* found true"),
         ("seeds", [], "E-CONFIG seeds: expected list of integer, .*length at least 1, found \\[\\]"),
         ("seeds", [1, 1], "E-CONFIG seeds: expected .* found \\[1, 1\\]"),
-        ("methods", ["tyfon"], "found tyfon; did you mean typhon?"),
+        ("methods", ["tyfon"], "E-CONFIG methods/0: expected .*typhon.*, found tyfon; did you mean typhon?"),
         (
             "evaluation/state",
             "bets",
@@ -123,6 +123,11 @@ def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, messa
         ("raw", {"brian": "x"}, "raw/brian: found an unknown data set; did you mean brain"),
         ("evaluation_views", 12, "evaluation_views: expected at most views, which is 11, found 12"),
         ("bootstrap/views", 12, "bootstrap/views: expected at most views, which is 11, found 12"),
+        (
+            "comparison/reference",
+            "tiphon",
+            "comparison/reference: expected one of methods, found tiphon; did you mean typhon\\?",
+        ),
         ("split", {"kind": "folds", "n": 2}, "split/n: expected at least 3 folds.*, found 2"),
         ("split", {"kind": "holdout", "n": 2}, "split/n: expected 1 for a holdout, found 2"),
         ("split", {"validation": 0.5, "test": 0.5}, "split: expected something left for training"),

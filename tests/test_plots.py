@@ -97,6 +97,16 @@ def test_bootstrap_rings_the_picked_candidate(tmp_path: Path) -> None:
     assert list(made.axes[0].lines[-1].get_xdata()) == [1, 1]  # first by its minimum
 
 
+def test_bootstrap_leaves_out_what_a_staged_search_did_not_score_in_full(tmp_path: Path) -> None:
+    columns = ("candidate", "a", "b", "minimum", "mean", "accepted", "picked")
+    rows: list[tuple[object, ...]] = [
+        (0, 0.5, 0.7, 0.5, 0.6, 1, 0), (1, 0.4, "", "", "", 0, 0), (2, "", "", "", "", 0, 0), (3, 0.6, 0.6, 0.6, 0.6, 1, 1),
+    ]  # fmt: skip
+    made = plot_bootstrap(table(tmp_path / "scores.csv", columns, rows))
+    assert made.axes[0].get_title(loc="left") == "candidate 3 of 4 picked: a 0.600, b 0.600"
+    assert made.axes[0].get_xlabel().startswith("the 2 candidates scored in full, by the lowest")
+
+
 def test_same_figure_same_bytes(tmp_path: Path) -> None:
     figures = tmp_path / "auc.json"
     figures.write_text(json.dumps(figures_of(1)))

@@ -94,3 +94,13 @@ def test_any_text_gives_a_row_of_one_cell_in_each_file(
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="columns of one name: a, a"):
         write_table(pd.DataFrame([[1, 2]], columns=["a", "a"]), tmp_path / "x", "c")
+
+
+def test_a_wide_table_is_shrunk_to_the_page_in_latex(tmp_path: Path) -> None:
+    narrow, wide = (
+        written(tmp_path, pd.DataFrame([[0] * width], columns=list("abcdefghi"[:width])))["tex"]
+        for width in (8, 9)
+    )
+    assert "resizebox" not in narrow
+    assert "  \\resizebox{\\textwidth}{!}{%\n  \\begin{tabular}" in wide
+    assert "  \\end{tabular}}\n" in wide

@@ -31,10 +31,13 @@ flag = ""
 for word in words:
     if word.startswith("--"):
         flag = word
-    elif flag in OUT and not Path(word).exists():  # inputs with such a flag are there already
+    elif (flag in OUT or flag.startswith("--out-")) and not Path(word).exists():  # such inputs are there already
         path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.tensorboard") else Path(word)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{module} {words}")
+        if module in ("model.compare", "model.tables") and path.suffix == ".csv":
+            for suffix in (".md", ".tex"):
+                path.with_suffix(suffix).write_text("")
 """
 
 
@@ -96,7 +99,7 @@ def edited(path, old, new):
 
 class TestPlan:
     def test_the_demo_is_small(self, project):
-        assert sum(plan(project, *DEMO).values()) < 40
+        assert sum(plan(project, *DEMO).values()) < 45
 
     def test_the_result_alone_needs_no_pictures(self, project):
         rules = plan(project, *DEMO, "results/typhon_auc.json")
@@ -109,6 +112,15 @@ class TestPlan:
         assert rules["split_findings"] == 30
         assert rules["bootstrap_network"] == rules["train_model"] == rules["predict_findings"] == 50
         assert rules["score_method"] == 1
+
+    def test_methods_are_compared_where_there_are_at_least_two(self, project):
+        assert "compare_methods" not in plan(project, *DEMO)
+        rules = plan(project, *DEMO, "--config", "methods=[typhon, logistic]")
+        assert rules["score_method"] == 2
+        assert rules["compare_methods"] == 1
+        assert "compare_methods" not in plan(
+            project, *DEMO, "--config", "methods=[typhon, logistic]", "results/typhon_auc.json"
+        )
 
     def test_any_order_of_words_gives_the_same_plan(self, project):
         usual = plan(project, "results/typhon_auc.json", *DEMO, "--cores", "8", "--resources", "gpu=1")
@@ -181,7 +193,8 @@ class TestMessages:
 
 
 TRAINING = {
-    "train_model", "draw_curves", "write_tensorboard", "predict_findings", "score_method", "draw_roc", "all",
+    "train_model", "draw_curves", "draw_paper_figure", "write_tensorboard", "predict_findings", "score_method",
+    "draw_roc", "all",
 }  # fmt: skip
 
 
@@ -198,7 +211,9 @@ class TestRerun:
 
     def test_code_of_one_step_reruns_that_step_and_what_follows(self, built):
         with edited(built / "model/predict.py", "", "\nx = 1\n"):
-            assert set(plan(built, *DEMO)) == TRAINING - {"train_model", "draw_curves", "write_tensorboard"}
+            assert set(plan(built, *DEMO)) == TRAINING - {
+                "train_model", "draw_curves", "draw_paper_figure", "write_tensorboard",
+            }  # fmt: skip
         with edited(built / "pipeline/pictures.py", "", "\nx = 1\n"):
             assert plan(built, *DEMO) == {"draw_contact_sheet": 3, "draw_red_dots": 3, "all": 1}
 
@@ -288,8 +303,12 @@ class TestRerun:
         snakemake(built, "results/typhon_auc.json", status=1)  # no downloads: nothing to report on
         printed = snakemake(built, "report", "report.zip")
         figures = re.findall(r"Adding (\w+)\.png", printed)
-        assert len(figures) == 3 * 3 + 3
+        assert len(figures) == 3 * 3 + 3 + 2
         assert (built / "demo/report.zip").stat().st_size > 100_000
+
+
+TARGETS = {"figures", "search", "tables"}
+"""Rules that only gather files."""
 
 
 class TestRules:
@@ -300,14 +319,14 @@ class TestRules:
 
     def test_names_are_verb_noun(self):
         verbs = {"write", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
-                 "score", "draw", "fingerprint"}  # fmt: skip
+                 "score", "compare", "draw", "fingerprint"}  # fmt: skip
         for match, _ in self.rules():
             name = match.group(2) or match.group(1)
-            assert name == "figures" or name.split("_")[0] in verbs, name
+            assert name in TARGETS or name.split("_")[0] in verbs, name
 
     def test_every_rule_says_what_it_does_and_writes_a_log_and_a_benchmark(self):
         for match, block in self.rules():
-            if match.group(1) == "figures" or match.group(2):
+            if match.group(1) in TARGETS or match.group(2):
                 continue
             for part in (
                 '"""',
@@ -345,7 +364,8 @@ class TestRules:
     def test_every_step_that_rules_call_exists(self):
         for path in (ROOT / "rules").glob("*.smk"):
             for module in re.findall(r"workflow\.logged \{log\} ([\w.]+)", path.read_text()):
-                assert Path(ROOT, *module.split(".")).with_suffix(".py").exists()
+                path = Path(ROOT, *module.split("."))
+                assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
 
 def test_profiles_go_on_after_failures_and_interruptions():

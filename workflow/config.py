@@ -16,7 +16,7 @@ from jsonschema.validators import extend
 from model.grid import candidate_config
 from model.methods import METHODS, phases
 from pipeline.errors import ConfigError
-from workflow import schema
+from workflow import beside, schema
 
 MAX_BYTES = 100_000
 MAX_VALUES = 10_000
@@ -174,11 +174,16 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     for name in config["raw"]:
         if name not in collections:
             yield _error(["raw", name], "an unknown data set", remedy=nearest(name, collections))
+    reference, methods = config["comparison"]["reference"], config["methods"]
+    if reference is not None and reference not in methods:
+        remedy = nearest(reference, methods)
+        yield _error(["comparison", "reference"], reference, expected="one of methods", remedy=remedy)
     for path in (["majority_views"], ["evaluation_views"], ["bootstrap", "views"]):
         used = config[path[0]] if len(path) == 1 else config[path[0]][path[1]]
         if used > config["views"]:
             yield _error(path, str(used), expected=f"at most views, which is {config['views']}")
     yield from _split_contradictions(config["split"])
+    yield from beside.contradictions(config)
     for name, collection in collections.items():
         yield from _collection_contradictions(["collections", name], collection)
     yield from _rate_contradictions(config)
@@ -201,13 +206,13 @@ def channels_differ(config: Mapping[str, Any]) -> str:
 
 def _split_contradictions(split: Mapping[str, Any]) -> Iterator[ConfigError]:
     kind, n = split["kind"], split["n"]
-    if kind == "holdout" and n != 1:
+    if kind not in ("folds", "repeats") and n != 1:
         yield _error(
-            ["split", "n"], str(n), expected="1 for a holdout", remedy="set kind to folds or repeats"
+            ["split", "n"], str(n), expected=f"1 for a {kind}", remedy="set kind to folds or repeats"
         )
     if kind == "folds" and n < 3:
         yield _error(["split", "n"], str(n), expected="at least 3 folds: test, validation and training")
-    if kind != "folds" and split["validation"] + split["test"] >= 1:
+    if kind not in ("folds", "all") and split["validation"] + split["test"] >= 1:
         yield _error(["split"], f"{split['validation']} for validation and {split['test']} for the test",
                      expected="something left for training", remedy="lower one of them")  # fmt: skip
 
@@ -262,8 +267,8 @@ def _check_search(config: Mapping[str, Any]) -> None:
     """
     method, grid, skip = (config["search"][key] for key in ("method", "grid", "skip"))
     methods = schema.load()["properties"]["hyperparameters"]["properties"]
-    if method not in methods:
-        found, remedy = schema.spell(method), nearest(method, methods)
+    if method not in (trained := METHODS.keys() & methods.keys()):
+        found, remedy = schema.spell(method), nearest(method, trained)
         raise _error(["search", "method"], found, expected="a method", remedy=remedy)
     if not grid:
         raise _error(["search", "grid"], "nothing", expected=f"values for keys of {method}")

@@ -8,23 +8,28 @@ from typing import Any
 
 from pipeline.errors import ConfigError, RawMissingError
 from pipeline.scan import file_state, scan
+from workflow import beside
 
 COLLECTIONS_FILE = Path(__file__).resolve().parent.parent / "config" / "datasets.csv"
 
 
 def folder(config: Mapping[str, Any], dataset: str) -> Path:
-    """The raw folder of a data set: ``raw`` in config, else ``{data}/raw/{dataset}``."""
-    return Path(config["raw"].get(dataset) or Path(config["data"], "raw", dataset)).expanduser()
+    """The raw folder of a data set: ``raw`` in config, else ``{data}/raw/{dataset}``; see ``beside.home``."""
+    home = beside.home(config, dataset)
+    return Path(config["raw"].get(home) or Path(config["data"], "raw", home)).expanduser()
 
 
 def missing(config: Mapping[str, Any]) -> str:
     """One line for each data set that has neither an index nor raw data; empty if there is none."""
-    lines = []
-    for dataset in config["datasets"]:
+    lines = {}
+    for dataset in [*config["datasets"], *beside.collections(config)]:
         raw, index = folder(config, dataset), Path(config["data"], dataset, "index.parquet")
         if not index.exists() and not _has_files(raw):
-            lines.append(str(_missing(dataset, _row(config, dataset), raw)))
-    return "\n".join([*lines, "To see the workflow run on synthetic data first: ./run demo"]) if lines else ""
+            home = beside.home(config, dataset)
+            lines[home] = str(_missing(home, _row(config, home), raw))
+    if not lines:
+        return ""
+    return "\n".join([*lines.values(), "To see the workflow run on synthetic data first: ./run demo"])
 
 
 def occupied(config: Mapping[str, Any], dataset: str) -> str:

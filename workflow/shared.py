@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.files import write_text
+from workflow import beside
 
 FILE = "settings.json"
 KEYS = ("split", "views", "view_seed", "majority_views", "evaluation_views", "balance")
@@ -29,14 +30,14 @@ def is_borrowed(config: Mapping[str, Any]) -> bool:
 def record(config: Mapping[str, Any]) -> None:
     """Write down the settings of the data that this run makes, beside those of other data sets."""
     if not is_borrowed(config):
-        known = _read(config) | {name: settings(config, name) for name in config["datasets"]}
+        known = _read(config) | {name: settings(config, name) for name in _names(config)}
         write_text(Path(config["data"], FILE), json.dumps(known, indent=2, sort_keys=True) + "\n")
 
 
 def differs(config: Mapping[str, Any]) -> str:
     """What to say where the data folder was made with other settings; empty where they agree."""
     made = _read(config) if is_borrowed(config) else {}
-    for name in config["datasets"]:
+    for name in _names(config):
         if name in made:
             wanted = json.loads(json.dumps(settings(config, name)))
             for key, there, here in _differences(made[name], wanted):
@@ -53,6 +54,10 @@ def differs(config: Mapping[str, Any]) -> str:
                 )
                 return str(error)
     return ""
+
+
+def _names(config: Mapping[str, Any]) -> list[str]:
+    return [*config["datasets"], *beside.collections(config)]
 
 
 def _read(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,92 @@
+"""The test metrics before and after transfer, beside the paper's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from model.figures.papers import AFTER, BEFORE, METRICS
+from model.intervals import published_interval
+from model.plots import COLOURS, GREY, figure
+
+NAMES = {"f1": "F1", "auroc": "AUROC"}
+WIDTH = 0.2
+LIGHT = "#d4d4d4"
+
+
+def plot_summary(before: Mapping[str, Any], after: Mapping[str, Any]) -> Figure:
+    """Bars of the target's test metrics (thesis, Figure 6.12); a dot is a run, a line a 95 % interval.
+
+    Parameters
+    ----------
+    before, after : ``results/{method}_auc.json`` of a method without transfer and of one with it.
+    """
+    made = figure(9.2, 4.6)
+    axes = made.add_subplot()
+    entries: list[Any] = []
+    for place, (name, colour, printed, ours) in enumerate(
+        (
+            ("thesis, before transfer", LIGHT, BEFORE, None),
+            (f"ours, {before['method']}", COLOURS[0], None, before),
+            ("thesis, after transfer", GREY, AFTER, None),
+            (f"ours, {after['method']}", COLOURS[1], None, after),
+        )
+    ):
+        x = np.arange(len(METRICS)) + (place - 1.5) * WIDTH
+        if printed:
+            _bars(axes, x, printed, colour)
+            _interval(axes, x[-1], published_interval(printed["auroc"]))
+        elif ours:
+            runs = runs_by_metric(ours)
+            _bars(axes, x, {metric: _mean(values) for metric, values in runs.items()}, colour)
+            for at, values in zip(x, runs.values(), strict=True):
+                axes.plot(np.full(len(values), at), values, "o", color="black", markersize=2.5)
+            _interval(axes, x[-1], _interval_of(ours))
+        entries.append(Patch(color=colour, label=name))
+    axes.set_xticks(range(len(METRICS)), [NAMES.get(metric, metric) for metric in METRICS])
+    axes.grid(visible=False, axis="x")
+    axes.set_ylim(0, 1.06)
+    axes.set_title(f"{after['target']}, test findings, {after['state']} state", loc="left")
+    entries += [
+        Line2D([], [], color="black", marker="o", markersize=2.5, linestyle="", label="one run"),
+        Line2D([], [], color="black", linewidth=1.2, label="95 % interval of the AUROC"),
+    ]
+    made.legend(handles=entries, loc="outside lower center", ncols=3)
+    return made
+
+
+def runs_by_metric(figures: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Each metric of the runs on the target's test set in the headline state; undefined ones are left out."""
+    key = {"dataset": figures["target"], "split": "test", "state": figures["state"]}
+    runs = [run for run in figures["runs"] if key.items() <= run.items()]
+    return {metric: [run[metric] for run in runs if run[metric] is not None] for metric in METRICS}
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+def _interval_of(figures: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Over groups; Newcombe's where every resample agrees, for then the former has no width."""
+    low, high = figures["ci95"] or (0.0, 0.0)
+    if low < high:
+        return low, high
+    return figures["newcombe95"]
+
+
+def _bars(axes: Axes, x: np.ndarray, values: Mapping[str, float], colour: str) -> None:
+    ink = "black" if colour == LIGHT else "white"
+    axes.bar(x, [values[metric] for metric in METRICS], width=WIDTH * 0.92, color=colour)
+    for at, metric in zip(x, METRICS, strict=True):
+        if np.isfinite(values[metric]):
+            axes.text(at, 0.015, f"{values[metric]:.2f}", ha="center", va="bottom", fontsize=7, color=ink,
+                      rotation=90)  # fmt: skip
+
+
+def _interval(axes: Axes, x: float, interval: tuple[float, float] | None) -> None:
+    if interval:
+        axes.plot([x, x], list(interval), color="black", linewidth=1.2)

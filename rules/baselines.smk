@@ -1,0 +1,65 @@
+# Methods without a network. They write what the runs of networks write, so that the rules after them are the same.
+
+
+def adc_slices(name, prefix=""):
+    """The slices and findings of a collection with ADC maps, by the names of the inputs."""
+    return {
+        f"{prefix}slices": f"<data>/{name}/slices.h5",
+        f"{prefix}findings": f"<data>/{name}/findings.csv",
+    }
+
+
+def adc_maps(wildcards):
+    """The ADC maps of the target for the rule that reads them; ends the run where there are none."""
+    if wildcards.method != "adc":
+        return {}
+    if message := beside.no_adc(config):
+        sys.exit(message)
+    return adc_slices(beside.adc_maps(config))
+
+
+def baseline_flags(wildcards, input):
+    """The settings of a baseline, and the maps that it reads."""
+    maps = ("slices", "findings", "unlabelled_slices", "unlabelled_findings")
+    settings = config["hyperparameters"][wildcards.method]
+    paths = {key: getattr(input, key, None) for key in maps}
+    return flags({key: value for key, value in settings.items() if key != "collection"} | paths)
+
+
+rule fit_baseline:
+    """Fit a baseline on the training findings and score the others."""
+    input:
+        unpack(adc_maps),
+        stores=stores,
+        splits=splits,
+    output:
+        predictions="results/{method}/fold{fold}/seed{seed}/predictions.csv",
+        best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
+        run="results/{method}/fold{fold}/seed{seed}/run.json",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+    wildcard_constraints:
+        method="|".join(BASELINES),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        options=baseline_flags,
+        leak=leak,
+        code=code("model.baselines"),
+    message:
+        "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.logged {log} model.baselines {wildcards.method} --stores {input.stores:q}"
+        " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
+        " --out {output.predictions} --best {output.best} --run {output.run}"
+
+
+# Until the rules of networks are constrained to networks.
+ruleorder: fit_baseline > predict_findings
+ruleorder: fit_baseline > train_model

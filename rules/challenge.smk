@@ -1,0 +1,172 @@
+# Predictions for the test findings of the PROSTATEx challenge, which have no labels: one table per run, their mean
+# as the challenge's CSV, and its score where the config names the truth.
+
+
+def challenge_file(name):
+    """A file of the challenge's collection; ends the run where the config names none."""
+
+    def of(wildcards):
+        if message := beside.not_asked(config):
+            sys.exit(message)
+        return f"<data>/{config['challenge']}/{name}"
+
+    return of
+
+
+def challenge_maps(wildcards):
+    """The ADC maps of the target and of the challenge's findings; ends the run where there are none."""
+    if wildcards.method != "adc":
+        return {}
+    if message := beside.no_adc(config) or beside.no_adc(config, challenge=True):
+        sys.exit(message)
+    return adc_slices(beside.adc_maps(config)) | adc_slices(config["challenge"], "unlabelled_")
+
+
+def state_of_run(wildcards):
+    """The state of a network that the result takes."""
+    folder = {"last": "", "best": "best/"}[config["evaluation"]["state"]]
+    return f"results/{wildcards.method}/fold{wildcards.fold}/seed{wildcards.seed}/{folder}model.safetensors"
+
+
+def challenge_raw(wildcards, input):
+    """Where the challenge's table lies."""
+    return raw.folder(config, config["challenge"])
+
+
+def truth(wildcards):
+    """The truth of the challenge, or the phantoms that bring it; ends the run where there is none."""
+    if config["truth"] is None:
+        sys.exit(str(ConfigError("nothing", file="truth", expected="a CSV with the labels of the challenge")))
+    if "phantom" in config:
+        return f"<data>/raw/{beside.home(config, config['challenge'])}"
+    if not Path(config["truth"]).expanduser().exists():
+        sys.exit(str(ConfigError("no such file", file="truth", expected=f"the file {config['truth']}")))
+    return Path(config["truth"]).expanduser()
+
+
+rule predict_challenge:
+    """Score the first views of every finding of the challenge with the network of a run."""
+    input:
+        stores=stores,
+        splits=splits,
+        model=state_of_run,
+        challenge=challenge_file("patches.h5"),
+    output:
+        predictions="results/{method}/fold{fold}/seed{seed}/challenge.csv",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/challenge.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge.tsv"
+    wildcard_constraints:
+        method="|".join(METHODS),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=memory(2000, 1.5),
+        runtime=60,
+    params:
+        target=lookup("target", within=config),
+        views=lookup("evaluation_views", within=config),
+        leak=leak,
+        code=code("model.predict"),
+    message:
+        "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.logged {log} model.predict --stores {input.stores:q} --splits {input.splits:q}"
+        " --leak {params.leak} --model {input.model} --gpu {resources.gpu} --unlabelled {input.challenge:q}"
+        " --target {params.target} --views {params.views} --out {output.predictions}"
+
+
+rule predict_challenge_simply:
+    """Fit a baseline once more and score the first views of every finding of the challenge."""
+    input:
+        unpack(challenge_maps),
+        stores=stores,
+        splits=splits,
+        challenge=challenge_file("patches.h5"),
+    output:
+        predictions="results/{method}/fold{fold}/seed{seed}/challenge.csv",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/challenge.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge.tsv"
+    wildcard_constraints:
+        method="|".join(BASELINES),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        options=baseline_flags,
+        views=lookup("evaluation_views", within=config),
+        leak=leak,
+        code=code("model.baselines"),
+    message:
+        "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.logged {log} model.baselines {wildcards.method} --stores {input.stores:q}"
+        " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
+        " --unlabelled {input.challenge:q} --views {params.views} --out {output.predictions}"
+
+
+rule write_challenge:
+    """Average the views and runs of a method into the challenge's CSV, every official finding once."""
+    input:
+        predictions=runs("results/{method}/fold{fold}/seed{seed}/challenge.csv"),
+        index=challenge_file("index.parquet"),
+        skipped=challenge_file("skipped.csv"),
+    output:
+        table=report(
+            "results/{method}_challenge.csv",
+            caption="../workflow/report/challenge.rst",
+            category="Results",
+            labels={"method": "{method}", "figure": "challenge, table"},
+        ),
+    log:
+        "logs/results/{method}_challenge.log",
+    benchmark:
+        "benchmarks/results/{method}_challenge.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        raw=challenge_raw,
+        most=lambda wildcards: config["collections"][config["challenge"]]["max_skipped"],
+        code=code("model.challenge"),
+    message:
+        "Writing the challenge's table of {wildcards.method}"
+    shell:
+        "python -m workflow.logged {log} model.challenge write --runs {input.predictions} --index {input.index:q}"
+        " --raw {params.raw:q} --skipped {input.skipped:q} --max-skipped {params.most} --out {output.table}"
+
+
+rule score_challenge:
+    """Score the challenge's CSV of a method against the truth."""
+    input:
+        table=rules.write_challenge.output.table,
+        truth=truth,
+    output:
+        result="results/{method}_challenge.json",
+    log:
+        "logs/results/{method}_challenge_score.log",
+    benchmark:
+        "benchmarks/results/{method}_challenge_score.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        truth=lambda wildcards: Path(config["truth"]).expanduser(),
+        code=code("model.challenge"),
+    message:
+        "Scoring {wildcards.method} on the challenge's findings"
+    shell:
+        "python -m workflow.logged {log} model.challenge score --method {wildcards.method} --csv {input.table}"
+        " --truth {params.truth:q} --out {output.result}"

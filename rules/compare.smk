@@ -1,0 +1,79 @@
+# The methods of an experiment beside each other: rows of one table, and differences paired by split and seed.
+
+
+def compared(pattern):
+    """The pattern, filled in for each run of each method."""
+    return expand(pattern, method=config["methods"], fold=range(config["split"]["n"]), seed=config["seeds"])
+
+
+def comparison():
+    """The items of a comparison; none for one method alone, or where nothing is tested."""
+    if len(config["methods"]) < 2 or config["split"]["kind"] == "all":
+        return []
+    return expand(
+        "results/{name}.{suffix}", name=["comparison", "differences"], suffix=["csv", "md", "tex"]
+    ) + [
+        "results/comparison.png",
+        "results/roc.png",
+    ]
+
+
+rule compare_methods:
+    """Compare all methods on the same findings, splits and seeds."""
+    input:
+        results=expand("results/{method}_auc.json", method=config["methods"]),
+        predictions=compared("results/{method}/fold{fold}/seed{seed}/predictions.csv"),
+        best=compared("results/{method}/fold{fold}/seed{seed}/best/predictions.csv"),
+        splits=expand(
+            "<data>/{dataset}/splits/fold{fold}.csv",
+            dataset=config["target"],
+            fold=range(config["split"]["n"]),
+        ),
+    output:
+        comparison=report(
+            "results/comparison.csv",
+            caption="../workflow/report/comparison.rst",
+            category="Comparison",
+            labels={"figure": "methods, table"},
+        ),
+        comparison_markdown="results/comparison.md",
+        comparison_latex="results/comparison.tex",
+        differences=report(
+            "results/differences.csv",
+            caption="../workflow/report/comparison_differences.rst",
+            category="Comparison",
+            labels={"figure": "paired differences, table"},
+        ),
+        differences_markdown="results/differences.md",
+        differences_latex="results/differences.tex",
+        forest=report(
+            "results/comparison.png",
+            caption="../workflow/report/comparison_differences.rst",
+            category="Comparison",
+            labels={"figure": "paired differences"},
+        ),
+        roc=report(
+            "results/roc.png",
+            caption="../workflow/report/comparison_roc.rst",
+            category="Comparison",
+            labels={"figure": "ROC of all methods"},
+        ),
+    log:
+        "logs/results/comparison.log",
+    benchmark:
+        "benchmarks/results/comparison.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        runs=compared("results/{method}/fold{fold}/seed{seed}"),
+        choices=flags(config["comparison"]),
+        code=code("model.compare"),
+    message:
+        "Comparing the methods"
+    shell:
+        "python -m workflow.logged {log} model.compare --results {input.results} --runs {params.runs}"
+        " --splits {input.splits:q} {params.choices} --out-comparison {output.comparison}"
+        " --out-differences {output.differences} --out-forest {output.forest} --out-roc {output.roc}"

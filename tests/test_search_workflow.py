@@ -1,0 +1,169 @@
+"""The plan of a grid search, what a diverging candidate does to it, and a small one on synthetic data."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.test_workflow import DEMO, STUB, copy_project, plan, snakemake
+
+SEARCH = """\
+seeds: [0]
+split: {kind: repeats, n: 2, validation: 0.2, test: 0.3}
+search: {method: typhon, grid: {training.learning_rate: [1.0e-3, 1.0e-4]}}
+"""
+FAILING = STUB.replace('if Path("fail").exists() and module in', 'if Path("fail").exists() and log in')
+JOBS = ["-n", "--quiet", "reason"]
+
+
+def copied(folder):
+    """The project there, in which a candidate starts from the network that ``start`` names."""
+    train = copy_project(folder) / "rules" / "train.smk"
+    text = train.read_text()
+    train.write_text(text.replace("network=rules.bootstrap_network.output.network,", "network=start,"))
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The project with a stub for every step, which fails for the logs named in the file ``fail``."""
+    folder = copied(tmp_path)
+    (folder / "workflow" / "logged.py").write_text(FAILING)
+    (folder / "config" / "search.yaml").write_text(SEARCH)
+    return folder
+
+
+SEARCHED = (*DEMO[:2], "--configfile", "config/demo.yaml", "config/search.yaml", "search")
+
+
+class TestPlan:
+    def test_every_candidate_has_a_run_per_fold_and_the_bootstraps_are_shared(self, project):
+        rules = plan(project, *SEARCHED)
+        assert rules["train_model"] == rules["predict_findings"] == 2 * 2
+        assert rules["bootstrap_network"] == 2
+        assert rules["build_patches"] == 3
+        assert rules["score_candidates"] == rules["draw_candidates"] == rules["search"] == 1
+        assert "score_method" not in rules
+        printed = snakemake(project, *SEARCHED, "-np")
+        runs = re.findall(r"--out (results/search/\S+/)model.safetensors", printed)
+        assert sorted(runs) == [
+            f"results/search/typhon/candidate{n}/fold{fold}/seed0/" for n in (0, 1) for fold in (0, 1)
+        ]
+        rates = re.findall(
+            r'"name": "training"[^}]*"learning_rate": ([0-9.e-]+)', snakemake(project, *SEARCHED, "-np")
+        )
+        assert sorted(map(float, rates)) == [1e-4, 1e-4, 1e-3, 1e-3]
+
+    def test_five_folds_and_four_rates_are_planned_in_one_call(self, project):
+        grid = "search={grid: {training.learning_rate: [1e-2, 1e-3, 1e-4, 1e-5]}}"
+        rules = plan(
+            project, *SEARCHED, "--config", "split={kind: folds, n: 5}", grid, "--resources", "gpu=5"
+        )
+        assert rules["train_model"] == 20
+        assert rules["bootstrap_network"] == 5
+
+    def test_it_is_no_part_of_all(self, project):
+        rules = plan(project, *SEARCHED[:-1], "--config", "split={kind: holdout, n: 1}")
+        assert rules["train_model"] == 1
+        assert "score_candidates" not in rules
+
+    def test_a_grid_that_leaves_out_a_phase_shares_the_bootstraps_as_well(self, project):
+        grid = "search={grid: {training.learning_rate: [1e-3], specialization.epochs: [0, 1]}}"
+        assert plan(project, *SEARCHED, "--config", grid)["bootstrap_network"] == 2
+
+    def test_one_candidate_s_files_can_be_asked_for(self, project):
+        file = "results/search/typhon/candidate1/fold0/seed0/model.safetensors"
+        assert plan(project, *SEARCHED[:-1], file)["train_model"] == 1
+
+
+class TestMessages:
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (
+                (*DEMO, "search"),
+                "E-CONFIG search/method: expected a method, found nothing; name a method and a grid",
+            ),
+            (
+                (*SEARCHED[:-1], "results/search/typhon/candidate2/fold0/seed0/model.safetensors"),
+                "E-CONFIG search/grid: expected a candidate from 0 to 1, found 2",
+            ),
+            (
+                (*SEARCHED, "--config", "search={grid: {training.learning_rat: [1e-3]}}"),
+                "E-CONFIG search/grid/training.learning_rat: found an unknown key; did you mean training.learning_rate?",
+            ),
+        ],
+    )
+    def test_a_search_that_cannot_be_is_one_line_before_anything_runs(self, project, words, said):
+        printed = snakemake(project, *words, "-n", status=1)
+        assert said in printed
+        assert "Traceback" not in printed
+        assert not (project / "demo/data").exists()
+
+
+def test_a_candidate_that_diverges_stops_no_other_and_can_be_left_out(project):
+    log = "logs/results/search/typhon/candidate0/fold1/seed0/model.log"
+    (project / "demo").mkdir()
+    (project / "demo/fail").write_text(log)
+    printed = snakemake(project, *SEARCHED, status=1)
+    assert printed.rpartition("Exiting because a job execution failed")[2].count("E-TEST") == 1
+    folder = project / "demo/results/search/typhon"
+    assert len(list(folder.glob("candidate*/fold*/seed0/predictions.csv"))) == 3
+    assert not (folder / "candidates.csv").exists()
+    (project / "demo/fail").unlink()
+    again = plan(project, *SEARCHED)  # without an answer the search wants that candidate
+    assert (again["train_model"], again["score_candidates"]) == (1, 1)
+    left_out = (*SEARCHED, "--config", "search={skip: [0]}")
+    assert plan(project, *left_out) == {"score_candidates": 1, "draw_candidates": 1, "search": 1}
+    snakemake(project, *left_out)
+    assert " --skip 0 " in (project / "demo/logs/results/search/typhon/candidates.log").read_text()
+    assert plan(project, *left_out) == {}
+
+    longer = "search={grid: {training.learning_rate: [1e-3, 1e-4, 1e-5]}, skip: [0]}"
+    assert plan(project, *SEARCHED, "--config", longer)["train_model"] == 2  # the new value's runs alone
+
+
+SMALL = """\
+phantom: {patients: 12}
+datasets: [brain]
+target: brain
+seeds: [0]
+split: {kind: holdout, validation: 0.25, test: 0.25}
+views: 4
+majority_views: 2
+evaluation_views: 2
+bootstrap: {candidates: 2}
+hyperparameters: {typhon: {training: {epochs: 2}, specialization: {epochs: 0}}}
+evaluation: {every: 2}
+search: {method: typhon, grid: {training.learning_rate: [1.0e-3, 1.0e-4]}}
+"""
+
+
+def test_a_search_on_synthetic_data_ends_in_a_config_to_run_from(tmp_path):
+    (copied(tmp_path) / "small.yaml").write_text(SMALL)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-m", "workflow.run", "--configfile", "small.yaml"]
+
+    def call(*words):
+        return subprocess.run([*line, *words], cwd=tmp_path, env=environment, capture_output=True, text=True,
+                              timeout=600, check=False)  # fmt: skip
+
+    done = call("search")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results/search/typhon"
+    table = pd.read_csv(folder / "candidates.csv")
+    assert list(table["training.learning_rate"]) == [1e-3, 1e-4]
+    assert table["validation_auroc"].between(0, 1).all()
+    assert (folder / "candidates.png").stat().st_size > 10_000
+    best = yaml.safe_load((folder / "best.yaml").read_text())
+    picked = table.loc[table["picked"] == 1, "training.learning_rate"].item()
+    assert best == {"hyperparameters": {"typhon": {"training": {"learning_rate": picked}}}}
+    printed = call("results/search/typhon/best.yaml", "results/typhon_auc.json", "-np").stdout
+    phases = json.loads(re.search(r"--phases '(\[.*?\])'", printed)[1])
+    assert [phase["learning_rate"] for phase in phases] == [picked]
+    assert "bootstrap_network" not in printed  # that of the search serves

@@ -1,0 +1,100 @@
+"""Collections beside the data sets that train: the challenge's test findings, and the ADC maps of a rule."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+OWN = {"part", "max_skipped", "training_views"}
+"""Options in which the challenge's collection may differ from the target: all others show in the patches."""
+
+
+def collections(config: Mapping[str, Any]) -> list[str]:
+    """Those of the config that are no data set of the experiment but belong to it."""
+    names = [config["challenge"], config["hyperparameters"]["adc"]["collection"]]
+    return [name for name in dict.fromkeys(names) if name and name not in config["datasets"]]
+
+
+def home(config: Mapping[str, Any], name: str) -> str:
+    """The data set in whose raw folder a collection lies.
+
+    What is beside the data sets lies with the target, unless ``raw`` says otherwise: the official download
+    holds the training and the test patients.
+    """
+    kinds = {other: config["collections"][other]["kind"] for other in (name, config["target"])}
+    if name in collections(config) and name not in config["raw"] and len(set(kinds.values())) == 1:
+        return str(config["target"])
+    return name
+
+
+def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """What does not fit about the challenge."""
+    name, known = config["challenge"], config["collections"]
+    if config["split"]["kind"] == "all":
+        why = "since with split.kind all no finding is left to"
+        if name is None:
+            yield ConfigError("nothing", file="challenge", expected=f"a collection to predict, {why} test")
+        if config["bootstrap"]["data"] != "paper":
+            yield ConfigError("validation", file="bootstrap/data", expected=f"paper, {why} validate")
+    if name is None:
+        if config["truth"] is not None:
+            yield ConfigError("nothing", file="challenge", expected="the collection that truth is about")
+        return
+    if name not in known or known[name].get("part") != "test" or name in config["datasets"]:
+        yield ConfigError(name, file="challenge", expected="a collection with part: test, not among datasets")
+        return
+    target = known[config["target"]]
+    for key in sorted((target.keys() | known[name].keys()) - OWN):
+        here, there = known[name].get(key), target.get(key)
+        if here != there:
+            yield ConfigError(
+                str(here), file=f"collections/{name}/{key}",
+                expected=f"{there}, as the target {config['target']} has it: one network sees both",
+            )  # fmt: skip
+
+
+def not_asked(config: Mapping[str, Any]) -> str:
+    """What to say where predictions for the challenge are wanted but the config names none; else empty."""
+    if config["challenge"] is not None:
+        return ""
+    return str(ConfigError("nothing", file="challenge", expected="the name of a collection with part: test"))
+
+
+def untested(config: Mapping[str, Any]) -> str:
+    """What to say where a test result is wanted and everything trains; else empty."""
+    if config["split"]["kind"] != "all":
+        return ""
+    return str(
+        ConfigError("all", file="split/kind", expected="a kind that leaves findings to test",
+                    remedy="or ask for results/{method}_challenge.csv")
+    )  # fmt: skip
+
+
+def adc_maps(config: Mapping[str, Any]) -> str:
+    """The collection whose slices hold the ADC of the target's findings."""
+    return str(config["hyperparameters"]["adc"]["collection"] or config["target"])
+
+
+def no_adc(config: Mapping[str, Any], *, challenge: bool = False) -> str:
+    """What to say where the ADC rule has no maps of the target, or of the challenge's findings."""
+    name = config["challenge"] if challenge else adc_maps(config)
+    file = "challenge" if challenge else "hyperparameters/adc/collection"
+    known = config["collections"]
+    found = known.get(name, {})
+    if name not in known:
+        error = ConfigError(name, file=file, expected="an entry in collections")
+    elif "adc" not in found.get("channels", []):
+        has = f"{name} with {', '.join(found.get('channels', [])) or 'no such channels'}"
+        error = ConfigError(
+            has, file=file, expected="a collection of the target's findings with the channel adc",
+            remedy="add adc to its channels, name another collection, or leave the method adc out",
+        )  # fmt: skip
+    elif found["intensity"] != "series":
+        error = ConfigError(
+            found["intensity"],
+            file=f"collections/{name}/intensity",
+            expected="series, which keeps the unit of the ADC",
+        )
+    else:
+        return ""
+    return str(error)
