@@ -22,6 +22,7 @@ rule bootstrap_network:
         mem_mb=memory(2000, 1.5),
         runtime=600,
     params:
+        leak=leak,
         scored=started_on,
         candidates=candidates_of,
         views=lookup("bootstrap/views", within=config),
@@ -34,7 +35,7 @@ rule bootstrap_network:
     message:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q}"
+        "python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
         " --score {params.scored}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
@@ -65,6 +66,7 @@ rule train_model:
         mem_mb=memory(2000, 1.5),
         runtime=2880,
     params:
+        leak=leak,
         phases=lambda wildcards: json.dumps(phases(wildcards)),
         target=lookup("target", within=config),
         batch_norm=lookup("evaluation/batch_norm", within=config),
@@ -78,7 +80,7 @@ rule train_model:
     message:
         "Training {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.train --stores {input.stores:q} --splits {input.splits:q}"
+        "python -m workflow.logged {log} model.train --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
         " --network {input.network} --phases {params.phases:q} --seed {wildcards.seed}"
         " --target {params.target} --batch-norm {params.batch_norm} --every {params.every}"
         " {params.follow} {params.paper}"
@@ -109,11 +111,12 @@ rule predict_findings:
         mem_mb=memory(2000, 1.5),
         runtime=60,
     params:
+        leak=leak,
         code=code("model.predict"),
     message:
         "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.predict --stores {input.stores:q} --splits {input.splits:q}"
+        "python -m workflow.logged {log} model.predict --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
         " --model {input.model} {input.best} --gpu {resources.gpu}"
         " --out {output.predictions} {output.best}"
 
