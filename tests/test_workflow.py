@@ -319,7 +319,7 @@ class TestRules:
 
     def test_names_are_verb_noun(self):
         verbs = {"write", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
-                 "score", "compare", "draw", "fingerprint"}  # fmt: skip
+                 "fit", "score", "compare", "draw", "fingerprint"}  # fmt: skip
         for match, _ in self.rules():
             name = match.group(2) or match.group(1)
             assert name in TARGETS or name.split("_")[0] in verbs, name
