@@ -64,9 +64,11 @@ class LoopLoader:
         device: torch.device | None = None,
     ) -> None:
         self._order, self.samples = BALANCES[balance](labels)
+        self._labels = labels
+        self._balanced = balance == "undersample"
         self._batch_size = batch_size
         self._names = names
-        self._device = device
+        self.device = device
         full, rest = divmod(self.samples, batch_size)
         self._batches = max(1, full + (rest > 1))
         self._pass = -1
@@ -81,8 +83,15 @@ class LoopLoader:
         turn, place = divmod(number, self._batches)
         if turn != self._pass:
             order = self._order(stream(*self._names, turn))
-            self._indices = torch.from_numpy(order).to(self._device)
+            self._indices = torch.from_numpy(order).to(self.device)
             self._pass = turn
         start = place * self._batch_size
         last = place == self._batches - 1
         return self._indices[start:] if last else self._indices[start : start + self._batch_size]
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Indices of ``count`` samples drawn one by one, with replacement; in balance if passes are."""
+        weights = np.ones(len(self._labels))
+        if self._balanced:
+            weights /= np.bincount(self._labels, minlength=2)[self._labels]
+        return rng.choice(len(weights), count, p=weights / weights.sum())

@@ -32,10 +32,10 @@ class Scores:
         """Per finding; None if a class is missing."""
         return auroc(self.part.table["label"], self.findings) if len(self.part.table) else None
 
-    def metrics(self) -> dict[str, float | None]:
-        """Loss, AUROC and the metrics at 0.5, per finding."""
+    def metrics(self, *, loss: bool = True) -> dict[str, float | None]:
+        """Loss (unless unwanted), AUROC and the metrics at 0.5, per finding."""
         rest = threshold_metrics(self.part.table["label"], self.findings)
-        return {"loss": self.loss, "auroc": self.auroc, **rest}
+        return {**({"loss": self.loss} if loss else {}), "auroc": self.auroc, **rest}
 
 
 def evaluate(network: Typhon, dataset: str, table: Tensor, part: Part) -> Scores:
@@ -45,10 +45,20 @@ def evaluate(network: Typhon, dataset: str, table: Tensor, part: Part) -> Scores
     """
     if not len(part.labels):
         return Scores(part, np.empty(0), None)
-    logits = Folded(network, dataset, table)(part.patches).cpu().numpy().astype(np.float64)
-    if not np.isfinite(logits).all():
-        raise FloatingPointError(f"{dataset}: logits that are not finite")
-    margin = logits[:, 1] - logits[:, 0]
+    return score(Folded(network, dataset, table)(part.patches), part)
+
+
+def score(logits: Tensor, part: Part) -> Scores:
+    """What logits (n, 2) of a part's views amount to.
+
+    Raises FloatingPointError if one is not finite.
+    """
+    if not len(part.labels):
+        return Scores(part, np.empty(0), None)
+    values = logits.cpu().numpy().astype(np.float64)
+    if not np.isfinite(values).all():
+        raise FloatingPointError("logits that are not finite")
+    margin = values[:, 1] - values[:, 0]
     labels = part.labels.cpu().numpy()
     # -log of the probability of the true class, without overflow.
     losses = np.logaddexp(0, np.where(labels == 1, -margin, margin))

@@ -26,29 +26,46 @@ class Folded:
             for block in network.extractor
             if isinstance(block, Block)
         ]
-        self._linears = [
-            (layer.weight.detach().clone(), layer.bias.detach().clone())
-            for part in (network.extractor, network.maker(dataset))
-            for layer in part.children()
-            if isinstance(layer, nn.Linear)
-        ]
+        self._tail = _linears(network.extractor)
+        self._maker = _linears(network.maker(dataset))
 
-    @torch.inference_mode()
     def __call__(self, patches: Tensor) -> Tensor:
         """Logits (n, 2) of patches (n, channels, 65, 65)."""
-        size = BATCH[patches.device.type]
-        return torch.cat([self._forward(batch) for batch in patches.split(size)])
+        return _decide(self._maker, self.features(patches))
 
-    def _forward(self, x: Tensor) -> Tensor:
+    @torch.no_grad()
+    def features(self, patches: Tensor) -> Tensor:
+        """Features (n, 256) of patches (n, channels, 65, 65)."""
+        size = BATCH[patches.device.type]
+        return torch.cat([self._extract(batch) for batch in patches.split(size)])
+
+    def _extract(self, x: Tensor) -> Tensor:
         x = channels_last(x)
         for *convs, (weight, bias) in self._blocks:
             for inner_weight, inner_bias in convs:
                 x = functional.elu_(functional.conv2d(x, inner_weight, inner_bias))
             x = functional.elu_(functional.max_pool2d(functional.conv2d(x, weight, bias), 2))
         x = x.flatten(1)
-        for weight, bias in self._linears[:-1]:
+        for weight, bias in self._tail:
             x = functional.elu_(functional.linear(x, weight, bias))
-        return functional.linear(x, *self._linears[-1])
+        return x
+
+
+def decide(maker: nn.Module, features: Tensor) -> Tensor:
+    """Logits (n, 2) that a decision maker as it is gives to features (n, 256), without dropout."""
+    return _decide(_linears(maker), features)
+
+
+@torch.no_grad()
+def _decide(linears: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
+    for weight, bias in linears[:-1]:
+        x = functional.elu_(functional.linear(x, weight, bias))
+    return functional.linear(x, *linears[-1])
+
+
+def _linears(part: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    layers = [layer for layer in part.children() if isinstance(layer, nn.Linear)]
+    return [(layer.weight.detach().clone(), layer.bias.detach().clone()) for layer in layers]
 
 
 @torch.no_grad()

@@ -101,6 +101,18 @@ class Typhon(nn.Module):
         """Decision maker of a data set."""
         return self.makers[self.datasets.index(dataset)]
 
+    def share(self, dataset: str, other: str) -> None:
+        """Let a data set use the decision maker of another one from here on."""
+        self.makers[self.datasets.index(dataset)] = self.maker(other)
+
+    @torch.no_grad()
+    def renew(self, dataset: str, *names: object) -> None:
+        """Give a data set a decision maker of its own, with the random weights that belong to ``names``."""
+        old = self.maker(dataset)
+        new = DecisionMaker(0.0).to(next(old.parameters()))
+        _initialize(new, seed(*names))
+        self.makers[self.datasets.index(dataset)] = new
+
     def forward(self, patches: Tensor, dataset: str) -> Tensor:
         """Logits (n, 2) of patches (n, channels, 65, 65) that belong to ``dataset``."""
         logits: Tensor = self.maker(dataset)(self.extractor(patches))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 HISTORY_COLUMNS = ("phase", "epoch", "dataset", "split", "metric", "value")
+GRADIENTS_COLUMNS = ("phase", "epoch", "dataset", "layer", "mean", "max")
 
 
 class Records:

@@ -7,30 +7,44 @@
 """
 
 import argparse
+import importlib
 import json
 import logging
 import platform
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pandas as pd
 import torch
 
 from model import data, statistics, weights
 from model.batches import BALANCES
 from model.checkpoint import Folder, digest
 from model.device import describe, set_up
-from model.phase import Phase, parse_phases
-from model.trainer import Settings, Trainer
-from pipeline.errors import ConfigError, run_cli
+from model.phase import check_names, parse_phases
+from model.records import GRADIENTS_COLUMNS
+from model.settings import Settings
+from model.trainer import Trainer
+from pipeline.errors import LossError, run_cli
 from pipeline.files import atomic, sha256, write_text
 from pipeline.provenance import code
 
 log = logging.getLogger("typhon")
+
+PAPER = (
+    ("loss", "logits", "cross-entropy of the logits, or, as published, of a softmax taken for logits"),
+    ("frozen", "eval", "a frozen extractor does not change, or its batch norm moves and its dropout is on"),
+    ("handover", "best", "a phase that selects its best state leaves all of it, or its last heads"),
+    ("zero-dropout", "zero", "a dropout of 0 is none, or leaves the former one on"),
+    ("selection", "auroc", "better is a higher AUROC, or neither AUROC nor accuracy is lower"),
+)
+"""Flags whose value ``paper`` does what the public code did: name, the right value, meaning."""
+
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -47,8 +61,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--phases", type=parse_phases, required=True, help="JSON list of phases")
     parser.add_argument("--seed", type=int, required=True, help="seed of batches and dropout")
     parser.add_argument(
-        "--target",
-        help="data set whose validation AUROC decides which state is best; default: first of the last phase",
+        "--target", required=True, help="data set whose validation AUROC decides which state is best"
     )
     parser.add_argument(
         "--batch-norm",
@@ -62,6 +75,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--balance", choices=BALANCES, default="views", help="how classes are balanced in a pass"
     )
     parser.add_argument(
+        "--follow",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="put the target's test AUROC, and its AUROC through the first phase's decision maker, into the "
+        "history; nothing is chosen by them",
+    )
+    for name, right, help_ in PAPER:
+        parser.add_argument(f"--{name}", choices=(right, "paper"), default=right, help=help_)
+    parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
@@ -74,6 +96,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="model file of the last state")
     parser.add_argument("--best", type=Path, required=True, help="model file of the best state")
     parser.add_argument("--history", type=Path, required=True, help="history.csv to write")
+    parser.add_argument("--gradients", type=Path, required=True, help="gradients.csv to write")
     parser.add_argument("--run", type=Path, required=True, help="run.json to write")
     return parser.parse_args(argv)
 
@@ -84,21 +107,14 @@ def settings(options: argparse.Namespace, device: torch.device) -> Settings:
         log.warning("bfloat16 is for CUDA: the CPU trains in float32")
     return Settings(
         seed=options.seed,
-        target=options.target or options.phases[-1].datasets[0],
+        target=options.target,
         batch_norm=options.batch_norm,
         every=options.every,
         balance=options.balance,
         bfloat16=options.precision == "bfloat16" and device.type == "cuda",
+        follow=options.follow,
+        **{key: vars(options)[key] for key in (name.replace("-", "_") for name, *_ in PAPER)},
     )
-
-
-def check_datasets(phases: Sequence[Phase], target: str, datasets: Mapping[str, data.Dataset]) -> None:
-    """Raise ConfigError unless every data set that is named has a store."""
-    named = {name for phase in phases for name in phase.datasets} | {target}
-    if unknown := sorted(named - set(datasets)):
-        raise ConfigError(
-            f"{', '.join(unknown)} in the phases or as target", expected=f"among {', '.join(datasets)}"
-        )
 
 
 @contextmanager
@@ -118,8 +134,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = set_up(options.gpu)
     chosen = settings(options, device)
     datasets = data.load(options.stores, options.splits)
-    check_datasets(options.phases, chosen.target, datasets)
-    network, _ = weights.read(options.network, datasets, data.channels(datasets))
+    check_names(options.phases, chosen.target, datasets)
+    network, tables = weights.read(options.network, datasets, data.channels(datasets))
     files = (*options.stores, *options.splits, options.network)
     facts = digest(
         code=code("model.train"),
@@ -136,18 +152,41 @@ def main(argv: Sequence[str] | None = None) -> None:
             chosen,
             folder,
             device,
+            tables=tables,
             checkpoint_seconds=options.checkpoint_seconds,
         )
         with on_signals(trainer.stop):
-            last = trainer.run()
-            with atomic(options.history) as beside:
-                beside.write_bytes((folder.path / "history.csv").read_bytes())
+            try:
+                last = trainer.run()
+            except LossError as error:
+                picture = draw_gradients(trainer, folder.path)
+                raise LossError(
+                    error.found, remedy=f"{error.remedy}; the gradients are drawn in {picture}, "
+                    f"the last checkpoint is kept beside it",
+                ) from error  # fmt: skip
+            for name, path in (("history", options.history), ("gradients", options.gradients)):
+                with atomic(path) as beside:
+                    beside.write_bytes((folder.path / f"{name}.csv").read_bytes())
             weights.write(options.best, trainer.best)
             about = _about(options, trainer, device)
             write_text(options.run, json.dumps(about, indent=2, sort_keys=True) + "\n")
             weights.write(options.out, last)
             # Whoever sends a signal takes the job for failed and deletes its outputs: keep the checkpoint.
             trainer.leave_if_stopped()
+
+
+def draw_gradients(trainer: Trainer, folder: Path) -> Path:
+    """Draw how the gradients flow through the layers, as the last step left them (thesis 5.2.4)."""
+    # By name, so that an edit of figures makes no training anew; and only a run that fails needs matplotlib.
+    draw = importlib.import_module("model.figures.gradients").draw_gradient_flow
+    phase = trainer.phases[trainer.progress.phase]
+    epoch = trainer.epoch()
+    rows = [
+        (phase.name, epoch, "+".join(phase.datasets), *row) for row in trainer.learner.gradients()
+    ]
+    picture = folder / "gradients.png"
+    draw(pd.DataFrame(rows, columns=GRADIENTS_COLUMNS), picture)
+    return picture
 
 
 def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) -> dict[str, Any]:
@@ -157,7 +196,9 @@ def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) 
         "threads": torch.get_num_threads(),
         "seconds": {name: round(value, 3) for name, value in trainer.progress.seconds.items()},
         "samples_seen": {"bootstrap": bootstrap, **trainer.progress.samples},
+        "trained": trainer.progress.seen,
         "best": trainer.progress.best,
+        "selected": trainer.progress.selected,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "numpy")},

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from model.figures.registry import FIGURES, drawn, wanted
 from model.grid import candidate_config, candidates, no_candidate, shares_start, split_name
+from model import methods
 from model.methods import METHODS
 from model.baselines import BASELINES
 from pipeline.errors import ConfigError
@@ -126,13 +127,25 @@ def phases(wildcards):
     """The phases of a method, resolved here so that training knows no registry."""
     if wildcards.method in BASELINES:
         return []
-    return METHODS[base(wildcards)](settings(wildcards))
+    return methods.phases(base(wildcards), settings(wildcards))
 
 
 def datasets(wildcards):
-    """The data sets that a method trains on, in the order of their turns; without phases, the target."""
-    named = dict.fromkeys(name for phase in phases(wildcards) for name in phase["datasets"])
-    return list(named) or [config["target"]]
+    """The data sets that a method trains on, in the order of their turns, and the target."""
+    names = [name for phase in phases(wildcards) for name in phase["datasets"]]
+    return list(dict.fromkeys([*names, config["target"]]))
+
+
+def started_on(wildcards):
+    """The data sets that candidates of the bootstrap are scored on."""
+    return methods.started_on(phases(wildcards), config)
+
+
+def candidates_of(wildcards):
+    """How many random networks a method tries."""
+    if base(wildcards) == "rwg":
+        return settings(wildcards)["hyperparameters"]["rwg"]["candidates"]
+    return config["bootstrap"]["candidates"]
 
 
 def start(wildcards):
@@ -140,7 +153,7 @@ def start(wildcards):
 
     Unless the grid changes on which data sets random networks are scored.
     """
-    shared = shares_start(METHODS[base(wildcards)](config), phases(wildcards))
+    shared = shares_start(methods.phases(base(wildcards), config), phases(wildcards))
     name = base(wildcards) if shared else wildcards.method
     return f"results/{name}/fold{wildcards.fold}/seed{wildcards.seed}/bootstrap/network.safetensors"
 

@@ -22,9 +22,11 @@ rule bootstrap_network:
         mem_mb=memory(2000, 1.5),
         runtime=600,
     params:
-        candidates=lookup("bootstrap/candidates", within=config),
+        scored=started_on,
+        candidates=candidates_of,
         views=lookup("bootstrap/views", within=config),
         rule=lookup("bootstrap/rule", within=config),
+        search=lookup("bootstrap/search", within=config),
         batch_norm=lookup("bootstrap/batch_norm", within=config),
         data=lookup("bootstrap/data", within=config),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
@@ -33,8 +35,9 @@ rule bootstrap_network:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q}"
+        " --score {params.scored}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
-        " --rule {params.rule} --batch-norm {params.batch_norm} --data {params.data}"
+        " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
         " --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.network} --scores {output.scores}"
 
 
@@ -43,11 +46,12 @@ rule train_model:
     input:
         stores=stores,
         splits=splits,
-        network=rules.bootstrap_network.output.network,
+        network=start,
     output:
         model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
         best="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
         history="results/{method}/fold{fold}/seed{seed}/history.csv",
+        gradients="results/{method}/fold{fold}/seed{seed}/gradients.csv",
         run="results/{method}/fold{fold}/seed{seed}/run.json",
     log:
         "logs/results/{method}/fold{fold}/seed{seed}/model.log",
@@ -65,6 +69,8 @@ rule train_model:
         target=lookup("target", within=config),
         batch_norm=lookup("evaluation/batch_norm", within=config),
         every=lookup("evaluation/every", within=config),
+        follow=lambda wildcards: "--follow" if config["evaluation"]["follow"] else "--no-follow",
+        paper=flags(config["training"]),
         balance=lookup("balance", within=config),
         precision=lookup("precision", within=config),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
@@ -75,8 +81,10 @@ rule train_model:
         "python -m workflow.logged {log} model.train --stores {input.stores:q} --splits {input.splits:q}"
         " --network {input.network} --phases {params.phases:q} --seed {wildcards.seed}"
         " --target {params.target} --batch-norm {params.batch_norm} --every {params.every}"
+        " {params.follow} {params.paper}"
         " --balance {params.balance} --precision {params.precision} --gpu {resources.gpu} --checkpoint {params.checkpoint}"
-        " --out {output.model} --best {output.best} --history {output.history} --run {output.run}"
+        " --out {output.model} --best {output.best} --history {output.history}"
+        " --gradients {output.gradients} --run {output.run}"
 
 
 rule predict_findings:

@@ -34,7 +34,7 @@ def merge(base, over):
     return base
 
 
-@pytest.mark.parametrize("name", ["config", "paper", "demo", "three-sets"])
+@pytest.mark.parametrize("name", ["config", "paper", "demo", "three-sets", "comparison"])
 def test_every_config_file_is_valid(name):
     check_file(ROOT / "config" / f"{name}.yaml")
     checked(merge(copy.deepcopy(CONFIG), yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())))
@@ -45,7 +45,7 @@ def test_defaults_are_filled_in_at_every_depth():
     assert config["collections"]["a"]["extent"] == "65 mm"
     assert config["collections"]["a"]["window"] is None
     assert config["split"] == {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0}
-    assert config["hyperparameters"]["typhon"]["specialization"]["learning_rate"] == 9e-5
+    assert config["hyperparameters"]["typhon"]["specialization"]["learning_rate"] == 3e-4
     assert "phantom" not in config
 
 

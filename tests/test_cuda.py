@@ -74,6 +74,10 @@ def run(stores: list[str], out: Path, gpu: int, *options: str) -> dict[tuple[str
         f"{out}/best",
         "--history",
         f"{out}/h.csv",
+        "--gradients",
+        f"{out}/g.csv",
+        "--target",
+        "a",
         "--run",
         f"{out}/run.json",
     ]

@@ -18,11 +18,15 @@ SETTINGS = {"batches": 1, "batch_size": 4, "learning_rate": 1e-3, "dropout": 0.3
 SPECIALIZATION = {"batches": None, "batch_size": 8, "learning_rate": 3e-4, "dropout": 0.3}
 PHASES = [
     {"name": "training", "datasets": DATASETS, "epochs": 12, **SETTINGS},
-    {"name": "specialization", "datasets": ["a"], "epochs": 6, **SPECIALIZATION},
-]
+    {"name": "frozen", "datasets": ["b.c"], "epochs": 400, **SPECIALIZATION,
+     "frozen": True, "select": "best", "head": {"b.c": "new"}},
+    {"name": "mixed", "datasets": DATASETS, "epochs": 3, **SPECIALIZATION, "step": "mixed",
+     "schedule": {"kind": "plateau", "factor": 0.5, "patience": 0}},
+    {"name": "specialization", "datasets": ["a"], "epochs": 6, **SPECIALIZATION, "head": {"b.c": "a"}},
+]  # fmt: skip
 OUTPUTS = {
     "bootstrap": ("network.safetensors", "scores.csv"),
-    "train": ("model.safetensors", "best.safetensors", "history.csv"),
+    "train": ("model.safetensors", "best.safetensors", "history.csv", "gradients.csv"),
 }
 
 
@@ -42,12 +46,12 @@ def command(step: str, inputs: Path, out: Path) -> list[str]:
             f"{out}/scores.csv",
         ]
     line += ["--network", str(inputs / "network.safetensors"), "--phases", json.dumps(PHASES), "--every", "5"]
-    line += ["--batch-norm", "per_set", "--checkpoint-seconds", "0.2", "--run", f"{out}/run.json"]
+    line += ["--batch-norm", "per_set", "--checkpoint-seconds", "0.2", "--run", f"{out}/run.json", "--target", "a"]
     return [
         *line,
         *(
             f"--{flag}={out}/{file}"
-            for flag, file in zip(("out", "best", "history"), OUTPUTS[step], strict=True)
+            for flag, file in zip(("out", "best", "history", "gradients"), OUTPUTS[step], strict=True)
         ),
     ]
 
@@ -125,7 +129,7 @@ def test_a_trainer_killed_in_each_phase_ends_with_the_same_bytes(undisturbed: Pa
     moments = (
         (lambda: folder.exists() and checkpoints(folder) < 0, "before the first checkpoint"),
         (lambda: checkpoints(folder) >= 1, "in training"),
-        (lambda: in_phase(folder, 1), "in specialization"),
+        *((lambda number=number: in_phase(folder, number), PHASES[number]["name"]) for number in (1, 2, 3)),
     )
     for ready, moment in moments:
         assert kill_when(ready, "train", undisturbed, tmp_path) == -signal.SIGKILL, moment

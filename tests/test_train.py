@@ -18,7 +18,8 @@ from model.checkpoint import Folder
 from model.evaluation import evaluate
 from model.network import DecisionMaker, FeatureExtractor, Typhon, build, initialize
 from model.phase import Phase
-from model.trainer import Settings, Trainer
+from model.settings import Settings
+from model.trainer import Trainer
 from pipeline.errors import ConfigError, InputError, LockedError, LossError
 from pipeline.files import read_csv
 from tests.stores import make_store
@@ -47,14 +48,14 @@ def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., 
         initialize(network, "train")
         if double:
             network.double()
-        chosen = Settings(**{"seed": 0, "target": "a", "every": 1} | settings)
+        chosen = Settings(**{"seed": 0, "target": "a", "every": 1, "follow": False} | settings)
         return Trainer(network, datasets, phases, chosen, Folder(tmp_path / "checkpoint", "x"), CPU)
 
     return make
 
 
 def history(trainer: Trainer) -> list[list[str]]:
-    return read_csv(trainer._records.path).to_numpy().tolist()
+    return read_csv(trainer._folder.path / "history.csv").to_numpy().tolist()
 
 
 def test_training_is_algorithm_1_written_plainly(
@@ -63,7 +64,7 @@ def test_training_is_algorithm_1_written_plainly(
     """One batch of each data set in turn, an Adam of each over extractor and own decision maker."""
     # In float64, as Adam makes a step of any rounding error where a gradient is almost zero.
     ours = trainer(phase(epochs=2, batch_size=4, dropout=0.0), batch_norm="mixed", double=True)
-    ours._train = {name: replace(part, patches=part.patches.double()) for name, part in ours._train.items()}
+    ours._train.update({name: replace(part, patches=part.patches.double()) for name, part in ours._train.items()})
     monkeypatch.setattr(ours, "_validate", lambda *_: None)
     plain = Typhon(FeatureExtractor(1, 0.0), {name: DecisionMaker(0.0) for name in NAMES})
     initialize(plain, "train")
@@ -88,15 +89,16 @@ def test_training_is_algorithm_1_written_plainly(
     for one, other in zip(ours.network.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-9, rtol=0)
     means = torch.cat([norm.running_mean for norm in statistics.norms(plain)])
-    torch.testing.assert_close(ours._running["a"][0], means)
+    torch.testing.assert_close(ours.learner.running["a"][0], means)
 
 
 def test_extractor_weights_are_shared_and_moments_are_not(
     trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = trainer(phase())
-    optimizers = made._new_optimizers(made.phases[0])
-    monkeypatch.setattr(made, "_new_optimizers", lambda _: optimizers)
+    monkeypatch.setattr(made.learner, "end", lambda: None)
+    made.learner.set_optimizers(made.phases[0])
+    optimizers = made.learner.optimizers
     groups = [{id(weight) for weight in optimizers[name].param_groups[0]["params"]} for name in NAMES]
     assert groups[0] & groups[1] == {id(weight) for weight in made.network.extractor.parameters()}
     made.run()
@@ -109,16 +111,17 @@ def test_extractor_weights_are_shared_and_moments_are_not(
 def test_each_data_set_gives_its_batches_in_turn(trainer: Callable[..., Trainer]) -> None:
     made = trainer()
     two = phase(batches=2)
-    turns = made._turns(two, made._loaders(two))
-    assert [(turn.dataset, turn.number) for turn in turns] == [("a", 0), ("a", 1), ("b.c", 0), ("b.c", 1)]
+    steps = made._plan(two)
+    assert [[name for name, _ in steps.batch(number)] for number in range(4)] == [["a"]] * 2 + [["b.c"]] * 2
     whole = phase(batches=None)  # 18 views: batches of 8, 8 and 2
-    assert len(made._turns(whole, made._loaders(whole))) == 6
+    assert len(made._plan(whole)) == 6
 
 
 def test_a_rate_per_data_set_goes_to_its_optimizer(trainer: Callable[..., Trainer]) -> None:
     rates = {"a": 1e-3, "b.c": 1e-4}
     made = trainer()
-    optimizers = made._new_optimizers(phase(learning_rate=rates))
+    made.learner.set_optimizers(phase(learning_rate=rates))
+    optimizers = made.learner.optimizers
     assert {name: optimizer.param_groups[0]["lr"] for name, optimizer in optimizers.items()} == rates
 
 
@@ -160,11 +163,12 @@ def test_the_best_state_is_the_earliest_with_the_highest_validation_auroc(
         value = next(aurocs)
         monkeypatch.setattr("model.evaluation.auroc", lambda *_, value=value: value)
         real(current, epoch)
-        states.append(weights.export(made.network, made._tables(NAMES)))
+        states.append(weights.export(made.network, made._judge.tables(NAMES)))
 
     monkeypatch.setattr(made, "_validate", validate)
     last = made.run()
-    assert made.progress.best == {"auroc": 0.7, "phase": "training", "epoch": 2}
+    best = made.progress.best
+    assert best and (best["auroc"], best["phase"], best["epoch"]) == (0.7, "training", 2)
     assert made.best.keys() == last.keys()
     assert all(torch.equal(made.best[name], states[1][name]) for name in last)
     assert any(not torch.equal(made.best[name], last[name]) for name in last)
@@ -188,7 +192,7 @@ def test_without_a_validation_auroc_the_best_state_is_the_last(
     caplog.set_level(logging.INFO)
     assert made.run() is made.best
     assert made.progress.best is None
-    assert "a has no validation AUROC, so the best state is the last one" in caplog.messages
+    assert "no validation AUROC of a: the best state is the last one" in caplog.messages
     found = {row[3]: row[5] for row in history(made) if row[4] == "auroc"}
     assert found["validation"] == ""
     assert found["train"] != ""
@@ -218,7 +222,7 @@ def test_statistics_for_evaluation_are_as_chosen(trainer: Callable[..., Trainer]
     one, other = (last[f"statistics.{name}"] for name in NAMES)
     assert torch.equal(one, other) == (mode == "mixed")
     if mode == "recalibrated":
-        assert torch.equal(one, statistics.recalibrate(made.network, made._calibration["a"]))
+        assert torch.equal(one, statistics.recalibrate(made.network, made._judge._calibration["a"]))
 
 
 def test_validation_changes_nothing_in_the_training(trainer: Callable[..., Trainer]) -> None:
@@ -247,21 +251,27 @@ def test_a_rate_that_rounding_eats_is_warned_about(
     trainer: Callable[..., Trainer], caplog: pytest.LogCaptureFixture
 ) -> None:
     made = trainer()
-    made._warn_of_rounding(phase(learning_rate=3e-4))
+
+    def warn(of: Phase) -> None:
+        made.learner.set_optimizers(of)
+        made.learner._warn_of_rounding(of)
+
+    warn(phase(learning_rate=3e-4))
     assert not caplog.messages
     # algorithm.md Q6: at 8e-10 a step is below half a unit in the last place where |w| > 0.016.
-    values = torch.cat([weight.detach().flatten() for weight in made._parameters("a")]).abs()
+    weights_ = made.learner.parameters(phase(), "a")
+    values = torch.cat([weight.detach().flatten() for weight in weights_]).abs()
     share = (values >= 2**-6).float().mean().item()
     assert share > 0.5
-    made._warn_of_rounding(phase(learning_rate=8e-10))
+    warn(phase(learning_rate=8e-10))
     assert f"a rate of 8e-10 cannot move {100 * share:.0f} % of the weights of a" in caplog.messages[0]
 
 
 def test_weights_that_are_said_not_to_move_do_not(trainer: Callable[..., Trainer]) -> None:
     made = trainer(phase(learning_rate=8e-10, epochs=1))
-    before = [weight.detach().clone() for weight in made._parameters("a")]
+    before = [weight.detach().clone() for weight in made.learner.parameters(made.phases[0], "a")]
     made.run()
-    for old, new in zip(before, made._parameters("a"), strict=True):
+    for old, new in zip(before, made.learner.parameters(made.phases[0], "a"), strict=True):
         still = torch.from_numpy(np.spacing(old.abs().numpy()) / 2 > 8.5e-10)
         assert torch.equal(old[still], new.detach()[still])
 
@@ -286,9 +296,11 @@ def command(folder: Path, out: Path, *phases: Phase, **flags: Any) -> list[str]:
         "out": "model.safetensors",
         "best": "best/model.safetensors",
         "history": "history.csv",
+        "gradients": "gradients.csv",
         "run": "run.json",
     }
-    given = {"network": folder / "network.safetensors", "phases": described, "seed": 0, "every": 2}
+    network = folder / "network.safetensors"
+    given = {"network": network, "phases": described, "seed": 0, "every": 2, "target": "a"}
     given |= {flag: out / name for flag, name in files.items()} | {"checkpoint": out / "checkpoint"} | flags
     return line + [
         word for flag, value in given.items() for word in (f"--{flag.replace('_', '-')}", str(value))
@@ -308,10 +320,10 @@ def test_a_run_leaves_models_history_and_facts_and_no_checkpoint(start: Path) ->
     out = start / "out"
     train.main(command(start, out, phase(), phase("specialization", ("a",))))
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*")) == [
-        "best", "best/model.safetensors", "history.csv", "model.safetensors", "run.json",
+        "best", "best/model.safetensors", "gradients.csv", "history.csv", "model.safetensors", "run.json",
     ]  # fmt: skip
     about = json.loads((out / "run.json").read_text())
-    assert about.keys() == {"best", "device", "samples_seen", "seconds", "threads", "versions"}
+    assert about.keys() == {"best", "device", "samples_seen", "selected", "trained", "seconds", "threads", "versions"}
     assert (about["device"], about["threads"]) == ("cpu", 1)
     samples = about["samples_seen"]
     assert (samples["bootstrap"], samples["training"], samples["specialization"]) == (11, 32, 16)
@@ -382,7 +394,7 @@ def test_two_trainers_do_not_share_a_checkpoint(start: Path) -> None:
 
 
 def test_wrong_input_ends_before_training(start: Path) -> None:
-    with pytest.raises(ConfigError, match=r"expected among a, b\.c, found z in the phases or as target"):
+    with pytest.raises(ConfigError, match=r"E-CONFIG target: expected one of the data sets a, b\.c, found z"):
         train.main(command(start, start / "out", phase(), target="z"))
     with pytest.raises(ConfigError, match="found y in the phases"):
         train.main(command(start, start / "out", phase(datasets=("a", "y"))))

@@ -25,7 +25,7 @@ Path(log).write_text(" ".join(words))
 if Path("fail").exists() and module in Path("fail").read_text():
     Path(log).write_text("E-TEST x: expected a, found b; mend it\\n")
     sys.exit("E-TEST x: expected a, found b; mend it")
-OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--run",
+OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--gradients", "--run",
        "--scores", "--picture")
 flag = ""
 for word in words:

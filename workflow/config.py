@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from model.grid import candidate_config
-from model.methods import METHODS
+from model.methods import METHODS, phases
 from pipeline.errors import ConfigError
 from workflow import beside, schema
 
@@ -186,12 +186,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     yield from beside.contradictions(config)
     for name, collection in collections.items():
         yield from _collection_contradictions(["collections", name], collection)
-    for method, phases in config["hyperparameters"].items():
-        for phase, settings in phases.items():
-            path = ["hyperparameters", method, phase, "learning_rate"]
-            needed = [target] if phase == "specialization" else datasets
-            if isinstance(settings, Mapping) and "learning_rate" in settings:
-                yield from _rate_contradictions(path, settings["learning_rate"], needed, collections)
+    yield from _rate_contradictions(config)
     if "phantom" in config and config["raw"]:
         yield _error(
             ["raw"], "folders beside phantom", expected="no folder, since the raw data are written anew"
@@ -248,17 +243,21 @@ def _collection_contradictions(path: list[str], collection: Mapping[str, Any]) -
             yield _error([*path, "patient_pattern"], pattern, expected="one group in brackets, the patient")
 
 
-def _rate_contradictions(
-    path: list[str], rate: Any, needed: Iterable[str], known: Iterable[str]
-) -> Iterator[ConfigError]:
-    if not isinstance(rate, Mapping):
-        return
-    for name in rate:
-        if name not in known:
-            yield _error([*path, name], "an unknown data set", remedy=nearest(name, known))
-    for name in needed:
-        if name not in rate:
-            yield _error([*path, name], "nothing", expected="a learning rate")
+def _rate_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """Learning rates by data set: no name that there is not, and none missing in the methods to run."""
+    for method, steps in config["hyperparameters"].items():
+        for step, settings in steps.items():
+            rate = settings.get("learning_rate") if isinstance(settings, Mapping) else None
+            for name in rate if isinstance(rate, Mapping) else ():
+                if name not in config["collections"]:
+                    path = ["hyperparameters", method, step, "learning_rate", name]
+                    yield _error(path, "an unknown data set", remedy=nearest(name, config["collections"]))
+    for method in config["methods"]:
+        for phase in phases(method, config) if method in METHODS else ():
+            for name in phase["datasets"]:
+                if isinstance(phase["learning_rate"], Mapping) and name not in phase["learning_rate"]:
+                    path = ["hyperparameters", method, phase["name"], "learning_rate", name]
+                    yield _error(path, "nothing", expected="a learning rate")
 
 
 def _check_search(config: Mapping[str, Any]) -> None:

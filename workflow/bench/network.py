@@ -15,7 +15,8 @@ from model.data import load
 from model.inference import Folded
 from model.network import build
 from model.phase import Phase
-from model.trainer import Settings, Trainer
+from model.settings import Settings
+from model.trainer import Trainer
 from pipeline.files import write_csv
 from pipeline.seeds import stream
 from pipeline.store import write_store

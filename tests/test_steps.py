@@ -1,0 +1,370 @@
+"""Phases of every kind against the plain way of writing them down."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from model import data, statistics, weights
+from model.checkpoint import Folder
+from model.network import DecisionMaker, FeatureExtractor, Typhon, build, initialize
+from model.phase import Phase
+from model.settings import Settings
+from model.trainer import Trainer
+from pipeline.files import read_csv
+from tests.stores import make_store
+
+torch.set_num_threads(1)
+
+CPU = torch.device("cpu")
+NAMES = ("a", "b", "c")
+DEFAULTS = {"epochs": 2, "batch_size": 6, "learning_rate": 1e-3, "batches": 1, "dropout": 0.0}
+
+
+def phase(name: str = "training", datasets: tuple[str, ...] = NAMES, **changes: Any) -> Phase:
+    return Phase(name, datasets, **DEFAULTS | changes)
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, data.Dataset]:
+    folder = tmp_path_factory.mktemp("stores")
+    made = [make_store(folder, name, train=9, validation=6, views=2) for name in NAMES]
+    return data.load([store for store, _ in made], [split for _, split in made])
+
+
+@pytest.fixture
+def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., Trainer]:
+    count = iter(range(100))
+
+    def make(*phases: Phase, double: bool = False, **settings: Any) -> Trainer:
+        network = build(datasets, 1)
+        initialize(network, "train")
+        if double:
+            network.double()
+        chosen = Settings(**{"seed": 0, "target": "a", "every": 1, "follow": False} | settings)
+        made = Trainer(network, datasets, phases, chosen, Folder(tmp_path / str(next(count)), "x"), CPU)
+        if double:  # Adam makes a whole step of a rounding error where a gradient is almost zero
+            made._train.update({
+                name: replace(part, patches=part.patches.double()) for name, part in made._train.items()
+            })  # fmt: skip
+            made._validate = lambda *_: None  # type: ignore[method-assign]
+        return made
+
+    return make
+
+
+def plain_network() -> Typhon:
+    plain = Typhon(FeatureExtractor(1, 0.0), {name: DecisionMaker(0.0) for name in NAMES})
+    initialize(plain, "train")
+    return plain.double().train()
+
+
+def assert_same_weights(one: Typhon, other: Typhon) -> None:
+    for name, value in weights.weights(one).items():
+        torch.testing.assert_close(value, weights.weights(other)[name], atol=1e-9, rtol=0, msg=name)
+
+
+def copies(made: Trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in made.learner.state().items()}
+
+
+def history(made: Trainer) -> list[list[str]]:
+    return read_csv(made._folder.path / "history.csv").to_numpy().tolist()
+
+
+class TestJoint:
+    def test_a_step_is_the_sum_of_the_losses_of_separate_batches(self, trainer: Callable[..., Trainer]) -> None:
+        current = phase(step="joint")
+        made = trainer(current, double=True, batch_norm="mixed")
+        plain = plain_network()
+        adam = torch.optim.Adam(plain.parameters(), lr=1e-3)
+        for step in range(2):
+            adam.zero_grad()
+            for name, loader in made._loaders(current).items():
+                batch, part = loader.batch(step), made._train[name]
+                functional.cross_entropy(plain(part.patches[batch], name), part.labels[batch]).backward()
+            adam.step()
+        made.run()
+        assert_same_weights(made.network, plain)
+
+    def test_a_full_pass_is_one_of_the_longest_data_set(self, trainer: Callable[..., Trainer]) -> None:
+        made = trainer(phase(step="joint", batches=None, epochs=1))
+        made.run()
+        assert made.progress.seen == {"a": 18, "b": 18, "c": 18}
+
+
+class TestMixed:
+    def test_heads_see_the_mean_over_their_own_samples_and_the_extractor_that_over_all(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
+        current = phase(step="mixed", batch_size=12, epochs=1)
+        made = trainer(current, double=True, batch_norm="mixed")
+        plain = plain_network()
+        adam = torch.optim.Adam(plain.parameters(), lr=1e-3)
+        steps = made._plan(current)
+        assert len(steps) == 3  # as many batches as there would be in turns
+        for step in range(3):
+            batch = steps.batch(step)
+            patches = torch.cat([made._train[name].patches[samples] for name, samples in batch])
+            features = plain.extractor(patches)
+            logits = [plain.maker(name)(piece) for (name, _), piece in
+                      zip(batch, features.split([len(samples) for _, samples in batch]), strict=True)]  # fmt: skip
+            losses = [functional.cross_entropy(found, made._train[name].labels[samples], reduction="none")
+                      for (name, samples), found in zip(batch, logits, strict=True)]  # fmt: skip
+            adam.zero_grad()
+            torch.cat(losses).mean().backward(retain_graph=True)
+            for (name, _), own in zip(batch, losses, strict=True):
+                maker = list(plain.maker(name).parameters())
+                for parameter, gradient in zip(maker, torch.autograd.grad(own.mean(), maker, retain_graph=True),
+                                               strict=True):  # fmt: skip
+                    parameter.grad = gradient
+            adam.step()
+        made.run()
+        assert_same_weights(made.network, plain)
+
+    def test_data_sets_are_equally_likely_and_batches_always_full(self, trainer: Callable[..., Trainer]) -> None:
+        steps = trainer()._plan(phase(step="mixed", batch_size=10))
+        counts = dict.fromkeys(NAMES, 0)
+        for number in range(600):
+            batch = steps.batch(number)
+            assert sum(len(samples) for _, samples in batch) == 10
+            for name, samples in batch:
+                counts[name] += len(samples)
+        # 6,000 draws with probability 1/3: a standard deviation of 36.5.
+        assert all(abs(count - 2000) < 150 for count in counts.values())
+
+    def test_one_head_for_all_learns_from_the_mean_of_all(self, trainer: Callable[..., Trainer]) -> None:
+        head = {"b": "a", "c": "a"}
+        current = phase(step="mixed", batch_size=12, epochs=1, head=head)
+        made = trainer(current, double=True, batch_norm="mixed")
+        plain = plain_network()
+        adam = torch.optim.Adam([*plain.extractor.parameters(), *plain.maker("a").parameters()], lr=1e-3)
+        for step in range(3):
+            batch = made._plan(current).batch(step)
+            patches = torch.cat([made._train[name].patches[samples] for name, samples in batch])
+            labels = torch.cat([made._train[name].labels[samples] for name, samples in batch])
+            adam.zero_grad()
+            functional.cross_entropy(plain(patches, "a"), labels).backward()
+            adam.step()
+        last = made.run()
+        assert_same_weights(
+            made.network, Typhon(plain.extractor, dict.fromkeys(NAMES, plain.maker("a")))  # type: ignore[arg-type]
+        )
+        assert torch.equal(last["makers.a.0.weight"], last["makers.c.0.weight"])
+
+
+class TestFrozen:
+    FROZEN = phase("frozen", ("b",), frozen=True, batches=None, epochs=3, dropout=0.3)
+
+    @pytest.mark.parametrize("mode", statistics.MODES)
+    def test_extractor_and_its_statistics_are_the_same_bits_afterwards(
+        self, trainer: Callable[..., Trainer], mode: str
+    ) -> None:
+        made = trainer(phase(datasets=("a",)), self.FROZEN, batch_norm=mode)
+        ends: list[dict[str, torch.Tensor]] = []
+        end = made._end_phase
+        made._end_phase = lambda current: (end(current), ends.append(copies(made)))[0]  # type: ignore[method-assign]
+        made.run()
+        before, after = ends
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        assert changed
+        assert {name.split(".")[:3][2] for name in changed} == {"b"}
+
+    def test_it_is_the_slow_way_on_features_computed_once(self, trainer: Callable[..., Trainer]) -> None:
+        """The slow way runs every batch through the extractor in eval mode, without its dropout."""
+        current = phase("frozen", ("b",), frozen=True, batches=None, epochs=3)
+        made = trainer(current, batch_norm="mixed")
+        plain = Typhon(FeatureExtractor(1, 0.0), {name: DecisionMaker(0.0) for name in NAMES})
+        initialize(plain, "train")
+        plain.eval()
+        plain.maker("b").train()
+        statistics.attach(plain, statistics.initial(plain))
+        adam = torch.optim.Adam(plain.maker("b").parameters(), lr=1e-3)
+        part = made._train["b"]
+        for step in range(9):
+            samples = made._loaders(current)["b"].batch(step)
+            adam.zero_grad()
+            functional.cross_entropy(plain(part.patches[samples], "b"), part.labels[samples]).backward()
+            adam.step()
+        made.run()
+        for one, other in zip(made.network.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+    def test_as_published_the_statistics_move_and_the_weights_do_not(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
+        made = trainer(self.FROZEN, batch_norm="mixed", frozen="paper")
+        before = copies(made)
+        made.run()
+        after = copies(made)
+        assert all(torch.equal(before[name], after[name]) for name in before if ".extractor." in name)
+        assert not torch.equal(before["running.b"], after["running.b"])
+
+    def test_the_reference_curve_is_flat(self, trainer: Callable[..., Trainer]) -> None:
+        made = trainer(
+            phase("DS1", ("a",), epochs=3),
+            phase("DS2/Frozen", ("b",), frozen=True, epochs=4),
+            phase("DS2/Full", ("b",), epochs=4, learning_rate=1e-2),
+            follow=True,
+        )
+        made.run()
+        rows = [row for row in history(made) if row[4] == "reference_auroc" and row[3] == "validation"]
+        curves = {name: [row[5] for row in rows if row[0] == name] for name in ("DS1", "DS2/Frozen", "DS2/Full")}
+        own = [row[5] for row in history(made) if row[:1] == ["DS1"] and row[3:5] == ["validation", "auroc"]]
+        assert curves["DS1"] == own
+        assert set(curves["DS2/Frozen"]) == {curves["DS1"][-1]}
+        assert len(curves["DS2/Full"]) == 4
+
+
+class TestHeads:
+    def test_a_new_head_starts_anew_and_others_are_kept(self, trainer: Callable[..., Trainer]) -> None:
+        made = trainer(phase("x", ("b",), head={"b": "new"}, frozen=True))
+        before = copies(made)
+        made._arrange(0)
+        after = copies(made)
+        assert not torch.equal(before["network.makers.b.0.weight"], after["network.makers.b.0.weight"])
+        assert torch.equal(before["network.makers.a.0.weight"], after["network.makers.a.0.weight"])
+        again = trainer(phase("x", ("b",), head={"b": "new"}, frozen=True))
+        again._arrange(0)
+        assert torch.equal(copies(again)["network.makers.b.0.weight"], after["network.makers.b.0.weight"])
+
+    def test_a_shared_head_learns_from_both(self, trainer: Callable[..., Trainer]) -> None:
+        made = trainer(phase("DS1", ("a",)), phase("DS2", ("b",), head={"b": "a"}))
+        last = made.run()
+        assert made.network.maker("a") is made.network.maker("b")
+        assert torch.equal(last["makers.a.0.weight"], last["makers.b.0.weight"])
+        assert not torch.equal(last["makers.a.0.weight"], last["makers.c.0.weight"])
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, made: Trainer, values: list[float]) -> list[dict[str, torch.Tensor]]:
+    """Let validations find these AUROCs; the states at the time."""
+    states: list[dict[str, torch.Tensor]] = []
+    real, given = made._validate, iter(values)
+
+    def validate(current: Phase, epoch: int) -> None:
+        value = next(given)
+        monkeypatch.setattr("model.evaluation.auroc", lambda *_: value)
+        states.append(copies(made))
+        real(current, epoch)
+
+    monkeypatch.setattr(made, "_validate", validate)
+    return states
+
+
+class TestSelect:
+    def test_a_phase_leaves_its_best_state(
+        self, trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = trainer(phase("x", ("b",), epochs=4, select="best"), batch_norm="mixed")
+        states = scripted(monkeypatch, made, [0.6, 0.8, 0.8, 0.7])
+        made.run()
+        assert all(torch.equal(value, states[1][name]) for name, value in copies(made).items())
+        assert [(best["epoch"], best["auroc"]) for best in made.progress.selected] == [(2, 0.8)]
+
+    def test_as_published_the_last_head_is_handed_on(
+        self, trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = trainer(phase("x", ("b",), epochs=4, select="best"), batch_norm="mixed", handover="paper")
+        states = scripted(monkeypatch, made, [0.6, 0.8, 0.8, 0.7])
+        made.run()
+        for name, value in copies(made).items():
+            place = 3 if ".makers." in name else 1
+            assert torch.equal(value, states[place][name]), name
+
+    def test_as_published_a_later_state_that_is_not_worse_in_auroc_and_accuracy_is_better(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
+        made, paper = trainer(phase()), trainer(phase(), selection="paper")
+        best = {"auroc": 0.8, "accuracy": 0.7}
+        for now, right, published in (
+            ({"auroc": 0.8, "accuracy": 0.7}, False, True),
+            ({"auroc": 0.9, "accuracy": 0.6}, True, False),
+            ({"auroc": 0.9, "accuracy": 0.7}, True, True),
+        ):
+            assert made._better(now, best) is right
+            assert paper._better(now, best) is published
+
+    def test_the_next_phase_starts_from_it(
+        self, trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = trainer(
+            phase("x", ("b",), epochs=2, select="best"), phase("y", ("a",), epochs=1), batch_norm="mixed"
+        )
+        states = scripted(monkeypatch, made, [0.9, 0.6, 0.5])
+        begin = made._begin_phase
+        begun: list[dict[str, torch.Tensor]] = []
+        monkeypatch.setattr(made, "_begin_phase", lambda current: (begun.append(copies(made)), begin(current))[1])
+        made.run()
+        assert all(torch.equal(value, states[0][name]) for name, value in begun[1].items())
+
+
+class TestPaper:
+    def test_a_softmax_taken_for_logits_bounds_the_loss_from_below(self, trainer: Callable[..., Trainer]) -> None:
+        sure = torch.tensor([[50.0, -50.0]])
+        right, paper = trainer(phase()), trainer(phase(), loss="paper")
+        truth = torch.tensor([0])
+        assert right.learner._loss(sure, truth).item() == pytest.approx(0, abs=1e-6)
+        # -log(e / (e + 1)): probabilities 1 and 0 are the logits.
+        assert paper.learner._loss(sure, truth).item() == pytest.approx(np.log1p(np.exp(-1)), abs=1e-6)
+
+    def test_a_dropout_of_zero_leaves_the_former_on(self, trainer: Callable[..., Trainer]) -> None:
+        phases = phase("x", ("a",), dropout=0.4), phase("y", ("a",), dropout=0.0)
+        found = {}
+        for value in ("zero", "paper"):
+            made = trainer(*phases, zero_dropout=value)
+            made.run()
+            found[value] = {module.p for module in made.network.modules() if hasattr(module, "p")}
+        assert found == {"zero": {0.0}, "paper": {0.4}}
+
+    def test_plateau_reduces_where_auroc_stops_to_rise_and_as_published_where_training_rises(self) -> None:
+        from model.schedule import Plateau
+
+        def rates(watch: str, aurocs: list[float]) -> list[float]:
+            adam = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1.0)
+            rule = Plateau({"kind": "plateau", "factor": 0.01, "patience": 1, "watch": watch}, adam)
+            found = []
+            for value in aurocs:
+                rule.observe({"train": value, "validation": value})
+                found.append(adam.param_groups[0]["lr"])
+            return found
+
+        rising, falling = [0.5, 0.6, 0.7, 0.8], [0.8, 0.7, 0.6, 0.5]
+        assert rates("validation", rising) == [1, 1, 1, 1]
+        assert rates("validation", falling) == pytest.approx([1, 1, 0.01, 0.01])
+        assert rates("paper", rising) == pytest.approx([1, 1, 0.01, 0.01])
+        assert rates("paper", falling) == [1, 1, 1, 1]
+
+    def test_a_plateau_goes_on_from_its_state(self) -> None:
+        from model.schedule import Plateau
+
+        schedule = {"kind": "plateau", "factor": 0.1, "patience": 0}
+        one, other = (torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1.0) for _ in range(2))
+        first, second = Plateau(schedule, one), Plateau(schedule, other)
+        second.restore(first.state())
+        for value in (0.8, 0.7, 0.6):
+            first.observe({"train": None, "validation": value})
+            second.restore(first.state())
+        assert other.param_groups[0]["lr"] == one.param_groups[0]["lr"] == pytest.approx(0.01)
+        first.observe({"train": None, "validation": 0.5})
+        second.observe({"train": None, "validation": 0.5})
+        assert other.param_groups[0]["lr"] == one.param_groups[0]["lr"]
+
+
+def test_gradients_of_an_early_step_are_written_down_by_layer(trainer: Callable[..., Trainer]) -> None:
+    made = trainer(phase("x", ("b",), frozen=True, batches=None), phase(datasets=("a", "b")))
+    made.run()
+    table = read_csv(made._folder.path / "gradients.csv")
+    assert list(dict.fromkeys(table["phase"])) == ["x", "training"]
+    frozen = table[table["phase"] == "x"].set_index("layer")["max"].astype(float)
+    assert (frozen[frozen.index.str.startswith("extractor.")] == 0).all()
+    assert (frozen[frozen.index.str.startswith("makers.b.")] > 0).all()
+    # The second step of this phase is of b, so a's head has no gradient.
+    turns = table[table["phase"] == "training"].set_index("layer")["mean"].astype(float)
+    assert turns["makers.a.0.weight"] == 0 < turns["makers.b.0.weight"]
+    assert (turns[turns.index.str.startswith("extractor.")] > 0).all()
