@@ -56,3 +56,4 @@ rule all:
         results(),
         comparison(),
         rules.figures.input,
+        rules.tables.input,

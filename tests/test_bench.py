@@ -14,7 +14,7 @@ import torch
 from pipeline.index import read_index
 from pipeline.views import View
 from tests.contenders import Counter, Failing
-from workflow.bench import headers, memory, network, patches, plain_network, records
+from workflow.bench import headers, intervals, memory, network, patches, plain_network, records
 from workflow.bench.__main__ import as_table, main
 from workflow.bench.measure import Result, compare, watch
 
@@ -94,6 +94,13 @@ def test_both_histories_hold_what_was_added(tmp_path: Path) -> None:
         lines = history.path.read_text().splitlines()
         assert len(lines) == 1 + rows
         assert lines[-1] == "training,100,prostatex,validation,auroc,0.75"
+
+
+def test_both_ways_of_resampling_differ_by_rounding_alone(tmp_path: Path) -> None:
+    ours, plain = (way(tmp_path, 30, 24) for way in (intervals.Ours, intervals.Plain))
+    assert ours.run() == plain.run() == 30
+    np.testing.assert_allclose(ours.answer(), plain.answer(), atol=1e-12)
+    assert len(set(ours.answer())) > 20
 
 
 def test_made_headers_differ_and_are_whole() -> None:
