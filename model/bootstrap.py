@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
 
     device = set_up(options.gpu)
-    datasets = data.load(options.stores, options.splits)
+    datasets = data.given(options)
     splits = {"validation": ["validation"], "paper": ["train", "validation"]}[options.data]
     scored = {
         name: [dataset.part(split, device, views=options.views) for split in splits]

@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(argv)
     device = set_up(options.gpu)
     chosen = settings(options, device)
-    datasets = data.load(options.stores, options.splits)
+    datasets = data.given(options)
     check_names(options.phases, chosen.target, datasets)
     network, tables = weights.read(options.network, datasets, data.channels(datasets))
     files = (*options.stores, *options.splits, options.network)
