@@ -17,8 +17,10 @@ import pandas as pd
 from pipeline.files import write_csv, write_text
 
 SUFFIXES = (".csv", ".md", ".tex")
-_WIDE = 8
-"""Columns that fit on a page as they are."""
+_WIDE, _SIGNS = 8, 95
+"""Columns, and signs in a row, that fit on a page as they are."""
+_LONG = 40
+"""A column of longer cells is broken into lines."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would run (CWE-1236)."""
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
@@ -140,15 +142,22 @@ def as_latex(
 ) -> str:  # fmt: skip
     """A ``table`` for the package booktabs, its notes below in small type.
 
-    One of many columns is shrunk to the width of the text, for which it needs graphicx.
+    Columns of long text have lines of their own; a table that is still wider than the page is shrunk to the
+    width of the text, for which it needs graphicx.
     """
-    shrunk = [r"  \resizebox{\textwidth}{!}{%"] if len(names) > _WIDE else []
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    wide = len(names) > _WIDE or sum(min(width, _LONG) + 2 for width in widths) > _SIGNS
+    shrunk = [r"  \resizebox{\textwidth}{!}{%"] if wide else []
+    kinds = [
+        r"p{0.4\textwidth}" if width > _LONG else "r" if flush else "l"
+        for width, flush in zip(widths, right, strict=True)
+    ]
     body = ["  " + " & ".join(map(_escaped, row)) + r" \\" for row in rows]
     small = [rf"  \par\smallskip\footnotesize {_escaped(note)}" for note in notes]
     lines = [
         r"\begin{table}", r"  \centering", rf"  \caption{{{_escaped(caption)}}}",
         rf"  \label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', label)}}}", *shrunk,
-        rf"  \begin{{tabular}}{{{''.join('r' if flush else 'l' for flush in right)}}}", r"  \toprule",
+        rf"  \begin{{tabular}}{{{''.join(kinds)}}}", r"  \toprule",
         "  " + " & ".join(map(_escaped, names)) + r" \\", r"  \midrule", *body, r"  \bottomrule",
         rf"  \end{{tabular}}{'}' * len(shrunk)}", *small, r"\end{table}",
     ]  # fmt: skip

@@ -104,3 +104,11 @@ def test_a_wide_table_is_shrunk_to_the_page_in_latex(tmp_path: Path) -> None:
     assert "resizebox" not in narrow
     assert "  \\resizebox{\\textwidth}{!}{%\n  \\begin{tabular}" in wide
     assert "  \\end{tabular}}\n" in wide
+
+
+def test_long_cells_are_broken_into_lines_in_latex(tmp_path: Path) -> None:
+    row = {"a": 1, "long": "x" * 41, "b": "y" * 40}
+    made = written(tmp_path, pd.DataFrame([row]))["tex"]
+    assert r"\begin{tabular}{rp{0.4\textwidth}l}" in made
+    assert "resizebox" not in made  # 1 + 40 + 40 and two between
+    assert "resizebox" in written(tmp_path, pd.DataFrame([{**row, "c": "z" * 9}]))["tex"]
