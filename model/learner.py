@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from model import statistics, weights
 from model.data import Part
-from model.network import Typhon, channels_last, set_dropout
+from model.network import CLASSES, Typhon, channels_last, set_dropout
 from model.phase import NEW, Phase
 from model.schedule import Plateau
 from model.settings import Settings
@@ -147,9 +147,13 @@ class Learner:
         return features
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self._settings.loss == "logits":
+            return functional.cross_entropy(logits, labels)
+        probabilities = functional.softmax(logits, dim=1)
         if self._settings.loss == "paper":
-            logits = functional.softmax(logits, dim=1)
-        return functional.cross_entropy(logits, labels)
+            return functional.cross_entropy(probabilities, labels)
+        error = functional.l1_loss if self._settings.loss == "l1" else functional.mse_loss
+        return error(probabilities, functional.one_hot(labels, CLASSES).to(probabilities))
 
     def _rescale_heads(self, batch: Batch) -> None:
         """Multiply the gradient of each head by batch / its samples (Mormont et al.)."""

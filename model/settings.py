@@ -20,7 +20,8 @@ class Settings:
     follow: bool = True
     """Write down the target's test AUROC and its AUROC through the first phase's decision maker too."""
     loss: str = "logits"
-    """logits: cross-entropy; paper: cross-entropy of a softmax, as if it were logits."""
+    """logits: cross-entropy; paper: cross-entropy of a softmax, as if it were logits; l1 and mse: absolute and
+    squared error of the softmax."""
     frozen: str = "eval"
     """eval: a frozen extractor does not change at all; paper: its statistics move and its dropout is on."""
     handover: str = "best"
@@ -28,7 +29,7 @@ class Settings:
     zero_dropout: str = "zero"
     """zero: a dropout of 0 is none; paper: it leaves the former one on."""
     selection: str = "auroc"
-    """auroc: better is a higher AUROC; paper: one not lower, and an accuracy that is not lower either."""
+    """The validation metric that decides which state is best; paper: neither AUROC nor accuracy is lower."""
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Progress:
     """Samples through the network, by phase; and in evaluations."""
     seconds: dict[str, float] = field(default_factory=dict)
     best: dict[str, Any] | None = None
-    """auroc, accuracy, phase and epoch of the best state of the run."""
+    """Phase, epoch and validation metrics of the best state of the run."""
     phase_best: dict[str, Any] | None = None
     """The same of the phase at hand, if it selects its best state."""
     selected: list[dict[str, Any]] = field(default_factory=list)

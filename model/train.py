@@ -36,15 +36,27 @@ from pipeline.provenance import code
 
 log = logging.getLogger("typhon")
 
-PAPER = (
-    ("loss", "logits", "cross-entropy of the logits, or, as published, of a softmax taken for logits"),
-    ("frozen", "eval", "a frozen extractor does not change, or its batch norm moves and its dropout is on"),
-    ("handover", "best", "a phase that selects its best state leaves all of it, or its last heads"),
-    ("zero-dropout", "zero", "a dropout of 0 is none, or leaves the former one on"),
-    ("selection", "auroc", "better is a higher AUROC, or neither AUROC nor accuracy is lower"),
+CHOICES = (
+    (
+        "loss",
+        ("logits", "paper", "l1", "mse"),
+        "cross-entropy of the logits, or, as published, of a softmax taken for logits; or the absolute or squared "
+        "error of the softmax",
+    ),
+    (
+        "frozen",
+        ("eval", "paper"),
+        "a frozen extractor does not change, or its batch norm moves and its dropout is on",
+    ),
+    ("handover", ("best", "paper"), "a phase that selects its best state leaves all of it, or its last heads"),
+    ("zero-dropout", ("zero", "paper"), "a dropout of 0 is none, or leaves the former one on"),
+    (
+        "selection",
+        ("auroc", "accuracy", "precision", "recall", "f1", "specificity", "paper"),
+        "metric by which a state is better, or, as published, neither AUROC nor accuracy is lower",
+    ),
 )
-"""Flags whose value ``paper`` does what the public code did: name, the right value, meaning."""
-
+"""Flags of how to train, the right value first; ``paper`` is what the public code did."""
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -81,8 +93,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="put the target's test AUROC, and its AUROC through the first phase's decision maker, into the "
         "history; nothing is chosen by them",
     )
-    for name, right, help_ in PAPER:
-        parser.add_argument(f"--{name}", choices=(right, "paper"), default=right, help=help_)
+    for name, values, meaning in CHOICES:
+        parser.add_argument(f"--{name}", choices=values, default=values[0], help=meaning)
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
@@ -113,7 +125,7 @@ def settings(options: argparse.Namespace, device: torch.device) -> Settings:
         balance=options.balance,
         bfloat16=options.precision == "bfloat16" and device.type == "cuda",
         follow=options.follow,
-        **{key: vars(options)[key] for key in (name.replace("-", "_") for name, *_ in PAPER)},
+        **{key: vars(options)[key] for key in (name.replace("-", "_") for name, *_ in CHOICES)},
     )
 
 

@@ -104,7 +104,11 @@ class Trainer:
         self._judge.renew()
         last = weights.export(self.network, self._judge.tables(self.network.datasets))
         if self.progress.best is None:
-            log.warning("no validation AUROC of %s: the best state is the last one", self.settings.target)
+            log.warning(
+                "%s has no %s in validation: the best state is the last one",
+                self.settings.target,
+                "auroc" if self.settings.selection == "paper" else self.settings.selection,
+            )
             self.best = last
         return last
 
@@ -144,7 +148,7 @@ class Trainer:
         if best := self.progress.phase_best:
             self.learner.go_back(self._phase_best, heads=self.settings.handover == "best")
             self.progress.selected.append(best)
-            log.info("%s leaves the state of epoch %d, AUROC %.3f", phase.name, best["epoch"], best["auroc"])
+            log.info("%s leaves its state of epoch %d", phase.name, best["epoch"])
         if self.progress.phase == 0 and self.settings.target in phase.datasets:
             self._reference = copy.deepcopy(self.network.maker(self.settings.target))
         self.learner.end()
@@ -226,7 +230,7 @@ class Trainer:
             for metric, value in metrics.items():
                 self._history.add(phase.name, epoch, name, split, metric, value)
         if name == (self.settings.target if self.settings.target in phase.datasets else phase.datasets[0]):
-            self._keep_best(phase, epoch, scores)
+            self._keep_best(phase, epoch, scores.metrics(loss=False))
             for schedule in self.learner.schedules.values():
                 schedule.observe({"train": learned.auroc, "validation": scores.auroc})
         return f"{name} loss {math.nan if loss is None else loss:.3f} AUROC {_text(scores.auroc)}"
@@ -243,11 +247,8 @@ class Trainer:
                 value = self._judge.scores(target, split, maker).auroc
                 self._history.add(phase.name, epoch, target, split, "reference_auroc", value)
 
-    def _keep_best(self, phase: Phase, epoch: int, scores: Scores) -> None:
-        if scores.auroc is None:
-            return
-        accuracy = scores.metrics()["accuracy"]
-        now = {"auroc": scores.auroc, "accuracy": accuracy, "phase": phase.name, "epoch": epoch}
+    def _keep_best(self, phase: Phase, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        now = {"phase": phase.name, "epoch": epoch, **metrics}
         if phase.select == "best" and self._better(now, self.progress.phase_best):
             self.progress.phase_best = now
             self._phase_best = {name: weights.plain(value) for name, value in self.learner.state().items()}
@@ -256,11 +257,14 @@ class Trainer:
             self.best = weights.export(self.network, self._judge.tables(self.network.datasets))
 
     def _better(self, now: Mapping[str, Any], best: Mapping[str, Any] | None) -> bool:
+        """Whether a state is better than the best so far; one without the metric never is."""
+        paper = self.settings.selection == "paper"
+        names = ("auroc", "accuracy") if paper else (self.settings.selection,)
+        if any(now[name] is None for name in names):
+            return False
         if best is None:
             return True
-        if self.settings.selection == "paper":
-            return bool(now["auroc"] >= best["auroc"] and now["accuracy"] >= best["accuracy"])
-        return bool(now["auroc"] > best["auroc"])
+        return all(now[name] >= best[name] if paper else now[name] > best[name] for name in names)
 
     def epoch(self) -> int:
         """The epoch of the phase at hand, counted from 1."""

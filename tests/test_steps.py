@@ -286,9 +286,14 @@ class TestSelect:
             ({"auroc": 0.8, "accuracy": 0.7}, False, True),
             ({"auroc": 0.9, "accuracy": 0.6}, True, False),
             ({"auroc": 0.9, "accuracy": 0.7}, True, True),
+            ({"auroc": None, "accuracy": 0.7}, False, False),
         ):
             assert made._better(now, best) is right
             assert paper._better(now, best) is published
+
+    def test_another_metric_may_decide(self, trainer: Callable[..., Trainer]) -> None:
+        made = trainer(phase(), selection="recall")
+        assert made._better({"recall": 0.5, "auroc": 0.1}, {"recall": 0.4, "auroc": 0.9})
 
     def test_the_next_phase_starts_from_it(
         self, trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
@@ -312,6 +317,12 @@ class TestPaper:
         assert right.learner._loss(sure, truth).item() == pytest.approx(0, abs=1e-6)
         # -log(e / (e + 1)): probabilities 1 and 0 are the logits.
         assert paper.learner._loss(sure, truth).item() == pytest.approx(np.log1p(np.exp(-1)), abs=1e-6)
+
+    def test_errors_of_the_softmax(self, trainer: Callable[..., Trainer]) -> None:
+        logits, truth = torch.tensor([[0.0, np.log(3.0)]]), torch.tensor([1])
+        # Probabilities 1/4 and 3/4 against 0 and 1.
+        assert trainer(phase(), loss="l1").learner._loss(logits, truth).item() == pytest.approx(1 / 4)
+        assert trainer(phase(), loss="mse").learner._loss(logits, truth).item() == pytest.approx(1 / 16)
 
     def test_a_dropout_of_zero_leaves_the_former_on(self, trainer: Callable[..., Trainer]) -> None:
         phases = phase("x", ("a",), dropout=0.4), phase("y", ("a",), dropout=0.0)

@@ -192,7 +192,7 @@ def test_without_a_validation_auroc_the_best_state_is_the_last(
     caplog.set_level(logging.INFO)
     assert made.run() is made.best
     assert made.progress.best is None
-    assert "no validation AUROC of a: the best state is the last one" in caplog.messages
+    assert "a has no auroc in validation: the best state is the last one" in caplog.messages
     found = {row[3]: row[5] for row in history(made) if row[4] == "auroc"}
     assert found["validation"] == ""
     assert found["train"] != ""
