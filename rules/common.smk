@@ -248,6 +248,23 @@ def results():
     return expand("results/{method}_{end}", method=config["methods"], end=asked)
 
 
+def compared(pattern):
+    """The pattern, filled in for each run of each method."""
+    return expand(pattern, method=config["methods"], fold=range(config["split"]["n"]), seed=config["seeds"])
+
+
+def comparison():
+    """The items of a comparison; none for one method alone, or where nothing is tested."""
+    if len(config["methods"]) < 2 or config["split"]["kind"] == "all":
+        return []
+    return expand(
+        "results/{name}.{suffix}", name=["comparison", "differences"], suffix=["csv", "md", "tex"]
+    ) + [
+        "results/comparison.png",
+        "results/roc.png",
+    ]
+
+
 def figures():
     """The items of the report, for all data sets and methods of the experiment."""
     trained = [name for name in config["methods"] if name in METHODS]
