@@ -234,7 +234,9 @@ def paper_figures():
     """The figures of the papers that the methods of the experiment can draw."""
     trained = {name: METHODS[name](config) for name in config["methods"] if name in METHODS}
     names = {name: [phase["name"] for phase in phases] for name, phases in trained.items()}
-    return wanted(names, follow=config["evaluation"].get("follow", True))
+    tested = config["split"]["kind"] != "all"
+    found = wanted(names, follow=tested and config["evaluation"].get("follow", True))
+    return [name for name in found if tested or not FIGURES[name].results]
 
 
 def results():
