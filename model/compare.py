@@ -95,8 +95,8 @@ def compare(
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write both tables and both pictures, and print the tables."""
+def arguments() -> argparse.ArgumentParser:
+    """The flags of the command."""
     parser = argparse.ArgumentParser(prog="python -m model.compare", description=__doc__)
     parser.add_argument(
         "--results", nargs="+", type=Path, required=True, metavar="JSON", help="results/{method}_auc.json …"
@@ -128,7 +128,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         )  # fmt: skip
     parser.add_argument("--out-forest", type=Path, required=True, metavar="PNG", help="the differences")
     parser.add_argument("--out-roc", type=Path, required=True, metavar="PNG", help="the mean ROC curves")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write both tables and both pictures, and print the tables."""
+    args = arguments().parse_args(argv)
     figures, splits = read_results(args.results), read_splits(args.splits)
     methods = read_runs(figures, args.runs, splits)
     of_methods, of_pairs, paired, differences = compare(

@@ -105,7 +105,7 @@ def methods_table(figures: Sequence[Mapping[str, Any]], paired: Paired, referenc
             "against_reference": samples_mark(
                 method.name, each.get("target_samples"), reference, samples[reference]
             ),
-            "training_samples": sum(trained.values()) if trained else None,
+            "training_samples": None if trained is None else sum(trained.values()),
             "seconds": each["seconds"] / len(method.keys),
         })  # fmt: skip
     head = figures[0]

@@ -234,7 +234,9 @@ def paper_figures():
     """The figures of the papers that the methods of the experiment can draw."""
     trained = {name: METHODS[name](config) for name in config["methods"] if name in METHODS}
     names = {name: [phase["name"] for phase in phases] for name, phases in trained.items()}
-    return wanted(names, follow=config["evaluation"].get("follow", True))
+    tested = config["split"]["kind"] != "all"
+    found = wanted(names, follow=tested and config["evaluation"].get("follow", True))
+    return [name for name in found if tested or not FIGURES[name].results]
 
 
 def results():
@@ -246,6 +248,23 @@ def results():
     }
     asked = [end for end, asked in ends.items() if asked]
     return expand("results/{method}_{end}", method=config["methods"], end=asked)
+
+
+def compared(pattern):
+    """The pattern, filled in for each run of each method."""
+    return expand(pattern, method=config["methods"], fold=range(config["split"]["n"]), seed=config["seeds"])
+
+
+def comparison():
+    """The items of a comparison; none for one method alone, or where nothing is tested."""
+    if len(config["methods"]) < 2 or config["split"]["kind"] == "all":
+        return []
+    return expand(
+        "results/{name}.{suffix}", name=["comparison", "differences"], suffix=["csv", "md", "tex"]
+    ) + [
+        "results/comparison.png",
+        "results/roc.png",
+    ]
 
 
 def figures():

@@ -1,23 +1,6 @@
 # The methods of an experiment beside each other: rows of one table, and differences paired by split and seed.
 
 
-def compared(pattern):
-    """The pattern, filled in for each run of each method."""
-    return expand(pattern, method=config["methods"], fold=range(config["split"]["n"]), seed=config["seeds"])
-
-
-def comparison():
-    """The items of a comparison; none for one method alone, or where nothing is tested."""
-    if len(config["methods"]) < 2 or config["split"]["kind"] == "all":
-        return []
-    return expand(
-        "results/{name}.{suffix}", name=["comparison", "differences"], suffix=["csv", "md", "tex"]
-    ) + [
-        "results/comparison.png",
-        "results/roc.png",
-    ]
-
-
 rule compare_methods:
     """Compare all methods on the same findings, splits and seeds."""
     input:
@@ -69,7 +52,7 @@ rule compare_methods:
         runtime=30,
     params:
         runs=compared("results/{method}/fold{fold}/seed{seed}"),
-        choices=flags(config["comparison"]),
+        choices=flags({key: config["comparison"][key] for key in ("reference", "pairs", "difference")}),
         code=code("model.compare"),
     message:
         "Comparing the methods"

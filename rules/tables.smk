@@ -46,7 +46,7 @@ def table_histories(wildcards):
 
 def table_challenge(wildcards):
     """Scores on the challenge's findings, where the config names their truth."""
-    scored = config["methods"] if config.get("truth") else []
+    scored = config["methods"] if config["truth"] else []
     return expand("results/{method}_challenge.json", method=papers.with_challenge(wildcards.table, scored))
 
 
@@ -58,16 +58,16 @@ def table_published(wildcards):
 
 def table_phases(wildcards):
     """The phases of the methods in a table, as JSON."""
-    methods = [name for name in papers.methods_of(wildcards.table, config["methods"]) if name in METHODS]
-    return json.dumps({name: METHODS[name](config) for name in methods})
+    trained = [name for name in papers.methods_of(wildcards.table, config["methods"]) if name in METHODS]
+    return json.dumps({name: methods.phases(name, config) for name in trained})
 
 
 def table_candidates(wildcards):
     """How many random networks the methods in a table score, as JSON."""
-    rwg = config["hyperparameters"].get("rwg", {}).get("candidates")
+    rwg = config["hyperparameters"]["rwg"]["candidates"]
     counts = {"typhon": config["bootstrap"]["candidates"], "rwg": rwg}
-    methods = papers.methods_of(wildcards.table, config["methods"])
-    return json.dumps({name: count for name, count in counts.items() if name in methods and count})
+    shown = papers.methods_of(wildcards.table, config["methods"])
+    return json.dumps({name: count for name, count in counts.items() if name in shown})
 
 
 def target_kind(wildcards):

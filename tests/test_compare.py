@@ -59,7 +59,9 @@ class Experiment:
             for file in ("predictions.csv", "best/predictions.csv"):
                 write_csv(run / file, PREDICTION, [dict(zip(PREDICTION, row, strict=True)) for row in rows])
             facts = {"device": "cpu", "seconds": {"training": 3.0}, "samples_seen": {"training": 1}}
-            trained = {} if samples is None else {"trained": {"t": samples, "support": 500}}
+            trained = (
+                {} if samples is None else {"trained": {"t": samples, "support": 500} if samples else {}}
+            )
             (run / "run.json").write_text(json.dumps({**facts, **trained}))
         score.main(["--method", name, "--target", "t", "--state", state, "--runs", *map(str, self.runs(name)),
                     "--splits", *map(str, self.splits), "--out", str(self.result(name))])  # fmt: skip
@@ -220,6 +222,7 @@ class TestTargetSamples:
             "reference", "equal", "2.40 × the reference's", "equal", "0.95 × the reference's", "no network trained",
             "no network trained", "unknown",
         ]  # fmt: skip
+        assert [row["training_samples"] for row in tables["comparison.csv"]][-3:] == ["0", "577", ""]
         assert [row["target_samples"] for row in tables["differences.csv"]][1] == "2.40 × the reference's"
         for name in ("comparison", "differences"):
             notes = experiment.notes(name)

@@ -34,7 +34,7 @@ def merge(base, over):
     return base
 
 
-@pytest.mark.parametrize("name", ["config", "paper", "demo", "three-sets", "comparison"])
+@pytest.mark.parametrize("name", ["config", "paper", "thesis", "demo", "three-sets", "comparison"])
 def test_every_config_file_is_valid(name):
     check_file(ROOT / "config" / f"{name}.yaml")
     checked(merge(copy.deepcopy(CONFIG), yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from model import compare
 from pipeline.provenance import ROOT
 
 STUB = """
@@ -121,6 +122,19 @@ class TestPlan:
         assert "compare_methods" not in plan(
             project, *DEMO, "--config", "methods=[typhon, logistic]", "results/typhon_auc.json"
         )
+
+    def test_the_comparison_is_told_what_the_config_says_and_no_more(self, project):
+        told = (
+            "--config",
+            "methods=[typhon, logistic]",
+            "comparison={reference: logistic, pairs: all, difference: 0.1}",
+        )
+        printed = snakemake(project, *DEMO, *told, "-n", "-p", "results/comparison.csv")
+        command = re.search(r"model\.compare (--results .*)", printed).group(1)
+        words = compare.arguments().parse_args(command.split())
+        assert (words.reference, words.pairs, words.difference) == ("logistic", "all", 0.1)
+        assert words.results == [Path("results/typhon_auc.json"), Path("results/logistic_auc.json")]
+        assert [path.as_posix() for path in words.splits] == ["data/prostatex/splits/fold0.csv"]
 
     def test_any_order_of_words_gives_the_same_plan(self, project):
         usual = plan(project, "results/typhon_auc.json", *DEMO, "--cores", "8", "--resources", "gpu=1")

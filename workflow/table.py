@@ -20,6 +20,7 @@ HEADING = """\
 |---|---|
 | [config.yaml](config.yaml) | PROSTATEx with LUNGx and brain MRI, 10,000 epochs, five seeds |
 | [paper.yaml](paper.yaml) | the same exactly as published, oddities included |
+| [thesis.yaml](thesis.yaml) | the thesis' first part: three channels, PROSTATEx alone, the challenge |
 | [demo.yaml](demo.yaml) | synthetic data, minutes on two cores: `./run demo` |
 | [three-sets.yaml](three-sets.yaml) | brain MRI, breast ultrasound and chest X-rays, no DICOM needed |
 | [datasets.csv](datasets.csv) | where to get each collection: DOI, licence, size, citation |
