@@ -67,7 +67,7 @@ class Learner:
         return phase.frozen and self._settings.frozen == "eval"
 
     def begin(self, phase: Phase, features: Callable[[str], Tensor]) -> None:
-        """Get ready for the next step of a phase; ``features`` gives those of a data set's training patches."""
+        """Get ready for the next step of a phase; ``features`` gives those of a training part."""
         if not self.optimizers:
             self.set_optimizers(phase)
             self._warn_of_rounding(phase)
@@ -168,7 +168,7 @@ class Learner:
 
     def gradients(self) -> list[tuple[str, float, float]]:
         """Mean and maximum size of the gradient of each layer in the last step; 0 where there was none."""
-        layers: dict[nn.Parameter, str] = {}
+        layers: dict[Tensor, str] = {}
         for name, parameter in weights.weights(self.network).items():
             layers.setdefault(parameter, name)
         sizes = {

@@ -41,7 +41,7 @@ def hydra(config: Config) -> Phases:
     return phases
 
 
-def rwg(config: Config) -> Phases:
+def rwg(_config: Config) -> Phases:
     """Random weight guessing alone: the best random network on the target's validation, as it is."""
     return []
 

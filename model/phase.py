@@ -87,9 +87,7 @@ def check_names(phases: Iterable[Phase], target: str, known: Iterable[str]) -> N
 
 def _parse(entry: Mapping[str, Any]) -> Phase:
     known = {key.name for key in fields(Phase)}
-    needed = {
-        key.name for key in fields(Phase) if key.default is MISSING and key.default_factory is MISSING
-    }
+    needed = {key.name for key in fields(Phase) if key.default is MISSING and key.default_factory is MISSING}
     missing, unknown = sorted(needed - set(entry)), sorted(set(entry) - known)
     if missing or unknown:
         near = [name for key in unknown for name in difflib.get_close_matches(key, known, n=1, cutoff=0.5)]

@@ -18,7 +18,9 @@ PAPER_EPSILON = 1e-8
 
 
 class Plateau:
-    """Multiply the rate by ``factor`` after more than ``patience`` validations without progress (thesis 5.2.3).
+    """Multiply the rate by ``factor`` after more than ``patience`` validations without progress.
+
+    Thesis 5.2.3.
 
     State is JSON, so that a checkpoint can hold it.
     """

@@ -20,12 +20,12 @@ class Settings:
     follow: bool = True
     """Write down the target's test AUROC and its AUROC through the first phase's decision maker too."""
     loss: str = "logits"
-    """logits: cross-entropy; paper: cross-entropy of a softmax, as if it were logits; l1 and mse: absolute and
-    squared error of the softmax."""
+    """logits: cross-entropy; paper: cross-entropy of a softmax, as if it were logits; l1 and mse: absolute
+    and squared error of the softmax."""
     frozen: str = "eval"
     """eval: a frozen extractor does not change at all; paper: its statistics move and its dropout is on."""
     handover: str = "best"
-    """best: a phase that selects its best state leaves all of it; paper: but for the heads, which are last."""
+    """best: a phase that selects its best state leaves all of it; paper: all but its heads, the last ones."""
     zero_dropout: str = "zero"
     """zero: a dropout of 0 is none; paper: it leaves the former one on."""
     selection: str = "auroc"

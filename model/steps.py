@@ -1,5 +1,6 @@
-"""Which samples each step of Adam sees: the loop-loaders of a phase's data sets, taken in turns, jointly or
-mixed. Like them a pure function of the step's number.
+"""Which samples each step of Adam sees: the loop-loaders of a phase in turns, jointly or mixed.
+
+Like a loop-loader's batch, a step's is a pure function of its number.
 """
 
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ class Turns:
 
 
 class Joint:
-    """A batch of each data set per step; a full pass is one of the longest, which the others repeat to fill."""
+    """A batch of each data set per step; a full pass is that of the longest, and the others go on."""
 
     def __init__(self, phase: Phase, loaders: Mapping[str, LoopLoader]) -> None:
         self._loaders = loaders

@@ -40,15 +40,19 @@ CHOICES = (
     (
         "loss",
         ("logits", "paper", "l1", "mse"),
-        "cross-entropy of the logits, or, as published, of a softmax taken for logits; or the absolute or squared "
-        "error of the softmax",
+        "cross-entropy of the logits, or, as published, of a softmax taken for logits; or the absolute or "
+        "squared error of the softmax",
     ),
     (
         "frozen",
         ("eval", "paper"),
         "a frozen extractor does not change, or its batch norm moves and its dropout is on",
     ),
-    ("handover", ("best", "paper"), "a phase that selects its best state leaves all of it, or its last heads"),
+    (
+        "handover",
+        ("best", "paper"),
+        "a phase that selects its best state leaves all of it, or its last heads",
+    ),
     ("zero-dropout", ("zero", "paper"), "a dropout of 0 is none, or leaves the former one on"),
     (
         "selection",
@@ -193,9 +197,7 @@ def draw_gradients(trainer: Trainer, folder: Path) -> Path:
     draw = importlib.import_module("model.figures.gradients").draw_gradient_flow
     phase = trainer.phases[trainer.progress.phase]
     epoch = trainer.epoch()
-    rows = [
-        (phase.name, epoch, "+".join(phase.datasets), *row) for row in trainer.learner.gradients()
-    ]
+    rows = [(phase.name, epoch, "+".join(phase.datasets), *row) for row in trainer.learner.gradients()]
     picture = folder / "gradients.png"
     draw(pd.DataFrame(rows, columns=GRADIENTS_COLUMNS), picture)
     return picture

@@ -17,7 +17,6 @@ from model import weights
 from model.batches import LoopLoader
 from model.checkpoint import Folder
 from model.data import Dataset
-from model.evaluation import Scores
 from model.judge import Judge
 from model.learner import Learner
 from model.network import Typhon
@@ -119,10 +118,10 @@ class Trainer:
         steps = self._plan(phase)
         total = phase.epochs * len(steps)
         self._begin_phase(phase)
-        log.info("%s: %d epochs of %d steps, %d done", phase.name, phase.epochs, len(steps), self.progress.step)
-        with tqdm(
-            total=total, initial=self.progress.step, desc=phase.name, unit="step", disable=None
-        ) as bar:
+        log.info(
+            "%s: %d epochs of %d steps, %d done", phase.name, phase.epochs, len(steps), self.progress.step
+        )
+        with tqdm(total=total, initial=self.progress.step, desc=phase.name, unit="step", disable=None) as bar:
             while self.progress.step < total:
                 epoch, place = divmod(self.progress.step, len(steps))
                 self._step(phase, steps)

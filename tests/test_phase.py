@@ -34,7 +34,8 @@ def shape(method: str) -> list[tuple[Any, ...]]:
     """Name, data sets and peculiarities of each phase of a method."""
     found = parse_phases(json.dumps(phases(method, config())))
     return [
-        (one.name, "".join(one.datasets), "frozen" if one.frozen else one.step, dict(one.head)) for one in found
+        (one.name, "".join(one.datasets), "frozen" if one.frozen else one.step, dict(one.head))
+        for one in found
     ]
 
 

@@ -46,7 +46,16 @@ def command(step: str, inputs: Path, out: Path) -> list[str]:
             f"{out}/scores.csv",
         ]
     line += ["--network", str(inputs / "network.safetensors"), "--phases", json.dumps(PHASES), "--every", "5"]
-    line += ["--batch-norm", "per_set", "--checkpoint-seconds", "0.2", "--run", f"{out}/run.json", "--target", "a"]
+    line += [
+        "--batch-norm",
+        "per_set",
+        "--checkpoint-seconds",
+        "0.2",
+        "--run",
+        f"{out}/run.json",
+        "--target",
+        "a",
+    ]
     return [
         *line,
         *(

@@ -79,7 +79,9 @@ def history(made: Trainer) -> list[list[str]]:
 
 
 class TestJoint:
-    def test_a_step_is_the_sum_of_the_losses_of_separate_batches(self, trainer: Callable[..., Trainer]) -> None:
+    def test_a_step_is_the_sum_of_the_losses_of_separate_batches(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
         current = phase(step="joint")
         made = trainer(current, double=True, batch_norm="mixed")
         plain = plain_network()
@@ -128,7 +130,9 @@ class TestMixed:
         made.run()
         assert_same_weights(made.network, plain)
 
-    def test_data_sets_are_equally_likely_and_batches_always_full(self, trainer: Callable[..., Trainer]) -> None:
+    def test_data_sets_are_equally_likely_and_batches_always_full(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
         steps = trainer()._plan(phase(step="mixed", batch_size=10))
         counts = dict.fromkeys(NAMES, 0)
         for number in range(600):
@@ -154,7 +158,8 @@ class TestMixed:
             adam.step()
         last = made.run()
         assert_same_weights(
-            made.network, Typhon(plain.extractor, dict.fromkeys(NAMES, plain.maker("a")))  # type: ignore[arg-type]
+            made.network,
+            Typhon(plain.extractor, dict.fromkeys(NAMES, plain.maker("a"))),  # type: ignore[arg-type]
         )
         assert torch.equal(last["makers.a.0.weight"], last["makers.c.0.weight"])
 
@@ -215,7 +220,9 @@ class TestFrozen:
         )
         made.run()
         rows = [row for row in history(made) if row[4] == "reference_auroc" and row[3] == "validation"]
-        curves = {name: [row[5] for row in rows if row[0] == name] for name in ("DS1", "DS2/Frozen", "DS2/Full")}
+        curves = {
+            name: [row[5] for row in rows if row[0] == name] for name in ("DS1", "DS2/Frozen", "DS2/Full")
+        }
         own = [row[5] for row in history(made) if row[:1] == ["DS1"] and row[3:5] == ["validation", "auroc"]]
         assert curves["DS1"] == own
         assert set(curves["DS2/Frozen"]) == {curves["DS1"][-1]}
@@ -242,7 +249,9 @@ class TestHeads:
         assert not torch.equal(last["makers.a.0.weight"], last["makers.c.0.weight"])
 
 
-def scripted(monkeypatch: pytest.MonkeyPatch, made: Trainer, values: list[float]) -> list[dict[str, torch.Tensor]]:
+def scripted(
+    monkeypatch: pytest.MonkeyPatch, made: Trainer, values: list[float]
+) -> list[dict[str, torch.Tensor]]:
     """Let validations find these AUROCs; the states at the time."""
     states: list[dict[str, torch.Tensor]] = []
     real, given = made._validate, iter(values)
@@ -304,13 +313,17 @@ class TestSelect:
         states = scripted(monkeypatch, made, [0.9, 0.6, 0.5])
         begin = made._begin_phase
         begun: list[dict[str, torch.Tensor]] = []
-        monkeypatch.setattr(made, "_begin_phase", lambda current: (begun.append(copies(made)), begin(current))[1])
+        monkeypatch.setattr(
+            made, "_begin_phase", lambda current: (begun.append(copies(made)), begin(current))[1]
+        )
         made.run()
         assert all(torch.equal(value, states[0][name]) for name, value in begun[1].items())
 
 
 class TestPaper:
-    def test_a_softmax_taken_for_logits_bounds_the_loss_from_below(self, trainer: Callable[..., Trainer]) -> None:
+    def test_a_softmax_taken_for_logits_bounds_the_loss_from_below(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
         sure = torch.tensor([[50.0, -50.0]])
         right, paper = trainer(phase()), trainer(phase(), loss="paper")
         truth = torch.tensor([0])

@@ -145,7 +145,6 @@ class TestNumbers:
         assert len({line["number"] for line in lines}) == len(lines)
         assert all(line.values() for line in lines)
 
-
     def test_a_key_that_deals_with_an_inconsistency_exists(self) -> None:
         keys = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
         for line in papers.read_inconsistencies():

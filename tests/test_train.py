@@ -64,7 +64,9 @@ def test_training_is_algorithm_1_written_plainly(
     """One batch of each data set in turn, an Adam of each over extractor and own decision maker."""
     # In float64, as Adam makes a step of any rounding error where a gradient is almost zero.
     ours = trainer(phase(epochs=2, batch_size=4, dropout=0.0), batch_norm="mixed", double=True)
-    ours._train.update({name: replace(part, patches=part.patches.double()) for name, part in ours._train.items()})
+    ours._train.update(
+        {name: replace(part, patches=part.patches.double()) for name, part in ours._train.items()}
+    )
     monkeypatch.setattr(ours, "_validate", lambda *_: None)
     plain = Typhon(FeatureExtractor(1, 0.0), {name: DecisionMaker(0.0) for name in NAMES})
     initialize(plain, "train")
@@ -168,7 +170,8 @@ def test_the_best_state_is_the_earliest_with_the_highest_validation_auroc(
     monkeypatch.setattr(made, "_validate", validate)
     last = made.run()
     best = made.progress.best
-    assert best and (best["auroc"], best["phase"], best["epoch"]) == (0.7, "training", 2)
+    assert best
+    assert (best["auroc"], best["phase"], best["epoch"]) == (0.7, "training", 2)
     assert made.best.keys() == last.keys()
     assert all(torch.equal(made.best[name], states[1][name]) for name in last)
     assert any(not torch.equal(made.best[name], last[name]) for name in last)
@@ -323,7 +326,16 @@ def test_a_run_leaves_models_history_and_facts_and_no_checkpoint(start: Path) ->
         "best", "best/model.safetensors", "gradients.csv", "history.csv", "model.safetensors", "run.json",
     ]  # fmt: skip
     about = json.loads((out / "run.json").read_text())
-    assert about.keys() == {"best", "device", "samples_seen", "selected", "trained", "seconds", "threads", "versions"}
+    assert about.keys() == {
+        "best",
+        "device",
+        "samples_seen",
+        "selected",
+        "trained",
+        "seconds",
+        "threads",
+        "versions",
+    }
     assert (about["device"], about["threads"]) == ("cpu", 1)
     samples = about["samples_seen"]
     assert (samples["bootstrap"], samples["training"], samples["specialization"]) == (11, 32, 16)
@@ -396,7 +408,7 @@ def test_two_trainers_do_not_share_a_checkpoint(start: Path) -> None:
 def test_wrong_input_ends_before_training(start: Path) -> None:
     with pytest.raises(ConfigError, match=r"E-CONFIG target: expected one of the data sets a, b\.c, found z"):
         train.main(command(start, start / "out", phase(), target="z"))
-    with pytest.raises(ConfigError, match="found y in the phases"):
+    with pytest.raises(ConfigError, match=r"phase training: .* found y"):
         train.main(command(start, start / "out", phase(datasets=("a", "y"))))
     weights.write(start / "other.safetensors", {"extractor.0": torch.zeros(1)})
     with pytest.raises(InputError, match=r"missing .* and \d+ more, unexpected extractor\.0;"):

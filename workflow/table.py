@@ -59,7 +59,13 @@ def readme() -> str:
     """What config/README.md has to say."""
     whole = schema.load()
     parts = [HEADING, "## Keys", "", table(whole["properties"])]
-    parts += ["", "## `hyperparameters/{method}/{step}`", "", "Defaults; `config/config.yaml` sets others for most steps.", ""]
+    parts += [
+        "",
+        "## `hyperparameters/{method}/{step}`",
+        "",
+        "Defaults; `config/config.yaml` sets others for most steps.",
+        "",
+    ]
     parts.append(table(whole["$defs"]["step"]["properties"]))
     for kind in whole["properties"]["collections"]["additionalProperties"]["properties"]["kind"]["enum"]:
         part = whole["$defs"][kind]
