@@ -30,7 +30,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+configfile: workflow.source_path("config/config.yaml")
 
 
 include: "rules/common.smk"

@@ -13,7 +13,7 @@ Phases = list[dict[str, Any]]
 
 def classical(config: Config) -> Phases:
     """End to end on the target alone (thesis 5.2)."""
-    return [_phase(config, "training", [config["target"]], "classical/training")]
+    return [phase(config, "training", [config["target"]], "classical/training")]
 
 
 def transfer(config: Config) -> Phases:
@@ -21,7 +21,7 @@ def transfer(config: Config) -> Phases:
     target, names = config["target"], _in_sequence(config)
     steps = ["first", *["support"] * (len(names) - 2), "last"]
     return [
-        _phase(config, f"DS{number}/Full", [name], f"transfer/{step}", head=_shared([name], target))
+        phase(config, f"DS{number}/Full", [name], f"transfer/{step}", head=_shared([name], target))
         for number, (name, step) in enumerate(zip(names, steps, strict=True), start=1)
     ]
 
@@ -32,13 +32,13 @@ def hydra(config: Config) -> Phases:
     Supports get a new head; the target's first one comes back for the last round.
     """
     first, *others = _in_sequence(config)
-    phases = [_phase(config, "DS1/Full", [first], "hydra/first")]
+    found = [phase(config, "DS1/Full", [first], "hydra/first")]
     for number, name in enumerate(others, start=2):
         step, head = ("last", {}) if number == len(others) + 1 else ("support", {name: "new"})
         frozen = {"frozen": True, "head": head}
-        phases.append(_phase(config, f"DS{number}/Frozen", [name], f"hydra/{step}_head", **frozen))
-        phases.append(_phase(config, f"DS{number}/Full", [name], f"hydra/{step}"))
-    return phases
+        found.append(phase(config, f"DS{number}/Frozen", [name], f"hydra/{step}_head", **frozen))
+        found.append(phase(config, f"DS{number}/Full", [name], f"hydra/{step}"))
+    return found
 
 
 def rwg(_config: Config) -> Phases:
@@ -49,30 +49,30 @@ def rwg(_config: Config) -> Phases:
 def typhon(config: Config) -> Phases:
     """Parallel transfer (Typhon, Algorithm 1), then specialization on the target."""
     return [
-        _phase(config, "training", config["datasets"], "typhon/training"),
-        _phase(config, "specialization", [config["target"]], "typhon/specialization"),
+        phase(config, "training", config["datasets"], "typhon/training"),
+        phase(config, "specialization", [config["target"]], "typhon/specialization"),
     ]
 
 
 def parallel(config: Config) -> Phases:
     """Parallel transfer without specialization."""
-    return [_phase(config, "training", config["datasets"], "parallel/training")]
+    return [phase(config, "training", config["datasets"], "parallel/training")]
 
 
 def joint(config: Config) -> Phases:
     """One batch of each data set, forwarded apart; their gradients summed into one step of Adam."""
-    return [_phase(config, "training", config["datasets"], "joint/training", step="joint")]
+    return [phase(config, "training", config["datasets"], "joint/training", step="joint")]
 
 
 def multitask(config: Config) -> Phases:
     """Mixed batches whose samples go to the head of their data set (Mormont et al.)."""
-    return [_phase(config, "training", config["datasets"], "multitask/training", step="mixed")]
+    return [phase(config, "training", config["datasets"], "multitask/training", step="mixed")]
 
 
 def pooled(config: Config) -> Phases:
     """The naive baseline: one head for all data sets together."""
     head = _shared(config["datasets"], config["target"])
-    return [_phase(config, "training", config["datasets"], "pooled/training", step="mixed", head=head)]
+    return [phase(config, "training", config["datasets"], "pooled/training", step="mixed", head=head)]
 
 
 METHODS: dict[str, Callable[[Config], Phases]] = {
@@ -83,7 +83,7 @@ METHODS: dict[str, Callable[[Config], Phases]] = {
 
 def phases(method: str, config: Config) -> Phases:
     """The phases of a method; those of no epochs are left out."""
-    return [phase for phase in METHODS[method](config) if phase["epochs"] > 0]
+    return [found for found in METHODS[method](config) if found["epochs"] > 0]
 
 
 def started_on(found: Phases, config: Config) -> list[str]:
@@ -101,7 +101,7 @@ def _shared(names: list[str], target: str) -> dict[str, str]:
     return {name: target for name in names if name != target}
 
 
-def _phase(config: Config, name: str, datasets: list[str], numbers: str, **rest: Any) -> dict[str, Any]:
+def phase(config: Config, name: str, datasets: list[str], numbers: str, **rest: Any) -> dict[str, Any]:
     """A phase with the ``numbers`` of ``{method}/{step}``.
 
     Where the config wants equal ``target_samples`` of every method, the phase gives each of its data sets its

@@ -13,6 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from model.baselines import BASELINES
 from model.grid import candidate_config
 from model.methods import METHODS, phases
 from pipeline.errors import ConfigError
@@ -159,6 +160,9 @@ def _translated(error: ValidationError) -> ConfigError:
 def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     """What a schema cannot see: keys that do not fit together."""
     target, datasets, collections = config["target"], config["datasets"], config["collections"]
+    for name in config["methods"]:
+        if name not in (known := {*METHODS, *BASELINES}):
+            yield _error(["methods"], name, expected="known methods", remedy=nearest(name, known))
     if target not in datasets:
         yield _error(["target"], target, expected="one of datasets", remedy=nearest(target, datasets))
     for name in datasets:
