@@ -10,7 +10,6 @@ from pathlib import Path
 from snakemake.cli import get_argument_parser
 from snakemake.cli import main as snakemake
 
-from model.methods import METHODS
 from pipeline.errors import InputError
 from pipeline.provenance import ROOT
 from workflow import config, driver, words
@@ -77,10 +76,10 @@ def run(argv: Sequence[str]) -> int:
 
 def demo(argv: Sequence[str]) -> int:
     """The workflow on synthetic data below ``demo/``; ``all`` does so for every method."""
-    folder = Path("demo")
-    common = ["--directory", str(folder), "--configfile", str(ROOT / "config" / "demo.yaml")]
-    methods = ["--config", f"methods=[{', '.join(METHODS)}]"] if "all" in argv else []
-    line = [*common, *methods, *(word for word in argv if word != "all")]
+    folder, names = Path("demo"), ["demo", "demo-all"] if "all" in argv else ["demo"]
+    files = [str(ROOT / "config" / f"{name}.yaml") for name in names]
+    words = (word for word in argv if word != "all")
+    line = ["--directory", str(folder), "--configfile", *files, *words]
     if status := run(line):
         return status
     if (

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,48 @@ class OurTraining(Contender):
         network = build(NAMES, 1)
         plain_network.fill([network.extractor, *map(network.maker, NAMES)])
         checkpoint = Folder(self.folder / f"checkpoint{self.runs}", "bench")
-        settings = Settings(seed=0, target=NAMES[0], batch_norm="mixed", every=self.phase.epochs)
+        settings = Settings(
+            seed=0, target=NAMES[0], batch_norm="mixed", every=self.phase.epochs, follow=False
+        )
         self.trainer = Trainer(network, self.datasets, [self.phase], settings, checkpoint, self.device)
 
     def run(self) -> int:
         """All epochs."""
         self.trainer.run()
         return self.trainer.progress.samples["training"]
+
+
+FROZEN_BATCH = 128
+"""Hydra's."""
+
+
+class PlainFrozen(PlainTraining):
+    """A frozen phase as published: each batch through the extractor, gradients back through it too."""
+
+    def __init__(self, folder: Path, _epochs: int, samples: int) -> None:
+        super().__init__(folder, 1, samples)
+
+    def run(self) -> int:
+        """One pass: its rate is the same in each."""
+        (patches, truth), part = self.data[0], self.heads[0]
+        adam = torch.optim.Adam(part.parameters(), 3e-4)
+        self.network.eval()
+        part.train()
+        for batch in torch.randperm(len(truth)).split(FROZEN_BATCH):
+            adam.zero_grad()
+            torch.nn.functional.cross_entropy(part(self.network(patches[batch])), truth[batch]).backward()
+            adam.step()
+        return len(truth)
+
+
+class OurFrozen(OurTraining):
+    """The trainer's frozen phase, all of it: features once, then every epoch on them."""
+
+    def __init__(self, folder: Path, epochs: int, samples: int) -> None:
+        super().__init__(folder, epochs, samples)
+        self.phase = replace(
+            self.phase, datasets=NAMES[:1], batches=None, batch_size=FROZEN_BATCH, frozen=True
+        )
 
 
 def _store(folder: Path, name: str, samples: int) -> tuple[Path, Path]:
@@ -155,6 +191,15 @@ def bench_training(rounds: int, *, quick: bool) -> list[Result]:
     sizes = (2, 32) if quick else (20, 400)
     with tempfile.TemporaryDirectory(prefix="typhon-bench-") as folder:
         compare(result, PlainTraining, OurTraining, Path(folder), *sizes, rounds=rounds)
+    return [result]
+
+
+def bench_frozen(rounds: int, *, quick: bool) -> list[Result]:
+    """Samples per second of a frozen phase of 2,000 epochs."""
+    result = Result("frozen phase of 2,000 epochs, batch 128", "samples/s", goal=500)
+    sizes = (2, 130) if quick else (2000, 512)
+    with tempfile.TemporaryDirectory(prefix="typhon-bench-") as folder:
+        compare(result, PlainFrozen, OurFrozen, Path(folder), *sizes, rounds=rounds)
     return [result]
 
 
