@@ -78,8 +78,9 @@ def notes_of(name: str, experiment: Experiment, kind: str) -> list[str]:
         result = next(iter(experiment.results.values()))
         line = next(row for row in result["summary"]
                     if (row["dataset"], row["split"]) == (result["target"], "test"))  # fmt: skip
+        runs = sorted({row["runs"] for each in experiment.results.values() for row in each["summary"]})
         notes.append(
-            f"ours: mean over {line['runs']} run(s), {result['state']} state, per finding;"
+            f"ours: mean over {' or '.join(map(str, runs))} run(s), {result['state']} state, per finding;"
             f" {line['positives']} positive of {line['findings']} test findings."
             " ours 95 %: groups resampled; n: Newcombe's, where every resample gives the same."
         )
