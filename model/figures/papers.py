@@ -1,29 +1,53 @@
-"""Numbers that the papers print for their figures; all are of PROSTATEx."""
+"""The numbers of the papers that stand beside our figures, from model/papers.csv; all are of PROSTATEx."""
+
+import re
+from fractions import Fraction
+
+from model.papers import Cell, read_cells
 
 METRICS = ("accuracy", "precision", "recall", "f1", "specificity", "auroc")
 """At the threshold one half, but for the last."""
 
-TEST = {"classical": 41 / 60, "transfer": 43 / 60, "hydra": 48 / 60, "typhon": 52 / 60}
-"""AUROC on the test set: Hydra's Table II and Typhon's Table II, as the shares of 60 pairs that they are."""
 
-VALIDATION = {"classical": 0.73, "transfer": 0.86, "hydra": 0.77, "typhon": 0.68}
-"""AUROC in validation: the same tables."""
+def _exact(cell: Cell) -> float:
+    """The number, as the share of pairs that it is where the notes say so."""
+    return float(Fraction(cell.note)) if re.fullmatch(r"\d+/\d+", cell.note) else float(cell.value)
+
+
+def _printed(table: str, key: str) -> dict[tuple[str, str], float]:
+    """The numbers of a table by a key of its cells, such as the phase, and by what they measure."""
+    cells = [cell for cell in read_cells(table) if re.fullmatch(r"[\d.]+", cell.value)]
+    return {(getattr(cell, key), cell.measure): _exact(cell) for cell in cells}
+
+
+def _column(table: str, measure: str) -> dict[str, float]:
+    return {method: value for (method, kind), value in _printed(table, "method").items() if kind == measure}
+
+
+def _on_test(method: str) -> dict[str, float]:
+    """The test metrics of a method in the thesis' Table 6.3."""
+    cells = _printed("thesis_6_3", "method")
+    return {metric: cells[method, "test" if metric == "auroc" else f"test_{metric}"] for metric in METRICS}
+
+
+_PHASES = _printed("thesis_6_3", "phase")
+_ALONE = {cell.column: cell.value for cell in read_cells("thesis_part1")}
+
+TEST, VALIDATION = _column("typhon_2", "test"), _column("typhon_2", "validation")
+"""AUROC of each method: Typhon's Table II."""
 
 BEST: dict[str, tuple[int, float, float]] = {
-    "classical": (21, 0.7525, 0.765),
-    "DS1/Full": (497, 0.6340, 0.7359),
-    "DS2/Frozen": (594, 0.7799, 0.8379),
-    "DS2/Full": (264, 0.8233, 0.8566),
-    "DS3/Frozen": (999, 0.6617, 0.7019),
-    "DS3/Full": (345, 0.6924, 0.7197),
-    "DS4/Frozen": (999, 0.7803, 0.7743),
-    "DS4/Full": (50, 0.7307, 0.7592),
+    phase: (int(epoch), _PHASES[phase, "best_accuracy"], _PHASES[phase, "best_validation"])
+    for (phase, measure), epoch in _PHASES.items()
+    if measure == "best_epoch"
 }
-"""Best epoch, and accuracy and AUROC in validation then: the thesis' section 5.3 and its Table 6.3."""
+"""Best epoch of each phase, and accuracy and AUROC in validation then: Table 6.3 of the thesis."""
+BEST["classical"] = (
+    int(_ALONE["best epoch"]), float(_ALONE["validation accuracy"]), float(_ALONE["validation AUROC"])
+)  # fmt: skip
 
-BEFORE = dict(zip(METRICS, (0.6842, 0.3333, 0.5, 0.4, 0.7333, 0.6833), strict=True))
-AFTER = dict(zip(METRICS, (0.7368, 0.4286, 0.75, 0.5454, 0.7333, 0.7667), strict=True))
-"""On the test set, before and after transfer learning: the thesis' Table 6.3, DS1/Full and DS4/Full."""
+BEFORE, AFTER = _on_test("classical"), _on_test("hydra")
+"""On the test set, before and after transfer learning: Table 6.3."""
 
-THESIS_ROC = 0.75
+THESIS_ROC = float(_ALONE["test AUROC"])
 """Area under the curve of the thesis' Figure 5.7."""
