@@ -26,6 +26,15 @@ def test_an_interval_without_width_gives_way_to_one_that_says_something(tmp_path
     assert "0.440–1.000" in summary(tmp_path)
 
 
+def test_paired_differences_stand_below(tmp_path):
+    (tmp_path / "results").mkdir()
+    cells = 'method,reference,difference,ci95,corrected95\nhydra,classical,-0.0312,"[-0.1, 0.04]",\n'
+    (tmp_path / "results" / "differences.csv").write_text(cells)
+    heading, row = summary(tmp_path).splitlines()[-2:]
+    assert heading.split("  ")[0] == "paired difference"
+    assert row.split("  ") == ["hydra − classical", "-0.0312", "[-0.1, 0.04]"]
+
+
 def test_errors_of_jobs_are_gathered_once_each(tmp_path):
     log = tmp_path / "snakemake.log"
     log.write_text(

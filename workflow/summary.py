@@ -1,19 +1,37 @@
-"""What came out of a run, for a terminal: a short table of results, or the errors."""
+"""What came out of a run, for a terminal: short tables of results and differences, or the errors."""
 
+import csv
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 
+DIFFERENCES = ("paired difference", "AUROC", "95 %, patients", "95 %, splits")
+
+
 def summary(folder: Path) -> str:
-    """One line per ``results/{method}_auc.json`` below ``folder``, under a heading."""
+    """A line per ``results/{method}_auc.json`` below ``folder``, and one per row of ``differences.csv``."""
     rows = [("method", "target", "test AUROC", "95 % interval", "findings", "device")]
     for file in sorted(folder.glob("results/*_auc.json")):
         rows.append(_row(json.loads(file.read_text(encoding="utf-8"))))
+    tables = [_table(rows)]
+    if (file := folder / "results" / "differences.csv").exists():
+        with file.open(encoding="utf-8", newline="") as lines:
+            tables.append(_table([DIFFERENCES, *(_difference(row) for row in csv.DictReader(lines))]))
+    return "\n\n".join(tables)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _difference(row: Mapping[str, str]) -> tuple[str, ...]:
+    return f"{row['method']} − {row['reference']}", *(
+        row[key] for key in ("difference", "ci95", "corrected95")
+    )
 
 
 def failures(logs: Iterable[str]) -> str:
