@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
 DIFFERENCES = ("paired difference", "AUROC", "95 %, patients", "95 %, splits")
 
 
