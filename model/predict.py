@@ -35,7 +35,7 @@ class Scorer:
         try:
             scores = evaluate(self._network, name, self._tables[name].to(self.device), part)
         except FloatingPointError as error:
-            raise LossError(str(error), file=self._model, expected="finite scores") from error
+            raise LossError(f"{name}: {error}", file=self._model, expected="finite scores") from error
         findings = part.table.to_dict("records")
         for number, view, score in zip(part.finding, part.view, scores.views, strict=True):
             row = {"dataset": dataset, "split": split, "view": view, "score": repr(float(score))}
