@@ -11,12 +11,15 @@ import pydicom
 import pytest
 import torch
 
+from model.staged import PILOT
 from pipeline.index import read_index
 from pipeline.views import View
 from tests.contenders import Counter, Failing
-from workflow.bench import headers, intervals, memory, network, patches, plain_network, records
+from workflow.bench import bootstrap, headers, intervals, memory, network, patches, plain_network, records
 from workflow.bench.__main__ import as_table, main
-from workflow.bench.measure import Result, compare, watch
+from workflow.bench.guesses import Sizes
+from workflow.bench.measure import Result, compare, once, watch
+from workflow.bench.trials import Trials
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +39,12 @@ def test_both_sides_run_as_often_after_one_run_that_does_not_count() -> None:
 def test_a_contender_that_fails_ends_the_bench() -> None:
     with pytest.raises(RuntimeError, match="a contender failed"):
         compare(Result("failing", "runs/s"), Failing, Failing, rounds=1)
+
+
+def test_one_run_that_is_too_long_for_rounds() -> None:
+    rate, answer = once(Counter, 2)
+    assert rate > 0
+    assert answer == 2
 
 
 def test_table_shows_median_range_and_goal() -> None:
@@ -84,6 +93,44 @@ def test_evaluations_agree() -> None:
     assert plain.run() == ours.run() == 20
     np.testing.assert_allclose(plain.answer(), ours.answer(), atol=1e-5)
     assert np.std(plain.answer()) > 0.01
+
+
+@pytest.mark.parametrize("calibration", [0, 40])
+def test_both_score_candidates_alike(calibration: int) -> None:
+    sizes = Sizes({"one": 10, "two": 6}, calibration)
+    plain, ours = (make(sizes, 2) for make in (bootstrap.Plain, bootstrap.Ours))
+    for _ in range(2):
+        for side in (plain, ours):
+            side.prepare()
+            assert side.run() == 2
+    assert len(plain.answer()) == 4
+    for one, other in zip(plain.answer(), ours.answer(), strict=True):
+        assert one == pytest.approx(other, abs=1e-12)
+    assert len({scores["one"] for scores in plain.answer()}) > 1
+
+
+def test_a_staged_search_counts_its_patches() -> None:
+    staged = bootstrap.Staged(Sizes({"one": 4, "two": 4}, 32, candidates=PILOT))
+    assert staged.run() == PILOT
+    scores, share = staged.answer()
+    assert [len(one) for one in scores] == [2] * PILOT
+    assert share == (16 + 4 + 32 + 4) / (32 + 4)  # the pilot takes both stages
+
+
+def test_trials_have_candidates_of_their_own_scored_in_two_stages() -> None:
+    sizes = Sizes({"one": 8, "two": 6}, 32, candidates=30)
+    made = Trials(sizes, 2)
+    first, second = made.table(0), made.table(1)
+    assert first.shape == (30, 2, 2)
+    assert (first == made.table(0)).all()
+    assert (first != second).any()
+    assert (first[:, 0] != first[:, 1]).any()
+    assert 0 <= first.min() < 0.5 < first.max() <= 1
+    assert np.abs(first[:, 0] - first[:, 1]).mean() < first[:, 1].std()
+    assert (first[..., 0] * 16 % 1 == 0).all()  # 4 positive and 4 negative findings: 16 pairs
+    figures = made.run(3)
+    assert figures["trials"] == 3
+    assert 0 <= figures["trials_with_the_same_pick"] <= 3
 
 
 def test_both_histories_hold_what_was_added(tmp_path: Path) -> None:

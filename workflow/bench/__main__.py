@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.errors import run_cli
 from pipeline.files import write_text
-from workflow.bench import headers, intervals, memory, network, patches, records
+from workflow.bench import bootstrap, headers, intervals, memory, network, patches, records
 from workflow.bench.measure import Result, machine
 
 log = logging.getLogger("typhon")
@@ -33,6 +33,7 @@ SECTIONS: dict[str, Callable[[Size], list[Result]]] = {
     "patches": lambda size: patches.bench(size.rounds),
     "training": lambda size: network.bench_training(size.rounds, quick=size.quick),
     "evaluation": lambda size: network.bench_evaluation(size.rounds, quick=size.quick),
+    "bootstrap": lambda size: bootstrap.bench(size.rounds, quick=size.quick),
     "metrics": lambda size: records.bench(size.rounds, quick=size.quick),
     "statistics": lambda size: intervals.bench(size.rounds, quick=size.quick),
     "headers": lambda size: headers.bench(size.rounds, files=size.files),
