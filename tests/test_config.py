@@ -34,10 +34,38 @@ def merge(base, over):
     return base
 
 
-@pytest.mark.parametrize("name", ["config", "paper", "thesis", "demo", "three-sets", "comparison"])
+@pytest.mark.parametrize(
+    "name", ["config", "paper", "thesis", "demo", "three-sets", "comparison", "demo-all"]
+)
 def test_every_config_file_is_valid(name):
     check_file(ROOT / "config" / f"{name}.yaml")
     checked(merge(copy.deepcopy(CONFIG), yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())))
+
+
+def with_paper(properties, value):
+    """Paths of the keys below ``properties`` that may be ``paper``, with what ``value`` has there."""
+    for name, child in properties.items():
+        part = schema.resolve(child)
+        if "paper" in part.get("enum", ()):
+            yield name, value[name]
+        elif "properties" in part and isinstance(value.get(name), dict):
+            yield from (
+                (f"{name}/{path}", found) for path, found in with_paper(part["properties"], value[name])
+            )
+
+
+def test_the_published_config_sets_every_key_to_paper_that_can_be():
+    published = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
+    config = checked(merge(copy.deepcopy(CONFIG), published))
+    found = dict(with_paper(schema.load()["properties"], config))
+    for name, collection in config["collections"].items():
+        keys = with_paper(schema.load()["$defs"][collection["kind"]]["properties"], collection)
+        found |= {f"{name}/{path}": value for path, value in keys}
+    # How a mapping watches a plateau is said in the phase that has one.
+    watching = config["hyperparameters"]["hydra"]["last_head"]["schedule"]["watch"]
+    assert {path for path, value in found.items() if value != "paper" and "/schedule/" not in path} == set()
+    assert {"split/kind", "training/loss", "bootstrap/rule", "prostatex/slice_rule"} <= found.keys()
+    assert watching == "paper"
 
 
 def test_defaults_are_filled_in_at_every_depth():

@@ -388,10 +388,11 @@ def test_the_same_seed_gives_the_same_bytes(start: Path, balance: str) -> None:
 
 def test_a_checkpoint_of_another_rate_is_void(start: Path, caplog: pytest.LogCaptureFixture) -> None:
     out = start / "out"
-    with pytest.raises(LossError):
+    with pytest.raises(LossError, match=r"the gradients are drawn in .*gradients\.png, the last checkpoint"):
         # Fails in its second phase, after saving at every step.
         train.main(command(start, out, phase(), phase("x", learning_rate=1e30), checkpoint_seconds=0))
     assert any((out / "checkpoint").glob("*.safetensors"))
+    assert (out / "checkpoint" / "gradients.png").read_bytes().startswith(b"\x89PNG")
     train.main(command(start, out, phase(learning_rate=1e-4)))
     assert "is void: settings, data or code are others now" in caplog.text
     train.main(command(start, start / "clean", phase(learning_rate=1e-4)))
