@@ -18,6 +18,7 @@
 #   results/search/{method}/candidate{n}/…    the same runs of each candidate of a grid search
 #   results/search/{method}/best.yaml         the best of them, to run from; candidates.csv, candidates.png
 #   results/tables/{table}.csv, .md, .tex     the tables of the papers, with ours beside theirs
+#   results/effects/{effect}.json             what one key as published comes to, run in effects/{effect}/
 #   published/{method}/history.csv            what was published of their runs, where the config names it
 #   results/{method}/…png, figures/…png       items of the report
 #   logs/…, benchmarks/…                      the same paths, one file per job
@@ -44,6 +45,7 @@ include: "rules/report.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/search.smk"
+include: "rules/effects.smk"
 
 
 report: "workflow/report/workflow.rst"

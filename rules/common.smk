@@ -8,7 +8,7 @@ from model import methods
 from model.methods import METHODS
 from model.baselines import BASELINES
 from pipeline.errors import ConfigError
-from workflow import beside, driver, raw, shared, stale
+from workflow import beside, driver, effects, raw, shared, stale
 from pipeline.provenance import ROOT, code
 from workflow.config import channels_differ, checked
 from workflow.flags import flags

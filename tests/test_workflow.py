@@ -321,7 +321,7 @@ class TestRerun:
         assert (built / "demo/report.zip").stat().st_size > 100_000
 
 
-TARGETS = {"figures", "search", "tables"}
+TARGETS = {"effects", "figures", "search", "tables"}
 """Rules that only gather files."""
 
 
@@ -333,7 +333,7 @@ class TestRules:
 
     def test_names_are_verb_noun(self):
         verbs = {"write", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
-                 "fit", "score", "compare", "draw", "fingerprint", "replay"}  # fmt: skip
+                 "fit", "score", "compare", "draw", "fingerprint", "replay", "measure", "tabulate"}  # fmt: skip
         for match, _ in self.rules():
             name = match.group(2) or match.group(1)
             assert name in TARGETS or name.split("_")[0] in verbs, name
@@ -370,7 +370,8 @@ class TestRules:
             wildcards = set(
                 re.findall(r"\{(\w+)\}", " ".join(re.findall(r'"((?:<data>|results)/[^"]*)"', block)))
             )
-            assert wildcards <= {"dataset", "method", "fold", "seed", "step", "picture", "figure", "table"}
+            identity = {"dataset", "method", "fold", "seed", "step", "picture", "figure", "table", "effect"}
+            assert wildcards <= identity
 
     def test_the_snakefile_is_a_table_of_contents(self):
         assert len((ROOT / "Snakefile").read_text().splitlines()) <= 80

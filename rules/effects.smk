@@ -1,0 +1,108 @@
+# What the published way of each key changes, on demand: ./run demo effects. Each effect is the run once more with
+# one key changed, made by a call of this workflow in a folder of its own, effects/{effect}.
+
+
+def variants():
+    """The effects that change something here, and what they stand beside."""
+    names = effects.wanted(config)
+    return [*dict.fromkeys(map(effects.method, names)), *names]
+
+
+def result_of_run(wildcards):
+    """The result of the run itself, where it is one side of an effect."""
+    name = wildcards.effect
+    return f"results/{effects.method(name)}_auc.json" if effects.is_own(name) else []
+
+
+def borrows(wildcards):
+    """The flag that has a variant train on the patches and splits of the run."""
+    return "" if effects.makes_data(config, wildcards.effect) else "--borrows"
+
+
+def measured(wildcards):
+    """What all variants come to; ends the run where nothing is tested."""
+    if message := beside.untested(config):
+        sys.exit(message)
+    return expand("results/effects/{effect}.json", effect=variants())
+
+
+rule measure_effect:
+    """Run the experiment once more with one key as published, and keep what came of it."""
+    input:
+        result=result_of_run,
+        stores=expand("<data>/{dataset}/patches.h5", dataset=config["datasets"]),
+        splits=expand(
+            "<data>/{dataset}/splits/fold{fold}.csv",
+            dataset=config["datasets"],
+            fold=range(config["split"]["n"]),
+        ),
+    output:
+        measured="results/effects/{effect}.json",
+    log:
+        "logs/results/effects/{effect}.log",
+    benchmark:
+        "benchmarks/results/effects/{effect}.tsv"
+    wildcard_constraints:
+        effect="|".join(effects.names()),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=memory(2500, 1.5),
+        runtime=2880,
+    params:
+        folder=lambda wildcards: effects.folder(wildcards.effect),
+        settings=lambda wildcards: json.dumps(effects.located(config, wildcards.effect)),
+        borrows=borrows,
+        code=code(
+            "workflow.effects.measure",
+            "model.bootstrap",
+            "model.train",
+            "model.predict",
+            "model.score",
+        ),
+    message:
+        "Measuring the effect of {wildcards.effect}"
+    shell:
+        "python -m workflow.logged {log} workflow.effects.measure --folder {params.folder}"
+        " --config {params.settings:q} {params.borrows} --cores {threads} --gpu {resources.gpu}"
+        " --out {output.measured}"
+
+
+rule tabulate_effects:
+    """Set the published way of each key beside the right one."""
+    input:
+        measured=measured,
+    output:
+        csv=report(
+            "results/tables/effects.csv",
+            caption="../workflow/report/effects.rst",
+            category="Papers",
+            labels={"figure": "Effect of each published way"},
+        ),
+        markdown="results/tables/effects.md",
+        latex="results/tables/effects.tex",
+    log:
+        "logs/results/tables/effects.log",
+    benchmark:
+        "benchmarks/results/tables/effects.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        about=lambda wildcards: json.dumps(effects.described(config)),
+        code=code("workflow.effects.tabulate"),
+    message:
+        "Tabulating the effects"
+    shell:
+        "python -m workflow.logged {log} workflow.effects.tabulate --measured {input.measured}"
+        " --about {params.about:q} --out {output.csv}"
+
+
+rule effects:
+    """What the published way of each key changes."""
+    input:
+        rules.tabulate_effects.output.csv,

@@ -1,0 +1,156 @@
+"""The published way of one key at a time, laid over the config of a run. Read by the Snakefile.
+
+``effects.yaml`` lists them. Both sides of an effect are variants of the run: the one with that key as
+published, and its base, which differs from the run itself only where ``bases`` says so.
+"""
+
+import copy
+import functools
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workflow import raw, shared
+
+FILE = Path(__file__).with_name("effects.yaml")
+KEPT = (
+    "target", "datasets", "seeds", "split", "views", "view_seed", "majority_views", "evaluation_views",
+    "balance", "bootstrap", "training", "evaluation", "precision",
+)  # fmt: skip
+"""Keys of the config that a variant takes over as they are; all others name things that it does without."""
+PROPORTIONS = ("target_samples", "batch_size")
+"""What of ``comparison`` changes a run."""
+
+
+@functools.cache
+def load() -> dict[str, Any]:
+    """Read ``effects.yaml``: bases by method, and effects by name with their method and changes."""
+    found: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+def names() -> list[str]:
+    """Every variant: the bases, then the effects."""
+    return [*load()["bases"], *load()["effects"]]
+
+
+def method(name: str) -> str:
+    """The method of a variant, which is also the name of its base."""
+    return load()["effects"][name]["method"] if name in load()["effects"] else name
+
+
+def is_own(name: str) -> bool:
+    """Whether a variant is the run itself."""
+    return load()["bases"].get(name) == {}
+
+
+def folder(name: str) -> str:
+    """Where a variant runs, as seen from the run."""
+    return "." if is_own(name) else f"effects/{name}"
+
+
+def wanted(config: Mapping[str, Any]) -> list[str]:
+    """The effects that change something: not those of absent data sets, nor of keys that are so already."""
+    return [name for name in load()["effects"] if changed(config, name)]
+
+
+def changed(config: Mapping[str, Any], name: str) -> dict[str, tuple[Any, Any]]:
+    """By key, what the base of a variant has in the config and what the variant has; None is nothing.
+
+    A base stands beside the run itself.
+    """
+    before = config if name == method(name) else variant(config, method(name))
+    there, here = (dict(_leaves(part)) for part in (before, variant(config, name)))
+    keys = [*here, *(key for key in there if key not in here)]
+    return {key: (there.get(key), here.get(key)) for key in keys if there.get(key) != here.get(key)}
+
+
+def variant(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The config with what a variant changes in it."""
+    made = copy.deepcopy(dict(config))
+    _lay_over(made, load()["bases"][method(name)])
+    if name in load()["effects"]:
+        changes = dict(load()["effects"][name]["changes"])
+        kinds = changes.pop("collections", {})
+        _lay_over(made, changes)
+        for dataset in config["datasets"]:
+            _lay_over(made["collections"][dataset], kinds.get(config["collections"][dataset]["kind"], {}))
+    return made
+
+
+def makes_data(config: Mapping[str, Any], name: str) -> bool:
+    """Whether a variant needs patches and splits of its own."""
+    made = variant(config, name)
+    return any(
+        shared.settings(config, dataset) != shared.settings(made, dataset) for dataset in config["datasets"]
+    )
+
+
+def located(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The config file of a variant, for its folder.
+
+    It reads the raw folders of the run, or, where they serve, its patches and splits.
+    """
+    if is_own(name):
+        return _trimmed(config, name)
+    made = _trimmed(variant(config, name), name)
+    made["evaluation"]["follow"] = False  # curves that nobody draws
+    if makes_data(config, name):
+        folders = {
+            dataset: _seen_from(folder(name), raw.folder(config, dataset)) for dataset in config["datasets"]
+        }
+        return made | {"data": "data", "raw": folders}
+    return made | {"data": _seen_from(folder(name), Path(config["data"]))}
+
+
+def described(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the table says beside the figures: base and keys of each effect, and keys of the bases."""
+    effects: dict[str, Any] = {
+        name: {"base": method(name), "changes": changed(config, name)} for name in wanted(config)
+    }
+    used = dict.fromkeys(entry["base"] for entry in effects.values())
+    return {
+        "target": config["target"],
+        "synthetic": "phantom" in config,
+        "effects": effects,
+        "bases": {name: changed(config, name) for name in used},
+    }
+
+
+def _trimmed(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    of_method = method(name)
+    return {key: copy.deepcopy(config[key]) for key in KEPT} | {
+        "data": config["data"],
+        "methods": [of_method],
+        "collections": {dataset: config["collections"][dataset] for dataset in config["datasets"]},
+        "comparison": {key: config["comparison"][key] for key in PROPORTIONS},
+        "hyperparameters": {of_method: config["hyperparameters"][of_method]},
+    }
+
+
+def _lay_over(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Change ``tree`` in place, as Snakemake lays one config file over another."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            tree[key] = tree[key] if isinstance(tree.get(key), dict) else {}
+            _lay_over(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in a config by the path of its key; what is null counts as absent."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}/")
+        elif value is not None:
+            yield f"{prefix}{key}", value
+
+
+def _seen_from(where: str, path: Path) -> str:
+    """A path relative to the run, as seen from a folder below it; an absolute one as it is."""
+    path = path.expanduser()
+    return str(path) if path.is_absolute() else os.path.relpath(path, where)
