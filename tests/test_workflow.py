@@ -237,22 +237,22 @@ class TestRerun:
         assert rules["locate_findings"] == rules["build_patches"] == rules["split_findings"] == 1
         assert "index_raw_files" not in rules
 
-    def test_a_rate_reruns_training_alone(self, built):
-        with edited(built / "config/demo.yaml", "{epochs: 80}", "{epochs: 80, learning_rate: 1.0e-3}"):
+    def test_another_amount_of_training_reruns_training_alone(self, built):
+        with edited(built / "config/demo.yaml", "{target_samples: 800}", "{target_samples: 700}"):
             assert set(plan(built, *DEMO)) == TRAINING
 
     def test_a_rerun_that_fails_in_the_middle_leaves_no_stale_result(self, built):
-        rate = edited(built / "config/demo.yaml", "{epochs: 80}", "{epochs: 80, learning_rate: 1.0e-3}")
+        less = edited(built / "config/demo.yaml", "{target_samples: 800}", "{target_samples: 700}")
         (built / "demo/fail").write_text("model.train")
         try:
-            with rate:
+            with less:
                 snakemake(built, *DEMO, status=1)
         finally:
             (built / "demo/fail").unlink()
         assert not (built / "demo/results/typhon_auc.json").exists()
         assert (built / "demo/data/brain/patches.h5").exists()
         assert (built / "demo/.snakemake/replaced/results/typhon_auc.json").exists()
-        assert set(plan(built, *DEMO)) == TRAINING  # at the former rate, too: its results are gone
+        assert set(plan(built, *DEMO)) == TRAINING  # at the former amount, too: its results are gone
         snakemake(built, *DEMO)
         assert plan(built, *DEMO) == {}
         assert not (built / "demo/.snakemake/replaced").exists()
@@ -263,7 +263,7 @@ class TestRerun:
         assert plan(built, *DEMO) == {}
 
     def test_a_new_method_reruns_nothing(self, built):
-        with edited(built / "model/methods.py", '"typhon": typhon}', '"typhon": typhon, "other": typhon}'):
+        with edited(built / "model/methods.py", "", "\nMETHODS[\"other\"] = typhon\n"):
             assert plan(built, *DEMO) == {}
 
     def test_a_new_seed_adds_one_run(self, built):
