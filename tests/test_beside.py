@@ -8,7 +8,7 @@ from model.challenge import read_official, read_submission
 from pipeline.files import read_csv
 from tests.test_config import changed
 from tests.test_workflow import DEMO, copy_project, plan, snakemake
-from workflow import beside
+from workflow import beside, raw
 from workflow.config import checked
 
 ADC = "{kind: prostatex, part: test, channels: [adc], extent: 65 mm}"
@@ -134,14 +134,26 @@ def test_what_is_beside_the_target_lies_in_its_raw_folder_unless_named():
     assert beside.home(config | {"raw": {"same": "x"}}, "same") == "same"
 
 
+def test_a_download_that_is_missing_is_named_once_for_both_parts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = changed("collections/same", {"kind": "prostatex", "part": "test"})
+    config = checked(config | {"challenge": "same", "datasets": ["prostatex"]})
+    assert [line.split()[1] for line in raw.missing(config).splitlines()[:-1]] == ["data/raw/prostatex:"]
+    for name in ("index.parquet", "raw.txt"):
+        (tmp_path / "data/prostatex").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data/prostatex" / name).write_text("x")
+    assert "E-RAW data/raw/prostatex" in raw.missing(config)  # the test patients were never indexed
+    config["raw"]["same"] = "elsewhere"
+    assert "E-RAW elsewhere" in raw.missing(config)
+
+
 def test_the_challenge_is_predicted_on_phantoms(project):
     tiny = (
-        "hyperparameters={typhon: {training: {epochs: 2}, specialization: {epochs: 0}}}",
-        "bootstrap={candidates: 2}", "views=8", "majority_views=2",
+        "comparison={target_samples: 40, batch_size: 8}", "bootstrap={candidates: 2}", "views=8", "majority_views=2",
     )  # fmt: skip
-    methods = ("typhon", "logistic", "adc")
+    methods = ("classical", "logistic", "adc")
     targets = [f"results/{method}_challenge.json" for method in methods]
-    snakemake(project, *CHALLENGE, *tiny, "--", *targets)
+    snakemake(project, *CHALLENGE, *tiny, "--quiet", "--", *targets, timeout=900)
     demo = project / "demo"
     official = read_official(demo / "data/raw/prostatex/ProstateX-Findings-Test.csv")
     repeated = official["finding_id"].str.endswith(("a", "b"))

@@ -42,12 +42,12 @@ for word in words:
 """
 
 
-def snakemake(project, *words, status=0):
+def snakemake(project, *words, status=0, timeout=120):
     """Call ``./run`` of a project there, and return all that it printed."""
     environment = {**os.environ, "PYTHONPATH": str(project)}
     process = subprocess.run(
         [sys.executable, "-m", "workflow.run", *words],
-        cwd=project, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=project, env=environment, capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
     printed = process.stdout + process.stderr
     assert process.returncode == status, printed
