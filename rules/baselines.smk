@@ -58,8 +58,3 @@ rule fit_baseline:
         "python -m workflow.logged {log} model.baselines {wildcards.method} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best} --run {output.run}"
-
-
-# Until the rules of networks are constrained to networks.
-ruleorder: fit_baseline > predict_findings
-ruleorder: fit_baseline > train_model

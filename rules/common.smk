@@ -30,9 +30,13 @@ pathvars:
     data=config["data"],
 
 
+NETWORKS = "|".join([*METHODS, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"])
+"""Methods that train a network, and the candidates of a search for their settings."""
+
+
 wildcard_constraints:
     dataset=r"[A-Za-z0-9][A-Za-z0-9_-]*",
-    method="|".join([*METHODS, *BASELINES, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"]),
+    method="|".join([NETWORKS, *BASELINES]),
     fold=r"\d+",
     seed=r"\d+",
 

@@ -14,6 +14,8 @@ rule bootstrap_network:
         "logs/results/{method}/fold{fold}/seed{seed}/bootstrap.log",
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/bootstrap.tsv"
+    wildcard_constraints:
+        method=NETWORKS,
     conda:
         "../environment.yml"
     threads: 1
@@ -58,6 +60,8 @@ rule train_model:
         "logs/results/{method}/fold{fold}/seed{seed}/model.log",
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/model.tsv"
+    wildcard_constraints:
+        method=NETWORKS,
     conda:
         "../environment.yml"
     threads: 1
@@ -103,6 +107,8 @@ rule predict_findings:
         "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+    wildcard_constraints:
+        method=NETWORKS,
     conda:
         "../environment.yml"
     threads: 1
