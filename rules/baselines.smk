@@ -1,31 +1,6 @@
 # Methods without a network. They write what the runs of networks write, so that the rules after them are the same.
 
 
-def adc_slices(name, prefix=""):
-    """The slices and findings of a collection with ADC maps, by the names of the inputs."""
-    return {
-        f"{prefix}slices": f"<data>/{name}/slices.h5",
-        f"{prefix}findings": f"<data>/{name}/findings.csv",
-    }
-
-
-def adc_maps(wildcards):
-    """The ADC maps of the target for the rule that reads them; ends the run where there are none."""
-    if wildcards.method != "adc":
-        return {}
-    if message := beside.no_adc(config):
-        sys.exit(message)
-    return adc_slices(beside.adc_maps(config))
-
-
-def baseline_flags(wildcards, input):
-    """The settings of a baseline, and the maps that it reads."""
-    maps = ("slices", "findings", "unlabelled_slices", "unlabelled_findings")
-    settings = config["hyperparameters"][wildcards.method]
-    paths = {key: getattr(input, key, None) for key in maps}
-    return flags({key: value for key, value in settings.items() if key != "collection"} | paths)
-
-
 rule fit_baseline:
     """Fit a baseline on the training findings and score the others."""
     input:

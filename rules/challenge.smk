@@ -2,48 +2,6 @@
 # as the challenge's CSV, and its score where the config names the truth.
 
 
-def challenge_file(name):
-    """A file of the challenge's collection; ends the run where the config names none."""
-
-    def of(wildcards):
-        if message := beside.not_asked(config):
-            sys.exit(message)
-        return f"<data>/{config['challenge']}/{name}"
-
-    return of
-
-
-def challenge_maps(wildcards):
-    """The ADC maps of the target and of the challenge's findings; ends the run where there are none."""
-    if wildcards.method != "adc":
-        return {}
-    if message := beside.no_adc(config) or beside.no_adc(config, challenge=True):
-        sys.exit(message)
-    return adc_slices(beside.adc_maps(config)) | adc_slices(config["challenge"], "unlabelled_")
-
-
-def state_of_run(wildcards):
-    """The state of a network that the result takes."""
-    folder = {"last": "", "best": "best/"}[config["evaluation"]["state"]]
-    return f"results/{wildcards.method}/fold{wildcards.fold}/seed{wildcards.seed}/{folder}model.safetensors"
-
-
-def challenge_raw(wildcards, input):
-    """Where the challenge's table lies."""
-    return raw.folder(config, config["challenge"])
-
-
-def truth(wildcards):
-    """The truth of the challenge, or the phantoms that bring it; ends the run where there is none."""
-    if config["truth"] is None:
-        sys.exit(str(ConfigError("nothing", file="truth", expected="a CSV with the labels of the challenge")))
-    if "phantom" in config:
-        return f"<data>/raw/{beside.home(config, config['challenge'])}"
-    if not Path(config["truth"]).expanduser().exists():
-        sys.exit(str(ConfigError("no such file", file="truth", expected=f"the file {config['truth']}")))
-    return Path(config["truth"]).expanduser()
-
-
 rule predict_challenge:
     """Score the first views of every finding of the challenge with the network of a run."""
     input:

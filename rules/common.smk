@@ -178,7 +178,7 @@ def runs(pattern):
     """The pattern filled in for each fold and seed of a method."""
 
     def of(wildcards):
-        if pattern.endswith("/predictions.csv") and (message := beside.untested(config)):
+        if pattern.endswith("predictions.csv") and (message := beside.untested(config)):
             sys.exit(message)
         return expand(
             pattern, method=wildcards.method, fold=range(config["split"]["n"]), seed=config["seeds"]

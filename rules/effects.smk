@@ -2,30 +2,6 @@
 # one key changed, made by a call of this workflow in a folder of its own, effects/{effect}.
 
 
-def variants():
-    """The effects that change something here, and what they stand beside."""
-    names = effects.wanted(config)
-    return [*dict.fromkeys(map(effects.method, names)), *names]
-
-
-def result_of_run(wildcards):
-    """The result of the run itself, where it is one side of an effect."""
-    name = wildcards.effect
-    return f"results/{effects.method(name)}_auc.json" if effects.is_own(name) else []
-
-
-def borrows(wildcards):
-    """The flag that has a variant train on the patches and splits of the run."""
-    return "" if effects.makes_data(config, wildcards.effect) else "--borrows"
-
-
-def measured(wildcards):
-    """What all variants come to; ends the run where nothing is tested."""
-    if message := beside.untested(config):
-        sys.exit(message)
-    return expand("results/effects/{effect}.json", effect=variants())
-
-
 rule measure_effect:
     """Run the experiment once more with one key as published, and keep what came of it."""
     input:

@@ -263,7 +263,7 @@ class TestRerun:
         assert plan(built, *DEMO) == {}
 
     def test_a_new_method_reruns_nothing(self, built):
-        with edited(built / "model/methods.py", "", "\nMETHODS[\"other\"] = typhon\n"):
+        with edited(built / "model/methods.py", "", '\nMETHODS["other"] = typhon\n'):
             assert plan(built, *DEMO) == {}
 
     def test_a_new_seed_adds_one_run(self, built):
