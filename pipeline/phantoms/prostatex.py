@@ -1,8 +1,9 @@
 """PROSTATEx: prostate MR in the classic download layout, with the challenge's two tables.
 
-Malignant findings are dark in T2 and ADC and bright at a high b value, large and spiculated; benign ones
-are small, smooth and paler. Findings lie away from mid-slab and InstanceNumber runs in both directions,
-so a rule that takes it for the slice index picks another plane.
+Malignant findings tend to be dark in T2 and ADC and bright at a high b value, large and spiculated; benign
+ones small, smooth and paler; the two overlap. Findings lie away from mid-slab and InstanceNumber runs in both
+directions, so a rule that takes it for the slice index picks another plane. Each plane has a flare beside the
+body, of any strength: who stretches planes to their own maximum loses what the findings' brightness tells.
 """
 
 import csv
@@ -21,6 +22,15 @@ PATTERNS = ((1,), (0, 0), (1, 0), (0,), (0, 1, 0), (0,))
 PLANES, SLICE_MM = 13, 3.0
 FINDING_PLANES = (2, 9, 11)
 """Planes of the first, second and third finding; none is another one's mirror image about mid-slab."""
+RADIUS = (3.0, 9.0)
+"""mm, from the least to the most malignant look."""
+T2, ADC = (220.0, 80.0), (1300.0, 600.0)
+"""T2 weight and diffusion coefficient (µm²/s), from the least to the most malignant look; the gland has
+about 410 and 1650. Significant cancer restricts diffusion below 900 µm²/s or so."""
+FLARE = (1.0, 8.0)
+"""Brightness of the flare as a multiple of the series' brightest tissue."""
+NOISE = {"t2": 8.0, "diffusion": 4.0, "adc": 30.0}
+"""Standard deviation, in stored values."""
 B_VALUES, HIGH_B = (50, 400, 800), 1400
 CORONAL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 SAGITTAL = np.array([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]])
@@ -53,8 +63,7 @@ class Scene:
         s0 = 120 + 8 * coarse + gland * (80 + 5 * fine)
         for spot in self.lesions:
             inside = spot.membership(u, v, w, edge=1.5)
-            # Significant cancer restricts diffusion below 900 µm²/s; benign nodules hardly do.
-            target_t2, target_adc = (90, 550) if spot.malignant else (210, 1150)
+            target_t2, target_adc = (low + (high - low) * spot.signal for low, high in (T2, ADC))
             t2 += inside * (target_t2 + 12 * fine - t2)
             adc += inside * (target_adc + 30 * fine - adc)
         within = body > 0.5
@@ -114,14 +123,15 @@ def _write_patient(out: Path, number: int, classes: Sequence[int], seed: int) ->
         centre,
         frame,
         tuple(
-            lesion(rng, point, bool(label), benign_radius=(3, 4.5), malignant_radius=(6.5, 9))
+            lesion(rng, point, bool(label), radius=RADIUS)
             for point, label in zip(points, classes, strict=True)
         ),
         (float(rng.uniform(22, 27)), float(rng.uniform(19, 24))),
         (waves(rng, 30, dimensions=3), waves(rng, 7, dimensions=3)),
         float(rng.uniform(0.7, 1.4)),
     )
-    series = _write_series(out / patient / "07-07-2011", patient, scene, rng)
+    # Every fourth patient stands for the other protocol (0218): numbers rise with the position.
+    series = _write_series(out / patient / "07-07-2011", patient, scene, rng, descending=number % 4 != 2)
     fids = _finding_ids(number, classes)
     findings: list[Row] = []
     images: list[Row] = []
@@ -177,13 +187,17 @@ def _render(scene: Scene, geometry: Geometry, shape: tuple[int, int, int]) -> di
     return {name: np.stack([plane[name] for plane in planes]) for name in planes[0]}
 
 
-def _write_series(folder: Path, patient: str, scene: Scene, rng: np.random.Generator) -> list[Written]:
-    # A quarter of the patients stand for the other protocol (0218): numbers rise with the position.
-    descending = bool(rng.random() < 0.75)
+def _write_series(
+    folder: Path, patient: str, scene: Scene, rng: np.random.Generator, *, descending: bool
+) -> list[Written]:
     written = []
 
     def noisy(volume: np.ndarray, sigma: float) -> np.ndarray:
-        return np.clip(np.rint(volume + sigma * rng.normal(size=volume.shape)), 0, 4095)
+        seen = volume + sigma * rng.normal(size=volume.shape)
+        planes = seen.reshape(-1, *seen.shape[-2:])
+        strength = FLARE[0] * (FLARE[1] / FLARE[0]) ** rng.random(len(planes))
+        planes[:, rng.integers(planes.shape[1] // 3, planes.shape[1] // 2), 1] = strength * volume.max()
+        return np.clip(np.rint(seen), 0, 4095)
 
     def write(description: str, number: int, geometry: Geometry, volume: np.ndarray,
               b_values: Sequence[int] | None = None, descending: bool = descending) -> None:  # fmt: skip
@@ -198,17 +212,17 @@ def _write_series(folder: Path, patient: str, scene: Scene, rng: np.random.Gener
     _write_localizer(folder, patient, scene, written)
     shape = (5, 96, 96)
     grid = _grid(scene, SAGITTAL, shape, 1.125, 3.6)
-    write("t2_tse_sag", 3, grid, noisy(_render(scene, grid, shape)["t2"], 8), descending=False)
+    write("t2_tse_sag", 3, grid, noisy(_render(scene, grid, shape)["t2"], NOISE["t2"]), descending=False)
     shape = (PLANES, 208, 208)
     grid = _grid(scene, scene.frame, shape, 0.5, SLICE_MM)
-    write("t2_tse_tra", 4, grid, noisy(_render(scene, grid, shape)["t2"], 8))
+    write("t2_tse_tra", 4, grid, noisy(_render(scene, grid, shape)["t2"], NOISE["t2"]))
     shape = (PLANES, 60, 54)
     grid = _grid(scene, scene.frame, shape, 2.0, SLICE_MM)
     maps = _render(scene, grid, shape)
     decay = [maps["s0"] * np.exp(-b * 1e-6 * maps["adc"]) for b in (*B_VALUES, HIGH_B)]
-    write("ep2d_diff_tra_DYNDIST", 6, grid, noisy(np.stack(decay[:-1]), 2), B_VALUES)
-    write("ep2d_diff_tra_DYNDIST_ADC", 7, grid, noisy(maps["adc"], 30), (B_VALUES[-1],))
-    write("ep2d_diff_tra_DYNDISTCALC_BVAL", 8, grid, noisy(decay[-1], 2), (HIGH_B,))
+    write("ep2d_diff_tra_DYNDIST", 6, grid, noisy(np.stack(decay[:-1]), NOISE["diffusion"]), B_VALUES)
+    write("ep2d_diff_tra_DYNDIST_ADC", 7, grid, noisy(maps["adc"], NOISE["adc"]), (B_VALUES[-1],))
+    write("ep2d_diff_tra_DYNDISTCALC_BVAL", 8, grid, noisy(decay[-1], NOISE["diffusion"]), (HIGH_B,))
     return written
 
 
