@@ -22,6 +22,7 @@ class Judge:
     ----------
     train : the training patches, some of which recalibrate the statistics.
     running : the running statistics of each data set; None to recalibrate.
+    together : with which data sets in one batch each was trained last: statistics are recalibrated alike.
     followed : a data set whose test findings are looked at too, for curves alone.
     count : is told how many patches go through the network.
     """
@@ -33,12 +34,14 @@ class Judge:
         train: Mapping[str, Part],
         *,
         running: Mapping[str, Tensor] | None,
+        together: Mapping[str, tuple[str, ...]],
         followed: str | None,
         device: torch.device,
         count: Callable[[int], None],
     ) -> None:
         self._network = network
         self._running = running
+        self._together = together
         self._count = count
         self._calibration = {name: statistics.calibration_patches(part, name) for name, part in train.items()}
         self._parts: dict[tuple[str, str], Part] = {}
@@ -48,7 +51,7 @@ class Judge:
             self._parts[name, "validation"] = dataset.part("validation", device)
         if followed:
             self._parts[followed, "test"] = datasets[followed].part("test", device)
-        self._tables: dict[str, Tensor] = {}
+        self._tables: dict[tuple[str, ...], Tensor] = {}
         self._features: dict[tuple[str, str], Tensor] = {}
 
     def renew(self) -> None:
@@ -60,11 +63,12 @@ class Judge:
         """Statistics that the evaluation of a data set uses."""
         if self._running is not None:
             return self._running[name]
-        if name not in self._tables:
-            patches = self._calibration[name]
+        names = self._together[name]
+        if names not in self._tables:
+            patches = statistics.interleave([self._calibration[other] for other in names])
             self._count(len(patches))
-            self._tables[name] = statistics.recalibrate(self._network, patches)
-        return self._tables[name]
+            self._tables[names] = statistics.recalibrate(self._network, patches)
+        return self._tables[names]
 
     def tables(self, names: Iterable[str]) -> dict[str, Tensor]:
         """The same of several data sets."""

@@ -47,6 +47,8 @@ class Learner:
         self.running = {name: tables[name].to(new) if tables else new.clone() for name in train}
         if settings.batch_norm != "per_set":
             self.running = dict.fromkeys(train, self.running[settings.target])
+        self.together: dict[str, tuple[str, ...]] = {name: (name,) for name in train}
+        """The data sets that share batches with each one, since the last phase that trained it."""
         self._attached: Tensor | None = None
         self._inputs: dict[str, Tensor] = {}
         """What batches are taken from: patches, or features of a fixed extractor."""
@@ -58,8 +60,10 @@ class Learner:
                 self.network.renew(name, "head", self._settings.seed, phase.name, name)
             else:
                 self.network.share(name, source)
-        if phase.step == "mixed":  # such a batch has one mean for all of its data sets
-            for name in phase.datasets:
+        for name in phase.datasets:
+            mixed = phase.step == "mixed"
+            self.together[name] = phase.datasets if mixed else (name,)
+            if mixed:  # such a batch has one mean for all of its data sets
                 self.running[name] = self.running[phase.datasets[0]]
 
     def fixed(self, phase: Phase) -> bool:

@@ -5,7 +5,7 @@ another. Each data set may have a table of its own, and the network works on the
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from pipeline.seeds import stream
 
 MODES = ("mixed", "per_set", "recalibrated")
 """mixed: one running table for all (published); per_set: one running table for each data set;
-recalibrated: computed on the data set's training split whenever the network is evaluated."""
+recalibrated: computed on the data set's training split whenever the network is evaluated; if its batches were
+mixed with those of others, on theirs too, as training had it."""
 PATCHES = 256
 """How many training patches a recalibration uses at most."""
 BATCH = 32
@@ -65,6 +66,13 @@ def calibration_patches(part: Part, dataset: str) -> Tensor:
     rank = stream("calibration", dataset).permutation(len(part.table))
     order = np.lexsort((rank[part.finding], part.view))[:PATCHES]
     return part.patches[torch.from_numpy(order).to(part.patches.device)]
+
+
+def interleave(parts: Sequence[Tensor]) -> Tensor:
+    """At most PATCHES patches of several data sets in turn, as many of each while they last."""
+    share = PATCHES // len(parts)
+    turns = [(place, number) for number, part in enumerate(parts) for place in range(min(share, len(part)))]
+    return torch.stack([parts[number][place] for place, number in sorted(turns)])
 
 
 @torch.no_grad()

@@ -71,6 +71,7 @@ class Trainer:
             datasets,
             self._train,
             running=None if settings.batch_norm == "recalibrated" else self.learner.running,
+            together=self.learner.together,
             followed=settings.target if settings.follow else None,
             device=device,
             count=self._count_evaluated,

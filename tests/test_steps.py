@@ -163,6 +163,26 @@ class TestMixed:
         )
         assert torch.equal(last["makers.a.0.weight"], last["makers.c.0.weight"])
 
+    def test_statistics_are_recalibrated_on_batches_as_mixed_as_those_of_training(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
+        made = trainer(phase("x", ("a", "b"), step="mixed"), batch_norm="recalibrated")
+        last = made.run()
+        assert torch.equal(last["statistics.a"], last["statistics.b"])
+        assert not torch.equal(last["statistics.a"], last["statistics.c"])
+        parts = [statistics.calibration_patches(made._train[name], name) for name in "ab"]
+        mixed = torch.stack([parts[number % 2][number // 2] for number in range(36)])
+        assert torch.equal(last["statistics.a"], statistics.recalibrate(made.network, mixed))
+
+    def test_a_phase_of_its_own_gives_a_data_set_its_own_statistics_back(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
+        made = trainer(phase("x", step="mixed"), phase("y", ("a",)), batch_norm="recalibrated")
+        last = made.run()
+        own = statistics.calibration_patches(made._train["a"], "a")
+        assert torch.equal(last["statistics.a"], statistics.recalibrate(made.network, own))
+        assert torch.equal(last["statistics.b"], last["statistics.c"])
+
 
 class TestFrozen:
     FROZEN = phase("frozen", ("b",), frozen=True, batches=None, epochs=3, dropout=0.3)
