@@ -19,15 +19,15 @@ from workflow.bench.trials import Trials
 
 BATCH = 8
 """Of the plain reference, as published."""
-PUBLISHED = Sizes({"one": 12, "two": 12, "three": 12}, 0)
-"""Small, so that both sides can score all 200."""
+PUBLISHED = Sizes({"one": 16, "two": 16, "three": 16}, 0)
+"""Small, so that plain PyTorch too can score all 200."""
 DEFAULT = Sizes({"one": 66, "two": 46, "three": 16}, statistics.PATCHES)
 """The default settings, and a fifth of the findings of the papers' three collections."""
 TRIALS, EXTRACTORS = 100, 12
 
 
 class _Scoring(Contender):
-    """Scores some more candidates in each run."""
+    """Scores some more candidates in each run, making them included."""
 
     def __init__(self, sizes: Sizes, per_run: int) -> None:
         self.stage = full_stage(sizes)
@@ -38,11 +38,16 @@ class _Scoring(Contender):
         """Count candidates."""
         for _ in range(self.per_run):
             number = len(self.scores)
-            self.scores.append({name: self.score(number, name) for name in self.stage.parts})
+            self.make(number)
+            self.scores.append({name: self.score(name) for name in self.stage.parts})
         return self.per_run
 
-    def score(self, number: int, name: str) -> float:
-        """AUROC of a candidate on a data set."""
+    def make(self, number: int) -> None:
+        """Draw a candidate's weights."""
+        raise NotImplementedError
+
+    def score(self, name: str) -> float:
+        """AUROC of the candidate just made on a data set."""
         raise NotImplementedError
 
     def answer(self) -> list[Scores]:
@@ -58,24 +63,30 @@ class Plain(_Scoring):
         super().__init__(sizes, per_run)
         self.network = plain_network.extractor()
         self.heads = {name: plain_network.head() for name in self.stage.parts}
-        self.source = build(self.stage.parts, 1)
         self.norms = [module for module in self.network.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.source = build(self.stage.parts, 1)
         self.weights: list[list[Tensor]] = []
 
     def prepare(self) -> None:
-        """Draw the weights of the next candidates, which does not count here."""
-        parts = [self.source.extractor, *self.source.makers]
+        """Our weights of the next candidates, so that both sides score the same ones."""
         self.weights = []
         for number in range(len(self.scores), len(self.scores) + self.per_run):
             initialize(self.source, "bootstrap", 0, number)
+            parts = [self.source.extractor, *self.source.makers]
             self.weights.append([value.detach().clone() for one in parts for value in one.parameters()])
 
     @torch.no_grad()
-    def score(self, number: int, name: str) -> float:
-        """In the plainest way."""
+    def make(self, number: int) -> None:
+        """Weights by Xavier, and then ours in their place."""
         places = [value for one in (self.network, *self.heads.values()) for value in one.parameters()]
         for place, value in zip(places, self.weights[number % self.per_run], strict=True):
+            if place.dim() > 1:
+                nn.init.xavier_uniform_(place)
             place.copy_(value)
+
+    @torch.no_grad()
+    def score(self, name: str) -> float:
+        """In the plainest way."""
         self.network.eval()
         for norm in self.norms:
             norm.reset_running_stats()
@@ -92,16 +103,20 @@ class Plain(_Scoring):
 
 
 class Ours(_Scoring):
-    """As ``model.bootstrap`` does, weights drawn anew included."""
+    """As ``model.bootstrap`` does."""
 
     def __init__(self, sizes: Sizes, per_run: int) -> None:
         device.set_up(0)
         super().__init__(sizes, per_run)
         self.candidates = Candidates(build(self.stage.parts, 1), 0, [self.stage])
 
-    def score(self, number: int, name: str) -> float:
+    def make(self, number: int) -> None:
+        """In the network that is there."""
+        self.candidates.make(number)
+
+    def score(self, name: str) -> float:
         """Folded, channels-last, ranked by numpy."""
-        return self.candidates.score(number, name) or 0.0
+        return self.candidates.score(len(self.scores), name) or 0.0
 
 
 class Staged(Contender):
