@@ -5,7 +5,7 @@
 rule measure_effect:
     """Run the experiment once more with one key as published, and keep what came of it."""
     input:
-        result=result_of_run,
+        before=before_variant,
         stores=expand("<data>/{dataset}/patches.h5", dataset=config["datasets"]),
         splits=expand(
             "<data>/{dataset}/splits/fold{fold}.csv",
@@ -30,7 +30,7 @@ rule measure_effect:
     params:
         folder=lambda wildcards: effects.folder(wildcards.effect),
         settings=lambda wildcards: json.dumps(effects.located(config, wildcards.effect)),
-        borrows=borrows,
+        borrowed=borrowed,
         code=code(
             "workflow.effects.measure",
             "model.bootstrap",
@@ -42,7 +42,7 @@ rule measure_effect:
         "Measuring the effect of {wildcards.effect}"
     shell:
         "python -m workflow.logged {log} workflow.effects.measure --folder {params.folder}"
-        " --config {params.settings:q} {params.borrows} --cores {threads} --gpu {resources.gpu}"
+        " --config {params.settings:q} {params.borrowed} --cores {threads} --gpu {resources.gpu}"
         " --out {output.measured}"
 
 

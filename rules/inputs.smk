@@ -151,15 +151,21 @@ def variants():
     return [*dict.fromkeys(map(effects.method, names)), *names]
 
 
-def result_of_run(wildcards):
-    """The result of the run itself, where it is one side of an effect."""
+def before_variant(wildcards):
+    """The result of the run itself, where it is one side of an effect, or the base whose start a variant shares."""
     name = wildcards.effect
-    return f"results/{effects.method(name)}_auc.json" if effects.is_own(name) else []
+    base = effects.method(name)
+    if effects.is_own(name):
+        return f"results/{base}_auc.json"
+    return f"results/effects/{base}.json" if effects.shares_start(config, name) else []
 
 
-def borrows(wildcards):
-    """The flag that has a variant train on the patches and splits of the run."""
-    return "" if effects.makes_data(config, wildcards.effect) else "--borrows"
+def borrowed(wildcards):
+    """The flags that have a variant train on the patches and splits of the run, from the start of its base."""
+    name = wildcards.effect
+    data = [] if effects.makes_data(config, name) else ["--borrows"]
+    shared = effects.shares_start(config, name)
+    return " ".join([*data, *(["--start", effects.folder(effects.method(name))] if shared else [])])
 
 
 def measured(wildcards):

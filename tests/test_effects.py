@@ -121,6 +121,13 @@ class TestVariants:
         assert located["raw"]["brain"] == "../../../data/raw/brain"
         assert "phantom" not in located
 
+    def test_a_start_is_shared_where_nothing_changes_it(self):
+        demo = config("demo")
+        shared = [name for name in effects.names() if effects.shares_start(demo, name)]
+        assert shared == [
+            "learning_rate", "loss", "batch_norm", "frozen", "handover", "zero_dropout", "selection", "watch",
+        ]  # fmt: skip
+
     def test_absolute_folders_stay_what_they_are(self):
         here = config(raw={"prostatex": "/scans"}, data="/stores")
         assert effects.located(here, "extent")["raw"] == {
@@ -214,7 +221,7 @@ class TestTable:
         notes = tabulate.notes(effects.described(config("demo")))
         assert notes[0].endswith("how much.")
         assert "Both sides of hydra: hyperparameters/hydra/last_head/schedule/kind plateau, " in notes[-1]
-        assert "evaluation/every 3" in notes[-1]
+        assert "evaluation/every 4" in notes[-1]
         assert not any("typhon" in note for note in notes)
         assert not tabulate.notes(effects.described(config()))[0].endswith("how much.")
 
@@ -226,7 +233,7 @@ def test_the_error_of_a_run_that_fails_is_said_in_its_own_words_once(tmp_path, m
     failed = subprocess.CompletedProcess([], 1, stdout=printed)
     monkeypatch.setattr(measure.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(SystemExit, match="logs are in"):
-        measure.run_again(tmp_path, {}, "x", cores=1, gpu=0, borrows=True)
+        measure.run_again(tmp_path, {"methods": ["typhon"]}, cores=1, gpu=0)
     assert capsys.readouterr().err == "E-TEST x: expected a, found b; mend it\n"
 
 
@@ -234,7 +241,7 @@ def test_a_config_that_does_not_fit_ends_it_before_any_job(tmp_path, monkeypatch
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("SNAKEMAKE_PROFILE", "no/such/profile")
     with pytest.raises(SystemExit):
-        measure.run_again(tmp_path, {"sedes": [0]}, "results/typhon_auc.json", cores=1, gpu=0, borrows=False)
+        measure.run_again(tmp_path, {"sedes": [0], "methods": ["typhon"]}, cores=1, gpu=0)
     assert capsys.readouterr().err == "E-CONFIG sedes: found an unknown key; did you mean seeds?\n"
 
 

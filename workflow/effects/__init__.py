@@ -89,6 +89,13 @@ def makes_data(config: Mapping[str, Any], name: str) -> bool:
     )
 
 
+def shares_start(config: Mapping[str, Any], name: str) -> bool:
+    """Whether a variant trains from the random networks that its base picked."""
+    if name == method(name) or makes_data(config, name):
+        return False
+    return bool(variant(config, name)["bootstrap"] == variant(config, method(name))["bootstrap"])
+
+
 def located(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The config file of a variant, for its folder.
 

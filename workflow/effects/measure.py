@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,21 +25,25 @@ from pipeline.files import read_csv, write_text
 from pipeline.provenance import ROOT
 
 log = logging.getLogger("typhon")
-TRAINING = ("bootstrap_network", "train_model", "predict_findings", "score_method")
-"""The rules that a variant may run where patches and splits are those of the run: it must not touch these."""
+TRAINING = ("train_model", "predict_findings", "score_method")
+STARTING = ("bootstrap_network", *TRAINING)
+"""The rules that a variant may run on patches and splits of the run, which it must not touch."""
 
 
 def run_again(
-    folder: Path, config: Mapping[str, Any], target: str, *, cores: int, gpu: int, borrows: bool
+    folder: Path, config: Mapping[str, Any], *, cores: int, gpu: int, rules: Sequence[str] = ()
 ) -> None:
-    """Make ``target`` in ``folder`` with ``config``; ends with the errors of that run if it fails."""
-    file = folder / "config.json"
+    """Make the result in ``folder`` with ``config``; ends with the errors of that run if it fails.
+
+    ``rules`` are those that may run; none are all.
+    """
+    file, result = folder / "config.json", f"results/{config['methods'][0]}_auc.json"
     write_text(file, json.dumps(config, indent=2, sort_keys=True) + "\n")
-    rules = ["--allowed-rules", *TRAINING] if borrows else []
+    allowed = ["--allowed-rules", *rules] if rules else []
     line = [
         sys.executable, "-m", "workflow.run", "--snakefile", str(ROOT / "Snakefile"),
         "--directory", str(folder), "--configfile", str(file),
-        "--cores", str(cores), "--resources", f"gpu={gpu}", *rules, "--", target,
+        "--cores", str(cores), "--resources", f"gpu={gpu}", *allowed, "--", result,
     ]  # fmt: skip
     # A profile of the outer run may hand jobs to a cluster: this one is such a job already.
     environment = {key: value for key, value in os.environ.items() if key != "SNAKEMAKE_PROFILE"}
@@ -52,6 +57,22 @@ def run_again(
         raise SystemExit(f"The run in {folder} failed; its logs are in {folder / 'logs'}.")
 
 
+def runs_of(config: Mapping[str, Any]) -> list[Path]:
+    """The folders of the runs of one method, each fold and seed, below that of the workflow."""
+    (method,) = config["methods"]
+    folds = range(config["split"]["n"])
+    return [Path("results", method, f"fold{fold}", f"seed{s}") for fold in folds for s in config["seeds"]]
+
+
+def take_start(base: Path, folder: Path, config: Mapping[str, Any]) -> None:
+    """Copy the networks that the runs in ``base`` started from; with their times, so that nothing reruns."""
+    for run in runs_of(config):
+        for name in ("network.safetensors", "scores.csv"):
+            file = folder / run / "bootstrap" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(base / run / "bootstrap" / name, file)
+
+
 def measure(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What a run of one method comes to, as JSON.
 
@@ -59,12 +80,10 @@ def measure(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     the runs started from; ``loss`` the last one of training on the target and ``moved`` the mean absolute
     change of the extractor's weights, both mean over runs.
     """
-    target, state, (method,) = config["target"], config["evaluation"]["state"], config["methods"]
+    target, state = config["target"], config["evaluation"]["state"]
     folds = range(config["split"]["n"])
     splits = read_splits(folder / config["data"] / target / "splits" / f"fold{fold}.csv" for fold in folds)
-    runs = [
-        folder / "results" / method / f"fold{fold}" / f"seed{s}" for fold in folds for s in config["seeds"]
-    ]
+    runs = [folder / run for run in runs_of(config)]
     tested = [part for run in runs for part in evaluate(run, state, splits, (target, "test"))]
     return {
         "target": target,
@@ -108,15 +127,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--config", type=json.loads, required=True, help="JSON: its config")
     parser.add_argument(
-        "--borrows", action="store_true", help="patches and splits are those of the run: train alone"
+        "--borrows", action="store_true", help="patches and splits are those of the run: make no others"
+    )
+    parser.add_argument(
+        "--start", type=Path, metavar="FOLDER", help="with --borrows: the run whose start it shares"
     )
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--gpu", type=int, default=0, help="GPUs that may be used at a time")
     parser.add_argument("--out", type=Path, required=True, metavar="JSON")
     args = parser.parse_args(argv)
+    if args.start:
+        take_start(args.start, args.folder, args.config)
     if args.folder != Path():
-        result = f"results/{args.config['methods'][0]}_auc.json"
-        run_again(args.folder, args.config, result, cores=args.cores, gpu=args.gpu, borrows=args.borrows)
+        rules = (TRAINING if args.start else STARTING) if args.borrows else ()
+        run_again(args.folder, args.config, cores=args.cores, gpu=args.gpu, rules=rules)
     measured = measure(args.folder, args.config)
     write_text(args.out, json.dumps(measured, indent=2) + "\n")
     log.info("%d scores of test findings", len(measured["findings"]))
