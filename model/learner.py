@@ -70,13 +70,12 @@ class Learner:
         """Whether the extractor does not change at all in a phase."""
         return phase.frozen and self._settings.frozen == "eval"
 
-    def begin(self, phase: Phase, features: Callable[[str], Tensor]) -> None:
+    def begin(self, phase: Phase, dropout: float, features: Callable[[str], Tensor]) -> None:
         """Get ready for the next step of a phase; ``features`` gives those of a training part."""
         if not self.optimizers:
             self.set_optimizers(phase)
             self._warn_of_rounding(phase)
-        if phase.dropout or self._settings.zero_dropout == "zero":
-            set_dropout(self.network, phase.dropout)
+        set_dropout(self.network, dropout)
         self._attached = None
         self.network.train()
         self.network.extractor.requires_grad_(not phase.frozen)

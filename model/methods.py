@@ -113,5 +113,8 @@ def phase(config: Config, name: str, datasets: list[str], numbers: str, **rest: 
     if samples is not None:
         settings["batch_size"] = config["comparison"]["batch_size"] or settings["batch_size"]
         settings["batches"] = 1
-        settings["epochs"] = round(share * samples / settings["batch_size"])
+        if settings["epochs"] and share:
+            settings["epochs"] = max(1, round(share * samples / settings["batch_size"]))
+        else:
+            settings["epochs"] = 0
     return {"name": name, "datasets": list(datasets), **settings, **rest}

@@ -25,7 +25,7 @@ class Settings:
     frozen: str = "eval"
     """eval: a frozen extractor does not change at all; paper: its statistics move and its dropout is on."""
     handover: str = "best"
-    """best: a phase that selects its best state leaves all of it; paper: all but its heads, the last ones."""
+    """best: a phase that selects its best state hands on all of it; paper: but for the heads, its last."""
     zero_dropout: str = "zero"
     """zero: a dropout of 0 is none; paper: it leaves the former one on."""
     selection: str = "auroc"
@@ -44,7 +44,7 @@ class Progress:
     seen: dict[str, int] = field(default_factory=dict)
     """Training samples of each data set so far."""
     samples: dict[str, int] = field(default_factory=dict)
-    """Samples through the network, by phase; and in evaluations."""
+    """Samples through the network, by phase; and in evaluations, those repeated after a stop included."""
     seconds: dict[str, float] = field(default_factory=dict)
     best: dict[str, Any] | None = None
     """Phase, epoch and validation metrics of the best state of the run."""

@@ -85,7 +85,7 @@ class Trainer:
         self._gradients: Records
         self._started = self._saved = self._clock = time.monotonic()
         self._done_here = 0
-        self._seen_before = sum(self.progress.seen.values())
+        self._done_before = self._samples_of_slow()
 
     def stop(self, signal: int, _frame: object = None) -> None:
         """Save and exit with 128 + ``signal`` after the step at hand."""
@@ -136,7 +136,14 @@ class Trainer:
     def _begin_phase(self, phase: Phase) -> None:
         self._arrange(self.progress.phase)
         self._judge.renew()
-        self.learner.begin(phase, lambda name: self._judge.features(name, self._train[name]))
+        self.learner.begin(phase, self._dropout(), lambda name: self._judge.features(name, self._train[name]))
+
+    def _dropout(self) -> float:
+        """That of the phase at hand; as published 0 leaves the former one on."""
+        so_far = [phase.dropout for phase in self.phases[: self.progress.phase + 1]]
+        if self.settings.zero_dropout == "paper":
+            so_far = [value for value in so_far if value]
+        return so_far[-1] if so_far else 0.0
 
     def _arrange(self, index: int) -> None:
         """Prepare the network for the phases up to ``index``, in their order."""
@@ -146,7 +153,9 @@ class Trainer:
 
     def _end_phase(self, phase: Phase) -> None:
         if best := self.progress.phase_best:
-            self.learner.go_back(self._phase_best, heads=self.settings.handover == "best")
+            # Only what was handed on had the wrong heads: the file of the best state was whole.
+            last = self.progress.phase == len(self.phases) - 1
+            self.learner.go_back(self._phase_best, heads=last or self.settings.handover == "best")
             self.progress.selected.append(best)
             log.info("%s leaves its state of epoch %d", phase.name, best["epoch"])
         if self.progress.phase == 0 and self.settings.target in phase.datasets:
@@ -241,7 +250,8 @@ class Trainer:
         if target in phase.datasets:
             test = self._judge.scores(target, "test").auroc
             self._history.add(phase.name, epoch, target, "test", "auroc", test)
-        maker = self._reference if self.progress.phase else self.network.maker(target)
+        first = self.progress.phase == 0 and target in phase.datasets
+        maker = self.network.maker(target) if first else self._reference
         if maker is not None:
             for split in ("train", "validation"):
                 value = self._judge.scores(target, split, maker).auroc
@@ -289,18 +299,26 @@ class Trainer:
             raise SystemExit(128 + self._signal)
 
     def _log_estimate(self, seconds: float) -> None:
-        """Say how long the rest takes, if a sample of every phase takes as long as one did so far."""
+        """Say how long the rest takes, if a sample takes as long as one did so far.
+
+        Phases with a fixed extractor are left out on both sides: they take next to no time.
+        """
         total = 0
-        for phase in self.phases:
+        for phase in self._slow():
             for loader in self._loaders(phase).values():
                 passes = phase.batches / len(loader) if phase.batches else 1.0
-                # A fixed extractor is used once.
-                epochs = 1 if self.learner.fixed(phase) else phase.epochs
-                total += round(epochs * passes * loader.samples)
-        done = sum(self.progress.seen.values())
-        rate = (done - self._seen_before) / seconds
-        minutes = max(0.0, total - done) / rate / 60
-        log.info("%.0f samples per second: about %.1f minutes to go", rate, minutes)
+                total += round(phase.epochs * passes * loader.samples)
+        done = self._samples_of_slow()
+        if done > self._done_before:
+            rate = (done - self._done_before) / seconds
+            minutes = max(0, total - done) / rate / 60
+            log.info("%.0f samples per second: about %.1f minutes to go", rate, minutes)
+
+    def _slow(self) -> list[Phase]:
+        return [phase for phase in self.phases if not self.learner.fixed(phase)]
+
+    def _samples_of_slow(self) -> int:
+        return sum(self.progress.samples.get(phase.name, 0) for phase in self._slow())
 
     def _tick(self, phase: Phase) -> None:
         now = time.monotonic()

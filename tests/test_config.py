@@ -294,3 +294,10 @@ class TestSchema:
     def test_the_table_of_keys_is_up_to_date(self):
         written = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
         assert written == table.readme(), "run: python -m workflow.table --write"
+
+
+def test_a_search_over_what_target_samples_overrule_is_refused():
+    search = {"method": "typhon", "grid": {"training.epochs": [10, 20]}}
+    with pytest.raises(ConfigError, match=r"grid/training\.epochs: .*found a key without effect"):
+        checked(changed("search", search) | {"comparison": {"target_samples": 800}})
+    checked(changed("search", search))

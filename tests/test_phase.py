@@ -88,6 +88,12 @@ def test_equal_target_samples_part_them_by_share() -> None:
     ]  # fmt: skip
 
 
+def test_no_step_is_lost_to_rounding_and_none_comes_back() -> None:
+    few = config(100, share=0.01)
+    assert [one["epochs"] for one in phases("transfer", few)] == [6, 6, 6, 1]
+    assert [one["name"] for one in phases("typhon", config(100, epochs=0))] == ["training"]
+
+
 def test_the_bootstrap_scores_what_the_first_phase_trains() -> None:
     found = {method: started_on(phases(method, config()), config()) for method in METHODS}
     alone = {"classical", "transfer", "hydra", "rwg"}

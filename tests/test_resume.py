@@ -22,7 +22,8 @@ PHASES = [
      "frozen": True, "select": "best", "head": {"b.c": "new"}},
     {"name": "mixed", "datasets": DATASETS, "epochs": 3, **SPECIALIZATION, "step": "mixed",
      "schedule": {"kind": "plateau", "factor": 0.5, "patience": 0}},
-    {"name": "specialization", "datasets": ["a"], "epochs": 6, **SPECIALIZATION, "head": {"b.c": "a"}},
+    {"name": "specialization", "datasets": ["a"], "epochs": 6, **SPECIALIZATION, "head": {"b.c": "a"},
+     "dropout": 0.0},
 ]  # fmt: skip
 OUTPUTS = {
     "bootstrap": ("network.safetensors", "scores.csv"),
@@ -49,6 +50,8 @@ def command(step: str, inputs: Path, out: Path) -> list[str]:
     line += [
         "--batch-norm",
         "per_set",
+        "--zero-dropout",
+        "paper",
         "--checkpoint-seconds",
         "0.2",
         "--run",

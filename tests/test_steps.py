@@ -231,6 +231,11 @@ class TestFrozen:
         assert all(torch.equal(before[name], after[name]) for name in before if ".extractor." in name)
         assert not torch.equal(before["running.b"], after["running.b"])
 
+    def test_no_reference_before_the_target_has_trained(self, trainer: Callable[..., Trainer]) -> None:
+        made = trainer(phase("DS1", ("b",)), phase("DS2", ("a",)), follow=True)
+        made.run()
+        assert not [row for row in history(made) if row[4] == "reference_auroc"]
+
     def test_the_reference_curve_is_flat(self, trainer: Callable[..., Trainer]) -> None:
         made = trainer(
             phase("DS1", ("a",), epochs=3),
@@ -299,10 +304,18 @@ class TestSelect:
     def test_as_published_the_last_head_is_handed_on(
         self, trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        made = trainer(phase("x", ("b",), epochs=4, select="best"), batch_norm="mixed", handover="paper")
-        states = scripted(monkeypatch, made, [0.6, 0.8, 0.8, 0.7])
+        phases = [phase(name, ("b",), epochs=epochs, select="best") for name, epochs in (("x", 4), ("y", 2))]
+        made = trainer(*phases, batch_norm="mixed", handover="paper")
+        states = scripted(monkeypatch, made, [0.6, 0.8, 0.8, 0.7, 0.9, 0.5])
+        handed: list[dict[str, torch.Tensor]] = []
+        begin = made._begin_phase
+        monkeypatch.setattr(
+            made, "_begin_phase", lambda current: (handed.append(copies(made)), begin(current))[1]
+        )
         made.run()
-        for name, value in copies(made).items():
+        # What the last phase leaves is whole: nobody hands it on.
+        assert all(torch.equal(value, states[4][name]) for name, value in copies(made).items())
+        for name, value in handed[1].items():
             place = 3 if ".makers." in name else 1
             assert torch.equal(value, states[place][name]), name
 

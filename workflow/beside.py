@@ -11,7 +11,8 @@ OWN = {"part", "max_skipped", "training_views"}
 
 def collections(config: Mapping[str, Any]) -> list[str]:
     """Those of the config that are no data set of the experiment but belong to it."""
-    names = [config["challenge"], config["hyperparameters"]["adc"]["collection"]]
+    maps = config["hyperparameters"]["adc"]["collection"] if "adc" in config["methods"] else None
+    names = [config["challenge"], maps]
     return [name for name in dict.fromkeys(names) if name and name not in config["datasets"]]
 
 

@@ -264,6 +264,13 @@ def _rate_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
                     yield _error(path, "nothing", expected="a learning rate")
 
 
+def _overruled(comparison: Mapping[str, Any]) -> set[str]:
+    """Keys of a step that equal target samples set for all methods."""
+    if comparison["target_samples"] is None:
+        return set()
+    return {"epochs", "batches", *({"batch_size"} if comparison["batch_size"] else ())}
+
+
 def _check_search(config: Mapping[str, Any]) -> None:
     """Give the values of the grid their types, and check each candidate as if it stood in the config.
 
@@ -282,6 +289,14 @@ def _check_search(config: Mapping[str, Any]) -> None:
     for key, values in grid.items():
         if key not in known:
             raise _error(["search", "grid", key], "an unknown key", remedy=nearest(key, known))
+        if key.rsplit(".", 1)[-1] in _overruled(config["comparison"]):
+            remedy = "search share or target_samples instead, or set comparison/target_samples to null"
+            raise _error(
+                ["search", "grid", key],
+                "a key without effect",
+                expected="one that target_samples leaves",
+                remedy=remedy,
+            )
         part = {"$defs": schema.load()["$defs"], "items": known[key]}
         for error in _Filling(part).iter_errors(values):  # gives the values their types as well
             error.path.extendleft(reversed(["search", "grid", key]))
