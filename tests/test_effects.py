@@ -73,7 +73,7 @@ class TestList:
         changes = [entry["changes"] for entry in effects.load()["effects"].values()]
         covered = {(general(path), value) for tree in changes for path, value in leaves(tree)}
         wanted = {(general(path), value) for path, value in leaves(paper) if value in PUBLISHED}
-        assert len(wanted) == 14
+        assert len(wanted) == 15
         assert wanted <= covered
 
     @pytest.mark.parametrize("name", effects.load()["effects"])
@@ -92,7 +92,7 @@ class TestVariants:
         everything = list(effects.load()["effects"])
         assert effects.wanted(config("demo")) == everything
         # There rates are given by data set, and both sides of watch have the schedule of their base.
-        assert effects.wanted(config("paper")) == ["split", "learning_rate", "watch"]
+        assert effects.wanted(config("paper")) == ["learning_rate", "watch"]
         brain = config("demo", datasets=["brain"], target="brain")
         assert effects.wanted(brain) == [name for name in everything if name != "slice_rule"]
 
