@@ -21,18 +21,10 @@ FAILING = STUB.replace('if Path("fail").exists() and module in', 'if Path("fail"
 JOBS = ["-n", "--quiet", "reason"]
 
 
-def copied(folder):
-    """The project there, in which a candidate starts from the network that ``start`` names."""
-    train = copy_project(folder) / "rules" / "train.smk"
-    text = train.read_text()
-    train.write_text(text.replace("network=rules.bootstrap_network.output.network,", "network=start,"))
-    return folder
-
-
 @pytest.fixture
 def project(tmp_path):
     """The project with a stub for every step, which fails for the logs named in the file ``fail``."""
-    folder = copied(tmp_path)
+    folder = copy_project(tmp_path)
     (folder / "workflow" / "logged.py").write_text(FAILING)
     (folder / "config" / "search.yaml").write_text(SEARCH)
     return folder
@@ -74,7 +66,8 @@ class TestPlan:
 
     def test_a_grid_that_leaves_out_a_phase_shares_the_bootstraps_as_well(self, project):
         grid = "search={grid: {training.learning_rate: [1e-3], specialization.epochs: [0, 1]}}"
-        assert plan(project, *SEARCHED, "--config", grid)["bootstrap_network"] == 2
+        own = "comparison={target_samples: null}"
+        assert plan(project, *SEARCHED, "--config", grid, own)["bootstrap_network"] == 2
 
     def test_one_candidate_s_files_can_be_asked_for(self, project):
         file = "results/search/typhon/candidate1/fold0/seed0/model.safetensors"
@@ -145,7 +138,7 @@ search: {method: typhon, grid: {training.learning_rate: [1.0e-3, 1.0e-4]}}
 
 
 def test_a_search_on_synthetic_data_ends_in_a_config_to_run_from(tmp_path):
-    (copied(tmp_path) / "small.yaml").write_text(SMALL)
+    (copy_project(tmp_path) / "small.yaml").write_text(SMALL)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-m", "workflow.run", "--configfile", "small.yaml"]
 
