@@ -26,12 +26,13 @@
 #
 # The workflow on config/config.yaml: ./run. On synthetic data: ./run demo. Settings: config/README.md.
 
+from pipeline.provenance import ROOT
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-configfile: workflow.source_path("config/config.yaml")
+configfile: f"{ROOT}/config/config.yaml"
 
 
 include: "rules/common.smk"

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from model import schedule
 from pipeline.errors import ConfigError
 
 STEPS = ("turns", "joint", "mixed")
@@ -15,6 +14,10 @@ Algorithm 1); joint: a batch of each data set, forwarded apart, their gradients 
 which the data sets are equally likely, each sample going to its own decision maker (Mormont et al.)."""
 SELECT = ("last", "best")
 """Which state a phase leaves behind: its last, or the one with the best validation AUROC."""
+PLATEAU = {"kind", "factor", "patience", "watch"}
+WATCH = ("validation", "paper")
+"""validation: the AUROC of validation should rise. paper: as the public code had it, that of training should
+fall, and rates below 1.1e-8 are never reduced."""
 NEW = "new"
 """A head that starts anew."""
 
@@ -100,7 +103,7 @@ def _parse(entry: Mapping[str, Any]) -> Phase:
     phase = Phase(**{**entry, "datasets": tuple(entry["datasets"])})
     for expected, found in _problems(phase):
         raise ConfigError(str(found), file=f"phase {phase.name}", expected=expected)
-    schedule.check(phase.schedule, f"phase {phase.name}")
+    _check_schedule(phase.schedule, f"phase {phase.name}")
     return phase
 
 
@@ -125,3 +128,23 @@ def _problems(phase: Phase) -> Iterable[tuple[str, object]]:
             yield f"one learning_rate, as a {phase.step} step has one optimizer", dict(phase.learning_rate)
     if not all(phase.rate(dataset) > 0 for dataset in phase.datasets):
         yield "a learning_rate above 0", phase.learning_rate
+
+
+def _check_schedule(schedule: Mapping[str, Any] | None, where: str) -> None:
+    """Raise ConfigError unless a schedule is one that is known."""
+    if schedule is None:
+        return
+    wrong = set(schedule) - PLATEAU or {"kind", "factor", "patience"} - set(schedule)
+    if (
+        wrong
+        or schedule["kind"] != "plateau"
+        or not 0 < schedule["factor"] < 1
+        or schedule["patience"] < 0
+        or schedule.get("watch", WATCH[0]) not in WATCH
+    ):
+        raise ConfigError(
+            str(dict(schedule)),
+            file=where,
+            expected="schedule: {kind: plateau, factor: between 0 and 1, patience: 0 or more}",
+            remedy=f"watch, if given, is one of {', '.join(WATCH)}",
+        )

@@ -7,12 +7,6 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from pipeline.errors import ConfigError
-
-PLATEAU = {"kind", "factor", "patience", "watch"}
-WATCH = ("validation", "paper")
-"""validation: the AUROC of validation should rise. paper: as the public code had it, that of training should
-fall, and rates below 1.1e-8 are never reduced."""
 PAPER_EPSILON = 1e-8
 """The least change of a rate that torch makes by default, which the published rates fall below."""
 
@@ -54,23 +48,3 @@ class Plateau:
         self._scheduler.load_state_dict({**state, "best": best})
         for group, rate in zip(self._scheduler.optimizer.param_groups, state["_last_lr"], strict=True):
             group["lr"] = rate
-
-
-def check(schedule: Mapping[str, Any] | None, where: str) -> None:
-    """Raise ConfigError unless a schedule is one that is known."""
-    if schedule is None:
-        return
-    wrong = set(schedule) - PLATEAU or {"kind", "factor", "patience"} - set(schedule)
-    if (
-        wrong
-        or schedule["kind"] != "plateau"
-        or not 0 < schedule["factor"] < 1
-        or schedule["patience"] < 0
-        or schedule.get("watch", WATCH[0]) not in WATCH
-    ):
-        raise ConfigError(
-            str(dict(schedule)),
-            file=where,
-            expected="schedule: {kind: plateau, factor: between 0 and 1, patience: 0 or more}",
-            remedy=f"watch, if given, is one of {', '.join(WATCH)}",
-        )

@@ -111,3 +111,16 @@ def test_every_collection_that_is_named_has_its_terms():
         assert all(
             row[column] for column in ("collection", "licence", "size", "url", "layout", "citation")
         ), name
+
+
+def test_maps_that_no_method_reads_are_not_asked_for(tmp_path):
+    config = {
+        "data": str(tmp_path / "data"), "raw": {"mine": str(tmp_path / "mine")}, "datasets": ["mine"],
+        "target": "mine", "challenge": None, "methods": ["classical"],
+        "collections": {"mine": {"kind": "table"}, "maps": {"kind": "prostatex", "channels": ["adc"]}},
+        "hyperparameters": {"adc": {"collection": "maps"}},
+    }  # fmt: skip
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.png").write_bytes(b"x")
+    assert raw.missing(config) == ""
+    assert "maps" in raw.missing(config | {"methods": ["adc"]})

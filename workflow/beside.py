@@ -11,9 +11,14 @@ OWN = {"part", "max_skipped", "training_views"}
 
 def collections(config: Mapping[str, Any]) -> list[str]:
     """Those of the config that are no data set of the experiment but belong to it."""
-    maps = config["hyperparameters"]["adc"]["collection"] if "adc" in config["methods"] else None
-    names = [config["challenge"], maps]
+    names = [config["challenge"], config["hyperparameters"]["adc"]["collection"]]
     return [name for name in dict.fromkeys(names) if name and name not in config["datasets"]]
+
+
+def needed(config: Mapping[str, Any]) -> list[str]:
+    """Those of them that the methods of the experiment read."""
+    maps = config["hyperparameters"]["adc"]["collection"]
+    return [name for name in collections(config) if name != maps or "adc" in config["methods"]]
 
 
 def home(config: Mapping[str, Any], name: str) -> str:

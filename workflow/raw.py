@@ -22,7 +22,7 @@ def folder(config: Mapping[str, Any], dataset: str) -> Path:
 def missing(config: Mapping[str, Any]) -> str:
     """One line for each data set that has neither an index nor raw data; empty if there is none."""
     lines = {}
-    for dataset in [*config["datasets"], *beside.collections(config)]:
+    for dataset in [*config["datasets"], *beside.needed(config)]:
         raw, index = folder(config, dataset), Path(config["data"], dataset, "index.parquet")
         if not index.exists() and not _has_files(raw):
             home = beside.home(config, dataset)
