@@ -58,12 +58,8 @@ def wanted(config: Mapping[str, Any]) -> list[str]:
 
 
 def changed(config: Mapping[str, Any], name: str) -> dict[str, tuple[Any, Any]]:
-    """By key, what the base of a variant has in the config and what the variant has; None is nothing.
-
-    A base stands beside the run itself.
-    """
-    before = config if name == method(name) else variant(config, method(name))
-    there, here = (dict(_leaves(part)) for part in (before, variant(config, name)))
+    """By key, what the base of an effect has in the config and what the effect has; None is nothing."""
+    there, here = (dict(_leaves(variant(config, each))) for each in (method(name), name))
     keys = [*here, *(key for key in there if key not in here)]
     return {key: (there.get(key), here.get(key)) for key in keys if there.get(key) != here.get(key)}
 
@@ -114,7 +110,7 @@ def located(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def described(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the table says beside the figures: base and keys of each effect, and keys of the bases."""
+    """What the table says beside the figures: base and keys of each effect, and what the bases change."""
     effects: dict[str, Any] = {
         name: {"base": method(name), "changes": changed(config, name)} for name in wanted(config)
     }
@@ -123,7 +119,7 @@ def described(config: Mapping[str, Any]) -> dict[str, Any]:
         "target": config["target"],
         "synthetic": "phantom" in config,
         "effects": effects,
-        "bases": {name: changed(config, name) for name in used},
+        "bases": {name: load()["bases"][name] for name in used},
     }
 
 

@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from model.intervals import REPLICATES
 from model.paired import Difference, Runs, UnpairedError, collect, pair, subtract
@@ -51,11 +53,8 @@ def row(name: str, entry: Mapping[str, Any], right: Measured, paper: Measured) -
 
 def notes(about: Mapping[str, Any]) -> list[str]:
     """How to read the table."""
-    synthetic = " On synthetic data: they show that a key does something, not how much."
-    shared = {
-        name: ", ".join(f"{key} {spell(value)}" for key, (_, value) in changes.items())
-        for name, changes in about["bases"].items()
-    }
+    synthetic = " On synthetic data, which show that a key does something, not how much."
+    shared = {name: _as_yaml(changes) for name, changes in about["bases"].items() if changes}
     return [
         f"Each line: the run once more with this key alone changed.{synthetic if about['synthetic'] else ''}",
         "difference: AUROC of paper less that of right, per finding, on the same findings, splits and seeds;"
@@ -65,7 +64,7 @@ def notes(about: Mapping[str, Any]) -> list[str]:
         "besides: paper, in brackets right. start: the random network that training started from; training"
         " loss: the last one on the target; weights moved: mean absolute change of the extractor's weights"
         " from start to end.",
-        *(f"Both sides of {name}: {keys}." for name, keys in shared.items() if keys),
+        *(f"Both sides of {name} have {changes}." for name, changes in shared.items()),
     ]
 
 
@@ -89,6 +88,10 @@ def _mean(runs: Runs) -> float | None:
 
 def _fact(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else text(value)
+
+
+def _as_yaml(changes: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(changes, default_flow_style=True, width=math.inf).strip()
 
 
 def _common(keys: Sequence[str]) -> str:
