@@ -207,6 +207,47 @@ class RawMissingError(InputError):
     code = "E-RAW"
 
 
+class ArchiveError(InputError):
+    """An archive that is not unpacked."""
+
+    code = "E-ZIP"
+    remedy = "download it again; if it stays so, tell those who offer it"
+
+
+class ArchiveFormatError(ArchiveError):
+    code = "E-ZIP-FORMAT"
+    expected = "a zip or tar.gz"
+
+
+class ArchiveNameError(ArchiveError):
+    code = "E-ZIP-NAME"
+    expected = "names of plain letters, digits and blanks, within the archive's own folder"
+
+
+class ArchiveLinkError(ArchiveError):
+    code = "E-ZIP-LINK"
+    expected = "files and folders, no links or devices"
+
+
+class ArchiveDuplicateError(ArchiveError):
+    code = "E-ZIP-DUP"
+    expected = "each name once, in whatever case"
+
+
+class ArchiveEncryptedError(ArchiveError):
+    code = "E-ZIP-CRYPT"
+    expected = "members without a password"
+
+
+class ArchiveBombError(ArchiveError):
+    code = "E-ZIP-BOMB"
+
+
+class ArchiveChecksumError(ArchiveError):
+    code = "E-ZIP-CRC"
+    expected = "a whole archive whose checksums hold"
+
+
 class StoreError(InputError):
     code = "E-STORE"
     remedy = "delete the file and run again; its rule makes it anew"

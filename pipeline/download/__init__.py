@@ -1,0 +1,1 @@
+"""Fetching collections: what is wanted, what is there, and what came back whole."""
