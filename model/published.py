@@ -146,7 +146,7 @@ def _short(listed: Sequence[str]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write a public Hydra state dict as a model file that model.predict reads."""
+    """Write a public Hydra state dict as a model file that model.score_views reads."""
     parser = argparse.ArgumentParser(prog="python -m model.published", description=main.__doc__)
     parser.add_argument("file", type=Path, metavar="FILE.pth", help="a state dict, saved by torch.save")
     parser.add_argument("--dataset", required=True, help="data set that its decision maker is for")

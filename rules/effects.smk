@@ -35,7 +35,7 @@ rule measure_effect:
             "workflow.effects.measure",
             "model.bootstrap",
             "model.train",
-            "model.predict",
+            "model.score_views",
             "model.score",
         ),
     message:

@@ -118,11 +118,11 @@ rule predict_findings:
         runtime=60,
     params:
         leak=leak,
-        code=code("model.predict"),
+        code=code("model.score_views"),
     message:
         "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.predict --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
+        "python -m workflow.logged {log} model.score_views --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
         " --model {input.model} {input.best} --gpu {resources.gpu}"
         " --out {output.predictions} {output.best}"
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model import predict
+from model import score_views
 from pipeline import findings, index, patches, slices
 from pipeline.phantom import write_phantom
 from pipeline.provenance import ROOT
@@ -322,16 +322,16 @@ def test_a_killed_prediction_leaves_nothing_half_and_its_rerun_the_same_bytes(
         tables = [str(out / "last.csv"), str(out / "best.csv")]
         return ["--stores", *stores, "--splits", *splits, "--gpu", "0", "--model", *models, "--out", *tables]
 
-    predict.main(line(tmp_path / "undisturbed"))
+    score_views.main(line(tmp_path / "undisturbed"))
     out, names = tmp_path / "killed", ("last.csv", "best.csv")
     out.mkdir()
-    with started("model.predict", *line(out), folder=tmp_path) as process:
+    with started("model.score_views", *line(out), folder=tmp_path) as process:
         wait_for(lambda: parts(out), process)
         process.kill()
         assert process.wait() == KILLED
     left, expected = contents(out, names), contents(tmp_path / "undisturbed", names)
     assert len(left) < len(expected) == 2
     assert left.items() <= expected.items()
-    predict.main(line(out))
+    score_views.main(line(out))
     assert contents(out, names) == expected
     assert parts(out) == []

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from model import predict, published, statistics, weights
+from model import published, score_views, statistics, weights
 from pipeline.errors import ModelError, PickledError, UnreadableError
 from pipeline.files import read_csv
 from pipeline.split import balanced_views
@@ -123,7 +123,7 @@ def test_the_file_says_where_it_comes_from(tmp_path: Path) -> None:
 def test_its_predictions_on_a_store_are_those_of_the_published_network(public: Path, tmp_path: Path) -> None:
     store, split = make_store(tmp_path, "prostatex", views=2)
     words = ["--stores", str(store), "--splits", str(split), "--model", str(converted(public, tmp_path))]
-    predict.main([*words, "--out", str(tmp_path / "predictions.csv")])
+    score_views.main([*words, "--out", str(tmp_path / "predictions.csv")])
     theirs = Hydra().eval()
     theirs.load_state_dict(torch.load(public, map_location="cpu", weights_only=True))
     with torch.no_grad():  # 8 training findings come first

@@ -224,7 +224,7 @@ class TestRerun:
             assert plan(built, *DEMO) == {}
 
     def test_code_of_one_step_reruns_that_step_and_what_follows(self, built):
-        with edited(built / "model/predict.py", "", "\nx = 1\n"):
+        with edited(built / "model/score_views.py", "", "\nx = 1\n"):
             assert set(plan(built, *DEMO)) == TRAINING - {
                 "train_model", "draw_curves", "draw_paper_figure", "write_tensorboard",
             }  # fmt: skip

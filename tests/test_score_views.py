@@ -8,7 +8,7 @@ import torch
 from model import statistics, weights
 from model.device import set_up
 from model.network import build, initialize
-from model.predict import main
+from model.score_views import main
 from model.predictions import COLUMNS
 from pipeline.errors import ConfigError, InputError, LossError
 from pipeline.files import read_csv

@@ -67,7 +67,7 @@ def predict_unlabelled(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write a table of predictions for each model: the states of one run, say."""
-    parser = argparse.ArgumentParser(prog="python -m model.predict", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m model.score_views", description=__doc__)
     data.add_arguments(parser)
     parser.add_argument("--model", type=Path, nargs="+", required=True, help="model.safetensors of a run")
     parser.add_argument(
