@@ -21,8 +21,6 @@ _WIDE, _SIGNS = 8, 95
 """Columns, and signs in a row, that fit on a page as they are."""
 _LONG = 40
 """A column of longer cells is broken into lines."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would run (CWE-1236)."""
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
@@ -93,8 +91,7 @@ def write_table(
     ]
     right = [_right([row[number] for row in rows]) for number in range(len(names))]
     path = {suffix: stem.with_name(stem.name + suffix) for suffix in SUFFIXES}
-    safe = [_defused(name) for name in names]
-    write_csv(path[".csv"], safe, [dict(zip(safe, map(_defused, row), strict=True)) for row in rows])
+    write_csv(path[".csv"], names, [dict(zip(names, row, strict=True)) for row in rows])
     write_text(path[".md"], as_markdown(names, rows, right, caption, notes))
     write_text(path[".tex"], as_latex(names, rows, right, caption, notes, stem.name))
 
@@ -103,11 +100,6 @@ def _right(cells: Sequence[str]) -> bool:
     """Whether a column stands to the right: it holds numbers or intervals and nothing else."""
     filled = [cell for cell in cells if cell]
     return bool(filled) and all(_NUMBER.fullmatch(cell) or cell.startswith("[") for cell in filled)
-
-
-def _defused(cell: str) -> str:
-    """A cell that no spreadsheet runs: an apostrophe before what begins as a formula and is no number."""
-    return f"'{cell}" if cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell) else cell
 
 
 def as_markdown(

@@ -1,12 +1,13 @@
-"""Files that appear whole or not at all, and the two kinds of tables made of them."""
+"""Files that appear whole or not at all, and tables whose cells are text to every program that opens them."""
 
 import csv
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -18,6 +19,11 @@ FINDING_COLUMNS = (
     "plane_distance_mm", "slice", "centre",
 )  # fmt: skip
 SKIPPED_COLUMNS = ("step", "kind", "patient_id", "finding_id", "channel", "file", "code", "reason")
+
+_RUN = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+"""How a cell begins that a spreadsheet would run (CWE-1236), apostrophes before it or not."""
+_MARKED = f"^'(?={_RUN.pattern})"
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 @contextmanager
@@ -53,16 +59,47 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write ``rows`` under ``columns`` with Unix line ends, atomically; a missing key is empty."""
+    """Write ``rows`` under ``columns`` with Unix line ends, atomically; a missing key is empty.
+
+    Ids, descriptions and file names come from outside: see ``defused``. ``read_csv`` gives them back.
+    """
+    columns = list(columns)
     with atomic(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(columns), restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.DictWriter(_Unix(file), columns, restval="", lineterminator="\r\n")
+        writer.writerow({name: defused(name) for name in columns})
+        writer.writerows({name: defused(value) for name, value in row.items()} for row in rows)
+
+
+class _Unix:
+    """A file whose lines end in a line feed; told of both ends, csv quotes a cell that has either in it."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> None:
+        self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
     """One of our own tables with every cell as text: ids like ``0005`` stay what they are."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.columns = table.columns.str.replace(_MARKED, "", regex=True)
+    for name in table.columns:
+        if table[name].str.startswith("'").any():
+            table[name] = table[name].str.replace(_MARKED, "", regex=True)
+    return table
+
+
+def defused(cell: Any) -> Any:
+    """A cell that no spreadsheet runs: an apostrophe before text that begins as a formula and is no number.
+
+    Text that has one there already gets another, so that nothing is lost.
+
+    >>> defused("=1+1"), defused("'=1+1"), defused("-4.5"), defused(-4.5), defused("a=b")
+    ("'=1+1", "''=1+1", '-4.5', -4.5, 'a=b')
+    """
+    runs = isinstance(cell, str) and _RUN.match(cell) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if runs else cell
 
 
 def skip(step: str, error: InputError, *, kind: str = "failed", **case: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, also where the disk is full."""
+"""Files appear whole or not at all, also where the disk is full; tables that no spreadsheet runs."""
 
 import errno
 import os
@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import DiskError, InputError, run_cli
 from pipeline.files import atomic, read_csv, sha256, skip, write_csv, write_text
@@ -106,6 +108,50 @@ def test_own_tables_come_back_as_text(tmp_path: Path) -> None:
     write_csv(path, ["id", "note"], [{"id": "0005", "note": 'a "b", c'}, {"id": "NA"}])
     assert path.read_bytes() == b'id,note\n0005,"a ""b"", c"\nNA,\n'
     assert read_csv(path).to_dict("records") == [{"id": "0005", "note": 'a "b", c'}, {"id": "NA", "note": ""}]
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=cmd|'/C calc'!A0", "'=cmd|'/C calc'!A0"),
+        ("+1-800", "'+1-800"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", '"\'\r=1"'),
+        ("＝1+1", "'＝1+1"),
+        ("'=1", "''=1"),
+        ("-0.5", "-0.5"),
+        ("+1e-3", "+1e-3"),
+        ("a=b", "a=b"),
+        ("'quoted'", "'quoted'"),
+        ("0005", "0005"),
+    ],
+)
+def test_text_that_a_spreadsheet_would_run_is_text_and_comes_back(
+    tmp_path: Path, cell: str, written: str
+) -> None:
+    path = tmp_path / "table.csv"
+    write_csv(path, ["id", "n"], [{"id": cell, "n": -1.5}])
+    assert path.read_bytes() == f"id,n\n{written},-1.5\n".encode()
+    assert read_csv(path).to_dict("records") == [{"id": cell, "n": "-1.5"}]
+
+
+CELLS = st.text(
+    st.sampled_from("'=+-@\t\r\n,;\"05eé＝ \x00\u2028") | st.characters(exclude_categories=["Cs"]), max_size=6
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(CELLS, CELLS), max_size=20))
+def test_every_cell_and_no_other_row_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "table.csv"
+    write_csv(path, ["id", "=note"], [{"id": first, "=note": second} for first, second in rows])
+    table = read_csv(path)
+    assert list(table.columns) == ["id", "=note"]
+    assert list(table.itertuples(index=False, name=None)) == rows
 
 
 def test_a_skipped_case_has_code_file_and_reason() -> None:
