@@ -273,25 +273,21 @@ def comparison():
 
 def figures():
     """The items of the report, for all data sets and methods of the experiment."""
-    trained = [name for name in config["methods"] if name in METHODS]
+    started = [name for name in config["methods"] if name in METHODS]
+    trained = [name for name in started if methods.phases(name, config)]
     tested = config["methods"] if config["split"]["kind"] != "all" else []
     stacked = [
         name for name in config["datasets"] if len(config["collections"][name].get("channels", [])) > 1
     ]
     pictures = ["contact_sheet", "red_dots", "fingerprint"]
-    per_run = ["bootstrap/scores.png", "tensorboard"]
+    each_run = {"fold": range(config["split"]["n"]), "seed": config["seeds"]}
     return [
         *expand("<data>/{dataset}/{picture}.png", dataset=config["datasets"], picture=pictures),
         *expand("<data>/{dataset}/alignment.png", dataset=stacked),
         *expand("results/{method}/roc.png", method=tested),
         *expand("results/{method}/curves.png", method=trained),
-        *expand(
-            "results/{method}/fold{fold}/seed{seed}/{item}",
-            item=per_run,
-            method=trained,
-            fold=range(config["split"]["n"]),
-            seed=config["seeds"],
-        ),
+        *expand("results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png", method=started, **each_run),
+        *expand("results/{method}/fold{fold}/seed{seed}/tensorboard", method=trained, **each_run),
         *expand("results/figures/{figure}.png", figure=paper_figures()),
     ]
 

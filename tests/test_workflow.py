@@ -114,6 +114,11 @@ class TestPlan:
         assert rules["bootstrap_network"] == rules["train_model"] == rules["predict_findings"] == 50
         assert rules["score_method"] == 1
 
+    def test_a_method_that_trains_nothing_has_no_learning_curves(self, project):
+        rules = plan(project, *DEMO, "--config", "methods=[rwg]")
+        assert rules["draw_bootstrap"] == rules["draw_roc"] == 1
+        assert not {"draw_curves", "write_tensorboard"} & set(rules)
+
     def test_methods_are_compared_where_there_are_at_least_two(self, project):
         assert "compare_methods" not in plan(project, *DEMO)
         rules = plan(project, *DEMO, "--config", "methods=[typhon, logistic]")
