@@ -109,7 +109,7 @@ def report(argv: Sequence[str]) -> int:
 
 
 def test(argv: Sequence[str]) -> int:
-    """The test suite, from the project's folder: all of it a process per core, a file of tests in one of them."""
+    """The test suite, from the project's folder: all of it on all cores, file by file."""
     os.chdir(ROOT)
     words = argv or ["-n", "auto", "--dist", "loadfile"]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])
