@@ -1,6 +1,6 @@
 # What the rules of baselines, challenge, tables, figures and effects take in. Functions alone; rules stand elsewhere.
 
-from model import papers
+from model.papers import numbers
 
 
 def adc_slices(name, prefix=""):
@@ -73,14 +73,14 @@ def truth(wildcards):
 def table_results(wildcards):
     """The results that stand in a table, of the methods of the experiment."""
     tested = config["methods"] if config["split"]["kind"] != "all" else []
-    return expand("results/{method}_auc.json", method=papers.methods_of(wildcards.table, tested))
+    return expand("results/{method}_auc.json", method=numbers.methods_of(wildcards.table, tested))
 
 
 def table_histories(wildcards):
     """The learning curves that a table is made of."""
     return expand(
         "results/{method}/fold{fold}/seed{seed}/history.csv",
-        method=papers.with_histories(wildcards.table, config["methods"]),
+        method=numbers.with_histories(wildcards.table, config["methods"]),
         fold=range(config["split"]["n"]),
         seed=config["seeds"],
     )
@@ -89,7 +89,7 @@ def table_histories(wildcards):
 def table_challenge(wildcards):
     """Scores on the challenge's findings, where the config names their truth."""
     scored = config["methods"] if config["truth"] else []
-    return expand("results/{method}_challenge.json", method=papers.with_challenge(wildcards.table, scored))
+    return expand("results/{method}_challenge.json", method=numbers.with_challenge(wildcards.table, scored))
 
 
 def table_published(wildcards):
@@ -100,7 +100,7 @@ def table_published(wildcards):
 
 def table_phases(wildcards):
     """The phases of the methods in a table, as JSON."""
-    trained = [name for name in papers.methods_of(wildcards.table, config["methods"]) if name in METHODS]
+    trained = [name for name in numbers.methods_of(wildcards.table, config["methods"]) if name in METHODS]
     return json.dumps({name: methods.phases(name, config) for name in trained})
 
 
@@ -108,7 +108,7 @@ def table_candidates(wildcards):
     """How many random networks the methods in a table score, as JSON."""
     rwg = config["hyperparameters"]["rwg"]["candidates"]
     counts = {"typhon": config["bootstrap"]["candidates"], "rwg": rwg}
-    shown = papers.methods_of(wildcards.table, config["methods"])
+    shown = numbers.methods_of(wildcards.table, config["methods"])
     return json.dumps({name: count for name, count in counts.items() if name in shown})
 
 

@@ -19,11 +19,11 @@ rule replay_published:
         runtime=10,
     params:
         folder=published_folder,
-        code=code("model.replay"),
+        code=code("model.papers.replay"),
     message:
         "Replaying the published logs"
     shell:
-        "python -m workflow.logged {log} model.replay {params.folder:q} --out published"
+        "python -m workflow.logged {log} model.papers.replay {params.folder:q} --out published"
 
 
 rule write_paper_table:
@@ -61,11 +61,11 @@ rule write_paper_table:
         kind=target_kind,
         split=lookup("split/kind", within=config),
         numbers=papers.digest(),
-        code=code("model.tables"),
+        code=code("model.papers.tables"),
     message:
         "Writing {wildcards.table}"
     shell:
-        "python -m workflow.logged {log} model.tables {wildcards.table} --results {input.results}"
+        "python -m workflow.logged {log} model.papers.tables {wildcards.table} --results {input.results}"
         " --histories {input.histories} --published {input.published} --challenge {input.challenge}"
         " --phases {params.phases:q} --candidates {params.candidates:q} --target {params.target}"
         " --datasets {params.datasets} --kind {params.kind} --split {params.split} --out {output.csv}"

@@ -22,8 +22,8 @@ from model.figures.metrics import best_epoch, plot_metrics
 from model.figures.reference import plot_reference
 from model.figures.registry import FIGURES, PHASES, drawn, wanted
 from model.figures.summary import plot_summary
+from model.papers.replay import history, read_logs
 from model.records import HISTORY_COLUMNS
-from model.replay import history, read_logs
 from pipeline.errors import ConfigError
 from pipeline.files import write_csv
 

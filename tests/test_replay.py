@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from model import recount
+from model.papers import recount
+from model.papers.replay import main, read_logs
 from model.records import HISTORY_COLUMNS
-from model.replay import main, read_logs
 from pipeline.errors import ColumnError, EmptyError, InputError
 from pipeline.files import read_csv
 from workflow import raw

@@ -8,8 +8,8 @@ import torch
 from model import statistics, weights
 from model.device import set_up
 from model.network import build, initialize
-from model.score_views import main
 from model.predictions import COLUMNS
+from model.score_views import main
 from pipeline.errors import ConfigError, InputError, LossError
 from pipeline.files import read_csv
 from pipeline.store import read_patches

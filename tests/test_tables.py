@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model import papers, recount
-from model.ours import Experiment, best, samples, spelt
-from model.papers import Cell, read_cells
-from model.tables import main, notes_of, paper_table
+from model.papers import numbers, recount
+from model.papers.numbers import Cell, read_cells
+from model.papers.ours import Experiment, best, samples, spelt
+from model.papers.tables import main, notes_of, paper_table
 from pipeline.files import read_csv
 from pipeline.provenance import ROOT
 
@@ -63,7 +63,7 @@ class TestNumbers:
         assert all(each.value and each.source for each in read_cells())
 
     def test_every_table_but_the_last_has_numbers(self) -> None:
-        assert [name for name in papers.TABLES if not read_cells(name)] == ["inconsistencies"]
+        assert [name for name in numbers.TABLES if not read_cells(name)] == ["inconsistencies"]
 
     def test_every_measure_is_known(self) -> None:
         known = (
@@ -76,7 +76,7 @@ class TestNumbers:
         for each in read_cells():
             assert re.fullmatch(known, each.measure)
             assert each.method in methods or not each.measure
-            assert set(papers.compared(each.measure)[1:]) <= methods | {"validation"}
+            assert set(numbers.compared(each.measure)[1:]) <= methods | {"validation"}
 
     def test_hydras_table_2_is_that_of_the_public_summaries(self, shared: Path) -> None:
         for method in ("hydra", "transfer"):
@@ -139,15 +139,14 @@ class TestNumbers:
         assert {cells[step, "test specificity"].value for step in ("DS1/Full", "DS4/Full")} == {"0.7333"}
 
     def test_all_inconsistencies_are_listed(self) -> None:
-        lines = papers.read_inconsistencies()
-        numbers = {int(re.sub("[a-z]", "", line["number"])) for line in lines}
-        assert numbers == set(range(1, 33))
+        lines = numbers.read_inconsistencies()
+        assert {int(re.sub("[a-z]", "", line["number"])) for line in lines} == set(range(1, 33))
         assert len({line["number"] for line in lines}) == len(lines)
         assert all(line.values() for line in lines)
 
     def test_a_key_that_deals_with_an_inconsistency_exists(self) -> None:
         keys = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
-        for line in papers.read_inconsistencies():
+        for line in numbers.read_inconsistencies():
             if line["here"].startswith("config "):
                 named = line["here"].removeprefix("config ").partition(":")[0].split(", ")
                 assert [key for key in named if f"| `{key}" not in keys] == []
@@ -321,17 +320,17 @@ class TestTable:
 
     def test_the_methods_of_a_table_are_those_it_names_and_compares_with(self) -> None:
         run = ["classical", "hydra", "typhon", "adc"]
-        assert papers.methods_of("typhon_2", run) == ["classical", "hydra", "typhon"]
-        assert papers.methods_of("typhon_1", run) == ["typhon"]
-        assert papers.methods_of("thesis_6_3", run) == ["classical", "hydra"]
-        assert papers.methods_of("inconsistencies", run) == []
-        assert papers.with_histories("thesis_6_3", run) == ["hydra"]
-        assert papers.with_histories("thesis_5_2", run) == ["classical"]
-        assert papers.with_histories("typhon_2", run) == []
-        assert [papers.with_challenge(name, run) for name in ("thesis_5_2", "hydra_2")] == [["classical"], []]
+        assert numbers.methods_of("typhon_2", run) == ["classical", "hydra", "typhon"]
+        assert numbers.methods_of("typhon_1", run) == ["typhon"]
+        assert numbers.methods_of("thesis_6_3", run) == ["classical", "hydra"]
+        assert numbers.methods_of("inconsistencies", run) == []
+        assert numbers.with_histories("thesis_6_3", run) == ["hydra"]
+        assert numbers.with_histories("thesis_5_2", run) == ["classical"]
+        assert numbers.with_histories("typhon_2", run) == []
+        assert [numbers.with_challenge(name, run) for name in ("thesis_5_2", "hydra_2")] == [["classical"], []]
 
 
-@pytest.mark.parametrize("name", papers.TABLES)
+@pytest.mark.parametrize("name", numbers.TABLES)
 def test_every_table_is_written_in_three_forms(tmp_path: Path, name: str) -> None:
     runs = tmp_path / "results"
     (runs / "hydra" / "fold0" / "seed0").mkdir(parents=True)
@@ -346,10 +345,10 @@ def test_every_table_is_written_in_three_forms(tmp_path: Path, name: str) -> Non
         "--out", str(tmp_path / f"{name}.csv"),
     ])  # fmt: skip
     table = read_csv(tmp_path / f"{name}.csv")
-    assert papers.TABLES[name] in (tmp_path / f"{name}.md").read_text()
+    assert numbers.TABLES[name] in (tmp_path / f"{name}.md").read_text()
     assert r"\begin{tabular}" in (tmp_path / f"{name}.tex").read_text()
     if name == "inconsistencies":
-        assert len(table) == len(papers.read_inconsistencies())
+        assert len(table) == len(numbers.read_inconsistencies())
         return
     assert len(table) == len(read_cells(name))
     ours = table.set_index(["row", "column"])["ours"]

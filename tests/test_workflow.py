@@ -36,7 +36,7 @@ for word in words:
         path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.tensorboard") else Path(word)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{module} {words}")
-        if module in ("model.compare", "model.tables") and path.suffix == ".csv":
+        if module in ("model.compare", "model.papers.tables") and path.suffix == ".csv":
             for suffix in (".md", ".tex"):
                 path.with_suffix(suffix).write_text("")
 """

@@ -1,9 +1,9 @@
-"""The numbers of the papers that stand beside our figures, from model/papers.csv; all are of PROSTATEx."""
+"""The numbers of the papers that stand beside our figures, all of PROSTATEx."""
 
 import re
 from fractions import Fraction
 
-from model.papers import Cell, read_cells
+from model.papers.numbers import Cell, read_cells
 
 METRICS = ("accuracy", "precision", "recall", "f1", "specificity", "auroc")
 """At the threshold one half, but for the last."""

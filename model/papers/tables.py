@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from model.intervals import NEGATIVES, POSITIVES, newcombe, published_interval
-from model.ours import NOT_RUN, Experiment, best
-from model.papers import TABLES, Cell, read_cells, read_inconsistencies
+from model.papers.numbers import TABLES, Cell, read_cells, read_inconsistencies
+from model.papers.ours import NOT_RUN, Experiment, best
 from model.tabular import write_table
 from pipeline.errors import run_cli
 from pipeline.files import read_csv
@@ -157,7 +157,7 @@ def _by_method(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write a table of the papers as CSV, Markdown and LaTeX."""
-    parser = argparse.ArgumentParser(prog="python -m model.tables", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m model.papers.tables", description=main.__doc__)
     parser.add_argument("table", choices=TABLES)
     parser.add_argument(
         "--results", nargs="*", type=Path, default=[], metavar="JSON", help="…/{method}_auc.json"

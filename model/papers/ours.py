@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model.papers import Cell, compared, needs_history
+from model.papers.numbers import Cell, compared, needs_history
 
 NOT_RUN = "not run"
 SUPPORTS = {"support1": "brain", "support2": "lungx"}

@@ -1,4 +1,4 @@
-"""The public logs of Hydra as histories of ours: ``python -m model.replay FOLDER --out published``.
+"""The public logs of Hydra as histories of ours: ``python -m model.papers.replay FOLDER --out published``.
 
 A log holds one phase of one run, a line per epoch: the metrics of the data set in training, or, in files
 called ``…_gp_…``, those of the target through the decision maker that the first phase left. Values stay as
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from model.papers.recount import PATCHES, TARGET
 from model.records import HISTORY_COLUMNS
-from model.recount import PATCHES, TARGET
 from pipeline.errors import ColumnError, EmptyError, InputError, run_cli
 from pipeline.files import read_csv, write_csv
 
@@ -153,7 +153,7 @@ def _row(*cells: object) -> dict[str, object]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write OUT/hydra/history.csv and OUT/transfer/history.csv from the public logs."""
-    parser = argparse.ArgumentParser(prog="python -m model.replay", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m model.papers.replay", description=main.__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the logs lie")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder to write to")
     args = parser.parse_args(argv)

@@ -1,6 +1,6 @@
 """The numbers that the papers print, and which of their tables are made of them. Imports little.
 
-``papers.csv`` has a line for each number: where it stands, what its own arithmetic gives where that is
+``numbers.csv`` has a line for each number: where it stands, what its own arithmetic gives where that is
 something else, and what of our runs belongs beside it. ``inconsistencies.csv`` lists what does not hold.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-CELLS = Path(__file__).with_name("papers.csv")
+CELLS = Path(__file__).with_name("numbers.csv")
 INCONSISTENCIES = Path(__file__).with_name("inconsistencies.csv")
 
 TABLES = {
@@ -44,7 +44,7 @@ class Cell:
     dataset: str
     """Its role: target, support1 or support2."""
     measure: str
-    """What of our runs belongs beside it, see ``model.tables``; empty for nothing."""
+    """What of our runs belongs beside it, see ``model.papers.tables``; empty for nothing."""
     note: str
     source: str
 

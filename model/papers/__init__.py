@@ -1,0 +1,1 @@
+"""What the papers print and publish: numbers and tables beside ours, logs as histories of ours."""
