@@ -1,5 +1,6 @@
 """The bench runs and compares like with like; it is never timed here."""
 
+import ast
 import json
 import logging
 import sys
@@ -15,6 +16,7 @@ from model.staged import PILOT
 from pipeline.index import read_index
 from pipeline.views import View
 from tests.contenders import Counter, Failing
+from workflow.bench import __main__ as bench_main
 from workflow.bench import bootstrap, headers, intervals, memory, network, patches, plain_network, records
 from workflow.bench.__main__ import as_table, main
 from workflow.bench.guesses import Sizes
@@ -170,6 +172,20 @@ def test_jobs_of_the_memory_section_fit_their_commands(tmp_path: Path) -> None:
     steps = memory.commands(tmp_path, 3, 2)
     assert list(steps) == ["index", "findings", "slices", "patches"]
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 4
+
+
+def test_every_section_is_asked_for() -> None:
+    modules = (bootstrap, headers, intervals, memory, network, patches, records)
+    sections = {
+        f"{module.__name__.split('.')[-1]}.{name}"
+        for module in modules
+        for name in vars(module)
+        if name.startswith("bench")
+    }
+    asked = {f"{call.func.value.id}.{call.func.attr}" for call in ast.walk(ast.parse(Path(bench_main.__file__).read_text()))
+             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)}  # fmt: skip
+    assert len(sections) == 9
+    assert sections <= asked
 
 
 def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ class Size:
 SECTIONS: dict[str, Callable[[Size], list[Result]]] = {
     "patches": lambda size: patches.bench(size.rounds),
     "training": lambda size: network.bench_training(size.rounds, quick=size.quick),
+    "frozen": lambda size: network.bench_frozen(size.rounds, quick=size.quick),
     "evaluation": lambda size: network.bench_evaluation(size.rounds, quick=size.quick),
     "bootstrap": lambda size: bootstrap.bench(size.rounds, quick=size.quick),
     "metrics": lambda size: records.bench(size.rounds, quick=size.quick),
