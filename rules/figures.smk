@@ -28,7 +28,7 @@ rule draw_paper_figure:
     params:
         runs=runs_of_figure,
         target=lookup("target", within=config),
-        numbers=papers.digest(),
+        numbers=numbers.digest(),
         code=code("model.figures.__main__"),
     message:
         "Drawing {wildcards.figure}"

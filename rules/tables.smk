@@ -38,7 +38,7 @@ rule write_paper_table:
             "results/tables/{table}.csv",
             caption="../workflow/report/tables.rst",
             category="Papers",
-            labels=lambda wildcards: {"figure": papers.TABLES[wildcards.table].split(":")[0]},
+            labels=lambda wildcards: {"figure": numbers.TABLES[wildcards.table].split(":")[0]},
         ),
         markdown="results/tables/{table}.md",
         latex="results/tables/{table}.tex",
@@ -47,7 +47,7 @@ rule write_paper_table:
     benchmark:
         "benchmarks/results/tables/{table}.tsv"
     wildcard_constraints:
-        table="|".join(papers.TABLES),
+        table="|".join(numbers.TABLES),
     conda:
         "../environment.yml"
     resources:
@@ -60,7 +60,7 @@ rule write_paper_table:
         datasets=lookup("datasets", within=config),
         kind=target_kind,
         split=lookup("split/kind", within=config),
-        numbers=papers.digest(),
+        numbers=numbers.digest(),
         code=code("model.papers.tables"),
     message:
         "Writing {wildcards.table}"
@@ -74,7 +74,7 @@ rule write_paper_table:
 rule tables:
     """All tables of the papers, and those of the comparison where there are methods to compare."""
     input:
-        expand("results/tables/{table}.csv", table=papers.TABLES),
+        expand("results/tables/{table}.csv", table=numbers.TABLES),
         ["results/comparison.csv", "results/differences.csv"]
         if len(config["methods"]) > 1 and config["split"]["kind"] != "all"
         else [],
