@@ -18,7 +18,7 @@ from pipeline.pixels import read_pixels
 
 log = logging.getLogger("typhon")
 
-KINDS = ("prostatex", "lungx", "brain", "table")
+KINDS = ("prostatex", "lungx", "brain", "chestxray14", "table")
 PAIR_COLUMNS = ("patient_id_1", "file_1", "patient_id_2", "file_2", "distance", "merged")
 
 

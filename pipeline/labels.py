@@ -38,10 +38,11 @@ def check_columns(path: Path, found: Sequence[str], needed: Iterable[str]) -> No
         raise ColumnError(f"columns {names}", file=path, expected=", ".join(missing))
 
 
-def read_csv(path: Path, needed: Iterable[str]) -> pd.DataFrame:
+def read_csv(path: Path, needed: Iterable[str], *, brackets: bool = False) -> pd.DataFrame:
     """A CSV in any dialect (byte-order mark, CRLF, comma, semicolon or tab), every cell stripped text.
 
-    Where semicolons separate, a comma in a number is its decimal point: see :func:`number`.
+    Where semicolons separate, a comma in a number is its decimal point: see :func:`number`. With ``brackets``
+    a quoted heading such as ``Size[Width,Height]`` stands for two columns, as it does without the quotes.
     Raises ColumnError.
     """
     try:
@@ -56,6 +57,8 @@ def read_csv(path: Path, needed: Iterable[str]) -> pd.DataFrame:
     cells: list[list[str]] = []
     try:
         header = [name.strip() for name in next(reader, [])]
+        if brackets:
+            header = [part for name in header for part in (name.split(",") if "[" in name else [name])]
         check_columns(path, header, needed)
         for row in reader:
             stripped = [cell.strip() for cell in row]
