@@ -138,6 +138,38 @@ class VolumeError(InputError):
     remedy = "export the volume as a 3-D image with its geometry"
 
 
+class TimeError(VolumeError):
+    code = "E-VOL-TIME"
+    remedy = "name it: in the column time of the table, or with --time"
+
+
+class OutsideError(VolumeError):
+    code = "E-VOL-OUTSIDE"
+    expected = "a raw file in the folder of its header"
+    remedy = "put it there and name it without a folder"
+
+
+class UnplacedError(VolumeError):
+    code = "E-VOL-AFFINE"
+    expected = "voxels with a place in the patient"
+    remedy = "export the volume with its geometry, or give points in voxels and sizes in px"
+
+
+class ByteOrderError(VolumeError):
+    code = "E-VOL-BYTES"
+    expected = "an image"
+    remedy = "correct ElementByteOrderMSB (or BinaryDataByteOrderMSB) in the header"
+
+
+class SeveralSeriesError(InputError):
+    code = "E-SERIES"
+    remedy = "choose one with --series"
+
+
+class DisplayError(InputError):
+    code = "E-DISPLAY"
+
+
 class ColumnError(InputError):
     code = "E-CSV-COL"
     remedy = "correct the header or use the file as published"

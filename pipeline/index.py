@@ -141,14 +141,15 @@ def build(
     # A table takes a fraction of the memory of its rows as dictionaries.
     while rows := list(itertools.islice(results, ROWS_AT_ONCE)):
         errors += [row for row in rows if isinstance(row, InputError)]
-        tables.append(_table([row for row in rows if not isinstance(row, InputError)]))
+        tables.append(as_table([row for row in rows if not isinstance(row, InputError)]))
     table = pd.concat([part for part in tables if len(part)] or tables[:1])
     table = table.sort_values(["sop_instance_uid", "file"], ignore_index=True)
     table, conflicts = _merge_duplicates(table, raw)
     return table.reset_index(drop=True), found, documents, errors + conflicts
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def as_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Rows of :func:`read_row` as a table: text is never null, a missing number is NaN."""
     table = pd.DataFrame(list(rows), columns=COLUMNS)
     table[list(TEXT)] = table[list(TEXT)].astype(object).fillna("").astype(str)
     table[list(NUMBERS)] = table[list(NUMBERS)].astype(float)
@@ -181,7 +182,7 @@ def _previous(index: Path, files: Path) -> tuple[pd.DataFrame, pd.DataFrame, dic
         log.info("%s was written by other readers: reading all files again", index)
     except (InputError, OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         pass
-    return _table([]), pd.DataFrame(columns=list(STATE)).astype(STATE), {}
+    return as_table([]), pd.DataFrame(columns=list(STATE)).astype(STATE), {}
 
 
 def _write(path: Path, table: pd.DataFrame, metadata: dict[bytes, bytes]) -> None:

@@ -89,6 +89,12 @@ def read_slice(path: str | Path, number: int) -> SourceSlice | None:
         return SourceSlice(data[:], float(data.attrs["mean"]), float(data.attrs["std"]))
 
 
+def slice_numbers(path: str | Path) -> list[int] | None:
+    """The rows of findings.csv whose slices a file holds; None where it is no file of slices."""
+    with _open(path) as file:
+        return sorted(map(int, file["slices"])) if "slices" in file or "patches" not in file else None
+
+
 def write_store(
     path: str | Path,
     findings: pd.DataFrame,

@@ -1,6 +1,7 @@
 """NIfTI and MetaImage volumes: voxels as [i, j, k] and their place in the patient (LPS, mm)."""
 
 import gzip
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,16 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 
-from pipeline.errors import NotDicomError, VolumeError
+from pipeline import metaimage
+from pipeline.errors import NotDicomError, TimeError, UnplacedError, VolumeError
 
 NIFTI_MAGIC = (b"n+1\0", b"n+2\0")
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def is_nifti(name: str) -> bool:
+    """Whether a file of this name is read as NIfTI; other volumes are MetaImages."""
+    return name.lower().endswith((".nii", ".nii.gz"))
 
 
 def is_volume(start: bytes, name: str) -> bool:
@@ -25,18 +32,42 @@ def is_volume(start: bytes, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Volume:
-    """Voxels float32 [i, j, k], and the matrix (4, 4) from zero-based voxel indices to LPS mm."""
+    """Voxels float32 [i, j, k], and the matrix (4, 4) from zero-based voxel indices to LPS mm.
+
+    Where the file does not say where it lies in the patient (``placed``), the matrix knows the spacing alone.
+    """
 
     voxels: np.ndarray
     affine: np.ndarray
+    placed: bool = True
+
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """From voxel to voxel along i, j and k."""
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
 
 
-def _check(path: Path, shape: tuple[int, ...]) -> None:
-    if len(shape) != 3 or min(shape) < 1:
-        raise VolumeError(f"shape {'×'.join(map(str, shape))}", file=path, expected="three dimensions")
+def _shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a file, (i, j, k) or (i, j, k, time)."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) not in (3, 4) or min(shape) < 1:
+        found = f"shape {'×'.join(map(str, shape))}"
+        raise VolumeError(found, file=path, expected="three dimensions, or four with time")
+    return shape
+
+
+def _check_affine(path: Path, affine: np.ndarray) -> None:
+    """A matrix that puts every voxel at a place of its own, or an UnplacedError."""
+    sides = affine[:3, :3]
+    # Independent of the unit: the volume of a voxel over that of a box with its sides.
+    lengths = np.linalg.norm(sides, axis=0)
+    if not np.isfinite(affine).all() or lengths.min() == 0 or abs(np.linalg.det(sides / lengths)) < 1e-6:
+        raise UnplacedError(f"the singular matrix {np.round(affine[:3], 6).tolist()}", file=path)
 
 
 def _meta_header(path: Path) -> sitk.ImageFileReader:
+    metaimage.check(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO("MetaImageIO")
@@ -45,52 +76,76 @@ def _meta_header(path: Path) -> sitk.ImageFileReader:
     except RuntimeError as error:
         raise NotDicomError(f"an unreadable MetaImage ({str(error).splitlines()[-1]})", file=path) from error
     values = reader.GetNumberOfComponents()
-    _check(path, (*reader.GetSize(), values) if values > 1 else reader.GetSize())
+    _shape(path, (*reader.GetSize(), 1, values) if values > 1 else reader.GetSize())
     return reader
 
 
 def _nifti(path: Path) -> nib.Nifti1Image:
     try:
         image: Any = nib.load(path)  # NIfTI-1 or NIfTI-2
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            raw = type(image.header).from_fileobj(file, check=False)
     except Exception as error:  # nibabel raises many kinds of its own, and what gzip and struct raise
         raise NotDicomError(f"an unreadable NIfTI ({error})", file=path) from error
-    shape = image.shape
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    _check(path, shape)
+    _shape(path, image.shape)
+    sides = raw["pixdim"][1:4].astype(float)
+    # What nibabel has put right by itself: a sign would turn left into right.
+    if (sides < 0).any() or (not image.header["sform_code"] and not (sides > 0).all()):
+        found = f"pixdim {' × '.join(f'{side:g}' for side in sides)}"
+        raise UnplacedError(found, file=path, expected="a positive spacing in mm")
     return image
 
 
 def read_header(path: Path) -> dict[str, Any]:
     """Columns (i), rows (j), slices (k) of a volume, without reading voxels."""
-    shape = (
-        _nifti(path).shape
-        if path.name.lower().endswith((".nii", ".nii.gz"))
-        else _meta_header(path).GetSize()
-    )
+    shape = _nifti(path).shape if is_nifti(path.name) else _meta_header(path).GetSize()
     return {"columns": shape[0], "rows": shape[1], "slices": shape[2]}
 
 
-def read_volume(path: Path) -> Volume:
-    """Read a volume in physical units (NIfTI's slope and intercept applied).
+def read_times(path: Path) -> list[Volume]:
+    """Every time of a file in physical units (NIfTI's slope and intercept applied); one if it has no time.
 
     NIfTI's RAS becomes LPS. Raises NotDicomError or VolumeError.
     """
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    if is_nifti(path.name):
         image = _nifti(path)
         try:
             if path.suffix.lower() == ".gz":  # read to its end, where the checksum is
                 image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
-            voxels = np.asarray(image.dataobj, "f4").reshape(image.shape[:3])
+            with warnings.catch_warnings(action="ignore"):  # of numbers that are none: those are looked for
+                voxels = np.asarray(image.dataobj, "f4")
         except Exception as error:  # as above
             raise VolumeError(str(error), file=path, expected="whole voxel data") from error
-        return Volume(voxels, RAS_TO_LPS @ image.affine)
-    reader = _meta_header(path)
-    try:
-        data = reader.Execute()
-    except RuntimeError as error:
-        raise VolumeError(str(error).splitlines()[-1], file=path, expected="whole voxel data") from error
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(data.GetDirection(), (3, 3)) * data.GetSpacing()
-    affine[:3, 3] = data.GetOrigin()
-    return Volume(sitk.GetArrayFromImage(data).T.astype("f4"), affine)
+        affine = RAS_TO_LPS @ image.affine
+        placed = bool(image.header["sform_code"] or image.header["qform_code"])
+    else:
+        reader = _meta_header(path)
+        try:
+            data = reader.Execute()
+        except RuntimeError as error:
+            raise VolumeError(str(error).splitlines()[-1], file=path, expected="whole voxel data") from error
+        dimensions = data.GetDimension()
+        stored = sitk.GetArrayViewFromImage(data)
+        metaimage.check_byte_order(path, stored)
+        voxels, affine, placed = stored.T.astype("f4"), np.eye(4), True
+        direction = np.reshape(data.GetDirection(), (dimensions, dimensions))[:3, :3]
+        affine[:3, :3] = direction * data.GetSpacing()[:3]
+        affine[:3, 3] = data.GetOrigin()[:3]
+    _check_affine(path, affine)
+    voxels = voxels.reshape(_shape(path, voxels.shape))
+    times = np.moveaxis(voxels, -1, 0) if voxels.ndim == 4 else [voxels]
+    return [Volume(each, affine, placed) for each in times]
+
+
+def read_volume(path: Path, time: int | None = None) -> Volume:
+    """Read a volume, of a file with four dimensions that of one ``time``, counted from 0.
+
+    Raises TimeError where the time is not told or not there, or what :func:`read_times` raises.
+    """
+    volumes = read_times(path)
+    if (time is None and len(volumes) > 1) or not 0 <= (time or 0) < len(volumes):
+        found = "none" if time is None else f"time {time}"
+        last = len(volumes) - 1
+        expected = f"a time from 0 to {last}" if last else "time 0 or none: the file has three dimensions"
+        raise TimeError(found, file=path, expected=expected)
+    return volumes[time or 0]
