@@ -174,7 +174,8 @@ def candidates(raw: Path) -> dict[str, tuple[str, Callable[[], Stack]]]:
         errors[0].file = str(raw / errors[0].file)
         raise errors[0]
     if errors:
-        log.warning("%d files cannot be read and are left out, the first: %s", len(errors), errors[0])
+        count = "1 file is" if len(errors) == 1 else f"{len(errors)} files are"
+        log.warning("%s left out: %s", count, errors[0])
     if not found:
         raise EmptyError("none", file=raw, expected="images", remedy="give a file, or a folder of images")
     return found

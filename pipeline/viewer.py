@@ -1,5 +1,6 @@
 """A figure that shows one picture of a stack, and turns the events of its window into moves."""
 
+import functools
 from collections.abc import Callable, Sequence
 from math import floor
 from pathlib import Path
@@ -93,12 +94,13 @@ class Viewer:
         self._status = figure.text(0.01, 0.012, "", color="white", va="bottom", fontsize=8.5)
         self._window = figure.text(0.99, 0.99, "", color="0.7", va="top", ha="right", fontsize=8.5)
         self.shown = np.zeros((0, 0))
+        handlers: dict[str, Callable[[Any], None]] = {
+            "scroll_event": self._scroll, "key_press_event": self._key, "motion_notify_event": self._move,
+            "button_press_event": self._press, "button_release_event": self._release,
+        }  # fmt: skip
         connect: Any = figure.canvas.mpl_connect
-        connect("scroll_event", self._scroll)
-        connect("key_press_event", self._key)
-        connect("motion_notify_event", self._move)
-        connect("button_press_event", self._press)
-        connect("button_release_event", self._release)
+        for name, handler in handlers.items():
+            connect(name, functools.partial(handler))  # to a bound method the canvas would not hold on
         self.draw()
 
     def draw(self) -> None:

@@ -93,6 +93,12 @@ def _nifti(path: Path) -> nib.Nifti1Image:
     if (sides < 0).any() or (not image.header["sform_code"] and not (sides > 0).all()):
         found = f"pixdim {' × '.join(f'{side:g}' for side in sides)}"
         raise UnplacedError(found, file=path, expected="a positive spacing in mm")
+    slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
+    if not np.isfinite([slope, intercept if slope else 0.0]).all():  # nifti1.h: a slope of 0 scales nothing
+        raise VolumeError(
+            f"scl_slope {slope:g}, scl_inter {intercept:g}", file=path, expected="numbers to scale by",
+            remedy="correct them; a scl_slope of 0 scales nothing",
+        )  # fmt: skip
     return image
 
 
