@@ -7,6 +7,7 @@
 #   data/{dataset}/slices.h5                  the source slice of each finding
 #   data/{dataset}/patches.h5                 the patch store: all views of each finding
 #   data/{dataset}/splits/fold{fold}.csv      who trains, validates and tests
+#   data/{dataset}/verify.html                whether all this can be trusted; results/checks.csv for all
 #   results/{method}/fold{fold}/seed{seed}/   one run
 #     bootstrap/                              the network that training starts from, scores.csv of all candidates
 #     model.safetensors, predictions.csv      the last state and its scores
@@ -44,6 +45,7 @@ include: "rules/compare.smk"
 include: "rules/baselines.smk"
 include: "rules/challenge.smk"
 include: "rules/report.smk"
+include: "rules/verify.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/search.smk"

@@ -220,6 +220,12 @@ class LeakError(InputError):
     remedy = "make the splits again"
 
 
+class VerifyError(InputError):
+    code = "E-VERIFY"
+    expected = "data that a result can stand on"
+    remedy = "look at verify.html beside it"
+
+
 class SplitError(InputError):
     code = "E-SPLIT"
     remedy = "use fewer folds, larger fractions or more groups; a group counts as its worst label"

@@ -271,19 +271,49 @@ def comparison():
     ]
 
 
+def pictured(dataset):
+    """The pictures of a data set; those of several channels only where it has several."""
+    stacked = len(config["collections"][dataset].get("channels", [])) > 1
+    return ["contact_sheet", "red_dots", "fingerprint", *(["alignment"] if stacked else [])]
+
+
+def data_pictures(wildcards):
+    """The paths of these pictures."""
+    return expand(f"<data>/{wildcards.dataset}/{{picture}}.png", picture=pictured(wildcards.dataset))
+
+
+def others(wildcards):
+    """The other data sets of the experiment."""
+    return [name for name in config["datasets"] if name != wildcards.dataset]
+
+
+def other_data(wildcards):
+    """What is read of the other data sets to find what they share with one."""
+    files = ["findings.csv", "slices.h5", *(f"splits/fold{fold}.csv" for fold in range(config["split"]["n"]))]
+    return expand("<data>/{dataset}/{file}", dataset=others(wildcards), file=files)
+
+
+def data_folder(wildcards):
+    """The folder of a data set."""
+    return Path(config["data"], wildcards.dataset)
+
+
+def other_folders(wildcards):
+    """The folders of the other data sets."""
+    return [Path(config["data"], name) for name in others(wildcards)]
+
+
 def figures():
     """The items of the report, for all data sets and methods of the experiment."""
     started = [name for name in config["methods"] if name in METHODS]
     trained = [name for name in started if methods.phases(name, config)]
     tested = config["methods"] if config["split"]["kind"] != "all" else []
-    stacked = [
-        name for name in config["datasets"] if len(config["collections"][name].get("channels", [])) > 1
-    ]
-    pictures = ["contact_sheet", "red_dots", "fingerprint"]
     each_run = {"fold": range(config["split"]["n"]), "seed": config["seeds"]}
     return [
-        *expand("<data>/{dataset}/{picture}.png", dataset=config["datasets"], picture=pictures),
-        *expand("<data>/{dataset}/alignment.png", dataset=stacked),
+        *expand(
+            [f"<data>/{name}/{picture}.png" for name in config["datasets"] for picture in pictured(name)]
+        ),
+        *expand("<data>/{dataset}/verify.html", dataset=config["datasets"]),
         *expand("results/{method}/roc.png", method=tested),
         *expand("results/{method}/curves.png", method=trained),
         *expand("results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png", method=started, **each_run),

@@ -326,7 +326,7 @@ class TestRerun:
         assert (built / "demo/report.zip").stat().st_size > 100_000
 
 
-TARGETS = {"effects", "figures", "search", "tables"}
+TARGETS = {"effects", "figures", "search", "tables", "verify"}
 """Rules that only gather files."""
 
 
@@ -338,7 +338,7 @@ class TestRules:
 
     def test_names_are_verb_noun(self):
         verbs = {"write", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
-                 "fit", "score", "compare", "draw", "fingerprint", "replay", "measure", "tabulate"}  # fmt: skip
+                 "fit", "score", "compare", "draw", "fingerprint", "replay", "measure", "tabulate", "verify"}  # fmt: skip
         for match, _ in self.rules():
             name = match.group(2) or match.group(1)
             assert name in TARGETS or name.split("_")[0] in verbs, name

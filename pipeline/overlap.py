@@ -1,0 +1,165 @@
+"""What two findings may share that a result must not rest on: patients, images, near-duplicate images.
+
+Within a data set, across its splits, and across the data sets of an experiment. Images are the slices of
+slices.h5: the same bytes are an exact duplicate, perceptual hashes within a few bits a near one.
+"""
+
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.checks import FAILED, KEY, NONE, OK, WARNING, Check, named
+from pipeline.duplicates import THRESHOLD, near_pairs, phash
+from pipeline.files import read_csv
+from pipeline.pool import parallel
+from pipeline.split import SPLITS, leaks, read_splits
+from pipeline.store import read_slice
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Member:
+    """A data set of the experiment, by its folder: who is in which split, and its images.
+
+    ``folds`` has a split table per fold; ``images`` a row per slice with patient_id, group_id, finding_id,
+    channel, label, digest and hash.
+    """
+
+    name: str
+    folder: Path
+    folds: tuple[pd.DataFrame, ...]
+    images: pd.DataFrame
+
+
+def _image(number: int, slices: Path) -> tuple[str, int] | None:
+    source = read_slice(slices, number)
+    if source is None:
+        return None
+    return hashlib.sha256(source.pixels.tobytes()).hexdigest(), phash(source.pixels)
+
+
+def read_member(folder: Path, folds: int | None = None, *, processes: int = 1) -> Member:
+    """Read a data set's folder; its first ``folds`` split tables, or all that are there."""
+    tables = sorted(folder.glob("splits/fold*.csv"), key=lambda path: (len(path.name), path.name))
+    findings = read_csv(folder / "findings.csv")
+    work = functools.partial(_image, slices=folder / "slices.h5")
+    found = list(
+        parallel(work, range(len(findings)), processes=processes, label="hashing slices", chunk=CHUNK)
+    )
+    kept = [number for number, image in enumerate(found) if image is not None]
+    images = findings.iloc[kept][[*KEY, "group_id", "channel", "label"]].assign(
+        digest=[image[0] for image in found if image],
+        hash=np.array([image[1] for image in found if image], "u8"),
+    )
+    return Member(folder.name, folder, tuple(map(read_splits, tables[:folds])), images)
+
+
+def _split_of(table: pd.DataFrame) -> dict[tuple[str, str], str]:
+    return {(row.patient_id, row.finding_id): row.split for row in table.itertuples()}
+
+
+def _cases(images: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(images[KEY].itertuples(index=False, name=None))
+
+
+def split_leaks(member: Member, leak: str) -> Check:
+    """Groups, patients and identical patches in several splits of a fold; a warning with ``leak="warn"``."""
+    if not member.folds:
+        return Check("splits", NONE, 0, "no splits")
+    found = [
+        f"fold {fold}: {offenders}"
+        for fold, table in enumerate(member.folds)
+        for offenders in leaks(member.folder / "patches.h5", table)
+    ]
+    bad = FAILED if leak == "refuse" else WARNING
+    detail = "; ".join(found) or f"no group, patient or patch in two splits of {len(member.folds)} folds"
+    return Check("splits", bad if found else OK, len(found), detail)
+
+
+def exact_duplicates(member: Member) -> Check:
+    """Identical slices of different groups of one data set, and whether their labels contradict."""
+    images = member.images
+    shared = [part for _, part in images.groupby(["channel", "digest"]) if part["group_id"].nunique() > 1]
+    names = [" = ".join(part["patient_id"].drop_duplicates()) for part in shared]
+    contrary = sum(part["label"].nunique() > 1 for part in shared)
+    detail = (
+        f"{named(names)}; {contrary} of them with both labels" if shared else f"{len(images)} slices differ"
+    )
+    return Check("exact duplicates", WARNING if shared else OK, len(shared), detail)
+
+
+def crossing(member: Member) -> list[dict[str, object]]:
+    """The rows of near_duplicates.csv with the folds in which the two images are in two splits."""
+    split_of = [dict(zip(table["patient_id"], table["split"], strict=True)) for table in member.folds]
+    rows: list[dict[str, object]] = []
+    for pair in read_csv(member.folder / "near_duplicates.csv").to_dict("records"):
+        ends = [(splits.get(pair["patient_id_1"]), splits.get(pair["patient_id_2"])) for splits in split_of]
+        apart = [f"fold {fold}" for fold, (one, two) in enumerate(ends) if one and two and one != two]
+        rows.append({**pair, "in two splits": ", ".join(apart)})
+    return rows
+
+
+def near_duplicates(member: Member) -> Check:
+    """Whether near-duplicate images under different ids are in two splits of a fold."""
+    rows = crossing(member)
+    apart = [row for row in rows if row["in two splits"]]
+    detail = f"{len(rows)} pairs under different ids, none in two splits"
+    if apart:
+        names = [f"{row['patient_id_1']} ≈ {row['patient_id_2']}" for row in apart]
+        detail = f"{len(apart)} of {len(rows)} pairs are in two splits: {named(names)}; look at them"
+    return Check("near duplicates", WARNING if apart else OK, len(apart), detail)
+
+
+def _tested(
+    own: Member, other: Member, pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]]
+) -> list[str]:
+    """Of pairs of findings (own, other) those where one trains and the other is validated or tested."""
+    found = []
+    for fold, (mine, theirs) in enumerate(zip(own.folds, other.folds, strict=False)):
+        ours, others = _split_of(mine), _split_of(theirs)
+        for one, two in pairs:
+            splits = {ours.get(one), others.get(two)} - {None}
+            if len(splits) == 2 and SPLITS[0] in splits:
+                found.append(f"{own.name} {' '.join(one)} = {other.name} {' '.join(two)} in fold {fold}")
+    return found
+
+
+def across(own: Member, others: Sequence[Member], leak: str) -> Iterator[Check]:
+    """Patients, identical slices and near-duplicate slices that other data sets of the experiment share.
+
+    It fails only where an identical slice trains in one data set and is validated or tested in the other.
+    """
+    if not others:
+        yield Check("other data sets", NONE, 0, "no other data set in the experiment")
+    for other in others:
+        patients = sorted({name.casefold() for name in own.images["patient_id"]}
+                          & {name.casefold() for name in other.images["patient_id"]})  # fmt: skip
+        detail = f"ids in both: {named(patients)}" if patients else "no patient id in both"
+        yield Check(f"patients in {other.name}", WARNING if patients else OK, len(patients), detail)
+        ours = own.images.assign(case=_cases(own.images))
+        theirs = other.images.assign(case=_cases(other.images))
+        both = ours.merge(theirs, on="digest", suffixes=("", "_other"))
+        exact = sorted(set(zip(both["case"], both["case_other"], strict=True)))
+        crossing = _tested(own, other, exact)
+        detail = f"{len(exact)} identical slices" if exact else "no identical slice"
+        if crossing:
+            detail = f"trained on in one data set, tested in the other: {named(crossing)}"
+        result = FAILED if leak == "refuse" else WARNING
+        yield Check(f"images in {other.name}", result if crossing else WARNING if exact else OK,
+                    len(crossing) or len(exact), detail)  # fmt: skip
+        pairs = near_pairs(np.concatenate([ours["hash"], theirs["hash"]]).astype("u8"))
+        pairs = pairs[(pairs[:, 0] < len(ours)) & (pairs[:, 1] >= len(ours))]
+        near = {(ours["case"].iloc[i], theirs["case"].iloc[j - len(ours)]) for i, j, _ in pairs} - set(exact)
+        names = [f"{' '.join(one)} ≈ {' '.join(two)}" for one, two in sorted(near)]
+        detail = (
+            f"within {THRESHOLD} bits: {named(names)}; look at them"
+            if near
+            else f"none within {THRESHOLD} bits"
+        )
+        yield Check(f"near duplicates in {other.name}", WARNING if near else OK, len(near), detail)

@@ -1,0 +1,104 @@
+"""A page that stands alone: HTML of headings, tables and pictures in one file, nothing of it unescaped.
+
+What comes from a header or a table is text, and text becomes HTML only by :func:`text`.
+"""
+
+import base64
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NewType
+
+Html = NewType("Html", str)
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; color: #222 }
+h1 { font-size: 1.6rem }
+h2 { font-size: 1.2rem; margin-top: 2.2rem }
+table { border-collapse: collapse; font-size: .87rem }
+th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #ddd; vertical-align: top }
+td { overflow-wrap: anywhere }
+.ok { color: #17692c }
+.warning { color: #8a5a00; font-weight: 600 }
+.failed { color: #b00020; font-weight: 700 }
+.note { color: #555; font-size: .87rem }
+img, svg { max-width: 100%; height: auto }
+"""
+BOX, GAP, HEIGHT = 118, 44, 96
+"""Width of a box of a flow chart, width of an arrow, and height of the chart, in pixels."""
+
+
+def text(value: object) -> Html:
+    """Any value as HTML that shows it, whatever signs are in it."""
+    return Html(html.escape(str(value)))
+
+
+def paragraph(value: object, kind: str = "") -> Html:
+    """A paragraph of text; ``kind`` is a class of the style."""
+    return Html(f'<p class="{text(kind)}">{text(value)}</p>')
+
+
+def section(title: str, *parts: Html) -> Html:
+    """A heading and what stands below it."""
+    return Html(f"<h2>{text(title)}</h2>\n" + "\n".join(parts))
+
+
+def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]], marked: str = "") -> Html:
+    """Rows below columns; cells of the column ``marked`` have their value as their class."""
+    head = "".join(f"<th>{text(name)}</th>" for name in columns)
+    body = []
+    for row in rows:
+        cells = []
+        for name in columns:
+            kind = f' class="{text(row[name])}"' if name == marked else ""
+            cells.append(f"<td{kind}>{text(row.get(name, ''))}</td>")
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    return Html(f"<table><thead><tr>{head}</tr></thead><tbody>\n{chr(10).join(body)}\n</tbody></table>")
+
+
+def folded(summary: str, *parts: Html) -> Html:
+    """Parts that open on a click."""
+    return Html(f"<details><summary>{text(summary)}</summary>\n{''.join(parts)}\n</details>")
+
+
+def picture(path: str | Path, words: str) -> Html:
+    """A PNG as part of the page, with the words for those who cannot see it."""
+    data = base64.b64encode(Path(path).read_bytes()).decode()
+    return Html(f'<p><img alt="{text(words)}" src="data:image/png;base64,{data}"></p>')
+
+
+def flow(boxes: Sequence[tuple[str, str]]) -> Html:
+    """A flow chart from left to right: boxes of a number and a name."""
+    parts = []
+    for place, (number, name) in enumerate(boxes):
+        left = place * (BOX + GAP) + 1
+        middle = left + BOX / 2
+        parts.append(
+            f'<rect x="{left}" y="1" width="{BOX}" height="{HEIGHT - 2}" fill="#f4f6f8" stroke="#667"/>'
+            f'<text x="{middle}" y="42" font-size="20" font-weight="600">{text(number)}</text>'
+            f'<text x="{middle}" y="68" font-size="13">{text(name)}</text>'
+        )
+        if place:
+            y = HEIGHT / 2
+            parts.append(
+                f'<path d="M{left - GAP + 4} {y} H{left - 6}" stroke="#667" marker-end="url(#head)"/>'
+            )
+    width = len(boxes) * (BOX + GAP) - GAP + 2
+    return Html(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}"'
+        ' text-anchor="middle">'
+        '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="6" refY="3" orient="auto">'
+        '<path d="M0 0 L6 3 L0 6" fill="none" stroke="#667"/></marker></defs>' + "".join(parts) + "</svg>"
+    )
+
+
+def page(title: str, parts: Sequence[Html]) -> str:
+    """The whole file. Its policy forbids scripts and anything that is fetched."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<title>{text(title)}</title><style>{STYLE}</style></head>\n<body><h1>{text(title)}</h1>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )

@@ -1,0 +1,32 @@
+"""Put the checks of all data sets of an experiment together, and judge them."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.checks import COLUMNS
+from pipeline.errors import VerifyError, run_cli
+from pipeline.files import read_csv, write_csv
+from pipeline.verify import failed
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Join verify.csv of several data sets; ends with an error where a check of one has failed."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.verified", description=main.__doc__)
+    parser.add_argument("--tables", type=Path, nargs="+", required=True, help="verify.csv of each data set")
+    parser.add_argument("--out", type=Path, required=True, help="checks.csv")
+    args = parser.parse_args(argv)
+    tables = {path: read_csv(path) for path in args.tables}
+    rows = [
+        {"dataset": path.parent.name, **row}
+        for path, table in tables.items()
+        for row in table.to_dict("records")
+    ]
+    write_csv(args.out, ("dataset", *COLUMNS), rows)
+    for path, table in tables.items():
+        if bad := failed(table):
+            raise VerifyError(bad, file=path)
+
+
+if __name__ == "__main__":
+    run_cli(main)

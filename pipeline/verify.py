@@ -1,0 +1,89 @@
+"""Can the patches of a data set be trusted? All checks on one page, verify.html, and as a table.
+
+``python -m pipeline.verify data/prostatex --raw data/raw/prostatex`` reads what the steps before left in the
+folder and ends with an error where a result could not be trusted: a leak, a NaN, a dot off its place.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import overlap, screenshots
+from pipeline.checks import COLUMNS, FAILED, Check, alignment, looks, patch_checks, slice_places
+from pipeline.errors import VerifyError, run_cli
+from pipeline.files import read_csv, write_csv, write_text
+from pipeline.index import documents
+from pipeline.verify_page import Tables, read_tables, write_page
+
+log = logging.getLogger("typhon")
+
+
+def checks(
+    tables: Tables,
+    member: overlap.Member,
+    others: Sequence[overlap.Member],
+    shots: screenshots.Shots,
+    *,
+    leak: str = "refuse",
+    processes: int = 1,
+) -> Iterator[Check]:
+    """Every check of a data set, in the order of the page."""
+    slices = tables.folder / "slices.h5"
+    yield from patch_checks(looks(tables.info, tables.findings, slices, processes=processes))
+    yield alignment(tables.findings, tables.index)
+    yield slice_places(tables.findings, tables.index)
+    yield screenshots.check(shots)
+    yield overlap.split_leaks(member, leak)
+    yield overlap.exact_duplicates(member)
+    yield overlap.near_duplicates(member)
+    yield from overlap.across(member, others, leak)
+
+
+def failed(table: pd.DataFrame) -> str:
+    """The failed checks of a verify.csv in a line; empty where there is none."""
+    bad = table[table["result"] == FAILED]
+    return "; ".join(f"{name}: {detail}" for name, detail in zip(bad["check"], bad["detail"], strict=True))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Check a data set; ends with an error where a result could not be trusted."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.verify", description=main.__doc__)
+    parser.add_argument("folder", type=Path, help="folder of the data set, such as data/prostatex")
+    parser.add_argument("--raw", type=Path, required=True, help="folder of the downloads; never written to")
+    parser.add_argument("--beside", type=Path, nargs="*", default=[],
+                        help="folders of the other data sets of the experiment")  # fmt: skip
+    parser.add_argument("--folds", type=int, help="splits of the experiment; default: all in the folder")
+    parser.add_argument("--leak", choices=["refuse", "warn"], default="refuse",
+                        help="warn: the published splits, which are known to leak")  # fmt: skip
+    parser.add_argument("--licence", default="", help="a line of attribution below the pictures")
+    parser.add_argument("--out", type=Path, help="verify.html; default: in the folder")
+    parser.add_argument("--table", type=Path, help="verify.csv; default: in the folder")
+    parser.add_argument("--exit-zero", action="store_true", help="leave the verdict to who reads the table")
+    parser.add_argument("--processes", type=int, default=1)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    out, written = args.out or args.folder / "verify.html", args.table or args.folder / "verify.csv"
+    tables = read_tables(args.folder)
+    member, *others = (
+        overlap.read_member(folder, args.folds, processes=args.processes)
+        for folder in [args.folder, *args.beside]
+    )
+    pictures = documents(args.folder / "index.parquet")
+    shots = screenshots.matches(tables.choices, tables.index, args.raw, pictures)
+    results = list(checks(tables, member, others, shots, leak=args.leak, processes=args.processes))
+    write_csv(written, COLUMNS, map(asdict, results))
+    write_text(out, write_page(tables, member, results, shots, args.licence))
+    counts = pd.Series([check.result for check in results]).value_counts()
+    log.info("%s: %s", out, ", ".join(f"{count} {result}" for result, count in counts.items()))
+    if bad := failed(read_csv(written)):
+        if not args.exit_zero:
+            raise VerifyError(bad, file=written)
+        log.warning("%s", bad)
+
+
+if __name__ == "__main__":
+    run_cli(main)

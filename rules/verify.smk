@@ -1,0 +1,84 @@
+# Whether the data can be trusted: all checks of a data set on one page, and the verdict over all of them.
+
+
+rule verify_dataset:
+    """Check dots, cuts, channels, slices, splits and duplicates, and show what was chosen and left out."""
+    input:
+        index=rules.index_raw_files.output.index,
+        findings=rules.locate_findings.output.findings,
+        choices=rules.locate_findings.output.choices,
+        near_duplicates=rules.locate_findings.output.near_duplicates,
+        slices=rules.extract_slices.output.slices,
+        patches=rules.build_patches.output.patches,
+        skipped=rules.list_skipped.output.skipped,
+        splits=expand("<data>/{{dataset}}/splits/fold{fold}.csv", fold=range(config["split"]["n"])),
+        pictures=data_pictures,
+        others=other_data,
+    output:
+        page=report(
+            "<data>/{dataset}/verify.html",
+            caption="../workflow/report/verify.rst",
+            category="Data",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "all checks, page"},
+        ),
+        table=report(
+            "<data>/{dataset}/verify.csv",
+            caption="../workflow/report/verify.rst",
+            category="Data",
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "all checks, table"},
+        ),
+    log:
+        "logs/data/{dataset}/verify.log",
+    benchmark:
+        "benchmarks/data/{dataset}/verify.tsv"
+    conda:
+        "../environment.yml"
+    threads: 4
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        raw=raw_folder,
+        folder=data_folder,
+        beside=other_folders,
+        folds=lookup("split/n", within=config),
+        leak=leak,
+        licence=attribution,
+        code=code("pipeline.verify"),
+    message:
+        "Checking whether {wildcards.dataset} can be trusted"
+    shell:
+        "python -m workflow.logged {log} pipeline.verify {params.folder:q} --raw {params.raw:q}"
+        " --folds {params.folds} --leak {params.leak} --licence {params.licence:q} --out {output.page:q}"
+        " --table {output.table:q} --processes {threads} --exit-zero --beside {params.beside:q}"
+
+
+rule list_checks:
+    """Put the checks of all data sets together; fails where one of them does."""
+    input:
+        tables=expand("<data>/{dataset}/verify.csv", dataset=config["datasets"]),
+    output:
+        checks="results/checks.csv",
+    log:
+        "logs/results/checks.log",
+    benchmark:
+        "benchmarks/results/checks.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("pipeline.verified"),
+    message:
+        "Judging the checks of all data sets"
+    shell:
+        "python -m workflow.logged {log} pipeline.verified --tables {input.tables:q} --out {output.checks:q}"
+
+
+rule verify:
+    """Whether the data of the experiment can be trusted."""
+    input:
+        rules.list_checks.output.checks,

@@ -1,0 +1,396 @@
+"""What would make a result untrustworthy is found: each check sees the fault that it is there for."""
+
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline import findings, index, page, patches, skipped, slices, split, verified, verify
+from pipeline.checks import Check, alignment, half_spacings, outside_share, slice_places
+from pipeline.errors import VerifyError
+from pipeline.files import read_csv, write_csv
+from pipeline.index import read_index
+from pipeline.overlap import Member, across, exact_duplicates, near_duplicates
+from pipeline.phantom import write_phantom
+from pipeline.pixels import read_pixels
+from pipeline.screenshots import correlation, listed
+from pipeline.verify_page import slice_audit
+from pipeline.views import Frame
+
+PATIENTS = 6
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a phantom of PROSTATEx with three channels and one split, made by the steps themselves."""
+    root = tmp_path_factory.mktemp("made")
+    write_phantom("prostatex", root / "raw", PATIENTS, 0)
+    folder = root / "prostatex"
+
+    def given(**files: str) -> list[str]:
+        return [
+            part
+            for name, file in files.items()
+            for part in ("--" + name.replace("_", "-"), str(folder / file))
+        ]
+
+    raw = ["--raw", str(root / "raw")]
+    index.main([*raw, *given(out="index.parquet", files="files.parquet", skipped="skipped/index.csv")])
+    findings.main(["prostatex", "--dataset", "prostatex", *raw, "--channels", "t2", "dwi", "adc",
+                   *given(index="index.parquet", out="findings.csv", skipped="skipped/findings.csv",
+                          choices="choices.csv", near_duplicates="near_duplicates.csv")])  # fmt: skip
+    slices.main(["prostatex", *raw, *given(index="index.parquet", findings="findings.csv", out="slices.h5",
+                                           skipped="skipped/slices.csv")])  # fmt: skip
+    patches.main(["prostatex", "--dataset", "prostatex", "--extent", "65 mm", "--views", "2", *given(
+        findings="findings.csv", slices="slices.h5", out="patches.h5", skipped="skipped/patches.csv")])  # fmt: skip
+    steps = [str(folder / f"skipped/{step}.csv") for step in ("index", "findings", "slices", "patches")]
+    skipped.main(["--tables", *steps, *given(out="skipped.csv")])
+    split.main([*given(store="patches.h5", skipped="skipped.csv", out="splits/fold0.csv"),
+                "--majority-views", "2", "--evaluation-views", "1"])  # fmt: skip
+    Image.new("L", (2, 2)).save(folder / "red_dots.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clean(made: Path) -> dict[str, Check]:
+    """The checks of the phantom as it is; page and table lie in its folder."""
+    return run(made, made.parent / "raw")
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "prostatex")
+    return tmp_path / "prostatex"
+
+
+def run(folder: Path, raw: Path, *options: str) -> dict[str, Check]:
+    """The checks by name, of a run that may end with a verdict."""
+    verify.main([str(folder), "--raw", str(raw), "--exit-zero", *options])
+    return {row["check"]: Check(**row) for row in read_csv(folder / "verify.csv").to_dict("records")}  # type: ignore[misc]
+
+
+@pytest.fixture
+def checks(folder: Path, made: Path) -> Callable[..., dict[str, Check]]:
+    return lambda *options: run(folder, made.parent / "raw", *options)
+
+
+def change(path: Path, edit: Callable[[pd.DataFrame], object]) -> None:
+    table = read_csv(path)
+    edit(table)
+    write_csv(path, list(table.columns), table.to_dict("records"))
+
+
+def test_what_the_steps_make_passes_every_check(clean: dict[str, Check]) -> None:
+    results = {name: check.result for name, check in clean.items() if name != "near duplicates"}
+    assert results == {
+        "finite": "ok", "cuts": "ok", "red dots": "ok", "black crops": "ok", "crops inside": "ok",
+        "alignment": "ok", "slices": "ok", "screenshots": "not applicable", "splits": "ok",
+        "exact duplicates": "ok", "other data sets": "not applicable",
+    }  # fmt: skip
+
+
+def test_the_same_page_and_table_come_out_with_any_number_of_processes(
+    clean: dict[str, Check], made: Path, checks: Callable[..., dict[str, Check]], folder: Path
+) -> None:
+    assert checks("--processes", "2") == clean
+    assert (folder / "verify.html").read_bytes() == (made / "verify.html").read_bytes()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_no_number_ends_with_a_line_and_leaves_the_page(
+    folder: Path, made: Path, value: float
+) -> None:
+    with h5py.File(folder / "patches.h5", "r+") as file:
+        file["patches"][3, 1, 30, 30] = value  # of the second finding, since there are two views
+    with pytest.raises(VerifyError, match=r"finite: NaN or Inf in ProstateX-000\d \d dwi; cuts: ") as raised:
+        verify.main([str(folder), "--raw", str(made.parent / "raw")])
+    assert str(raised.value).startswith("E-VERIFY ")
+    assert "\n" not in str(raised.value)
+    assert (folder / "verify.html").exists()
+
+
+def test_a_dot_off_its_place_fails(
+    checks: Callable[..., dict[str, Check]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Frame.matrix
+    monkeypatch.setattr(
+        Frame, "matrix", lambda frame, view: np.add(whole(frame, view), [[0, 0, 3], [0, 0, 0]])
+    )
+    found = checks()
+    assert found["red dots"].result == found["cuts"].result == "failed"
+    assert int(found["red dots"].count) == len(read_csv(folder / "findings.csv"))
+
+
+def test_patches_of_other_places_than_the_table_says_fail(
+    checks: Callable[..., dict[str, Check]], folder: Path
+) -> None:
+    change(
+        folder / "findings.csv",
+        lambda table: table.__setitem__("row", table["row"].shift(-3, fill_value="9.5")),
+    )
+    found = checks()
+    assert found["cuts"].result == "failed"
+    assert found["alignment"].result == "warning"
+
+
+def test_channels_that_show_another_point_are_told_with_the_distance(made: Path) -> None:
+    table = read_csv(made / "findings.csv")
+    (adc, *_) = np.flatnonzero(table["channel"] == "adc")
+    step = float(table.at[adc, "spacing_column_mm"])  # along x in these phantoms, but for a small angle
+    table.at[adc, "column"] = f"{float(table.at[adc, 'column']) + 7 / step:.4f}"
+    check = alignment(table, read_index(made / "index.parquet"))
+    assert (check.result, check.count) == ("warning", 1)
+    assert 6.5 < float(check.detail.split("(")[1].split(" mm")[0]) <= 7
+
+
+def test_slices_of_the_published_rule_are_told(made: Path) -> None:
+    table = read_csv(made / "findings.csv")
+    table.at[0, "plane_distance_mm"] = "-12.0"
+    check = slice_places(table, read_index(made / "index.parquet"))
+    assert (check.result, check.count) == ("warning", 1)
+    assert "(12.0 mm)" in check.detail
+
+
+def test_half_a_spacing_is_that_of_the_series(made: Path) -> None:
+    table = read_csv(made / "findings.csv")
+    assert half_spacings(table, read_index(made / "index.parquet")) == pytest.approx(1.5, abs=1e-6)
+
+
+@pytest.mark.parametrize(("leak", "result"), [("refuse", "failed"), ("warn", "warning")])
+def test_a_patient_in_two_splits_is_a_leak(
+    checks: Callable[..., dict[str, Check]], folder: Path, leak: str, result: str
+) -> None:
+    def leaking(table: pd.DataFrame) -> None:
+        several = table[table.duplicated("patient_id", keep=False)].index[0]
+        table.at[several, "split"] = "train" if table.at[several, "split"] == "test" else "test"
+
+    change(folder / "splits/fold0.csv", leaking)
+    check = checks("--leak", leak)["splits"]
+    assert check.result == result
+    assert "fold 0: groups in several splits: ProstateX-" in check.detail
+
+
+@pytest.mark.parametrize(("column", "row", "share"), [(20, 20, 0.0), (-0.5, 20, 33 / 65), (-40, 20, 1.0)])
+def test_the_share_of_a_crop_outside_the_image(column: float, row: float, share: float) -> None:
+    # 65 pixels of 0.5 slice pixels; at −0.5 their centres lie at −16.5 … 15.5, of which 33 are ≥ −0.5.
+    found = outside_share(Frame(column, row, 0.5, 0.5), (60, 60))
+    assert found == pytest.approx(share if share in (0, 1) else 1 - 33 / 65)
+
+
+def test_black_crops_are_told(checks: Callable[..., dict[str, Check]], folder: Path) -> None:
+    with h5py.File(folder / "patches.h5", "r+") as file:
+        file["patches"][0, 0] = -100.0  # darker than anything in the slice
+        file["patches"][0, 0, :9] = 3.0  # 9 of 65 rows: still no black patch
+        file["patches"][2, 0] = -100.0
+        file["patches"][2, 0, 0] = 3.0  # 1 of 65 rows: 98.5 % are black
+    check = checks()["black crops"]
+    assert (check.result, check.count) == ("failed", "1")
+
+
+# --- what findings share
+
+
+def images(*rows: tuple[str, str, str, int], label: str = "0") -> pd.DataFrame:
+    """Slices of (patient, group, digest, hash)."""
+    table = pd.DataFrame(rows, columns=["patient_id", "group_id", "digest", "hash"])
+    return table.assign(finding_id="1", channel="t2", label=label, hash=table["hash"].astype("u8"))
+
+
+def member(name: str, table: pd.DataFrame, splits: str, folder: Path = Path()) -> Member:
+    """A data set whose patients are in these splits, given by their first letters."""
+    names = {"t": "train", "v": "validation", "e": "test"}
+    rows = pd.DataFrame(
+        {"patient_id": table["patient_id"], "finding_id": "1", "split": [names[s] for s in splits]}
+    )
+    return Member(name, folder, (rows,), table)
+
+
+A = images(("a1", "a1", "x", 0), ("a2", "a2", "y", 0xFF00), ("a3", "a3", "z", 0xFFFF0000))
+
+
+def test_identical_slices_of_two_groups_are_told_with_their_labels() -> None:
+    twice = pd.concat([A, images(("a4", "a4", "x", 0), label="1"), images(("a3", "a3", "z", 0))])
+    check = exact_duplicates(Member("a", Path(), (), twice))
+    assert (check.result, check.count, check.detail) == ("warning", 1, "a1 = a4; 1 of them with both labels")
+    assert exact_duplicates(Member("a", Path(), (), A)).result == "ok"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "result"),
+    [("tte", "t", "warning"), ("ett", "t", "failed"), ("ttt", "e", "failed"), ("vtt", "e", "warning")],
+)
+def test_a_slice_that_trains_in_one_data_set_and_is_tested_in_another_fails(
+    ours: str, theirs: str, result: str
+) -> None:
+    other = member("b", images(("b1", "b1", "x", 0xFFFFFFFF)), theirs)
+    found = {check.check: check for check in across(member("a", A, ours), [other], "refuse")}
+    assert found["images in b"].result == result
+    assert found["patients in b"].result == "ok"
+    assert found["near duplicates in b"].result == "ok"  # identical ones are told once
+    relaxed = {check.check: check for check in across(member("a", A, ours), [other], "warn")}
+    assert relaxed["images in b"].result == "warning"
+
+
+def test_near_duplicates_and_equal_ids_across_data_sets_are_told() -> None:
+    other = member("b", images(("A2", "A2", "w", 0xFF07), ("b2", "b2", "v", 0x1F)), "tt")
+    found = {check.check: check for check in across(member("a", A, "ttt"), [other], "refuse")}
+    assert (found["patients in b"].result, found["patients in b"].detail) == ("warning", "ids in both: a2")
+    near = found["near duplicates in b"]  # 0xFF00 and 0xFF07 differ in three bits, 0 and 0x1F in five
+    assert (near.result, near.count) == ("warning", 1)
+    assert "a2 1 ≈ A2 1" in near.detail
+
+
+def test_near_duplicates_in_two_splits_are_told(tmp_path: Path) -> None:
+    rows = [{"patient_id_1": one, "patient_id_2": two, "distance": 2, "merged": False}
+            for one, two in (("a1", "a2"), ("a1", "a3"))]  # fmt: skip
+    write_csv(tmp_path / "near_duplicates.csv", findings.PAIR_COLUMNS, rows)
+    check = near_duplicates(member("a", A, "tte", tmp_path))
+    assert (check.result, check.count) == ("warning", 1)
+    assert check.detail == "1 of 2 pairs are in two splits: a1 ≈ a3; look at them"
+
+
+# --- screenshots
+
+
+def test_a_piece_of_an_image_correlates_with_it_alone() -> None:
+    rng = np.random.default_rng(0)
+    image, other = rng.normal(size=(2, 40, 50))
+    piece = 3 * image[7:27, 11:36] + 5
+    assert correlation(image, piece) == pytest.approx(1)
+    assert correlation(-image, piece) < 0.9
+    assert correlation(other, piece) < 0.5
+    assert correlation(np.ones((40, 50)), piece) == 0
+    assert correlation(image, np.ones((20, 25))) == 0
+
+
+def test_screenshots_are_known_by_their_official_names() -> None:
+    names = ["a/ProstateX-0000-Finding1-t2_tse_tra0.bmp", "ProstateX-0005-Finding0-ep2d_diff_tra_DYNDIST_ADC0.BMP",
+             "logo.bmp", "ProstateX-0000-Finding1-t2_tse_tra0.jpg"]  # fmt: skip
+    assert listed(names) == {
+        ("prostatex-0000", "1", "t2_tse_tra"): names[0],
+        ("prostatex-0005", "0", "ep2d_diff_tra_dyndist_adc"): names[1],
+    }
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_screenshot_tells_the_rule_that_found_its_slice(
+    folder: Path, made: Path, tmp_path: Path, mirrored: bool
+) -> None:
+    table = read_csv(made / "choices.csv")
+    apart = pd.to_numeric(table["distance_mm"], errors="coerce")
+    choice = table[(table["channel"] == "t2") & (apart > 4)].iloc[0]
+    files = read_index(made / "index.parquet")
+    files = files[files["series_uid"] == choice["chosen_series_uid"]].set_index("instance_number")
+    shown = float(choice["paper_instance" if mirrored else "geometry_instance"])
+    raw = tmp_path / "raw"
+    shutil.copytree(made.parent / "raw", raw)
+    values = read_pixels(raw / files.loc[shown, "file"]).values[20:90, 15:100]
+    gray = np.clip(values * (255 / values.max()), 0, 255).astype("u1")
+    name = f"{choice['patient_id']}-Finding{choice['finding_id']}-{choice['chosen_description']}0.bmp"
+    Image.fromarray(gray).save(raw / name)
+    index.main(["--raw", str(raw), "--out", str(folder / "index.parquet"), "--files", str(folder / "files.parquet"),
+                "--skipped", str(tmp_path / "skipped.csv")])  # fmt: skip
+    check = run(folder, raw)["screenshots"]
+    assert check.result == ("warning" if mirrored else "ok")
+    assert check.detail.startswith(
+        f"1 of 1 found in a slice; another one than geometry's in {int(mirrored)}, "
+        f"than the published rule's in {int(not mirrored)}"
+    )
+
+
+# --- the page
+
+
+def test_the_audit_counts_millimetres_between_the_rules() -> None:
+    rows = [
+        ("t2", "1", "0.000"),
+        ("t2", "2", "6.000"),
+        ("t2", "3", "12.000"),
+        ("t2", "99", ""),
+        ("adc", "", ""),
+    ]
+    table = pd.DataFrame(rows, columns=["channel", "paper_instance", "distance_mm"])
+    assert slice_audit(table) == [
+        {"channel": "t2", "findings": 4, "no such slice": 1, "same slice": 1, "median mm": "6.0",
+         "mean mm": "6.0", "largest mm": "12.0", "≥ 6 mm": 2},
+    ]  # fmt: skip
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+def test_nothing_from_a_header_or_a_table_becomes_a_tag(
+    checks: Callable[..., dict[str, Check]], folder: Path
+) -> None:
+    change(folder / "skipped.csv", lambda table: table.loc.__setitem__(len(table), EVIL))
+    change(folder / "choices.csv", lambda table: table.__setitem__("reason", EVIL))
+    change(folder / "near_duplicates.csv", lambda table: table.loc.__setitem__(0, EVIL))
+    header = read_index(folder / "index.parquet").assign(series_description=EVIL)
+    index._write(folder / "index.parquet", header, {b"documents": b"{}"})
+    checks("--licence", EVIL)
+    parsed = Tags()
+    parsed.feed((folder / "verify.html").read_text())
+    assert not {"script", "iframe", "link"} & {tag for tag, _ in parsed.tags}
+    assert not [name for _, attributes in parsed.tags for name in attributes if name.startswith("on")]
+    sources = [attributes["src"] for tag, attributes in parsed.tags if tag == "img"]
+    assert [source.startswith("data:image/png;base64,") for source in sources if source] == [True]
+    assert sum(EVIL in words for words in parsed.words) >= 5
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_flow_counts_from_files_to_splits(made: Path) -> None:
+    parsed = Tags()
+    parsed.feed((made / "verify.html").read_text())
+    table = read_csv(made / "findings.csv")
+    cases = len(table) // 3
+    places = {
+        name: parsed.words.index(name) for name in ("image files", "read", "series", "located", "patches")
+    }
+    before = {name: parsed.words[place - 1] for name, place in places.items()}
+    files = len(read_index(made / "index.parquet"))
+    listed = len(read_csv(made / "skipped/index.csv"))
+    assert before == {
+        "image files": f"{files + listed:,}", "read": f"{files:,}", "series": before["series"],
+        "located": str(cases), "patches": str(2 * cases),
+    }  # fmt: skip
+    assert int(before["series"]) >= 3 * PATIENTS
+    train, validation, test = (
+        int(part) for part in parsed.words[parsed.words.index("train / val. / test") - 1].split(" / ")
+    )
+    assert train + validation + test == cases
+
+
+def test_text_is_text_wherever_it_stands() -> None:
+    assert page.text("<&\"'>") == "&lt;&amp;&quot;&#x27;&gt;"
+    assert page.table(["a"], [{"a": "<b>"}], marked="a").count("&lt;b&gt;") == 2
+    assert "<b>" not in page.flow([("<b>", "<b>")])
+
+
+def test_the_verdict_is_over_all_data_sets(tmp_path: Path) -> None:
+    for name, result in (("a", "ok"), ("b", "warning"), ("c", "failed")):
+        row = {"check": "splits", "result": result, "count": 0, "detail": "a patient"}
+        write_csv(tmp_path / name / "verify.csv", ("check", "result", "count", "detail"), [row])
+    tables = [str(tmp_path / name / "verify.csv") for name in "abc"]
+    verified.main(["--tables", *tables[:2], "--out", str(tmp_path / "checks.csv")])
+    assert read_csv(tmp_path / "checks.csv")["dataset"].tolist() == ["a", "b"]
+    with pytest.raises(VerifyError, match="splits: a patient"):
+        verified.main(["--tables", *tables, "--out", str(tmp_path / "checks.csv")])
