@@ -5,7 +5,7 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from pipeline.errors import ByteOrderError, OutsideError, VolumeError
+from pipeline.errors import ByteOrderError, OutsideError, UnplacedError, VolumeError
 
 BYTES = {
     "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4,
@@ -34,7 +34,7 @@ def read_fields(path: Path) -> tuple[dict[str, str], int, list[str]]:
 
 
 def check(path: Path) -> None:
-    """Raise OutsideError or VolumeError where a header leads out of its folder, or to more than it says.
+    """Raise OutsideError, UnplacedError or VolumeError where a header leads out of its folder, or astray.
 
     Links in the folder are the user's own and are followed.
     """
@@ -46,6 +46,9 @@ def check(path: Path) -> None:
         parts = PureWindowsPath(name)
         if parts.drive or parts.root or ".." in parts.parts:
             raise OutsideError(f"ElementDataFile = {name}", file=path)
+    spacing = fields.get("ElementSpacing", "")
+    if not all(0 < abs(side) < math.inf for side in _numbers(spacing)):
+        raise UnplacedError(f"ElementSpacing = {spacing}", file=path, expected="a spacing in mm")
     size = BYTES.get(fields.get("ElementType", ""))
     raw = path if local else path.parent / data
     if size and not names and fields.get("CompressedData", "False") != "True" and raw.is_file():
@@ -62,6 +65,13 @@ def check(path: Path) -> None:
                 what, file=path, expected=f"{needed:,} bytes, as DimSize and ElementType say",
                 remedy="correct the header",
             )  # fmt: skip
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split()]
+    except ValueError:
+        return []  # the reader says what is wrong
 
 
 def _roughness(plane: np.ndarray) -> float:

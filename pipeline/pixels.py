@@ -32,11 +32,17 @@ def check_finite(values: np.ndarray, path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def read_volume(path: Path) -> volumes.Volume:
+def read_volume(path: Path, time: int | None = None) -> volumes.Volume:
     """A volume of finite numbers; the last one is kept for the next slice."""
-    volume = volumes.read_volume(path)
+    volume = volumes.read_volume(path, time)
     check_finite(volume.voxels, path)
     return volume
+
+
+def slice_of(name: str) -> tuple[int, int, int | None]:
+    """Axis, index and time of a slice that is called ``axis:index``, or ``axis:index:time``."""
+    axis, index, *time = map(int, name.split(":"))
+    return axis, index, time[0] if time else None
 
 
 def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
@@ -45,15 +51,15 @@ def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
 
 
 def read_pixels(path: Path, slice_name: str = "") -> Pixels:
-    """Read one slice: a DICOM file, a PNG or JPEG, or slice ``axis:index`` of a volume.
+    """Read one slice: a DICOM file, a PNG or JPEG, or a slice of a volume (:func:`slice_of`).
 
     Raises the readers' errors, or NotFiniteError with the first place of a NaN or Inf.
     """
     with path.open("rb") as file:
         start = file.read(132)
     if slice_name:
-        axis, index = map(int, slice_name.split(":"))
-        values = plane_of(read_volume(path).voxels, axis, index)
+        axis, index, time = slice_of(slice_name)
+        values = plane_of(read_volume(path, time).voxels, axis, index)
         valid = np.ones(values.shape, bool)
     elif dicom.is_dicom(start):
         ds, stored = dicom.read_dataset(path)

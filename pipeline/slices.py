@@ -20,7 +20,7 @@ from pipeline.errors import EmptyError, InputError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.index import read_index
 from pipeline.intensity import Statistics, check_not_blank, clip_window, paper_bytes
-from pipeline.pixels import read_pixels, read_volume
+from pipeline.pixels import read_pixels, read_volume, slice_of
 from pipeline.pool import parallel
 from pipeline.store import write_slices
 
@@ -44,7 +44,7 @@ class Read:
 
 
 def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
-    """One task per series and b-value, or per image; in the order of findings.csv."""
+    """One task per series and b-value, per image, or per volume and time; in the order of findings.csv."""
     dicoms = index[index["format"] == "dicom"]
     keys = list(zip(dicoms["series_uid"], dicoms["b_value"].fillna(-1.0), strict=True))
     files, key_of = defaultdict(list), dict(zip(dicoms["file"], keys, strict=True))
@@ -52,8 +52,9 @@ def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
         files[key].append(file)
     rows: dict[Any, list[tuple[int, str, str]]] = {}
     for number, file, name in zip(range(len(findings)), findings["file"], findings["slice"], strict=True):
-        rows.setdefault(key_of.get(file, file), []).append((number, file, name))
-    return [Task(tuple(sorted(files.get(key, [key]))), tuple(wanted)) for key, wanted in rows.items()]
+        time = slice_of(name)[2] if name else None
+        rows.setdefault(key_of.get(file, (file, time)), []).append((number, file, name))
+    return [Task(tuple(sorted(files.get(key, key[:1]))), tuple(wanted)) for key, wanted in rows.items()]
 
 
 def _paper(path: Path, name: str) -> np.ndarray:
@@ -87,7 +88,8 @@ def read_series(
                     darkest = values.min(where=pixels.valid, initial=values.max())
                     slices[wanted[file, ""]] = np.where(pixels.valid, values, darkest)
             if volume:
-                statistics.add(clip_window(read_volume(raw / task.files[0]).voxels, window))
+                time = slice_of(task.rows[0][2])[2]
+                statistics.add(clip_window(read_volume(raw / task.files[0], time).voxels, window))
                 for (file, name), number in wanted.items():
                     slices[number] = clip_window(read_pixels(raw / file, name).values, window)
             statistics.mean_std()
@@ -158,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     group_of[number] = _paper_group(args.kind, findings.iloc[number])
                     groups[group_of[number]].add(values)
                 else:
-                    group_of[number] = (task.files[0],)
+                    group_of[number] = (str(task.rows[0][0]),)
                     groups[group_of[number]] = result.statistics
                 yield number, values
 

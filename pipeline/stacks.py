@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.pixels import slice_of
+
 AXES = "xyz"
 """Along i (columns), j (rows) and k (slices) of a stack."""
 
@@ -62,8 +64,8 @@ class Voxels:
             return np.array([*place, k]), time
         if not row["slice"] or self.file is None or not _is_file(self.file, row["file"]):
             return None
-        axis, at, *rest = map(int, row["slice"].split(":"))
-        return np.insert(place, axis, at), rest[0] if rest else 0
+        axis, at, when = slice_of(row["slice"])
+        return np.insert(place, axis, at), when or 0
 
 
 @dataclass(frozen=True)

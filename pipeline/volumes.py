@@ -2,6 +2,7 @@
 
 import gzip
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,11 @@ def read_volume(path: Path, time: int | None = None) -> Volume:
 
     Raises TimeError where the time is not told or not there, or what :func:`read_times` raises.
     """
-    volumes = read_times(path)
+    return at_time(read_times(path), time, path)
+
+
+def at_time(volumes: Sequence[Volume], time: int | None, path: Path) -> Volume:
+    """The volume of one time; the only one where there is no time. Raises TimeError."""
     if (time is None and len(volumes) > 1) or not 0 <= (time or 0) < len(volumes):
         found = "none" if time is None else f"time {time}"
         last = len(volumes) - 1

@@ -274,7 +274,9 @@ class TestSchema:
             if path.endswith("/kind") and path != "split/kind":
                 continue
             assert part.get("description"), path
-            assert "default" in part or path in ("datasets", "target", "collections", "chestxray14/label"), path
+            assert "default" in part or path in ("datasets", "target", "collections", "chestxray14/label"), (
+                path
+            )
 
     def test_every_number_with_a_unit_or_range_says_so(self):
         for path, part in self.parts():

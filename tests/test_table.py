@@ -4,16 +4,18 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 from PIL import Image
 
 from pipeline import findings as findings_step
-from pipeline import index
+from pipeline import index, slices
 from pipeline.datasets import Findings, Source, table
 from pipeline.datasets.table import find
 from pipeline.errors import ColumnError, DuplicateFindingError, EmptyError
 from pipeline.files import read_csv
+from pipeline.phantom import Geometry, write_mr_series
 from pipeline.pixels import read_pixels
 
 RNG = np.random.default_rng(0)
@@ -234,3 +236,90 @@ def test_real_chest_x_rays_have_264_patients(shared: Path) -> None:
     rows = folders(shared / "nih1000", "--patient-pattern", "^(.{8})").rows
     assert len(rows) == 1000
     assert len({row["group_id"] for row in rows}) == 264
+
+
+# --- volumes with time, without a place, and points between slices
+
+TIMED = "image,patient_id,finding_id,label,x,y,z,time\n"
+
+
+@pytest.fixture
+def timed(tmp_path: Path) -> Path:
+    """A volume of two times, the second 1000 higher."""
+    voxels = np.stack([VOXELS, VOXELS + 1000], axis=-1)
+    nib.Nifti1Image(voxels, np.diag([2.0, 3, 4, 1])).to_filename(tmp_path / "t.nii.gz")
+    nib.Nifti1Image(VOXELS, None).to_filename(tmp_path / "nowhere.nii")
+    return tmp_path
+
+
+def test_a_time_is_chosen_by_the_table_down_to_the_pixels(timed: Path) -> None:
+    rows = run(timed, TIMED + "t.nii.gz,p,1,1,4,7,3,0\nt.nii.gz,q,1,0,4,7,3,1\n").rows
+    assert [row["slice"] for row in rows] == ["2:3:0", "2:3:1"]
+    values = [read_pixels(timed / "t.nii.gz", row["slice"]).values[7, 4] for row in rows]
+    assert values == [VOXELS[4, 7, 3], VOXELS[4, 7, 3] + 1000]
+
+
+def test_each_time_has_statistics_of_its_own(timed: Path) -> None:
+    found = run(timed, TIMED + "t.nii.gz,p,1,1,4,7,3,0\nt.nii.gz,q,1,0,4,7,3,1\nt.nii.gz,p,2,0,4,7,5,0\n")
+    rows = pd.DataFrame(found.rows)
+    todo = slices.tasks(rows, source_of(timed).index)
+    assert [task.rows for task in todo] == [
+        ((0, "t.nii.gz", "2:3:0"), (2, "t.nii.gz", "2:5:0")), ((1, "t.nii.gz", "2:3:1"),)
+    ]  # fmt: skip
+    means = [slices.read_series(task, timed, None, "series").statistics.mean_std()[0] for task in todo]
+    assert means == pytest.approx([VOXELS.mean(), VOXELS.mean() + 1000])
+
+
+@pytest.mark.parametrize(
+    ("cell", "code", "words"),
+    [
+        ("", "E-VOL-TIME", "a time from 0 to 1, found none; name it: in the column time of the table"),
+        ("2", "E-VOL-TIME", "a time from 0 to 1, found time 2"),
+        ("0.5", "E-LABEL", "a whole number, found '0.5'"),
+        ("first", "E-LABEL", "a number, found 'first'"),
+    ],
+)
+def test_a_file_with_time_needs_one_that_is_there(timed: Path, cell: str, code: str, words: str) -> None:
+    (row,) = run(timed, TIMED + f"t.nii.gz,p,1,1,4,7,3,{cell}\n").skipped
+    assert (row["code"], row["file"].endswith("t.nii.gz")) == (code, True)
+    assert words in row["reason"]
+
+
+def test_a_column_called_time_counts_for_files_with_time_alone(timed: Path) -> None:
+    (row,) = run(timed, TIMED + "nowhere.nii,p,1,1,4,7,3,10:33\n").rows
+    assert row["slice"] == "2:3"
+
+
+def test_millimetres_of_a_volume_that_lies_nowhere_are_one_line(timed: Path) -> None:
+    found = run(timed, HEADER + "nowhere.nii,p,1,1,,,,1,2,3\nnowhere.nii,q,1,1,4,7,3,,,\n")
+    assert found.skipped[0]["code"] == "E-VOL-AFFINE"
+    assert found.skipped[0]["reason"] == (
+        "expected a volume that says where it lies, found sform_code and qform_code 0; "
+        "give x, y and z, in voxels, in place of x_mm, y_mm and z_mm"
+    )
+    assert [row["patient_id"] for row in found.rows] == ["q"]
+
+
+@pytest.mark.parametrize(("z", "plane", "distance"), [("1.25", 1, 0.75), ("1.75", 2, -0.75), ("0", 0, 0.0)])
+def test_between_two_slices_the_nearer_one_is_taken_and_its_distance_kept(
+    tmp_path: Path, z: str, plane: int, distance: float
+) -> None:
+    volume = np.arange(4)[:, None, None] * np.ones((4, 6, 5))
+    write_mr_series(tmp_path / "s", volume, Geometry((0, 0, 0)), description="t2", number=1)  # 3 mm apart
+    nib.Nifti1Image(volume.T, np.diag([1.0, 1, 3, 1])).to_filename(tmp_path / "v.nii")
+    for image in ("s", "v.nii"):
+        (row,) = run(tmp_path, HEADER + f"{image},p,1,1,2,2,{z},,,\n").rows
+        assert (read_pixels(tmp_path / row["file"], row.get("slice", "")).values == plane).all()
+        assert float(row["plane_distance_mm"]) == distance
+
+
+def test_a_point_where_a_slice_is_missing_is_one_line(tmp_path: Path) -> None:
+    paths = write_mr_series(
+        tmp_path / "s", np.ones((5, 6, 5)), Geometry((0, 0, 0)), description="t2", number=1, descending=False
+    )
+    paths[2].unlink()  # 0, 3, 9 and 12 mm are left
+    found = run(tmp_path, HEADER + "s,p,1,1,2,2,1.5,,,\ns,q,1,1,2,2,1.2,,,\n")
+    (row,) = found.skipped
+    assert (row["code"], row["patient_id"]) == ("E-GEO-GAP", "p")
+    assert row["reason"].startswith("expected a slice at the point, found z 1.5, 3.0 mm from the nearest;")
+    assert float(found.rows[0]["plane_distance_mm"]) == pytest.approx(1.2)

@@ -327,7 +327,10 @@ class TestTable:
         assert numbers.with_histories("thesis_6_3", run) == ["hydra"]
         assert numbers.with_histories("thesis_5_2", run) == ["classical"]
         assert numbers.with_histories("typhon_2", run) == []
-        assert [numbers.with_challenge(name, run) for name in ("thesis_5_2", "hydra_2")] == [["classical"], []]
+        assert [numbers.with_challenge(name, run) for name in ("thesis_5_2", "hydra_2")] == [
+            ["classical"],
+            [],
+        ]
 
 
 @pytest.mark.parametrize("name", numbers.TABLES)

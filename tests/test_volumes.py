@@ -264,7 +264,7 @@ def test_an_sform_makes_up_for_a_spacing_of_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
-@pytest.mark.parametrize("slope", [(np.nan, 0.0), (np.inf, 0.0), (2.0, np.nan)])
+@pytest.mark.parametrize("slope", [(np.nan, 0.0), (np.inf, 0.0), (-np.inf, np.nan)])
 def test_a_slope_or_intercept_that_is_no_number_is_told(
     tmp_path: Path, name: str, slope: tuple[float, float]
 ) -> None:
@@ -332,9 +332,8 @@ def test_more_bytes_than_the_header_says_are_told(tmp_path: Path, suffix: str) -
 
 @pytest.mark.parametrize("spacing", ["0 3 4", "nan 3 4"])
 def test_a_metaimage_of_no_spacing_is_told(tmp_path: Path, spacing: str) -> None:
-    assert code(header(tmp_path / "v.mhd", ElementSpacing=spacing)).startswith(
-        ("E-VOL-AFFINE", "E-DCM-NOTDICOM")
-    )
+    found = f"E-VOL-AFFINE: expected a spacing in mm, found ElementSpacing = {spacing}; "
+    assert code(header(tmp_path / "v.mhd", ElementSpacing=spacing)).startswith(found)
 
 
 def test_a_negative_spacing_of_a_metaimage_is_an_axis_turned_round(tmp_path: Path) -> None:

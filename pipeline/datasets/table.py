@@ -1,7 +1,8 @@
 """A user's own data: a CSV of findings, or folders that carry the label.
 
 The CSV has ``image, patient_id, finding_id, label`` and optionally a point: ``x, y, z`` (zero-based pixels,
-z along the slice normal; voxel i, j, k of a volume) or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI). An image
+z along the slice normal; voxel i, j, k of a volume) or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI), and for
+volumes of four dimensions ``time``, counted from 0. An image
 is a PNG, JPEG or DICOM file, a folder with one DICOM series, or a NIfTI or MetaImage volume. Without a
 point the centre of the image is taken and marked so (column ``centre`` of findings.csv).
 """
@@ -19,14 +20,16 @@ from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.errors import (
     DuplicateFindingError,
     EmptyError,
+    GapError,
     ImageMissingError,
     InputError,
     LabelError,
     NoCentreError,
     NoSeriesError,
     OutOfImageError,
+    UnplacedError,
 )
-from pipeline.volumes import RAS_TO_LPS, read_volume
+from pipeline.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
 
 PIXELS = ("x", "y", "z")
 WORLD = ("x_mm", "y_mm", "z_mm")
@@ -127,27 +130,56 @@ def _in_series(series: pd.DataFrame, pixel: np.ndarray | None, world: np.ndarray
         place = geometry.locate(series, _needed(world, 3))
         return instance_row(place.instance) | pixel_row(place.column, place.row, place.distance_mm)
     if len(series) == 1:
-        instance, depth = series.iloc[0], 0.0
+        instance, distance = series.iloc[0], 0.0
     else:
-        along, _ = geometry.ordered(series)
+        along, positions = geometry.ordered(series)
         depth = (len(along) - 1) / 2 if pixel is None else float(_needed(pixel, 3)[2])
         if not -0.5 <= depth <= len(along) - 0.5:
             raise OutOfImageError(f"z {depth:g}", expected=f"z from 0 to {len(along) - 1}")
-        instance = along.iloc[min(round(depth), len(along) - 1)]
+        number = min(max(round(depth), 0), len(along) - 1)
+        instance = along.iloc[number]
+        distance = float(np.interp(depth, np.arange(len(along)), positions) - positions[number])
+        if abs(distance) > np.median(np.diff(positions)) / 2 + geometry.POSITION_TOLERANCE_MM:
+            raise GapError(
+                f"z {depth:g}, {abs(distance):.1f} mm from the nearest", file=instance["file"],
+                expected="a slice at the point",
+            )  # fmt: skip
     size = np.array([instance["columns"], instance["rows"]])
     column, row = (size - 1) / 2 if pixel is None else _needed(pixel, 2)
     _check_inside(column, row, *map(int, size))
-    return instance_row(instance) | pixel_row(column, row)
+    return instance_row(instance) | pixel_row(column, row, distance)
+
+
+def _whole(cell: str, path: Path) -> int:
+    value = labels.number(cell, path)
+    if value != int(value):
+        raise LabelError(repr(cell), file=path, expected="a whole number", remedy="correct the cell")
+    return int(value)
 
 
 def _in_volume(
-    source: Source, image: pd.Series, pixel: np.ndarray | None, world: np.ndarray | None, axis: int
+    source: Source,
+    image: pd.Series,
+    pixel: np.ndarray | None,
+    world: np.ndarray | None,
+    axis: int,
+    time: str,
 ) -> dict[str, Any]:
-    volume = read_volume(source.raw / image["file"])
+    path = source.raw / image["file"]
+    volumes = read_times(path)
+    # A column of that name may mean something else: it counts where there are several times.
+    when = _whole(time, path) if time and len(volumes) > 1 else None
+    volume = at_time(volumes, when, path)
     shape = np.array(volume.voxels.shape)
     if world is not None:
+        if not volume.placed:
+            raise UnplacedError(
+                "sform_code and qform_code 0", file=image["file"],
+                expected="a volume that says where it lies",
+                remedy="give x, y and z, in voxels, in place of x_mm, y_mm and z_mm",
+            )  # fmt: skip
         lps = _needed(world, 3)
-        if image["file"].lower().endswith((".nii", ".nii.gz")):
+        if is_nifti(image["file"]):
             lps = RAS_TO_LPS[:3, :3] @ lps
         voxel = np.linalg.solve(volume.affine, np.append(lps, 1.0))[:3]
     else:
@@ -158,10 +190,10 @@ def _in_volume(
         )
     across, down = (i for i in range(3) if i != axis)
     index = int(np.clip(round(voxel[axis]), 0, shape[axis] - 1))
-    spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    spacing = volume.spacing_mm
     return {
         "file": image["file"],
-        "slice": f"{axis}:{index}",
+        "slice": f"{axis}:{index}" + ("" if when is None else f":{when}"),
         "spacing_column_mm": f"{spacing[across]:.9g}",
         "spacing_row_mm": f"{spacing[down]:.9g}",
     } | pixel_row(voxel[across], voxel[down], (voxel[axis] - index) * spacing[axis])
@@ -187,7 +219,8 @@ def _locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
             f"a folder with {len(found)} images", file=name, expected="one file, or a DICOM series"
         )
     if kind == "volume":
-        return _in_volume(source, found.iloc[0], pixel, world, axis)
+        time = str(row.get("time", "")).strip()
+        return _in_volume(source, found.iloc[0], pixel, world, axis, time)
     return _in_image(found.iloc[0], pixel, world)
 
 
