@@ -1,0 +1,201 @@
+"""Write every readable image below a folder as PNG, to be looked at with any program.
+
+Each slice is stretched from its least to its greatest value (thesis, algorithm 1). Beside the sources, or
+below --out in the same folders:
+
+DICOM               Instance{number}_{name}.png
+NIfTI               {name}_{axis}_slice{n}.png, of four dimensions {name}_{axis}_time{t}_slice{n}.png
+MetaImage, .npy     {name}_{axis}_{n}.png
+PNG, JPEG           {name}.png, with --out alone: beside the source they are pictures already
+
+Slices and times count from 0. Where two sources would make the same name, or a file of that name is there
+that this program did not write, the whole name of the source stands in it: {name}.{suffix}. Nothing of a
+header goes into a file.
+"""
+
+import argparse
+import functools
+import io
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from pipeline import index
+from pipeline.errors import EmptyError, InputError, NotImageError, UnreadableError, run_cli
+from pipeline.files import atomic
+from pipeline.open_stack import of_array, of_volume
+from pipeline.pixels import check_finite, read_pixels
+from pipeline.pool import parallel
+from pipeline.scan import scan
+from pipeline.stacks import AXES, Voxels
+from pipeline.volumes import is_nifti
+
+log = logging.getLogger("typhon")
+
+MARK = "pipeline.to_png"
+"""What our pictures say of themselves, so that the next call replaces them and no others."""
+HEAD = 128
+"""Bytes in which that stands: it follows the first chunk."""
+
+
+def to_bytes(values: np.ndarray) -> np.ndarray:
+    """Values (rows, columns) from their least to their greatest as 0 … 255, cut to whole numbers.
+
+    (p − min) · 255 / (max − min), the thesis' algorithm 1; an image of one value is black.
+    """
+    wide = values.astype("f8")
+    span = float(np.ptp(wide))
+    return ((wide - wide.min()) * 255 / span if span else np.zeros_like(wide)).astype("u1")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG, and what its name has before and behind that of its source."""
+
+    content: bytes
+    before: str = ""
+    behind: str = ""
+
+
+def _encode(values: np.ndarray, *, flip: bool) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", MARK)
+    buffer = io.BytesIO()
+    Image.fromarray(to_bytes(values)[:: -1 if flip else 1]).save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def _slices(stack: Voxels, axis: str, path: Path, *, flip: bool) -> Iterator[Picture]:
+    word = "slice" if is_nifti(path.name) else ""
+    check_finite(stack.values, path)
+    for letter in stack.counts if axis == "all" else axis if axis in stack.counts else "z":
+        for time in range(len(stack.times)):
+            at = f"_time{time}" if len(stack.times) > 1 else ""
+            for number in range(stack.values.shape[AXES.index(letter)]):
+                plane = stack.plane(letter, number, time)
+                yield Picture(_encode(plane, flip=flip), behind=f"_{letter}{at}_{word}{number}")
+
+
+def convert(file: str, raw: Path, axis: str, flip: bool) -> list[Picture] | InputError:
+    """The pictures of one file, or why it cannot be read; none of a picture that this program wrote."""
+    path = raw / file
+    try:
+        if is_ours(path):
+            return []
+        if file.lower().endswith(".npy"):
+            return list(_slices(of_array(path), axis, path, flip=flip))
+        row = index.read_row(file, raw)
+        if isinstance(row, InputError):
+            return row
+        if row["format"] == "volume":
+            return list(_slices(of_volume(path), axis, path, flip=flip))
+        content = _encode(read_pixels(path).values, flip=flip)
+        if row["format"] == "image":
+            return [Picture(content)]
+        number = row["instance_number"]
+        return [Picture(content, before=f"Instance{number:g}_" if number == number else "Instance_")]
+    except InputError as error:
+        error.file = file
+        return error
+    except OSError as error:
+        return UnreadableError(str(error.strerror), file=file)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a picture that this program wrote."""
+    with path.open("rb") as file:
+        start = file.read(HEAD)
+    return start.startswith(b"\x89PNG") and f"tEXtSoftware\0{MARK}".encode() in start
+
+
+def short_name(file: str) -> str:
+    """The name of a file without its suffix."""
+    name = PurePosixPath(file).name
+    return name[: -len(".nii.gz")] if name.lower().endswith(".nii.gz") else PurePosixPath(name).stem
+
+
+class Names:
+    """Names for pictures, none twice and none of a file that somebody else wrote."""
+
+    def __init__(self) -> None:
+        self._taken: set[Path] = set()
+
+    def give(self, folder: Path, file: str, pictures: Sequence[Picture]) -> list[Path]:
+        """Where the pictures of a source go: by its short name, else by its whole one, else with a number."""
+        whole = PurePosixPath(file).name
+        numbered = (f"{whole}-{number}" for number in itertools.count(2))
+        names = itertools.chain([short_name(file), whole], numbered)
+        return next(paths for name in names if (paths := self._free(folder, name, pictures)) is not None)
+
+    def _free(self, folder: Path, name: str, pictures: Sequence[Picture]) -> list[Path] | None:
+        paths = [folder / f"{each.before}{name}{each.behind}.png" for each in pictures]
+        # In some file systems a and A are one name.
+        keys = [path.with_name(path.name.casefold()) for path in paths]
+        if self._taken.intersection(keys) or not all(not path.exists() or is_ours(path) for path in paths):
+            return None
+        self._taken.update(keys)
+        return paths
+
+
+def write_pngs(
+    raw: Path, out: Path | None, *, axis: str = "z", flip: bool = False, processes: int = 1
+) -> tuple[int, list[InputError]]:
+    """Write the pictures of all files below ``raw``; how many, and an error for each file that is none.
+
+    Raises EmptyError where there is no image at all.
+    """
+    pictured = (".png", ".jpg", ".jpeg") if out is None else ()
+    files = [
+        file
+        for file, *_ in scan(raw)
+        if not index.is_document(file) and not file.lower().endswith((".h5", *pictured))
+    ]
+    if not files:
+        raise EmptyError("none", file=raw, expected="images", remedy="give a folder of images")
+    function = functools.partial(convert, raw=raw, axis=axis, flip=flip)
+    names, written, errors = Names(), 0, []
+    for file, result in zip(files, parallel(function, files, processes=processes, label="PNG"), strict=True):
+        if isinstance(result, InputError):
+            errors.append(result)
+            continue
+        paths = names.give((out or raw) / PurePosixPath(file).parent, file, result)
+        for path, picture in zip(paths, result, strict=True):
+            with atomic(path) as beside:
+                beside.write_bytes(picture.content)
+        written += len(paths)
+    return written, errors
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert a folder; exit 1 if a file could not be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.to_png", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write there and not beside the sources")
+    parser.add_argument("--axis", choices=[*AXES, "all"], default="z", help="of volumes and arrays")
+    parser.add_argument("--flip", action="store_true", help="upside down: the first row at the bottom")
+    parser.add_argument("--processes", type=int, default=1)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if not args.folder.is_dir():
+        raise UnreadableError("none", file=args.folder, expected="a folder")
+    written, errors = write_pngs(
+        args.folder, args.out, axis=args.axis, flip=args.flip, processes=args.processes
+    )
+    for error in errors:
+        log.info("%s", error)
+    counts = Counter(isinstance(error, NotImageError) for error in errors)
+    log.info("%d pictures, %d files unreadable, %d without an image", written, counts[False], counts[True])
+    if counts[False]:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    run_cli(main)
