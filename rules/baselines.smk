@@ -21,7 +21,7 @@ rule fit_baseline:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=60,
     params:
         options=baseline_flags,

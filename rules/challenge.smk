@@ -22,7 +22,7 @@ rule predict_challenge:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=memory(2000, 1.5),
+        mem_mb=memory(1500, 1.5),
         runtime=60,
     params:
         target=lookup("target", within=config),
@@ -56,7 +56,7 @@ rule predict_challenge_simply:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=60,
     params:
         options=baseline_flags,
@@ -91,7 +91,7 @@ rule write_challenge:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         raw=challenge_raw,
@@ -118,7 +118,7 @@ rule score_challenge:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         truth=lambda wildcards: Path(config["truth"]).expanduser(),

@@ -225,11 +225,12 @@ def published_folder(wildcards, input):
     return Path(input.logs[0]).parent
 
 
-def memory(least, per_input):
-    """Memory in MB: ``least``, or ``per_input`` times the size of the input if that is more."""
+def memory(base, per_input=0):
+    """Memory in MB: ``base``, and ``per_input`` times the size of the input; a retry gets as much again."""
 
-    def of(wildcards, input):
-        return max(least, int(per_input * input.size_mb))
+    def of(wildcards, input, attempt):
+        # The input of a rule that is grouped with those before it is not there yet: do not ask its size.
+        return attempt * (base + (int(per_input * input.size_mb) if per_input else 0))
 
     return of
 

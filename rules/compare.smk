@@ -48,7 +48,7 @@ rule compare_methods:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         runs=compared("results/{method}/fold{fold}/seed{seed}"),

@@ -18,7 +18,7 @@ rule index_raw_files:
         "../environment.yml"
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
     params:
         raw=raw_folder,
@@ -61,7 +61,7 @@ rule locate_findings:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=60,
     params:
         kind=kind,
@@ -107,7 +107,7 @@ rule extract_slices:
         "../environment.yml"
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
     params:
         kind=kind,
@@ -138,7 +138,7 @@ rule build_patches:
         "../environment.yml"
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=120,
     params:
         kind=kind,
@@ -176,7 +176,7 @@ rule list_skipped:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         code=code("pipeline.skipped"),
@@ -200,7 +200,7 @@ rule split_findings:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         options=collection_flags("training_views", "max_skipped"),

@@ -14,7 +14,7 @@ rule write_phantom:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         kind=kind,

@@ -25,7 +25,7 @@ rule measure_effect:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=memory(2500, 1.5),
+        mem_mb=memory(2000, 1.5),
         runtime=2880,
     params:
         folder=lambda wildcards: effects.folder(wildcards.effect),
@@ -66,7 +66,7 @@ rule tabulate_effects:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         about=lambda wildcards: json.dumps(effects.described(config)),

@@ -23,7 +23,7 @@ rule draw_paper_figure:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=10,
     params:
         runs=runs_of_figure,

@@ -20,7 +20,7 @@ rule draw_contact_sheet:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         licence=attribution,
@@ -53,7 +53,7 @@ rule draw_red_dots:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         licence=attribution,
@@ -85,7 +85,7 @@ rule draw_alignment:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         licence=attribution,
@@ -128,7 +128,7 @@ rule fingerprint_dataset:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         code=code("pipeline.fingerprint"),
@@ -160,7 +160,7 @@ rule draw_bootstrap:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         code=code("model.plots"),
@@ -189,7 +189,7 @@ rule draw_curves:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=10,
     params:
         code=code("model.plots"),
@@ -219,7 +219,7 @@ rule draw_roc:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=10,
     params:
         runs=rules.score_method.params.runs,
@@ -250,7 +250,7 @@ rule write_tensorboard:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         code=code("model.tensorboard"),

@@ -28,7 +28,7 @@ rule score_candidates:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         grid=lambda wildcards: json.dumps(config["search"]["grid"]),
@@ -66,7 +66,7 @@ rule draw_candidates:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         code=code("model.search"),

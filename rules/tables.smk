@@ -15,7 +15,7 @@ rule replay_published:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         folder=published_folder,
@@ -51,7 +51,7 @@ rule write_paper_table:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=10,
     params:
         phases=table_phases,

@@ -1,5 +1,7 @@
 # One run per method, fold and seed. One thread each, because the number of threads changes the last bits;
 # folds and seeds run side by side. gpu=0 means the CPU, gpu=1 CUDA if there is one, else the CPU.
+# exec, because a cluster that takes a job back asks all its processes to end: the shell would do so at once, and
+# the trainer be killed before it has saved.
 
 
 rule bootstrap_network:
@@ -21,7 +23,7 @@ rule bootstrap_network:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=memory(2000, 1.5),
+        mem_mb=memory(1500, 1.5),
         runtime=600,
     params:
         leak=leak,
@@ -37,7 +39,7 @@ rule bootstrap_network:
     message:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
+        "exec python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
         " --score {params.scored}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
@@ -67,7 +69,7 @@ rule train_model:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=memory(2000, 1.5),
+        mem_mb=memory(1500, 1.5),
         runtime=2880,
     params:
         leak=leak,
@@ -84,7 +86,7 @@ rule train_model:
     message:
         "Training {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.train --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
+        "exec python -m workflow.logged {log} model.train --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
         " --network {input.network} --phases {params.phases:q} --seed {wildcards.seed}"
         " --target {params.target} --batch-norm {params.batch_norm} --every {params.every}"
         " {params.follow} {params.paper}"
@@ -114,7 +116,7 @@ rule predict_findings:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=memory(2000, 1.5),
+        mem_mb=memory(1500, 1.5),
         runtime=60,
     params:
         leak=leak,
@@ -147,7 +149,7 @@ rule score_method:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         target=lookup("target", within=config),
