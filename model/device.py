@@ -7,6 +7,8 @@ import sys
 
 import torch
 
+from model import gpus
+
 log = logging.getLogger("typhon")
 
 
@@ -14,10 +16,12 @@ def set_up(gpu: int) -> torch.device:
     """Choose the device and make its results repeatable.
 
     ``gpu`` is how many GPUs the job was given: 0 means CPU, more means CUDA if there is one, else CPU.
-    Which GPU is the environment's business (CUDA_VISIBLE_DEVICES). The CPU works in one thread, because
-    the number of threads changes the last bits.
+    Which GPU is the environment's business (CUDA_VISIBLE_DEVICES); where it leaves several, one that is free.
+    The CPU works in one thread, because the number of threads changes the last bits.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if gpu > 0:
+        gpus.take()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     device = torch.device("cuda" if gpu > 0 and torch.cuda.is_available() else "cpu")
     if gpu > 0 and device.type == "cpu":
