@@ -37,7 +37,7 @@ rule verify_dataset:
         "../environment.yml"
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=120,
     params:
         raw=raw_folder,
@@ -68,7 +68,7 @@ rule list_checks:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         code=code("pipeline.verified"),
