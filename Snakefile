@@ -21,6 +21,7 @@
 #   results/tables/{table}.csv, .md, .tex     the tables of the papers, with ours beside theirs
 #   results/effects/{effect}.json             what one key as published comes to, run in effects/{effect}/
 #   published/{method}/history.csv            what was published of their runs, where the config names it
+#   results/cite.md, cite.bib                 what to cite: data sets, papers, this software
 #   results/{method}/…png, figures/…png       items of the report
 #   logs/…, benchmarks/…                      the same paths, one file per job
 #   checkpoints/…                             of running trainings only
@@ -50,6 +51,7 @@ include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/search.smk"
 include: "rules/effects.smk"
+include: "rules/cite.smk"
 
 
 report: "workflow/report/workflow.rst"

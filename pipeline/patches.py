@@ -114,6 +114,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--intensity", default="series", help="written into the store: how slices were normalised"
     )
+    parser.add_argument(
+        "--collection",
+        type=json.loads,
+        default={},
+        help="written into the store: licence, doi and so on, JSON",
+    )
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -178,6 +184,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "findings_sha256": sha256(args.findings),
             "slices_sha256": sha256(args.slices),
         },
+        collection=args.collection,
     )
     write_csv(args.skipped, SKIPPED_COLUMNS, skipped)
     log.info(

@@ -105,6 +105,7 @@ def write_store(
     channels: Sequence[str],
     normalization: str,
     provenance: Mapping[str, Any],
+    collection: Mapping[str, str] | None = None,
 ) -> None:
     """Write a patch store.
 
@@ -114,6 +115,7 @@ def write_store(
         width_mm and height_mm (NaN where the image has no scale).
     blocks : for each finding in order its patches, float32 (views, channels, 65, 65), view 0 first; or None
         for a finding that is left out.
+    collection : what its licence asks to be kept with it: collection, licence, doi, citation, url.
     """
     block_shape = (views, len(channels), PATCH_SIDE, PATCH_SIDE)
     with _create(path) as file:
@@ -123,6 +125,7 @@ def write_store(
             channels=list(channels),
             normalization=normalization,
             provenance=json.dumps(provenance, sort_keys=True),
+            collection=json.dumps(dict(collection or {}), sort_keys=True),
         )
         patches = file.create_dataset(
             "patches",
@@ -175,6 +178,8 @@ class StoreInfo:
     findings: pd.DataFrame
     normalization: str
     provenance: dict[str, Any]
+    collection: dict[str, str]
+    """Its name, licence, doi, citation and url as stated when the store was made; empty in an older one."""
 
 
 def read_info(path: str | Path) -> StoreInfo:
@@ -199,6 +204,7 @@ def read_info(path: str | Path) -> StoreInfo:
             findings=findings,
             normalization=str(file.attrs["normalization"]),
             provenance=json.loads(file.attrs["provenance"]),
+            collection=json.loads(file.attrs.get("collection", "{}")),
         )
 
 

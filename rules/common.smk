@@ -326,3 +326,21 @@ def figures():
 def attribution(wildcards):
     """The line at the foot of a picture of somebody's data."""
     return raw.attribution(config, wildcards.dataset)
+
+
+def stated_terms(wildcards, input):
+    """What is kept with a data set, as JSON. A function of the input, so that other words cut no patches anew."""
+    return json.dumps(raw.terms(config, wildcards.dataset), sort_keys=True)
+
+
+def all_terms(wildcards):
+    """The same of all data sets of the experiment, by name."""
+    names = [*config["datasets"], *beside.needed(config)]
+    return json.dumps({name: raw.terms(config, name) for name in names})
+
+
+def cited(wildcards):
+    """What publications are about: the methods of the experiment, its data sets and their kinds."""
+    names = [*config["datasets"], *beside.needed(config)]
+    kinds = [] if "phantom" in config else [config["collections"][name]["kind"] for name in names]
+    return list(dict.fromkeys([*config["methods"], *kinds]))

@@ -145,6 +145,7 @@ rule build_patches:
         options=collection_flags("channels", "extent", "intensity"),
         views=stored_views,
         view_seed=lookup("view_seed", within=config),
+        collection=stated_terms,
         code=collection_code("pipeline.patches"),
     message:
         "Cutting the views of {wildcards.dataset}"
@@ -152,7 +153,7 @@ rule build_patches:
         "python -m workflow.logged {log} pipeline.patches {params.kind} --dataset {wildcards.dataset}"
         " --findings {input.findings:q} --slices {input.slices:q} --out {output.patches:q}"
         " --skipped {output.skipped:q} --views {params.views} --view-seed {params.view_seed}"
-        " --processes {threads} {params.options}"
+        " --collection {params.collection:q} --processes {threads} {params.options}"
 
 
 rule list_skipped:

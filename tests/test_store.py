@@ -1,8 +1,10 @@
 """Stores: what goes in comes out, the same bytes each time, and damage is noticed."""
 
+import json
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,17 @@ def test_ids_stay_text_and_attributes_survive(store: Path) -> None:
         5,
         {"a": 1},
     )
+
+
+def test_the_terms_of_the_data_stay_with_them(store: Path, tmp_path: Path) -> None:
+    terms = {"collection": "PROSTATEx", "licence": "CC BY 3.0", "citation": "Thöny H. 2017"}
+    write_store(tmp_path / "terms.h5", FINDINGS, blocks(), views=5, **ABOUT, collection=terms)
+    assert read_info(tmp_path / "terms.h5").collection == terms
+    with h5py.File(tmp_path / "terms.h5") as file:
+        assert json.loads(file.attrs["collection"]) == terms
+    with h5py.File(store, "r+") as older:
+        del older.attrs["collection"]
+    assert read_info(store).collection == {}
 
 
 def test_the_first_views_of_each_finding_come_back(store: Path) -> None:

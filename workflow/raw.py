@@ -11,6 +11,7 @@ from pipeline.scan import file_state, scan
 from workflow import beside
 
 COLLECTIONS_FILE = Path(__file__).resolve().parent.parent / "config" / "datasets.csv"
+TERMS = ("collection", "licence", "doi", "citation", "url")
 
 
 def folder(config: Mapping[str, Any], dataset: str) -> Path:
@@ -63,12 +64,22 @@ def state(config: Mapping[str, Any], dataset: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def terms(config: Mapping[str, Any], dataset: str) -> dict[str, str]:
+    """Collection, licence, doi, citation and url of a data set, those of them that are known.
+
+    What its entry in ``collections`` states counts before ``config/datasets.csv``.
+    """
+    if "phantom" in config:
+        return {"collection": "synthetic data"}
+    known, own = _row(config, dataset) or {"collection": dataset}, config["collections"][dataset]
+    stated = {key: own.get(key) or known.get(key) for key in TERMS}
+    return {key: value for key, value in stated.items() if value}
+
+
 def attribution(config: Mapping[str, Any], dataset: str) -> str:
     """Collection, licence and DOI, as its licence wants to see them beside a picture."""
-    if "phantom" in config:
-        return "synthetic data"
-    row = _row(config, dataset)
-    return ", ".join(filter(None, (row["collection"], row["licence"], row["doi"]))) if row else dataset
+    known = terms(config, dataset)
+    return ", ".join(known[key] for key in ("collection", "licence", "doi") if key in known)
 
 
 def no_logs(config: Mapping[str, Any]) -> str:

@@ -1,0 +1,33 @@
+# What whoever publishes a result has to cite, on demand: ./run cite.
+
+
+rule write_citations:
+    """List the data sets of the experiment with licence and DOI, the papers of its methods, and this software."""
+    output:
+        markdown="results/cite.md",
+        bibtex="results/cite.bib",
+    log:
+        "logs/results/cite.log",
+    benchmark:
+        "benchmarks/results/cite.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        terms=all_terms,
+        about=cited,
+        code=code("workflow.cite"),
+    message:
+        "Listing what to cite"
+    shell:
+        "python -m workflow.logged {log} workflow.cite --data-sets {params.terms:q} --about {params.about:q}"
+        " --markdown {output.markdown:q} --bibtex {output.bibtex:q}"
+
+
+rule cite:
+    input:
+        rules.write_citations.output,
+    """What to cite, as text and as BibTeX."""
+    localrule: True
