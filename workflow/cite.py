@@ -75,7 +75,7 @@ def markdown(data_sets: Mapping[str, Entry], papers: Sequence[Entry]) -> str:
     lines = ["# What to cite", "", "## Data sets", ""]
     for name, terms in data_sets.items():
         parts = [
-            terms.get("citation") or terms["collection"],
+            terms.get("citation", ""),
             _link(terms.get("doi", "")) or terms.get("url", ""),
         ]
         lines.append(
