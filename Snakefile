@@ -65,3 +65,4 @@ rule all:
         comparison(),
         rules.figures.input,
         rules.tables.input,
+        rules.tabulate_costs.output,

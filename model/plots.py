@@ -29,6 +29,7 @@ STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.8, "axes.axisbelow": True,
     "legend.frameon": False, "figure.dpi": 110, "savefig.dpi": 160, "svg.hashsalt": "typhon",
+    "text.parse_math": False,
 }  # fmt: skip
 _NAMED_RUNS = 6
 """Runs that fit into a legend one by one."""

@@ -21,6 +21,7 @@ from model.metrics import auroc
 from model.plots import STYLE, save
 from model.predictions import PredictionsError, evaluate, read_splits
 from model.searchplot import FIGURE, plot_candidates
+from pipeline import page
 from pipeline.errors import run_cli
 from pipeline.files import read_csv, write_csv, write_text
 
@@ -121,12 +122,16 @@ def winner(lines: Sequence[str], settings: Settings, method: str, folds: int) ->
     return head + yaml.safe_dump(nested(settings, method), sort_keys=False, allow_unicode=True)
 
 
-def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table for a terminal, best first."""
+def ranked(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The header and the candidates, best first, as a reader wants to see them."""
     columns = [key for key in rows[0] if key not in ENDS] + [FIGURE, "sd", "runs"]
     done = sorted(rows, key=lambda row: row.get("rank", len(rows) + row["candidate"]))
-    cells = [columns, *([_cell(row.get(column, "")) for column in columns] for row in done)]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    return [columns, *([_cell(row.get(column, "")) for column in columns] for row in done)]
+
+
+def as_text(cells: Sequence[Sequence[str]]) -> str:
+    """The table for a terminal."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells
     )
@@ -153,7 +158,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     of_score.add_argument(
         "--splits", nargs="+", type=Path, required=True, metavar="CSV", help="of the target"
     )
-    of_score.add_argument("--out", type=Path, required=True, help="candidates.csv to write")
+    of_score.add_argument("--out", type=Path, required=True, help="candidates.csv, with .html beside")
     of_score.add_argument("--best", type=Path, required=True, help="config file to write")
     of_draw = kinds.add_parser("draw", help="draw candidates.csv")
     of_draw.add_argument("--candidates", type=Path, required=True, metavar="CSV")
@@ -183,7 +188,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     best = settings[next(row["candidate"] for row in rows if row["picked"])]
     write_text(args.best, winner(lines, best, args.method, args.folds))
     write_csv(args.out, ["candidate", *args.grid, *ENDS], rows)
-    print(as_text(rows), *lines, args.best, sep="\n")
+    header, *cells = ranked(rows)
+    named = [dict(zip(header, line, strict=True)) for line in cells]
+    title = f"Candidates for {args.method}, validation of {args.target}"
+    write_text(
+        args.out.with_suffix(".html"), page.page(title, [page.table(header, named), page.bullets(lines)])
+    )
+    print(as_text([header, *cells]), *lines, args.best, sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One table as CSV, Markdown and LaTeX, with the same text in every cell.
+"""One table as CSV, Markdown, LaTeX and HTML, with the same text in every cell.
 
 A reader of the CSV and a reader of the paper see the same digits, and what was text in one is text in all:
 no spreadsheet takes a name for a formula, no page takes it for markup.
@@ -14,14 +14,14 @@ from typing import Any, SupportsFloat
 
 import pandas as pd
 
-from pipeline.files import write_csv, write_text
+from pipeline import page
+from pipeline.files import NUMBER, write_csv, write_text
 
-SUFFIXES = (".csv", ".md", ".tex")
+SUFFIXES = (".csv", ".md", ".tex", ".html")
 _WIDE, _SIGNS = 8, 95
 """Columns, and signs in a row, that fit on a page as they are."""
 _LONG = 40
 """A column of longer cells is broken into lines."""
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
     "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
@@ -51,7 +51,7 @@ def text(value: Any, spec: str | None = None) -> str:
         # A column of whole numbers that lacks one holds floats.
         number = int(value) if isinstance(value, Integral) else float(value)
         made = format(round(number) if spec == "d" else number, spec or _spec(number))
-        return made.lstrip("-") if _NUMBER.fullmatch(made) and float(made) == 0 else made
+        return made.lstrip("-") if NUMBER.fullmatch(made) and float(made) == 0 else made
     return " ".join(str(value).split())
 
 
@@ -67,13 +67,13 @@ def write_table(
     frame: pd.DataFrame, stem: str | Path, caption: str, notes: Sequence[str] = (), *,
     formats: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """Write ``{stem}.csv``, ``{stem}.md`` and ``{stem}.tex``, each whole or not at all.
+    """Write ``{stem}.csv``, ``.md``, ``.tex`` and ``.html``, each whole or not at all.
 
     Parameters
     ----------
     frame : columns in their order; the index is left out. Cells: see ``text``.
     stem : path without suffix. Its name is the label of the LaTeX table: ``tab:{name}``.
-    caption, notes : above and below the table in Markdown and LaTeX; a CSV has cells only.
+    caption, notes : above and below the table; a CSV has cells only.
     formats : format of the numbers of a column, where that of ``text`` does not do.
 
     Raises
@@ -89,17 +89,13 @@ def write_table(
         [text(value, spec) for value, spec in zip(row, specs, strict=True)]
         for row in frame.astype(object).itertuples(index=False, name=None)
     ]
-    right = [_right([row[number] for row in rows]) for number in range(len(names))]
+    right = [page.flush_right([row[number] for row in rows]) for number in range(len(names))]
     path = {suffix: stem.with_name(stem.name + suffix) for suffix in SUFFIXES}
-    write_csv(path[".csv"], names, [dict(zip(names, row, strict=True)) for row in rows])
+    cells = [dict(zip(names, row, strict=True)) for row in rows]
+    write_csv(path[".csv"], names, cells)
     write_text(path[".md"], as_markdown(names, rows, right, caption, notes))
     write_text(path[".tex"], as_latex(names, rows, right, caption, notes, stem.name))
-
-
-def _right(cells: Sequence[str]) -> bool:
-    """Whether a column stands to the right: it holds numbers or intervals and nothing else."""
-    filled = [cell for cell in cells if cell]
-    return bool(filled) and all(_NUMBER.fullmatch(cell) or cell.startswith("[") for cell in filled)
+    write_text(path[".html"], page.page(caption, [page.table(names, cells), page.bullets(notes)]))
 
 
 def as_markdown(

@@ -29,6 +29,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.titlesize": 11.0,
+    "text.parse_math": False,  # a dollar in an id is a dollar
 }
 
 

@@ -23,7 +23,7 @@ SKIPPED_COLUMNS = ("step", "kind", "patient_id", "finding_id", "channel", "file"
 _RUN = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 """How a cell begins that a spreadsheet would run (CWE-1236), apostrophes before it or not."""
 _MARKED = f"^'(?={_RUN.pattern})"
-_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def defused(cell: Any) -> Any:
     >>> defused("=1+1"), defused("'=1+1"), defused("-4.5"), defused(-4.5), defused("a=b")
     ("'=1+1", "''=1+1", '-4.5', -4.5, 'a=b')
     """
-    runs = isinstance(cell, str) and _RUN.match(cell) and not _NUMBER.fullmatch(cell)
+    runs = isinstance(cell, str) and _RUN.match(cell) and not NUMBER.fullmatch(cell)
     return f"'{cell}" if runs else cell
 
 

@@ -13,8 +13,19 @@ from pipeline.drawing import STYLE
 
 MOST_BARS = 8
 MOST_REASONS = 5
+LONGEST_BAR, LONGEST_LINE = 36, 200
+"""Characters; a scanner may call itself what it likes, and must not push the picture aside."""
 INK, PALE = "#2b4c7e", "#b9c7dc"
 COLORS = (INK, "#c8553d", "#5b8c5a", "0.4")
+
+
+def shorten(text: str, most: int) -> str:
+    """At most so many characters, the last one an ellipsis where some are lost.
+
+    >>> shorten("SIEMENS Skyra", 8)
+    'SIEMENS…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _bars(
@@ -22,7 +33,7 @@ def _bars(
 ) -> None:
     places = -np.arange(len(names))
     axes.barh(places, values, color=colors, height=0.65)
-    axes.set_yticks(places, names)
+    axes.set_yticks(places, [shorten(name, LONGEST_BAR) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_visible(False)
@@ -48,7 +59,7 @@ def _reasons(table: pd.DataFrame) -> str:
     """What was left out, the most frequent first, in a few lines."""
     lost = table[table["group"] == "left out"]
     lost = lost.assign(value=lost["value"].astype(int)).sort_values("value", ascending=False, kind="stable")
-    lines = [f"{row.value} × {row.item}: {row.statistic}" for row in lost.itertuples()]
+    lines = [shorten(f"{row.value} × {row.item}: {row.statistic}", LONGEST_LINE) for row in lost.itertuples()]
     if len(lines) > MOST_REASONS:
         lines[MOST_REASONS - 1 :] = [f"and {len(lines) - MOST_REASONS + 1} other reasons"]
     return (

@@ -9,15 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NewType
 
+from pipeline.files import NUMBER
+
 Html = NewType("Html", str)
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; color: #222 }
 h1 { font-size: 1.6rem }
 h2 { font-size: 1.2rem; margin-top: 2.2rem }
-table { border-collapse: collapse; font-size: .87rem }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #ddd; vertical-align: top }
-td { overflow-wrap: anywhere }
+td { max-width: 30rem; overflow-wrap: anywhere }
+.right { text-align: right; white-space: nowrap }
 .ok { color: #17692c }
 .warning { color: #8a5a00; font-weight: 600 }
 .failed { color: #b00020; font-weight: 700 }
@@ -43,17 +47,40 @@ def section(title: str, *parts: Html) -> Html:
     return Html(f"<h2>{text(title)}</h2>\n" + "\n".join(parts))
 
 
+def bullets(values: Iterable[object]) -> Html:
+    """A list; nothing if it is empty."""
+    items = "".join(f"<li>{text(value)}</li>" for value in values)
+    return Html(f"<ul>{items}</ul>" if items else "")
+
+
 def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]], marked: str = "") -> Html:
-    """Rows below columns; cells of the column ``marked`` have their value as their class."""
-    head = "".join(f"<th>{text(name)}</th>" for name in columns)
+    """Rows below columns; cells of the column ``marked`` have their value as their class.
+
+    Columns of numbers and intervals stand to the right.
+    """
+    rows = list(rows)
+    right = {name for name in columns if flush_right([str(row.get(name, "")) for row in rows])}
+    head = "".join(_cell("th", name, "right" if name in right else "") for name in columns)
     body = []
     for row in rows:
         cells = []
         for name in columns:
-            kind = f' class="{text(row[name])}"' if name == marked else ""
-            cells.append(f"<td{kind}>{text(row.get(name, ''))}</td>")
+            kind = str(row[name]) if name == marked else "right" if name in right else ""
+            cells.append(_cell("td", row.get(name, ""), kind))
         body.append(f"<tr>{''.join(cells)}</tr>")
-    return Html(f"<table><thead><tr>{head}</tr></thead><tbody>\n{chr(10).join(body)}\n</tbody></table>")
+    inside = f"<thead><tr>{head}</tr></thead><tbody>\n{chr(10).join(body)}\n</tbody>"
+    return Html(f'<div class="wide"><table>{inside}</table></div>')
+
+
+def _cell(tag: str, value: object, kind: str) -> str:
+    named = f' class="{text(kind)}"' if kind else ""
+    return f"<{tag}{named}>{text(value)}</{tag}>"
+
+
+def flush_right(cells: Sequence[str]) -> bool:
+    """Whether a column stands to the right: it holds numbers or intervals and nothing else."""
+    filled = [cell for cell in cells if cell]
+    return bool(filled) and all(NUMBER.fullmatch(cell) or cell.startswith("[") for cell in filled)
 
 
 def folded(summary: str, *parts: Html) -> Html:

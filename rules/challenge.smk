@@ -81,7 +81,7 @@ rule write_challenge:
         table=report(
             "results/{method}_challenge.csv",
             caption="../workflow/report/challenge.rst",
-            category="Results",
+            category="1 Results",
             labels={"method": "{method}", "figure": "challenge, table"},
         ),
     log:

@@ -9,12 +9,15 @@ from model.methods import METHODS
 from model.baselines import BASELINES
 from pipeline.errors import ConfigError
 from workflow import beside, driver, effects, raw, shared, stale
+from pipeline.files import sha256
 from pipeline.provenance import ROOT, code
-from workflow.config import channels_differ, checked
+from workflow.config import channels_differ, check_file, checked
 from workflow.flags import flags
 from workflow.summary import failures
 
 try:
+    for file in workflow.configfiles:
+        check_file(file)
     checked(config)
 except ConfigError as error:
     sys.exit(str(error))
@@ -304,18 +307,35 @@ def other_folders(wildcards):
     return [Path(config["data"], name) for name in others(wildcards)]
 
 
+def tested(pattern):
+    """The pattern, filled in for each method; nothing where nothing is tested."""
+    return expand(pattern, method=config["methods"] if config["split"]["kind"] != "all" else [])
+
+
+def content_of(name):
+    """The digest of a file of the project, so that what shows it is made anew when it changes."""
+    return lambda wildcards: sha256(Path(ROOT, name))
+
+
+def benchmarked(wildcards):
+    """What the benchmark files of each rule look like."""
+    return json.dumps({rule.name: rule.benchmark.regex().pattern for rule in workflow.rules if rule.benchmark})
+
+
 def figures():
     """The items of the report, for all data sets and methods of the experiment."""
     started = [name for name in config["methods"] if name in METHODS]
     trained = [name for name in started if methods.phases(name, config)]
-    tested = config["methods"] if config["split"]["kind"] != "all" else []
     each_run = {"fold": range(config["split"]["n"]), "seed": config["seeds"]}
     return [
         *expand(
             [f"<data>/{name}/{picture}.png" for name in config["datasets"] for picture in pictured(name)]
         ),
         *expand("<data>/{dataset}/verify.html", dataset=config["datasets"]),
-        *expand("results/{method}/roc.png", method=tested),
+        *(["results/overview.html"] if config["split"]["kind"] != "all" else []),
+        "results/software.html",
+        "results/licences.html",
+        *tested("results/{method}/roc.png"),
         *expand("results/{method}/curves.png", method=trained),
         *expand("results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png", method=started, **each_run),
         *expand("results/{method}/fold{fold}/seed{seed}/tensorboard", method=trained, **each_run),

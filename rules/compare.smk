@@ -13,32 +13,34 @@ rule compare_methods:
             fold=range(config["split"]["n"]),
         ),
     output:
-        comparison=report(
-            "results/comparison.csv",
-            caption="../workflow/report/comparison.rst",
-            category="Comparison",
-            labels={"figure": "methods, table"},
-        ),
+        comparison="results/comparison.csv",
         comparison_markdown="results/comparison.md",
         comparison_latex="results/comparison.tex",
-        differences=report(
-            "results/differences.csv",
-            caption="../workflow/report/comparison_differences.rst",
-            category="Comparison",
-            labels={"figure": "paired differences, table"},
+        comparison_page=report(
+            "results/comparison.html",
+            caption="../workflow/report/comparison.rst",
+            category="2 Comparison",
+            labels={"figure": "methods, table"},
         ),
+        differences="results/differences.csv",
         differences_markdown="results/differences.md",
         differences_latex="results/differences.tex",
+        differences_page=report(
+            "results/differences.html",
+            caption="../workflow/report/comparison_differences.rst",
+            category="2 Comparison",
+            labels={"figure": "paired differences, table"},
+        ),
         forest=report(
             "results/comparison.png",
             caption="../workflow/report/comparison_differences.rst",
-            category="Comparison",
+            category="2 Comparison",
             labels={"figure": "paired differences"},
         ),
         roc=report(
             "results/roc.png",
             caption="../workflow/report/comparison_roc.rst",
-            category="Comparison",
+            category="2 Comparison",
             labels={"figure": "ROC of all methods"},
         ),
     log:

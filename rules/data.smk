@@ -40,20 +40,8 @@ rule locate_findings:
     output:
         findings="<data>/{dataset}/findings.csv",
         skipped="<data>/{dataset}/skipped/findings.csv",
-        choices=report(
-            "<data>/{dataset}/choices.csv",
-            caption="../workflow/report/choices.rst",
-            category="Data",
-            subcategory="{dataset}",
-            labels={"data set": "{dataset}", "figure": "series and slices, table"},
-        ),
-        near_duplicates=report(
-            "<data>/{dataset}/near_duplicates.csv",
-            caption="../workflow/report/near_duplicates.rst",
-            category="Data",
-            subcategory="{dataset}",
-            labels={"data set": "{dataset}", "figure": "near-duplicates, table"},
-        ),
+        choices="<data>/{dataset}/choices.csv",
+        near_duplicates="<data>/{dataset}/near_duplicates.csv",
     log:
         "logs/data/{dataset}/findings.log",
     benchmark:
@@ -163,13 +151,7 @@ rule list_skipped:
             "<data>/{{dataset}}/skipped/{step}.csv", step=["index", "findings", "slices", "patches"]
         ),
     output:
-        skipped=report(
-            "<data>/{dataset}/skipped.csv",
-            caption="../workflow/report/skipped.rst",
-            category="Data",
-            subcategory="{dataset}",
-            labels={"data set": "{dataset}", "figure": "left out, table"},
-        ),
+        skipped="<data>/{dataset}/skipped.csv",
     log:
         "logs/data/{dataset}/skipped.log",
     benchmark:

@@ -51,14 +51,15 @@ rule tabulate_effects:
     input:
         measured=measured,
     output:
-        csv=report(
-            "results/tables/effects.csv",
-            caption="../workflow/report/effects.rst",
-            category="Papers",
-            labels={"figure": "Effect of each published way"},
-        ),
+        csv="results/tables/effects.csv",
         markdown="results/tables/effects.md",
         latex="results/tables/effects.tex",
+        page=report(
+            "results/tables/effects.html",
+            caption="../workflow/report/effects.rst",
+            category="5 Papers",
+            labels={"figure": "Effect of each published way"},
+        ),
     log:
         "logs/results/tables/effects.log",
     benchmark:

@@ -9,7 +9,7 @@ rule draw_contact_sheet:
         picture=report(
             "<data>/{dataset}/contact_sheet.png",
             caption="../workflow/report/contact_sheet.rst",
-            category="Data",
+            category="3 Data",
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "contact sheet"},
         ),
@@ -42,7 +42,7 @@ rule draw_red_dots:
         picture=report(
             "<data>/{dataset}/red_dots.png",
             caption="../workflow/report/red_dots.rst",
-            category="Data",
+            category="3 Data",
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "red dots"},
         ),
@@ -74,7 +74,7 @@ rule draw_alignment:
         picture=report(
             "<data>/{dataset}/alignment.png",
             caption="../workflow/report/alignment.rst",
-            category="Data",
+            category="3 Data",
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "alignment"},
         ),
@@ -107,17 +107,11 @@ rule fingerprint_dataset:
         patches=rules.build_patches.output.patches,
         skipped=rules.list_skipped.output.skipped,
     output:
-        table=report(
-            "<data>/{dataset}/fingerprint.csv",
-            caption="../workflow/report/fingerprint.rst",
-            category="Data",
-            subcategory="{dataset}",
-            labels={"data set": "{dataset}", "figure": "fingerprint, table"},
-        ),
+        table="<data>/{dataset}/fingerprint.csv",
         picture=report(
             "<data>/{dataset}/fingerprint.png",
             caption="../workflow/report/fingerprint.rst",
-            category="Data",
+            category="3 Data",
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "fingerprint"},
         ),
@@ -149,7 +143,7 @@ rule draw_bootstrap:
         picture=report(
             "results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png",
             caption="../workflow/report/bootstrap.rst",
-            category="Training",
+            category="4 Training",
             subcategory="{method}",
             labels={"method": "{method}", "fold": "{fold}", "seed": "{seed}", "figure": "bootstrap"},
         ),
@@ -178,7 +172,7 @@ rule draw_curves:
         picture=report(
             "results/{method}/curves.png",
             caption="../workflow/report/curves.rst",
-            category="Training",
+            category="4 Training",
             subcategory="{method}",
             labels={"method": "{method}", "fold": "all", "seed": "all", "figure": "learning curves"},
         ),
@@ -209,7 +203,7 @@ rule draw_roc:
         picture=report(
             "results/{method}/roc.png",
             caption="../workflow/report/roc.rst",
-            category="Results",
+            category="1 Results",
             labels={"method": "{method}", "figure": "ROC"},
         ),
     log:
@@ -231,10 +225,138 @@ rule draw_roc:
         " --out {output.picture}"
 
 
+rule tabulate_results:
+    """Put the results of all methods, with their intervals, on one page."""
+    input:
+        results=expand("results/{method}_auc.json", method=config["methods"]),
+    output:
+        page=report(
+            "results/overview.html",
+            caption="../workflow/report/overview.rst",
+            category="1 Results",
+            labels={"method": "all", "figure": "AUROC and intervals"},
+        ),
+    log:
+        "logs/results/overview.log",
+    benchmark:
+        "benchmarks/results/overview.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("model.overview"),
+    message:
+        "Tabulating the results"
+    shell:
+        "python -m workflow.logged {log} model.overview --results {input.results} --out {output.page}"
+
+
+rule list_software:
+    """Write down what the results were made with: commit, Python, packages as locked and as installed."""
+    input:
+        results=tested("results/{method}_auc.json"),
+    output:
+        page=report(
+            "results/software.html",
+            caption="../workflow/report/software.rst",
+            category="7 Provenance",
+            labels={"figure": "software"},
+        ),
+    log:
+        "logs/results/software.log",
+    benchmark:
+        "benchmarks/results/software.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        lock=content_of("requirements.lock"),
+        code=code("workflow.software"),
+    message:
+        "Listing the software"
+    shell:
+        "python -m workflow.logged {log} workflow.software --results {input.results} --out {output.page}"
+
+
+rule list_licences:
+    """Say under which licence the data stand, and what to cite."""
+    output:
+        page=report(
+            "results/licences.html",
+            caption="../workflow/report/licences.rst",
+            category="7 Provenance",
+            labels={"figure": "licences and citations"},
+        ),
+    log:
+        "logs/results/licences.log",
+    benchmark:
+        "benchmarks/results/licences.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        credits=json.dumps(raw.credits(config)),
+        synthetic="--synthetic" if "phantom" in config else "",
+        citation=content_of("CITATION.cff"),
+        code=code("workflow.licences"),
+    message:
+        "Listing licences and citations"
+    shell:
+        "python -m workflow.logged {log} workflow.licences --credits {params.credits:q} {params.synthetic}"
+        " --out {output.page}"
+
+
 rule figures:
-    """All items of the report."""
+    """All items of the report, but for what the run cost."""
     input:
         figures(),
+
+
+rule tabulate_costs:
+    """Sum up run times and memory of all jobs by rule."""
+    input:
+        rules.figures.input,
+        results(),
+        comparison(),
+    output:
+        csv="results/costs.csv",
+        markdown="results/costs.md",
+        latex="results/costs.tex",
+        page=report(
+            "results/costs.html",
+            caption="../workflow/report/costs.rst",
+            category="7 Provenance",
+            labels={"figure": "run times and memory, table"},
+        ),
+        picture=report(
+            "results/costs.png",
+            caption="../workflow/report/costs.rst",
+            category="7 Provenance",
+            labels={"figure": "run times and memory"},
+        ),
+    log:
+        "logs/results/costs.log",
+    benchmark:
+        "benchmarks/results/costs.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        rules=benchmarked,
+        code=code("workflow.costs"),
+    message:
+        "Summing up run times and memory"
+    shell:
+        "python -m workflow.logged {log} workflow.costs --benchmarks benchmarks --rules {params.rules:q}"
+        " --out {output.csv} --picture {output.picture}"
 
 
 rule write_tensorboard:

@@ -12,10 +12,11 @@ rule score_candidates:
             fold=range(config["split"]["n"]),
         ),
     output:
-        table=report(
-            "results/search/{method}/candidates.csv",
+        table="results/search/{method}/candidates.csv",
+        page=report(
+            "results/search/{method}/candidates.html",
             caption="../workflow/report/search.rst",
-            category="Search",
+            category="6 Search",
             labels={"method": "{method}", "figure": "candidates, table"},
         ),
         best="results/search/{method}/best.yaml",
@@ -54,7 +55,7 @@ rule draw_candidates:
         picture=report(
             "results/search/{method}/candidates.png",
             caption="../workflow/report/search.rst",
-            category="Search",
+            category="6 Search",
             labels={"method": "{method}", "figure": "candidates"},
         ),
     log:

@@ -34,14 +34,15 @@ rule write_paper_table:
         published=table_published,
         challenge=table_challenge,
     output:
-        csv=report(
-            "results/tables/{table}.csv",
-            caption="../workflow/report/tables.rst",
-            category="Papers",
-            labels=lambda wildcards: {"figure": numbers.TABLES[wildcards.table].split(":")[0]},
-        ),
+        csv="results/tables/{table}.csv",
         markdown="results/tables/{table}.md",
         latex="results/tables/{table}.tex",
+        page=report(
+            "results/tables/{table}.html",
+            caption="../workflow/report/tables.rst",
+            category="5 Papers",
+            labels=lambda wildcards: {"figure": numbers.TABLES[wildcards.table].split(":")[0]},
+        ),
     log:
         "logs/results/tables/{table}.log",
     benchmark:

@@ -18,17 +18,11 @@ rule verify_dataset:
         page=report(
             "<data>/{dataset}/verify.html",
             caption="../workflow/report/verify.rst",
-            category="Data",
+            category="3 Data",
             subcategory="{dataset}",
-            labels={"data set": "{dataset}", "figure": "all checks, page"},
+            labels={"data set": "{dataset}", "figure": "all checks"},
         ),
-        table=report(
-            "<data>/{dataset}/verify.csv",
-            caption="../workflow/report/verify.rst",
-            category="Data",
-            subcategory="{dataset}",
-            labels={"data set": "{dataset}", "figure": "all checks, table"},
-        ),
+        table="<data>/{dataset}/verify.csv",
     log:
         "logs/data/{dataset}/verify.log",
     benchmark:

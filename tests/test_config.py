@@ -244,7 +244,14 @@ class TestFile:
             ("a: [", "expected plain YAML"),
             ("- a", "expected keys at the top level, found list"),
             ("__use_yte__: true\na: ?print()", "expected plain YAML, found the key __use_yte__; remove it"),
-            ("a: " + "x" * 100_000, "expected at most 100000, found 100003 bytes"),
+            ("a: " + "x" * 100_000, "expected at most 100000 bytes, found more"),
+            ("a: 1\nb: {c: 2,\n  c: 3}", "expected plain YAML, found the key c twice, line 3"),
+            ("a: 2026-13-01", "expected plain YAML, found month must be in 1..12"),
+            ("a: " + "[" * 2_000, "expected plain YAML, found thousands of nested brackets"),
+            ("a: .nan", "expected finite numbers, found nan"),
+            ("a: &a [*a]", "over 10000 values; leave out nested YAML aliases"),
+            ("raw: {a: 'x</ScRipt>'}", "found </ScRipt in 'x</ScRipt>'; rename it"),
+            ("folders: {'<!--': 1}", "found <!-- in '<!--'; rename it"),
         ],
     )
     def test_what_is_no_plain_mapping_is_refused(self, tmp_path, text, message):
@@ -256,6 +263,17 @@ class TestFile:
         levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
         with pytest.raises(ConfigError, match="over 10000 values; leave out nested YAML aliases"):
             self.check(tmp_path, "\n".join(["a0: &a0 [x]", *levels]))
+
+    def test_a_key_may_stand_once_in_each_of_two_mappings_and_over_a_merged_one(self, tmp_path):
+        self.check(tmp_path, "a: &a {x: 1}\nb: {x: 2}\nc: {<<: *a, x: 3}")
+
+    def test_a_device_without_an_end_is_not_read_to_its_end(self):
+        with pytest.raises(ConfigError, match="expected at most 100000 bytes"):
+            check_file("/dev/zero")
+
+    def test_a_folder_is_no_config_file(self, tmp_path):
+        with pytest.raises(ConfigError, match="expected a config file, found Is a directory"):
+            check_file(tmp_path)
 
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(ConfigError, match=r"none\.yaml: expected a config file, found no such file"):

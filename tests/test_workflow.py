@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from model import compare
+from model.papers import numbers
 from pipeline.provenance import ROOT
 
 STUB = """
@@ -36,8 +37,8 @@ for word in words:
         path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.tensorboard") else Path(word)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{module} {words}")
-        if module in ("model.compare", "model.papers.tables") and path.suffix == ".csv":
-            for suffix in (".md", ".tex"):
+        if module in ("model.compare", "model.papers.tables", "model.search", "workflow.costs") and path.suffix == ".csv":
+            for suffix in (".md", ".tex", ".html"):
                 path.with_suffix(suffix).write_text("")
 """
 
@@ -65,7 +66,7 @@ def plan(project, *words):
 def copy_project(folder):
     for name in ("rules", "workflow", "pipeline", "model", "config", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "environment.yml"):
+    for name in ("Snakefile", "environment.yml", "requirements.lock", "CITATION.cff"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 
@@ -213,7 +214,7 @@ class TestMessages:
 
 TRAINING = {
     "train_model", "draw_curves", "draw_paper_figure", "write_tensorboard", "predict_findings", "score_method",
-    "draw_roc", "write_paper_table", "all",
+    "draw_roc", "write_paper_table", "tabulate_results", "list_software", "tabulate_costs", "all",
 }  # fmt: skip
 
 
@@ -234,7 +235,9 @@ class TestRerun:
                 "train_model", "draw_curves", "draw_paper_figure", "write_tensorboard",
             }  # fmt: skip
         with edited(built / "pipeline/pictures.py", "", "\nx = 1\n"):
-            assert plan(built, *DEMO) == {"draw_contact_sheet": 3, "draw_red_dots": 3, "all": 1}
+            assert plan(built, *DEMO) == {
+                "draw_contact_sheet": 3, "draw_red_dots": 3, "tabulate_costs": 1, "all": 1,
+            }  # fmt: skip
 
     def test_code_of_one_data_set_reruns_that_data_set(self, built):
         with edited(built / "pipeline/datasets/lungx.py", "", "\nx = 1\n"):
@@ -322,7 +325,9 @@ class TestRerun:
         snakemake(built, "results/typhon_auc.json", status=1)  # no downloads: nothing to report on
         printed = snakemake(built, "report", "report.zip")
         figures = re.findall(r"Adding (\w+)\.png", printed)
-        assert len(figures) == 3 * 3 + 3 + 2
+        assert len(figures) == 3 * 3 + 3 + 2 + 1
+        pages = re.findall(r"Adding (\w+)\.html", printed)
+        assert sorted(pages) == sorted([*3 * ["verify"], "overview", "software", "licences", "costs", *numbers.TABLES])
         assert (built / "demo/report.zip").stat().st_size > 100_000
 
 

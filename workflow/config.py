@@ -5,7 +5,7 @@ import difflib
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ MAX_VALUES = 10_000
 """Far more than any experiment needs, and far less than what nested YAML aliases can unfold to."""
 MAX_CANDIDATES = 1_000
 """Of a grid search: each is checked whenever the config is read."""
+RUNS_IN_A_PAGE = re.compile(r"<(!--|/?script)", re.IGNORECASE)
+"""Snakemake writes the parameters of jobs, such as the names of folders, into a script of its report."""
 NUMBER_WITHOUT_POINT = r"[-+]?[0-9]+[eE][-+]?[0-9]+"
 
 
@@ -31,19 +33,45 @@ def check_file(path: str | Path) -> None:
     """Refuse a config file that is no mapping in plain YAML, or is too large; before anyone else reads it."""
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ConfigError(f"{size} bytes", file=path, expected=f"at most {MAX_BYTES}")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)  # no more, since a device has no end
+        if len(text) > MAX_BYTES:
+            raise ConfigError("more", file=path, expected=f"at most {MAX_BYTES} bytes")
+        content = yaml.load(text.decode(), _Plain)
     except FileNotFoundError:
         raise ConfigError("no such file", file=path, expected="a config file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{error.strerror}", file=path, expected="a config file") from None
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{error.problem}{line}", file=path, expected="plain YAML") from None
+    except (yaml.YAMLError, ValueError) as error:  # such as a thirteenth month
         raise ConfigError(f"{error}", file=path, expected="plain YAML") from None
+    except RecursionError:
+        raise ConfigError("thousands of nested brackets", file=path, expected="plain YAML") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{type(content).__name__}", file=path, expected="keys at the top level")
     if "__use_yte__" in content:  # Snakemake would run the Python inside such a file
         raise ConfigError("the key __use_yte__", file=path, expected="plain YAML", remedy="remove it")
     _count(content, path)
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML of plain values, in which no key stands twice: of two, the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for name, _ in node.value:
+            if name.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(name, deep=True)
+            if not isinstance(key, Hashable):
+                break  # which the constructor refuses by itself
+            if key in seen:
+                problem = f"the key {key} twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, name.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 def checked(config: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +102,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def _count(config: Any, file: str | Path) -> None:
-    """Refuse more values than MAX_VALUES; aliases are counted each time that they appear."""
+    """Refuse more values than MAX_VALUES, with aliases counted each time, and values that nobody can mean."""
     pending, seen = deque([config]), 0
     while pending:
         value = pending.popleft()
@@ -82,9 +110,14 @@ def _count(config: Any, file: str | Path) -> None:
         if seen > MAX_VALUES:
             raise ConfigError(f"over {MAX_VALUES} values", file=file, remedy="leave out nested YAML aliases")
         if isinstance(value, Mapping):
-            pending.extend(value.values())
+            pending.extend([*value, *value.values()])
         elif isinstance(value, list):
             pending.extend(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(str(value), file=file, expected="finite numbers")
+        elif isinstance(value, str) and (found := RUNS_IN_A_PAGE.search(value)):
+            expected = "text that may stand in the page of the report"
+            raise ConfigError(f"{found[0]} in {value!r}", file=file, expected=expected, remedy="rename it")
 
 
 def _typed(value: Any, part: Mapping[str, Any]) -> Any:
