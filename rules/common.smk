@@ -319,7 +319,9 @@ def content_of(name):
 
 def benchmarked(wildcards):
     """What the benchmark files of each rule look like."""
-    return json.dumps({rule.name: rule.benchmark.regex().pattern for rule in workflow.rules if rule.benchmark})
+    return json.dumps(
+        {rule.name: rule.benchmark.regex().pattern for rule in workflow.rules if rule.benchmark}
+    )
 
 
 def figures():

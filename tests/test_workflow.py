@@ -327,7 +327,9 @@ class TestRerun:
         figures = re.findall(r"Adding (\w+)\.png", printed)
         assert len(figures) == 3 * 3 + 3 + 2 + 1
         pages = re.findall(r"Adding (\w+)\.html", printed)
-        assert sorted(pages) == sorted([*3 * ["verify"], "overview", "software", "licences", "costs", *numbers.TABLES])
+        assert sorted(pages) == sorted(
+            [*3 * ["verify"], "overview", "software", "licences", "costs", *numbers.TABLES]
+        )
         assert (built / "demo/report.zip").stat().st_size > 100_000
 
 
