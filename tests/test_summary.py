@@ -1,4 +1,5 @@
 import json
+import os
 
 from workflow.summary import failures, summary
 
@@ -17,8 +18,8 @@ def test_one_line_per_method_with_findings_counted_once(tmp_path):
     write(tmp_path, "classical", auroc=None, ci95=None)
     heading, classical, typhon = summary(tmp_path).splitlines()
     assert heading.split("  ")[0] == "method"
-    assert typhon.split() == ["typhon", "a", "0.812", "0.600–0.950", "14", "cpu"]
-    assert classical.split() == ["classical", "a", "none", "none", "14", "cpu"]
+    assert typhon.split() == ["typhon", "a", "0.812", "0.600–0.950", "14", "2", "2", "cpu"]
+    assert classical.split() == ["classical", "a", "none", "none", "14", "2", "2", "cpu"]
 
 
 def test_an_interval_without_width_gives_way_to_one_that_says_something(tmp_path):
@@ -33,6 +34,14 @@ def test_paired_differences_stand_below(tmp_path):
     heading, row = summary(tmp_path).splitlines()[-2:]
     assert heading.split("  ")[0] == "paired difference"
     assert row.split("  ") == ["hydra − classical", "-0.0312", "[-0.1, 0.04]"]
+
+
+def test_differences_of_former_results_are_left_out(tmp_path):
+    write(tmp_path, "hydra")
+    table = tmp_path / "results" / "differences.csv"
+    table.write_text("method,reference,difference,ci95,corrected95\nhydra,classical,0.1,x,y\n")
+    os.utime(table, (1_000_000_000, 1_000_000_000))
+    assert "paired difference" not in summary(tmp_path)
 
 
 def test_errors_of_jobs_are_gathered_once_each(tmp_path):

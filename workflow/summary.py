@@ -7,16 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+HEADING = ("method", "target", "test AUROC", "95 % interval", "findings", "splits", "seeds", "device")
 DIFFERENCES = ("paired difference", "AUROC", "95 %, patients", "95 %, splits")
 
 
 def summary(folder: Path) -> str:
-    """A line per ``results/{method}_auc.json`` below ``folder``, and one per row of ``differences.csv``."""
-    rows = [("method", "target", "test AUROC", "95 % interval", "findings", "device")]
-    for file in sorted(folder.glob("results/*_auc.json")):
-        rows.append(_row(json.loads(file.read_text(encoding="utf-8"))))
-    tables = [_table(rows)]
-    if (file := folder / "results" / "differences.csv").exists():
+    """A line per ``results/{method}_auc.json`` below ``folder``, and one per row of ``differences.csv``.
+
+    The differences are left out where a result was made after them, of other splits perhaps.
+    """
+    results = sorted(folder.glob("results/*_auc.json"))
+    tables = [_table([HEADING, *(_row(json.loads(file.read_text(encoding="utf-8"))) for file in results)])]
+    file = folder / "results" / "differences.csv"
+    if file.exists() and all(file.stat().st_mtime >= result.stat().st_mtime for result in results):
         with file.open(encoding="utf-8", newline="") as lines:
             tables.append(_table([DIFFERENCES, *(_difference(row) for row in csv.DictReader(lines))]))
     return "\n\n".join(tables)
@@ -39,7 +42,7 @@ def failures(logs: Iterable[str]) -> str:
     return "\n".join(dict.fromkeys(line for line in lines if re.match(r"E-[A-Z]+", line)))
 
 
-def _row(result: dict[str, Any]) -> tuple[str, str, str, str, str, str]:
+def _row(result: dict[str, Any]) -> tuple[str, ...]:
     target = result["target"]
     tests = [run for run in result["runs"] if (run["dataset"], run["split"]) == (target, "test")]
     findings = sum({run["fold"]: run["findings"] for run in tests}.values())
@@ -47,7 +50,9 @@ def _row(result: dict[str, Any]) -> tuple[str, str, str, str, str, str]:
     if ends and ends[0] == ends[1]:  # all resamples agree, which says nothing: see model.intervals.newcombe
         ends = result["newcombe95"]
     interval = "–".join(map(_number, ends)) if ends else "none"
-    return result["method"], target, _number(result["auroc"]), interval, str(findings), result["device"]
+    counts = [len({run[key] for run in tests}) for key in ("fold", "seed")]
+    figures = _number(result["auroc"]), interval, *map(str, [findings, *counts])
+    return result["method"], target, *figures, result["device"]
 
 
 def _number(value: float | None) -> str:
