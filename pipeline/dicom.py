@@ -17,6 +17,7 @@ from pydicom.pixels.utils import pixel_array
 
 from pipeline.errors import (
     InputError,
+    LimitError,
     MissingTagError,
     MultiFrameError,
     NotDicomError,
@@ -24,6 +25,7 @@ from pipeline.errors import (
     SyntaxUnsupportedError,
     TruncatedError,
 )
+from pipeline.limits import limited
 
 # Collections in the wild break many small rules of the standard; what matters is checked below.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -106,10 +108,10 @@ def _numbers(ds: Dataset, tag: str, count: int = 1) -> list[float]:
 
 @contextmanager
 def _parsing(path: Path) -> Iterator[None]:
-    """A broken file can make the parser raise anything; but for errors of reading that is its fault."""
+    """A broken file can make the parser raise anything or never end; errors of reading are not its fault."""
     try:
         # Odd but usable values are remarked on at length; what matters is checked here.
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"), limited(path):
             yield
     except (InputError, OSError):
         raise
@@ -201,6 +203,8 @@ def _decode(ds: Dataset, path: Path) -> np.ndarray:
         stored = pixel_array(ds, correct_unused_bits=False)  # it takes no notice of High Bit
         colour = ds.get("PhotometricInterpretation") == "PALETTE COLOR"
         return apply_color_lut(stored, ds) if colour else stored
+    except (MemoryError, LimitError):
+        raise
     except Exception as error:  # decoders are many, and what they raise is undocumented
         raise TruncatedError(
             f"what {ds.file_meta.TransferSyntaxUID.name} cannot decode ({error})",

@@ -65,6 +65,12 @@ class TruncatedError(InputError):
     remedy = "download the file again"
 
 
+class LimitError(InputError):
+    code = "E-DCM-LIMIT"
+    expected = "a file that can be read within 1 GiB and a minute"
+    remedy = "it is damaged or made to do harm: remove it or download it again"
+
+
 class SyntaxUnsupportedError(InputError):
     code = "E-DCM-SYNTAX"
     remedy = "convert the file to Explicit VR Little Endian, for example with dcmdjpeg or gdcmconv --raw"

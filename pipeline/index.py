@@ -24,6 +24,7 @@ from pipeline.errors import (
     DuplicateUidError,
     EmptyError,
     InputError,
+    LimitError,
     NotDicomError,
     NotImageError,
     StoreError,
@@ -87,6 +88,10 @@ def read_row(file: str, raw: Path) -> dict[str, Any] | InputError:
         return type(error)(error.found, file=file, expected=error.expected, remedy=error.remedy)
 
 
+def _lost(file: str) -> dict[str, Any] | InputError:
+    return LimitError("the end of the process that read it", file=file)
+
+
 def _digest(file: str, raw: Path) -> str | InputError:
     try:
         return sha256(raw / file)
@@ -136,7 +141,7 @@ def build(
     fresh = files[~files.isin(set(kept["file"]))].tolist()
     log.info("%s: %d files, %d of them new or changed", raw, len(files), len(fresh))
     read = functools.partial(read_row, raw=raw)
-    results = parallel(read, fresh, processes=processes, label="reading headers", chunk=CHUNK)
+    results = parallel(read, fresh, processes=processes, label="reading headers", chunk=CHUNK, lost=_lost)
     tables = [kept]
     # A table takes a fraction of the memory of its rows as dictionaries.
     while rows := list(itertools.islice(results, ROWS_AT_ONCE)):

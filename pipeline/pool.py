@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import TypeVar
 
@@ -31,21 +32,62 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, args=[parent.sentinel], daemon=True).start()
 
 
-def _chunked(
-    function: Callable[[Item], Result], items: Sequence[Item], processes: int, chunk: int
-) -> Iterator[Result]:
-    chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
+def _pool(processes: int) -> ProcessPoolExecutor:
     # A fork server has no threads of ours to copy, so a fork can never deadlock.
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
+
+
+def _chunked(
+    function: Callable[[Item], Result], chunks: Sequence[Sequence[Item]], processes: int
+) -> Iterator[list[Result]]:
+    with _pool(processes) as pool:
         waiting: deque[Future[list[Result]]] = deque()
         for part in chunks:
             # Results wait in memory until they are asked for: keep only a few of them under way.
             if len(waiting) == 2 * processes:
-                yield from waiting.popleft().result()
+                yield waiting.popleft().result()
             waiting.append(pool.submit(_run, function, part))
         while waiting:
-            yield from waiting.popleft().result()
+            yield waiting.popleft().result()
+
+
+def _one_by_one(
+    function: Callable[[Item], Result], items: Sequence[Item], lost: Callable[[Item], Result]
+) -> Iterator[Result]:
+    """The results of items of which some may end their process."""
+    rest = deque(items)
+    while rest:
+        with _pool(1) as alone:
+            try:
+                while rest:
+                    result = alone.submit(function, rest[0]).result()
+                    rest.popleft()
+                    yield result
+            except BrokenProcessPool:
+                yield lost(rest.popleft())
+
+
+def _surviving(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    processes: int,
+    chunk: int,
+    lost: Callable[[Item], Result] | None,
+) -> Iterator[Result]:
+    chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
+    done = 0
+    while done < len(chunks):
+        try:
+            for results in _chunked(function, chunks[done:], processes):
+                done += 1
+                yield from results
+        except BrokenProcessPool:
+            if lost is None:
+                raise
+            # Any of the chunks under way may be to blame: the next one is tried with care, then all go on.
+            yield from _one_by_one(function, chunks[done], lost)
+            done += 1
 
 
 def parallel(
@@ -55,12 +97,14 @@ def parallel(
     processes: int,
     label: str,
     chunk: int = 1,
+    lost: Callable[[Item], Result] | None = None,
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for each item, in order, whatever the number of processes.
 
+    ``lost`` gives the result of an item that ends the process that works on it, by a crash or a limit.
     ``function`` and the items travel to other processes, so they must be picklable. A terminal shows
     a progress bar called ``label``; a log stays quiet.
     """
     alone = processes == 1 or len(items) <= chunk
-    results = map(function, items) if alone else _chunked(function, items, processes, chunk)
+    results = map(function, items) if alone else _surviving(function, items, processes, chunk, lost)
     yield from tqdm(results, desc=label, total=len(items), disable=None, unit="", leave=False)

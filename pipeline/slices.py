@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import dicom
-from pipeline.errors import EmptyError, InputError, run_cli
+from pipeline.errors import EmptyError, InputError, LimitError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.index import read_index
 from pipeline.intensity import Statistics, check_not_blank, clip_window, paper_bytes
@@ -100,6 +100,10 @@ def read_series(
     return Read(slices, statistics)
 
 
+def _lost(task: Task) -> Read | list[InputError]:
+    return [LimitError("the end of the process that read it", file=file) for _, file, _ in task.rows]
+
+
 def _named(error: InputError, file: str, raw: Path) -> InputError:
     """The error with a path relative to the raw folder, as the tables have it."""
     path = Path(error.file) if error.file else Path(file)
@@ -143,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         skipped[number] = skip("slices", error, **case)
 
     def slices() -> Iterator[tuple[int, np.ndarray]]:
-        results = parallel(read, todo, processes=args.processes, label="reading slices")
+        results = parallel(read, todo, processes=args.processes, label="reading slices", lost=_lost)
         for task, result in zip(todo, results, strict=True):
             if isinstance(result, list):
                 for (number, _, _), error in zip(task.rows, result, strict=True):

@@ -1,0 +1,147 @@
+"""A file made to do harm costs a line in the table, not the machine."""
+
+import os
+import resource
+import signal
+import struct
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import uid
+from pydicom.encaps import encapsulate
+
+from pipeline import index, limits
+from pipeline.errors import LimitError
+from pipeline.files import read_csv
+from pipeline.pixels import read_pixels
+from pipeline.pool import parallel
+from tests.dicoms import code, write_mr
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMORY", 2**28)
+
+
+def bomb(path: Path, megabytes: int) -> Path:
+    """Deflate a file's data set behind an element of that many zeros, a thousandth of it on the disk."""
+    ds = pydicom.dcmread(path)
+    ds.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+    pydicom.dcmwrite(path, ds, enforce_file_format=True)
+    whole = path.read_bytes()
+    start = 144 + struct.unpack("<I", whole[140:144])[0]
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    data = squeeze.compress(struct.pack("<HH2sHI", 9, 0x10, b"OB", 0, megabytes << 20))
+    data += b"".join(squeeze.compress(bytes(1 << 20)) for _ in range(megabytes)) + squeeze.flush()
+    path.write_bytes(whole[:start] + data)
+    return path
+
+
+@pytest.mark.usefixtures("small")
+def test_a_header_that_grows_a_thousandfold_is_listed(tmp_path: Path) -> None:
+    path = bomb(write_mr(tmp_path), 400)
+    assert path.stat().st_size < 500_000
+    assert code(path) == (
+        "E-DCM-LIMIT: expected a file that can be read within 1 GiB and a minute, found more than 256 MiB asked "
+        "for; it is damaged or made to do harm: remove it or download it again"
+    )
+
+
+def test_the_other_files_of_a_folder_with_a_bomb_are_indexed(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    whole = write_mr(raw / "a").read_bytes()
+    bomb(write_mr(raw / "b"), 1500)
+    for number in range(index.CHUNK):  # more than a chunk, so that processes share them
+        (raw / "a" / f"{number}.txt").write_text("a document")
+        (raw / "b" / f"{number}.dcm").write_bytes(whole[:132] if number else whole)
+    out = {name: str(tmp_path / name) for name in ("index.parquet", "files.parquet", "skipped.csv")}
+    index.main(["--raw", str(raw), "--out", out["index.parquet"], "--files", out["files.parquet"],
+                "--skipped", out["skipped.csv"], "--processes", "2"])  # fmt: skip
+    listed = read_csv(out["skipped.csv"]).set_index("file")["code"]
+    assert listed[listed == "E-DCM-LIMIT"].index.tolist() == ["b/mr/1-01.dcm"]
+    assert len(index.read_index(out["index.parquet"])) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_few_bytes_that_claim_to_be_a_huge_image_are_refused(tmp_path: Path) -> None:
+    path = write_mr(tmp_path)
+    ds = pydicom.dcmread(path)
+    ds.Rows = ds.Columns = 65535
+    ds.file_meta.TransferSyntaxUID = uid.RLELossless
+    ds.PixelData = encapsulate([struct.pack("<16I", 2, 64, 66, *[0] * 13) + bytes([0x81, 0, 0x81, 0])])
+    ds["PixelData"].VR = "OB"
+    ds.save_as(path)
+    assert path.stat().st_size < 2_000
+    assert code(path).split(":")[0] in ("E-DCM-LIMIT", "E-DCM-TRUNC")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_malformed_length_in_the_file_meta_asks_for_no_memory(tmp_path: Path) -> None:
+    path = write_mr(tmp_path)
+    whole = path.read_bytes()
+    length = struct.unpack("<I", whole[140:144])[0]
+    huge = struct.pack("<HH2sHI", 2, 0x102, b"OB", 0, 0x7FFFFFF0)
+    changed = whole[:140] + struct.pack("<I", length + len(huge)) + whole[144 : 144 + length] + huge
+    path.write_bytes(changed + whole[144 + length :])
+    assert code(path).startswith("E-DCM-LIMIT: ")
+
+
+def test_what_does_not_end_is_stopped_even_if_it_swallows_the_first_signal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "SECONDS", 0.05)
+    start = time.monotonic()
+    swallowed = []
+
+    def stubborn() -> None:
+        with limits.limited(Path("x.dcm")):
+            while len(swallowed) < 2:
+                try:
+                    while True:
+                        pass
+                except LimitError as error:
+                    swallowed.append(error)
+            raise swallowed[-1]
+
+    with pytest.raises(LimitError, match=r"x\.dcm: .*no end of it"):
+        stubborn()
+    assert len(swallowed) == 2
+    assert time.monotonic() - start < 30
+
+
+def test_nothing_of_the_limits_stays(tmp_path: Path) -> None:
+    kinds = (resource.RLIMIT_AS, resource.RLIMIT_CPU)
+    before = [resource.getrlimit(kind) for kind in kinds], signal.getsignal(signal.SIGALRM)
+    assert code(write_mr(tmp_path)) == ""
+    assert ([resource.getrlimit(kind) for kind in kinds], signal.getsignal(signal.SIGALRM)) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_other_threads_may_read_too(tmp_path: Path) -> None:
+    path, found = write_mr(tmp_path), []
+    thread = threading.Thread(target=lambda: found.append(read_pixels(path).values))
+    thread.start()
+    thread.join()
+    assert np.array_equal(found[0], read_pixels(path).values)
+
+
+def double_or_die(number: int) -> int:
+    if number % 5 == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * number
+
+
+def minus(number: int) -> int:
+    return -number
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_an_item_that_ends_its_process_is_lost_alone(chunk: int) -> None:
+    items = list(range(10))
+    found = parallel(double_or_die, items, processes=2, label="", chunk=chunk, lost=minus)
+    assert list(found) == [0, 2, 4, -3, 8, 10, 12, 14, -8, 18]
