@@ -307,6 +307,11 @@ class DiskError(InputError):
     remedy = "free some space and run again; nothing was overwritten"
 
 
+class NetError(InputError):
+    code = "E-NET"
+    remedy = "run again: what is there is kept"
+
+
 class LockedError(InputError):
     code = "E-LOCKED"
     expected = "one trainer per checkpoint"

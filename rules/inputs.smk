@@ -1,6 +1,31 @@
-# What the rules of baselines, challenge, tables, figures and effects take in. Functions alone; rules stand elsewhere.
+# What the rules of downloads, baselines, challenge, tables, figures and effects take in. No rules: functions alone.
 
 from model.papers import numbers
+from workflow import downloads
+
+
+def accepted(wildcards):
+    """No input; ends the run with the terms of what would be downloaded, unless they are accepted."""
+    if message := downloads.refusal(config):
+        sys.exit(message)
+    return []
+
+
+def to_download(wildcards):
+    """What there is to download for the experiment."""
+    return accepted(wildcards) + expand(
+        "<data>/raw/.{dataset}.checked", dataset=downloads.with_images(config)
+    )
+
+
+def download_folder(wildcards, input):
+    """Where the downloads of a data set go: where they are looked for."""
+    return raw.folder(config, wildcards.dataset)
+
+
+def download_flags(wildcards, input):
+    """The settings of downloads as flags. A function of the input, since another service changes no file."""
+    return flags(config["download"])
 
 
 def adc_slices(name, prefix=""):

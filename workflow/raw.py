@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.download.manifest import UNFINISHED
 from pipeline.errors import ConfigError, RawMissingError
 from pipeline.scan import file_state, scan
 from workflow import beside
@@ -25,8 +26,10 @@ def missing(config: Mapping[str, Any]) -> str:
     lines = {}
     for dataset in [*config["datasets"], *beside.needed(config)]:
         raw, index = folder(config, dataset), Path(config["data"], dataset, "index.parquet")
-        if not index.exists() and not _has_files(raw):
-            home = beside.home(config, dataset)
+        home = beside.home(config, dataset)
+        if (raw / UNFINISHED).exists():
+            lines[home] = str(_unfinished(raw))
+        elif not index.exists() and not _has_files(raw):
             lines[home] = str(_missing(home, _row(config, home), raw))
     if not lines:
         return ""
@@ -116,13 +119,22 @@ def _row(config: Mapping[str, Any], dataset: str) -> dict[str, str] | None:
     return known.get(dataset) or known.get(config["collections"][dataset]["kind"])
 
 
+def _unfinished(raw: Path) -> RawMissingError:
+    return RawMissingError(
+        f"one that was interrupted ({UNFINISHED})", file=raw, expected="a whole download",
+        remedy="go on with ./run download --config accept_download=true, or remove that file",
+    )  # fmt: skip
+
+
 def _missing(dataset: str, row: Mapping[str, str] | None, raw: Path) -> RawMissingError:
     found = "an empty folder" if raw.is_dir() else "nothing"
     expected, get = f"the images of {dataset}", "put them there"
     if row is not None:
         expected = f"{row['layout']} of {row['collection']}"
         doi = f"DOI {row['doi']}, " if row["doi"] else ""
-        get = f"get it from {row['url']} ({doi}{row['licence']}, {row['size']})"
+        get = (
+            f"fetch it with ./run download or get it from {row['url']} ({doi}{row['licence']}, {row['size']})"
+        )
     remedy = f"{get}, or name its folder in the config: raw: {{{dataset}: FOLDER}}"
     return RawMissingError(found, file=raw, expected=expected, remedy=remedy)
 

@@ -8,7 +8,7 @@ InstanceNumber k + 1 and pixel (i, j) as published.
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ DESCRIPTIONS = {
 }
 Choice = tuple[Place | InputError, str, int]
 """Where a finding lies in the chosen series or why nowhere, why that series, and among how many."""
+DIFFUSION = re.compile(r"diff", re.IGNORECASE)
+"""How a description says that a series was measured with diffusion weighting, where only that is known."""
 DERIVED_MAPS = {"ADC", "FA"}
 """Diffusion maps that carry a b-value without being an image of that weighting."""
 
@@ -46,6 +48,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="official tables to read; those of the test have no labels",
     )
     parser.add_argument("--slice-rule", choices=["geometry", "paper"], default="geometry")
+
+
+def needed(descriptions: Sequence[str]) -> list[bool]:
+    """Which series of a study :func:`candidates` may look at, for any channel, by their descriptions alone.
+
+    Where none is a calculated high b-value, that is each measured diffusion series.
+    """
+    named = [[bool(name.search(text)) for name in DESCRIPTIONS.values()] for text in descriptions]
+    calculated = any(DESCRIPTIONS["dwi"].search(text) for text in descriptions)
+    return [
+        any(channels) or (not calculated and not _is_map(text) and bool(DIFFUSION.search(text)))
+        for text, channels in zip(descriptions, named, strict=True)
+    ]
+
+
+def _is_map(description: str) -> bool:
+    """Whether a description is that of a map computed from diffusion images."""
+    return bool(DERIVED_MAPS.intersection(re.split(r"[^A-Z]", description.upper())))
 
 
 def _acquisitions(patient: pd.DataFrame) -> list[pd.DataFrame]:
@@ -65,7 +85,7 @@ def _largest_b(acquisitions: list[pd.DataFrame]) -> list[pd.DataFrame]:
         for part in acquisitions
         if np.isfinite(part["b_value"].iloc[0])
         and not DERIVED_MAPS.intersection(part["image_type"].iloc[0].split("\\"))
-        and not DERIVED_MAPS.intersection(re.split(r"[^A-Z]", part["series_description"].iloc[0].upper()))
+        and not _is_map(part["series_description"].iloc[0])
     ]
     largest = max((part["b_value"].iloc[0] for part in diffusion), default=0.0)
     return [part for part in diffusion if part["b_value"].iloc[0] == largest]

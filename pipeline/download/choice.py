@@ -1,0 +1,128 @@
+"""Which series of a collection to get, from the index of the Imaging Data Commons that needs no network.
+
+The index (package idc-index-data, CC BY) lists each public series with its number of files and its size. Only
+original images are taken: segmentations and reports that others made of them have other licences and authors.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.datasets import prostatex
+from pipeline.download.archive import safe_name
+from pipeline.errors import NetError
+
+COLUMNS = {
+    "PatientID": "patient_id",
+    "StudyInstanceUID": "study_uid",
+    "SeriesInstanceUID": "uid",
+    "SeriesDescription": "description",
+    "instanceCount": "files",
+    "series_size_MB": "size",
+    "license_short_name": "licence",
+    "aws_bucket": "bucket",
+    "crdc_series_uuid": "prefix",
+}
+ROWS_AT_ONCE = 65_536
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A collection at both services, its modality, and which of a study's descriptions the workflow reads."""
+
+    idc: str
+    nbia: str
+    modality: str
+    needed: Callable[[Sequence[str]], list[bool]]
+
+
+COLLECTIONS = {
+    "prostatex": Collection("prostatex", "PROSTATEx", "MR", prostatex.needed),
+    "lungx": Collection(
+        "spie_aapm_lung_ct_challenge", "SPIE-AAPM Lung CT Challenge", "CT", lambda names: [True] * len(names)
+    ),
+}
+"""By kind of data set."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series to get: its files, their size in bytes, its licence, and where it lies in the cloud."""
+
+    patient_id: str
+    study_uid: str
+    uid: str
+    description: str
+    files: int
+    size: int
+    licence: str
+    bucket: str
+    prefix: str
+
+    @property
+    def folder(self) -> str:
+        """Where it goes below the raw folder."""
+        return f"{checked(self.patient_id)}/{checked(self.uid)}"
+
+
+def checked(name: str) -> str:
+    """A name that is safe as that of a file or folder; raises NetError."""
+    if "/" in name or not safe_name(name):
+        raise NetError(
+            repr(name[:100]), expected="a plain name for a file or folder", remedy="do not use that source"
+        )
+    return name
+
+
+def offline_index() -> Path:
+    """The index that is installed with the workflow."""
+    from idc_index_data import IDC_INDEX_PARQUET_FILEPATH  # reads all its schemas
+
+    assert IDC_INDEX_PARQUET_FILEPATH is not None  # part of the package
+    return IDC_INDEX_PARQUET_FILEPATH
+
+
+def version(index: Path) -> str:
+    """The release of an index; its first number is that of the Imaging Data Commons.
+
+    >>> version(offline_index()).split(".")[0].isdigit()
+    True
+    """
+    stated = (pq.read_schema(index).metadata or {}).get(b"idc_index_data_version", b"")
+    return str(stated.decode()).split("-")[0]
+
+
+def choose(kind: str, which: str, index: Path) -> list[Series]:
+    """The series of a collection, ``needed`` or ``all``, by patient, study and UID.
+
+    The index has a million rows, so it goes through memory in pieces.
+    """
+    collection = COLLECTIONS[kind]
+    columns = [*COLUMNS, "collection_id", "analysis_result_id", "Modality"]
+    pieces = []
+    with pq.ParquetFile(index) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+            mask = pc.and_(
+                pc.and_(
+                    pc.equal(batch["collection_id"], collection.idc),
+                    pc.equal(batch["Modality"], collection.modality),
+                ),
+                pc.is_null(batch["analysis_result_id"]),
+            )
+            pieces.append(pa.table(batch.filter(mask).select(list(COLUMNS))))
+    table = pa.concat_tables(pieces).to_pandas().rename(columns=COLUMNS)
+    table["description"] = table["description"].fillna("")
+    table["size"] = (table["size"] * 1e6).round().astype("int64")  # it was bytes / 1,000,000
+    if which == "needed" and len(table):
+        table = table[table.groupby("study_uid")["description"].transform(_mask(collection)).astype(bool)]
+    table = table.sort_values(["patient_id", "study_uid", "uid"])
+    return [Series(**row) for row in table.to_dict("records")]
+
+
+def _mask(collection: Collection) -> Callable[[pd.Series], list[bool]]:
+    return lambda descriptions: collection.needed(descriptions.tolist())

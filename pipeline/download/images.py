@@ -1,0 +1,154 @@
+"""Download the images of a collection: only what is missing or no longer what it was, and check every file.
+
+A file counts as there when its SHA-256 is that of the manifest, or its MD5 that of the service.
+"""
+
+import argparse
+import functools
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from pipeline.download import idc, manifest, nbia
+from pipeline.download.choice import COLLECTIONS, Series, choose, offline_index, version
+from pipeline.download.http import Patience
+from pipeline.download.manifest import Entry
+from pipeline.errors import ConfigError, DiskError, run_cli
+
+log = logging.getLogger("typhon")
+
+Item = TypeVar("Item")
+
+ENDPOINTS = {"idc": idc.ENDPOINT, "nbia": nbia.ENDPOINT}
+CONNECTIONS = 8
+SAVE_EVERY_S = 30.0
+"""How often the list of what is there is written: so much has to be looked at again after a crash."""
+
+
+class Source(Protocol):
+    """A service that has series."""
+
+    def fetch(self, series: Series, raw: Path, right: Mapping[str, Entry]) -> list[Entry]:
+        """The files of a series as entries, now below ``raw``; those in ``right`` are as they should be."""
+
+
+def service(name: str, endpoint: str, kind: str, raw: Path, patience: Patience, connections: int) -> Source:
+    """The service of that name at an address; raises ConfigError unless that is http or https."""
+    if urlsplit(endpoint).scheme not in ("https", "http") or not urlsplit(endpoint).hostname:
+        raise ConfigError(endpoint, file="download/endpoint", expected="an address with https://")
+    if name == "nbia":
+        return nbia.Nbia(endpoint, patience, COLLECTIONS[kind], raw)
+    return idc.Idc(endpoint, patience, connections)
+
+
+def missing(
+    wanted: Sequence[Series], raw: Path, connections: int
+) -> tuple[list[Series], list[Entry], list[Entry]]:
+    """Compare a raw folder with its manifest.
+
+    Returns the series of which a file is missing or changed, the entries of all others, and the entries of
+    these series that still hold.
+    """
+    listed: dict[str, list[Entry]] = {}
+    for entry in manifest.read(raw).values():
+        listed.setdefault(entry.series_uid, []).append(entry)
+
+    def held(series: Series) -> list[Entry]:
+        return [entry for entry in listed.get(series.uid, ()) if manifest.holds(raw, entry)]
+
+    series, right = [], []
+    with ThreadPoolExecutor(connections) as pool:
+        for one, entries in zip(wanted, _shown(pool.map(held, wanted), len(wanted), "checked"), strict=True):
+            if len(entries) == one.files:
+                continue
+            series.append(one)
+            right += entries
+            for entry in set(listed.pop(one.uid, ())) - set(entries):
+                log.info("%s: missing, or not what was downloaded", raw / entry.file)
+    return series, [entry for entries in listed.values() for entry in entries], right
+
+
+def check_room(series: Sequence[Series], right: Sequence[Entry], raw: Path) -> None:
+    """Raise DiskError unless what is to be fetched fits beside what is there."""
+    needed = sum(one.size for one in series) - sum(entry.size for entry in right)
+    folder = next(folder for folder in (raw, *raw.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DiskError(f"{free:,} bytes free", file=raw, expected=f"{needed:,} bytes of room")
+
+
+def download(
+    wanted: Sequence[Series], raw: Path, connect: Callable[[], Source], connections: int = CONNECTIONS
+) -> int:
+    """Fetch those series that are not in ``raw`` as they should be, and return how many these were.
+
+    ``connect`` gives the service, where there is anything to fetch. Raises NetError or DiskError.
+    """
+    series, entries, right = missing(wanted, raw, connections)
+    if not series and not (raw / manifest.UNFINISHED).exists():
+        return 0
+    check_room(series, right, raw)
+    manifest.write(raw, entries, whole=False)
+    fetch = functools.partial(connect().fetch, raw=raw, right={entry.file: entry for entry in right})
+    written, pool = time.monotonic(), ThreadPoolExecutor(connections)
+    try:
+        futures = [pool.submit(fetch, one) for one in series]
+        for future in _shown(as_completed(futures), len(series), "fetched"):
+            entries += future.result()
+            if time.monotonic() - written > SAVE_EVERY_S:
+                manifest.write(raw, entries, whole=False)
+                written = time.monotonic()
+    except KeyboardInterrupt:
+        manifest.write(raw, entries, whole=False)
+        os._exit(130)  # threads in the middle of a series would go on for minutes; no file can be half
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        manifest.write(raw, entries, whole=False)
+        raise
+    shutil.rmtree(raw / nbia.BESIDE, ignore_errors=True)
+    manifest.write(raw, entries, whole=True)
+    return len(series)
+
+
+def _shown(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """The items; how many there were on a terminal as a bar, in a log as ten lines."""
+    bar = tqdm(items, desc=what, total=total, disable=None, unit="", leave=False)
+    for number, item in enumerate(bar, 1):
+        yield item
+        if bar.disable and 10 * number // total > 10 * (number - 1) // total:
+            log.info("%s %d of %d series", what, number, total)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: ``python -m pipeline.download.images prostatex --out data/raw/prostatex``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=sorted(COLLECTIONS))
+    parser.add_argument("--out", type=Path, required=True, help="the raw folder; what is in it stays")
+    parser.add_argument("--source", choices=sorted(ENDPOINTS), default="idc", help="which service")
+    parser.add_argument("--endpoint", help="its address, where it is not its own")
+    parser.add_argument("--series", choices=["needed", "all"], default="needed")
+    parser.add_argument("--index", type=Path, help="another release of the index of the Imaging Data Commons")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="how many at a time")
+    arguments = parser.parse_args(argv)
+    index, endpoint = arguments.index or offline_index(), arguments.endpoint or ENDPOINTS[arguments.source]
+    raw, wanted = arguments.out, choose(arguments.kind, arguments.series, index)
+    what = f"{len(wanted):,} series, {sum(one.files for one in wanted):,} files"
+    log.info("%s: %s by index %s, from %s", raw, what, version(index), endpoint)
+    connect = functools.partial(
+        service, arguments.source, endpoint, arguments.kind, raw, Patience(), arguments.connections
+    )
+    fetched = download(wanted, raw, connect, arguments.connections)
+    done = f"{fetched:,} series fetched" if fetched else "nothing to do"
+    log.info("%s: %s; all %s are there and right", raw, done, what)
+
+
+if __name__ == "__main__":
+    run_cli(main)

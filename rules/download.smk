@@ -1,0 +1,36 @@
+# Fetch the collections, once their licences are accepted. What is there and right stays; so these rules always run.
+
+
+rule download_images:
+    """Fetch the image series of a collection that the experiment needs, and check every file."""
+    input:
+        accepted,
+    output:
+        checked=temp(touch("<data>/raw/.{dataset}.checked")),
+    log:
+        "logs/download/{dataset}.log",
+    benchmark:
+        "benchmarks/download/{dataset}.tsv"
+    retries: 3
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=1440,
+    params:
+        kind=kind,
+        raw=download_folder,
+        options=download_flags,
+        code=code("pipeline.download.images"),
+    message:
+        "Downloading the images of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.download.images {params.kind} --out {params.raw:q}"
+        " {params.options}"
+
+
+rule download:
+    input:
+        to_download,
+    """Everything that can be fetched for the experiment; what it would be, as long as nobody has accepted."""
+    localrule: True
