@@ -114,15 +114,13 @@ def seconds(retry_after: str) -> float | None:
 def copy(source: Reader, to: IO[bytes], *, most: int, url: str, patience: Patience) -> Digests:
     """Copy at most ``most`` bytes; raises PassingError where there are more or they come too slowly."""
     size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    deadline = time.monotonic() + patience.timeout_s + most / SLOWEST
+    start, allowed = time.monotonic(), patience.timeout_s + most / SLOWEST
     while chunk := source.read(CHUNK):
         size += len(chunk)
         if size > most:
             raise PassingError("more", file=url, expected=f"at most {most:,} bytes")
-        if time.monotonic() > deadline:
-            raise PassingError(
-                f"{size:,} after {patience.timeout_s:.0f} s", file=url, expected=f"{most:,} bytes"
-            )
+        if time.monotonic() > start + allowed:
+            raise PassingError(f"{size:,} after {allowed:.0f} s", file=url, expected=f"{most:,} bytes")
         to.write(chunk)
         md5.update(chunk)
         sha256.update(chunk)

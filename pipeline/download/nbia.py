@@ -82,7 +82,7 @@ class Nbia:
 
     def _unpacked(self, series: Series, folder: Path) -> dict[str, str]:
         """Fetch and unpack the zip of a series; its files and their MD5. Raises PassingError."""
-        url, archive = self._url(series), folder.with_suffix(".zip")
+        url, archive = self._url(series), folder.with_name(f"{folder.name}.zip")
         shutil.rmtree(folder, ignore_errors=True)
         try:
             save(
