@@ -27,7 +27,7 @@ rule write_citations:
 
 
 rule cite:
+    """What to cite, as text and as BibTeX."""
     input:
         rules.write_citations.output,
-    """What to cite, as text and as BibTeX."""
     localrule: True

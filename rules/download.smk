@@ -30,7 +30,7 @@ rule download_images:
 
 
 rule download:
+    """Everything that can be fetched for the experiment; what it would be, as long as nobody has accepted."""
     input:
         to_download,
-    """Everything that can be fetched for the experiment; what it would be, as long as nobody has accepted."""
     localrule: True
