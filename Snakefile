@@ -8,9 +8,11 @@
 #   data/{dataset}/patches.h5                 the patch store: all views of each finding
 #   data/{dataset}/splits/fold{fold}.csv      who trains, validates and tests
 #   data/{dataset}/verify.html                whether all this can be trusted; results/checks.csv for all
+#   data/{dataset}/cards/fold{fold}.json      how patches were cut, and the ranges of what is trained on
 #   results/{method}/fold{fold}/seed{seed}/   one run
 #     bootstrap/                              the network that training starts from, scores.csv of all candidates
 #     model.safetensors, predictions.csv      the last state and its scores
+#     card.json                               what a prediction for a new case needs besides the model
 #     best/                                   the same of the state best in validation
 #     history.csv, run.json                   learning curves; device, seconds, samples seen
 #   results/{method}_auc.json                 the result

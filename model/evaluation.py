@@ -62,6 +62,9 @@ def score(logits: Tensor, part: Part) -> Scores:
     labels = part.labels.cpu().numpy()
     # -log of the probability of the true class, without overflow.
     losses = np.logaddexp(0, np.where(labels == 1, -margin, margin))
-    # The same as softmax, in a form that does not overflow either.
-    probabilities = np.exp(-np.logaddexp(0, -margin))
-    return Scores(part, probabilities, float(losses.mean()))
+    return Scores(part, probabilities(margin), float(losses.mean()))
+
+
+def probabilities(margin: np.ndarray) -> np.ndarray:
+    """The probability of class 1 whose logit is larger by ``margin``: softmax, without overflow."""
+    return np.exp(-np.logaddexp(0, -margin))

@@ -1,18 +1,19 @@
 """Score every view of the validation and test findings, or of findings without labels."""
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from model import data, weights
+from model import data, runs, weights
 from model.device import set_up
 from model.evaluation import evaluate
-from model.predictions import COLUMNS, SPLITS, UNLABELLED
+from model.predictions import COLUMNS, SPLITS, STATES, UNLABELLED
 from pipeline.errors import ConfigError, LossError, run_cli
-from pipeline.files import write_csv
+from pipeline.files import write_csv, write_text
 
 
 class Scorer:
@@ -77,6 +78,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--unlabelled", type=Path, help="patches.h5 of findings without labels, to score instead"
     )
     parser.add_argument("--target", help="with --unlabelled: the data set whose decision maker scores them")
+    parser.add_argument("--card", type=Path, help="card.json to write, …/fold0/seed0/card.json")
+    parser.add_argument(
+        "--cards", type=Path, nargs="*", default=[], help="with --card: that of each data set"
+    )
+    parser.add_argument("--method", help="with --card: name of the method")
+    parser.add_argument("--state", choices=STATES, help="with --card: the state that predictions take")
     parser.add_argument("--views", type=int, default=11, help="with --unlabelled: views of each finding")
     options = parser.parse_args(argv)
     if len(options.model) != len(options.out):
@@ -92,6 +99,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             rows = predict(datasets, model, options.gpu)
         write_csv(out, COLUMNS, rows)
+    if options.card:
+        cards = dict(zip(datasets, options.cards, strict=True))
+        card = runs.describe(options.card, cards, options.method, options.target, options.state)
+        write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model import statistics
 from model.network import Typhon, build
-from pipeline.errors import InputError
+from pipeline.errors import InputError, PickledError
 from pipeline.files import atomic
 
 
@@ -92,7 +92,20 @@ def _short(names: list[str]) -> str:
     return " ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
+def check_kind(path: Path) -> None:
+    """Raise PickledError for a file of torch.save or pickle, which could run anything and is not opened."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    # A safetensors file may begin with the same bytes, the length of its header; then comes the header.
+    if start.startswith((b"PK\x03\x04", b"\x80")) and start[8:] != b"{":
+        raise PickledError(
+            "a pickle", file=path, expected="a safetensors model file",
+            remedy="of a published network's state dict python -m model.published makes one",
+        )  # fmt: skip
+
+
 def _open(path: Path) -> Any:
+    check_kind(path)
     try:
         return safetensors.safe_open(path, "pt")
     except FileNotFoundError:

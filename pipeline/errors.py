@@ -297,6 +297,12 @@ class StoreError(InputError):
     remedy = "delete the file and run again; its rule makes it anew"
 
 
+class StrangeStoreError(StoreError):
+    code = "E-STORE-STRANGE"
+    expected = "a store as this project writes it: plain numbers and texts, all in the file itself"
+    remedy = "do not trust it; make the store from the raw files with this project"
+
+
 class ConfigError(InputError):
     code = "E-CONFIG"
 

@@ -23,6 +23,7 @@ from pipeline import dicom, images, volumes
 from pipeline.errors import (
     DuplicateUidError,
     EmptyError,
+    ImageMissingError,
     InputError,
     LimitError,
     NotDicomError,
@@ -161,6 +162,25 @@ def as_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return table
 
 
+def look(path: Path) -> tuple[Path, pd.DataFrame, list[InputError]]:
+    """Index one file or one folder and write nothing: its raw folder, its index, and what cannot be read.
+
+    Raises ImageMissingError where there is nothing of that name, and the first error where nothing can be
+    read.
+    """
+    if path.is_dir():
+        table, _, _, errors = build(path, *_nothing(), processes=1)
+        raw = path
+    elif path.exists():
+        raw, row = path.parent, read_row(path.name, path.parent)
+        table, errors = (as_table([]), [row]) if isinstance(row, InputError) else (as_table([row]), [])
+    else:
+        raise ImageMissingError("nothing of that name", file=path, remedy="correct the name")
+    if table.empty:
+        raise next((error for error in errors if not isinstance(error, NotImageError)), errors[0])
+    return raw, table, errors
+
+
 def read_index(path: str | Path) -> pd.DataFrame:
     """The index as a table: text is never null, a missing number is NaN; raises StoreError if damaged."""
     try:
@@ -179,6 +199,11 @@ def _readers() -> bytes:
     return code(*(module.__name__ for module in (dicom, images, volumes))).encode()
 
 
+def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
+    """An empty index, no file states and no documents."""
+    return as_table([]), pd.DataFrame(columns=list(STATE)).astype(STATE), {}
+
+
 def _previous(index: Path, files: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
     """The last run's index, file states and documents; empty ones where absent, damaged or outdated."""
     try:
@@ -187,7 +212,7 @@ def _previous(index: Path, files: Path) -> tuple[pd.DataFrame, pd.DataFrame, dic
         log.info("%s was written by other readers: reading all files again", index)
     except (InputError, OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         pass
-    return as_table([]), pd.DataFrame(columns=list(STATE)).astype(STATE), {}
+    return _nothing()
 
 
 def _write(path: Path, table: pd.DataFrame, metadata: dict[bytes, bytes]) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.errors import ConfigError, ConstantImageError, EmptyError, InputError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.pool import parallel
-from pipeline.store import PATCH_SIDE, UNKNOWN, read_slice, write_store
+from pipeline.store import PATCH_SIDE, UNKNOWN, SourceSlice, read_slice, write_store
 from pipeline.views import MOST_VIEWS, frame_of, resample, view_table
 
 log = logging.getLogger("typhon")
@@ -57,12 +57,17 @@ class Cut:
 
 def cut(task: Task, slices: Path, extent: str, views: int, view_seed: int) -> Cut | InputError | None:
     """All views of one finding; None where a channel was left out before."""
+    sources = [source for spot in task.spots if (source := read_slice(slices, spot.number)) is not None]
+    return cut_views(task, sources, extent, views, view_seed) if len(sources) == len(task.spots) else None
+
+
+def cut_views(
+    task: Task, sources: Sequence[SourceSlice], extent: str, views: int, view_seed: int
+) -> Cut | InputError:
+    """All views of one finding from its slices, one per spot; or why there are none."""
     table = view_table(views, view_seed, task.patient_id, task.finding_id)
     channels = []
-    for spot in task.spots:
-        source = read_slice(slices, spot.number)
-        if source is None:
-            return None
+    for spot, source in zip(task.spots, sources, strict=True):
         place = (spot.column, spot.row, spot.spacing_column_mm, spot.spacing_row_mm)
         try:
             frame = frame_of(extent, source.pixels.shape, *place)

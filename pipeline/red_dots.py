@@ -62,14 +62,16 @@ def _outline(frame: Frame, view: View) -> np.ndarray:
     return (corners @ matrix[:, :2].T + matrix[:, 2])[:, ::-1]
 
 
-def _draw_slice(axes: Axes, pixels: np.ndarray, frame: Frame, title: str) -> None:
+def draw_slice(axes: Axes, pixels: np.ndarray, frame: Frame, title: str) -> None:
+    """A whole slice (rows, columns) with a dot at the centre of a frame and the outline of its patch."""
     gray(axes, pixels, limits(pixels), frame.aspect)
     axes.plot(frame.column, frame.row, "o", color=RED, markersize=3, markeredgewidth=0)
     axes.add_patch(Polygon(_outline(frame, View()), fill=False, edgecolor=RED, linewidth=0.7))
     axes.set_title(title, fontsize=7)
 
 
-def _draw_view(axes: Axes, patch: np.ndarray, view: View, dot: np.ndarray) -> None:
+def draw_view(axes: Axes, patch: np.ndarray, view: View, dot: np.ndarray) -> None:
+    """A patch (65, 65) of a view, with a dot ``dot`` (columns, rows) off its centre."""
     gray(axes, patch, limits(patch))
     axes.plot(*(CENTRE + dot), "o", color=RED, markersize=3, markeredgewidth=0)
     flipped = ", flipped" if view.flip else ""
@@ -123,9 +125,9 @@ def red_dots(
         largest = max(largest, float(np.hypot(*dots.T).max()))
         first, *others = grid[place % height, (place // height) * (views + 1) :][: views + 1]
         title = f"{names(info.findings, [number])[0]}, label {case['label']}"
-        _draw_slice(first, source.pixels, frame, title)
+        draw_slice(first, source.pixels, frame, title)
         for axes, patch, view, dot in zip(others, patches[place], seen, dots, strict=False):
-            _draw_view(axes, patch, view, dot)
+            draw_view(axes, patch, view, dot)
     if largest > ONE_PIXEL:
         raise RuntimeError(f"{store}: a dot painted at a finding is {largest:.2f} px off the patch centre")
     seen_in = f"in {info.views} views of {len(shown)} finding{'s' * (len(shown) != 1)}"

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import StoreError
+from pipeline.errors import StoreError, StrangeStoreError
 from pipeline.files import atomic
 
 SCHEMA_VERSION = 1
@@ -49,8 +49,56 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
             yield file
     except FileNotFoundError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise StoreError(str(error), file=path, expected="a whole HDF5 store") from error
+
+
+def _leads_to(file: h5py.File, name: str, kind: type) -> bool:
+    """Whether there is something at a path; raises StrangeStoreError unless plain links lead to that kind."""
+    parts = name.split("/")
+    for end in range(1, len(parts) + 1):
+        path = "/".join(parts[:end])
+        link = file.get(path, getlink=True)
+        if link is None:
+            return False
+        if type(link) is not h5py.HardLink:
+            raise StrangeStoreError(f"a {type(link).__name__} at {path}", file=file.filename)
+        wanted = kind if end == len(parts) else h5py.Group
+        if file.get(path, getclass=True) is not wanted:
+            raise StrangeStoreError(f"no {wanted.__name__} at {path}", file=file.filename)
+    return True
+
+
+def _get(file: h5py.File, name: str) -> h5py.Dataset | None:
+    """A data set by its path, if it is of the kind that this module writes; None if there is none.
+
+    HDF5 can point to other files, run filters from plugins and hold references and pickled objects. A store
+    of somebody else is read only where it does none of that: plain links, plain numbers and texts of fixed
+    length, in chunks with checksums, no more of them than the file has bytes. Raises StrangeStoreError.
+    """
+    if not _leads_to(file, name, h5py.Dataset):
+        return None
+    data = file[name]
+    layout = data.id.get_create_plist()
+    filters = {layout.get_filter(number)[0] for number in range(layout.get_nfilters())}
+    size = file.id.get_filesize()
+    strange = {
+        f"values of type {data.dtype}": data.dtype.kind not in "fiuS" or data.dtype.hasobject,
+        "values in another file": layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count() > 0,
+        f"filters {sorted(filters)}": filters != {h5py.h5z.FILTER_FLETCHER32},
+        f"{data.nbytes:,} bytes of values in a file of {size:,}": data.nbytes > size,
+    }
+    if found := [what for what, holds in strange.items() if holds]:
+        raise StrangeStoreError(f"{', '.join(found)} at {name}", file=file.filename)
+    return data
+
+
+def _need(file: h5py.File, name: str) -> h5py.Dataset:
+    """The same of what a store always has; KeyError if it is not there."""
+    data = _get(file, name)
+    if data is None:
+        raise KeyError(f"no {name}")
+    return data
 
 
 @contextmanager
@@ -83,7 +131,7 @@ def write_slices(
 def read_slice(path: str | Path, number: int) -> SourceSlice | None:
     """The slice of row ``number`` of findings.csv, or None where that row was skipped."""
     with _open(path) as file:
-        data = file.get(f"slices/{number:06d}")
+        data = _get(file, f"slices/{number:06d}")
         if data is None:
             return None
         return SourceSlice(data[:], float(data.attrs["mean"]), float(data.attrs["std"]))
@@ -92,7 +140,18 @@ def read_slice(path: str | Path, number: int) -> SourceSlice | None:
 def slice_numbers(path: str | Path) -> list[int] | None:
     """The rows of findings.csv whose slices a file holds; None where it is no file of slices."""
     with _open(path) as file:
-        return sorted(map(int, file["slices"])) if "slices" in file or "patches" not in file else None
+        if _leads_to(file, "slices", h5py.Group):
+            return sorted(map(int, file["slices"]))
+        return None if "patches" in file else []
+
+
+def read_statistics(path: str | Path, numbers: Sequence[int]) -> list[tuple[float, float] | None]:
+    """Mean and standard deviation of the series of these rows of findings.csv; None where one was skipped."""
+    with _open(path) as file:
+        found = [_get(file, f"slices/{number:06d}") for number in numbers]
+        return [
+            None if data is None else (float(data.attrs["mean"]), float(data.attrs["std"])) for data in found
+        ]
 
 
 def write_store(
@@ -191,16 +250,16 @@ def read_info(path: str | Path) -> StoreInfo:
         version = int(file.attrs.get("schema_version", -1))
         if version != SCHEMA_VERSION:
             raise StoreError(f"version {version}", file=path, expected=f"schema version {SCHEMA_VERSION}")
-        table = file["findings"]
-        findings = pd.DataFrame({name: table[name].asstr()[:] for name in TEXT_COLUMNS}, dtype=str)
+        texts = {name: _need(file, f"findings/{name}").asstr()[:] for name in TEXT_COLUMNS}
+        findings = pd.DataFrame(texts, dtype=str)
         for name in ("label", "width_mm", "height_mm"):
-            findings[name] = table[name][:]
+            findings[name] = _need(file, f"findings/{name}")[:]
         count = len(findings)
         return StoreInfo(
             path=Path(path),
             dataset=str(file.attrs["dataset"]),
             channels=tuple(file.attrs["channels"]),
-            views=file["patches"].shape[0] // count if count else 0,
+            views=_need(file, "patches").shape[0] // count if count else 0,
             findings=findings,
             normalization=str(file.attrs["normalization"]),
             provenance=json.loads(file.attrs["provenance"]),
@@ -215,7 +274,7 @@ def read_patches(path: str | Path, findings: Sequence[int], views: Sequence[int]
     views are stored.
     """
     with _open(path) as file:
-        patches = file["patches"]
+        patches = _need(file, "patches")
         stored = patches.chunks[0]
         out = np.empty((sum(views), *patches.shape[1:]), "f4")
         start = 0

@@ -177,6 +177,11 @@ def splits(wildcards):
     return expand("<data>/{dataset}/splits/fold{fold}.csv", dataset=datasets(wildcards), fold=wildcards.fold)
 
 
+def cards(wildcards):
+    """Their cards in one fold."""
+    return expand("<data>/{dataset}/cards/fold{fold}.json", dataset=datasets(wildcards), fold=wildcards.fold)
+
+
 def runs(pattern):
     """The pattern filled in for each fold and seed of a method."""
 

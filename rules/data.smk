@@ -204,3 +204,35 @@ rule split_findings:
         " --test {params.test} --seed {params.seed} --fold {wildcards.fold}"
         " --majority-views {params.majority_views} --evaluation-views {params.evaluation_views}"
         " --balance {params.balance} --out {output.split:q}"
+
+
+rule write_card:
+    """Say how a data set was cut and what its training findings are like, for predictions of new cases."""
+    input:
+        index=rules.index_raw_files.output.index,
+        findings=rules.locate_findings.output.findings,
+        slices=rules.extract_slices.output.slices,
+        patches=rules.build_patches.output.patches,
+        split=rules.split_findings.output.split,
+    output:
+        card="<data>/{dataset}/cards/fold{fold}.json",
+    log:
+        "logs/data/{dataset}/cards/fold{fold}.log",
+    benchmark:
+        "benchmarks/data/{dataset}/cards/fold{fold}.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        kind=kind,
+        options=collection_flags("window", "slice_rule", "axis"),
+        views=lookup("evaluation_views", within=config),
+        code=code("pipeline.card"),
+    message:
+        "Writing the card of {wildcards.dataset}, fold {wildcards.fold}"
+    shell:
+        "python -m workflow.logged {log} pipeline.card {params.kind} --index {input.index:q}"
+        " --findings {input.findings:q} --slices {input.slices:q} --store {input.patches:q} --split {input.split:q}"
+        " --views {params.views} {params.options} --out {output.card:q}"

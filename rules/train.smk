@@ -96,15 +96,20 @@ rule train_model:
 
 
 rule predict_findings:
-    """Score every view of the validation and test findings with the last and the best state of a run."""
+    """Score every view of the validation and test findings with the last and the best state of a run.
+
+    The card beside them holds what a prediction for a new case needs besides the model.
+    """
     input:
         stores=stores,
         splits=splits,
         model=rules.train_model.output.model,
         best=rules.train_model.output.best,
+        cards=cards,
     output:
         predictions="results/{method}/fold{fold}/seed{seed}/predictions.csv",
         best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
+        card="results/{method}/fold{fold}/seed{seed}/card.json",
     log:
         "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
     benchmark:
@@ -120,13 +125,16 @@ rule predict_findings:
         runtime=60,
     params:
         leak=leak,
+        target=lookup("target", within=config),
+        state=lookup("evaluation/state", within=config),
         code=code("model.score_views"),
     message:
         "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m workflow.logged {log} model.score_views --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
         " --model {input.model} {input.best} --gpu {resources.gpu}"
-        " --out {output.predictions} {output.best}"
+        " --out {output.predictions} {output.best} --cards {input.cards:q} --method {wildcards.method}"
+        " --target {params.target} --state {params.state} --card {output.card}"
 
 
 rule score_method:

@@ -28,7 +28,7 @@ if Path("fail").exists() and module in Path("fail").read_text():
     Path(log).write_text("E-TEST x: expected a, found b; mend it\\n")
     sys.exit("E-TEST x: expected a, found b; mend it")
 OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--gradients", "--run",
-       "--scores", "--picture")
+       "--scores", "--picture", "--card")
 flag = ""
 for word in words:
     if word.startswith("--"):

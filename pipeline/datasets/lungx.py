@@ -131,7 +131,8 @@ def _is_tissue(hu: float | InputError) -> bool:
     return isinstance(hu, float) and hu > SOFT_TISSUE_HU
 
 
-def _series_of(source: Source, patient_id: str) -> pd.DataFrame:
+def series_of(source: Source, patient_id: str) -> pd.DataFrame:
+    """The CT series of a patient with the most slices; raises NoSeriesError."""
     same = source.index["patient_id"].str.casefold() == patient_id.casefold()
     found = [
         part for _, part in source.index[same & (source.index["modality"] == "CT")].groupby("series_uid")
@@ -161,7 +162,7 @@ def find(source: Source, options: argparse.Namespace) -> Findings:  # noqa: ARG0
                 )
                 continue
             label = labels.binary(diagnosis, nodule.file, DIAGNOSES)
-            slices = _slices(_series_of(source, nodule.patient_id), nodule.number)
+            slices = _slices(series_of(source, nodule.patient_id), nodule.number)
             hus = {name: _centre_hu(source, slices.get(name), nodule) for name in READINGS}
             located.append((nodule, label, slices, hus))
         except InputError as error:

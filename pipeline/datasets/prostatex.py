@@ -123,7 +123,7 @@ def choose(found: list[pd.DataFrame], point: np.ndarray) -> tuple[Place | InputE
     return inside[-1], f"the last of {len(inside)} series that contain the finding, among {len(found)}"
 
 
-def _by_study(patient: pd.DataFrame, channels: list[str], point: np.ndarray) -> dict[str, Choice]:
+def by_study(patient: pd.DataFrame, channels: list[str], point: np.ndarray) -> dict[str, Choice]:
     """Choose a series per channel, all of one study: the last study that has the most of them."""
     best: dict[str, Choice] = {}
     most = (-1, -1)
@@ -241,7 +241,7 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
         except InputError as error:
             result.leave_out(error, **case)
             continue
-        for channel, (place, reason, count) in _by_study(patient, options.channels, point).items():
+        for channel, (place, reason, count) in by_study(patient, options.channels, point).items():
             try:
                 if isinstance(place, InputError):
                     raise place

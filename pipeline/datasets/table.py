@@ -93,7 +93,7 @@ def _from_csv(source: Source, path: Path) -> pd.DataFrame:
     return table
 
 
-def _point(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
+def point_of(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
     """The numbers in these columns, NaN for an empty one, or None if all are empty or absent."""
     cells = [str(row.get(name, "")).strip() for name in names]
     if not any(cells):
@@ -109,8 +109,10 @@ def _check_inside(column: float, row: float, columns: int, rows: int) -> None:
 
 
 def _needed(point: np.ndarray, count: int) -> np.ndarray:
-    if np.isnan(point[:count]).any():
-        raise NoCentreError("an empty cell", expected=" and ".join(PIXELS[:count]), remedy="fill it in")
+    missing = [name for name, value in zip(PIXELS, point[:count], strict=False) if np.isnan(value)]
+    if missing:
+        names = " and ".join(PIXELS[:count])
+        raise NoCentreError(f"no {' and no '.join(missing)}", expected=names, remedy="fill it in")
     return point[:count]
 
 
@@ -125,7 +127,12 @@ def _in_image(image: pd.Series, pixel: np.ndarray | None, world: np.ndarray | No
     return {"file": image["file"], **pixel_row(column, row)}
 
 
-def _in_series(series: pd.DataFrame, pixel: np.ndarray | None, world: np.ndarray | None) -> dict[str, Any]:
+def in_series(series: pd.DataFrame, pixel: np.ndarray | None, world: np.ndarray | None) -> dict[str, Any]:
+    """The same in one DICOM series: at a pixel (column, row, slice along the normal), at a point in mm (LPS).
+
+    Without either it is the middle of the middle slice. Raises OutOfImageError and what geometry.locate
+    raises.
+    """
     if world is not None:
         place = geometry.locate(series, _needed(world, 3))
         return instance_row(place.instance) | pixel_row(place.column, place.row, place.distance_mm)
@@ -199,11 +206,15 @@ def _in_volume(
     } | pixel_row(voxel[across], voxel[down], (voxel[axis] - index) * spacing[axis])
 
 
-def _locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
-    pixel, world = _point(row, PIXELS), _point(row, WORLD)
+def locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
+    """Where a row of a table lies: the cells of findings.csv that say which slice, and which point of it.
+
+    Of the row ``image`` counts, relative to the raw folder ("." is the folder itself), and its point.
+    """
+    pixel, world = point_of(row, PIXELS), point_of(row, WORLD)
     name = str(PurePosixPath(row["image"]))
     index = source.index
-    found = index[(index["file"] == name) | index["file"].str.startswith(f"{name}/")]
+    found = index[(name == ".") | (index["file"] == name) | index["file"].str.startswith(f"{name}/")]
     if found.empty:
         raise ImageMissingError("no readable file of that name", file=name)
     kind = found["format"].iloc[0]
@@ -213,7 +224,7 @@ def _locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
             raise NoSeriesError(
                 f"{len(series)} (one per b-value counted)", file=name, expected="one series in the folder"
             )
-        return _in_series(series[0], pixel, world)
+        return in_series(series[0], pixel, world)
     if len(found) > 1:
         raise NoSeriesError(
             f"a folder with {len(found)} images", file=name, expected="one file, or a DICOM series"
@@ -237,12 +248,12 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
         case = {"patient_id": patient_id, "finding_id": finding_id, "channel": "image"}
         try:
             label = labels.binary(row["label"], Path(row["image"]))
-            cells = _locate(source, row, options.axis)
+            cells = locate(source, row, options.axis)
         except InputError as error:
             error.file = error.file or row["image"]
             result.leave_out(error, **case)
             continue
-        marked = _point(row, PIXELS) is not None or _point(row, WORLD) is not None
+        marked = point_of(row, PIXELS) is not None or point_of(row, WORLD) is not None
         group = {"group_id": row["patient_id"], "centre": "given" if marked else "image"}
         result.rows.append({**case, **group, "label": label, **cells})
     return result

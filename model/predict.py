@@ -1,0 +1,205 @@
+"""Predict one new case, or a table of them, with one trained model or an ensemble.
+
+Slice, intensity, crop and views are made by the code that made them for training, as the card of the run
+says. Research software: not for diagnosis.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.device import set_up
+from model.runs import DISCLAIMER, Run, agree, find
+from pipeline import labels
+from pipeline.card import Preprocessing, outside
+from pipeline.case import Case, prepare
+from pipeline.datasets.table import PIXELS, WORLD
+from pipeline.drawing import save
+from pipeline.errors import ConfigError, EmptyError, InputError, run_cli
+from pipeline.files import SKIPPED_COLUMNS, skip, write_csv, write_text
+from pipeline.saw import draw
+from pipeline.volumes import is_nifti
+
+log = logging.getLogger("typhon")
+
+VIEW_COLUMNS = ("model", "view", "rotation", "flip", "shift", "score")
+SUMMARY_COLUMNS = ("number", "patient_id", "finding_id", "probability", "lowest", "highest", "outside")
+NAME = {"patient_id": "case", "finding_id": "1"}
+"""Ids of a case whose ids nobody gave: none of its header's or file's, which may name a person."""
+
+
+def predict(case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
+    """Probability, spread and remarks of a case, as prediction.json has them."""
+    scores = np.array([run.score(dataset, case.patches) for run in runs])
+    card = runs[0].card["datasets"][dataset]
+    remarks = {
+        text: None
+        for run in runs
+        for text in outside(run.card["datasets"][dataset]["fingerprint"], case.measured)
+    }
+    if card["preprocessing"]["slice_rule"] == "paper":
+        remarks["trained with slice_rule: paper; this case's slice was found by geometry"] = None
+    places = case.rows[["channel", "column", "row", "slice", "plane_distance_mm", "reason"]]
+    return {
+        "disclaimer": DISCLAIMER,
+        "dataset": dataset,
+        "of": card["classes"][1],
+        "probability": float(scores.mean()),
+        "single": float(scores[:, 0].mean()),
+        "views": _spread(scores.mean(axis=0)),
+        "models": {
+            **_spread(scores.mean(axis=1)),
+            "each": {run.name: float(score) for run, score in zip(runs, scores.mean(axis=1), strict=True)},
+        },
+        "outside_training": list(remarks),
+        "places": places.to_dict("records"),
+        "left_out": [{"code": error.code, "reason": error.reason} for error in case.left_out],
+        "scores": scores.tolist(),
+    }
+
+
+def _spread(values: np.ndarray) -> dict[str, Any]:
+    """Count, range and standard deviation (of a sample; null for one value)."""
+    sd = float(values.std(ddof=1)) if len(values) > 1 else None
+    return {"count": len(values), "lowest": float(values.min()), "highest": float(values.max()), "sd": sd}
+
+
+def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
+    """Predict a case and write prediction.json, views.csv and network_saw.png; returns the prediction."""
+    found = predict(case, runs, dataset)
+    scores = found.pop("scores")
+    write_text(folder / "prediction.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
+    rows = [
+        {"model": run.name, "view": number, **asdict(view), "score": repr(score)}
+        for run, of_run in zip(runs, scores, strict=True)
+        for number, (view, score) in enumerate(zip(case.views, of_run, strict=True))
+    ]
+    write_csv(folder / "views.csv", VIEW_COLUMNS, rows)
+    title = f"{dataset}: {found['probability']:.3f} {found['of']}"
+    save(draw(case, title, DISCLAIMER), folder / "network_saw.png")
+    return found
+
+
+def as_text(found: Mapping[str, Any]) -> str:
+    """A prediction for a terminal."""
+    lines = [f"probability {found['probability']:.3f}  of: {found['of']} ({found['dataset']})"]
+    for name in ("views", "models"):
+        part = found[name]
+        sd = "" if part["sd"] is None else f", sd {part['sd']:.3f}"
+        lines.append(f"{name:8} {part['count']}, from {part['lowest']:.3f} to {part['highest']:.3f}{sd}")
+    for place in found["places"]:
+        point = f"column {place['column']}, row {place['row']}, {place['plane_distance_mm']} mm off the plane"
+        lines.append(f"{place['channel']:8} {place['reason']}; {point}")
+    lines += [f"OUTSIDE the training: {text}" for text in found["outside_training"]]
+    lines += [f"left out: {error['code']} {error['reason']}" for error in found["left_out"]]
+    return "\n".join([*lines, found["disclaimer"]])
+
+
+def point_row(case: Path, at: str | None, mm: bool) -> dict[str, str]:
+    """The cells of a table of findings for ``--at``; millimetres are LPS, also for NIfTI.
+
+    Raises ConfigError unless it is two or three numbers.
+    """
+    if at is None:
+        return {}
+    cells = [cell.strip() for cell in at.split(",")]
+    try:
+        numbers = [float(cell) for cell in cells]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in ((3,) if mm else (2, 3)) or not np.isfinite(numbers).all():
+        wanted = "x,y,z in mm" if mm else "column,row or column,row,slice"
+        raise ConfigError(repr(at), file="--at", expected=wanted)
+    if mm and is_nifti(case.name):  # whose millimetres are RAS in a table
+        cells[:2] = (repr(-number) for number in numbers[:2])
+    return dict(zip(WORLD if mm else PIXELS, cells, strict=False))
+
+
+def predict_table(path: Path, how: Preprocessing, runs: Sequence[Run], dataset: str, out: Path) -> None:
+    """Predict each row of a table of cases; those that fail are listed in skipped.csv."""
+    table = labels.read_csv(path, ["image", "patient_id", "finding_id"])
+    rows, skipped = [], []
+    for number, row in enumerate(table.to_dict("records"), start=1):
+        ids = {name: row[name] for name in ("patient_id", "finding_id")}
+        try:
+            found = write(out / f"{number:04d}", prepare(path.parent / row["image"], row, how), runs, dataset)
+        except InputError as error:
+            skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))
+            log.warning("%d: %s", number, error)
+            continue
+        spread = found["models"] if len(runs) > 1 else found["views"]
+        cells = {name: repr(spread[name]) for name in ("lowest", "highest")}
+        cells |= {"probability": repr(found["probability"]), "outside": "; ".join(found["outside_training"])}
+        rows.append({"number": number, **ids, **cells})
+    write_csv(out / "skipped.csv", SKIPPED_COLUMNS, skipped)
+    if not rows:
+        raise EmptyError(f"{len(skipped)} rows, all left out", file=path, expected="cases",
+                         remedy=f"see {out / 'skipped.csv'}")  # fmt: skip
+    write_csv(out / "predictions.csv", SUMMARY_COLUMNS, rows)
+    print(f"{out / 'predictions.csv'}: {len(rows)} cases, {len(skipped)} left out\n{DISCLAIMER}")
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """``--at -3,4,5`` as one word: argparse would take it for an option."""
+    words = list(argv)
+    for place in range(len(words) - 2, -1, -1):
+        if words[place] == "--at":
+            words[place : place + 2] = [f"--at={words[place + 1]}"]
+    return words
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.predict", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument(
+        "case", type=Path, metavar="CASE",
+        help="DICOM folder or file, NIfTI, MetaImage, PNG or JPEG; or a CSV of cases with the columns "
+        "image, patient_id, finding_id, x,y,z or x_mm,y_mm,z_mm, and time",
+    )  # fmt: skip
+    parser.add_argument("--at", metavar="X,Y[,Z]", help="zero-based column,row[,slice]; without: the middle")
+    parser.add_argument("--time", default="", help="which time of a volume that has several, from 0")
+    parser.add_argument("--mm", action="store_true", help="--at is in millimetres, LPS")
+    parser.add_argument(
+        "--model", type=Path, nargs="+", required=True,
+        help="folders of runs, such as results/typhon/fold0/seed0, or results/typhon for all of its runs",
+    )  # fmt: skip
+    parser.add_argument("--dataset", help="whose decision maker predicts; default: the target of the run")
+    parser.add_argument(
+        "--patient-id", default=NAME["patient_id"], help="the order of views is drawn from it"
+    )
+    parser.add_argument("--finding-id", default=NAME["finding_id"], help="and from this one")
+    parser.add_argument("--out", type=Path, default=Path("prediction"), help="folder to write to")
+    return parser.parse_args(_joined(argv))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Predict a case or a table of them; write and print what comes out."""
+    options = parse(sys.argv[1:] if argv is None else argv)
+    set_up(0)
+    log.setLevel(logging.WARNING)  # how many files a step has read is no news here
+    runs = find(options.model)
+    dataset = options.dataset or runs[0].card["target"]
+    how = agree(runs, dataset)
+    if options.case.suffix.lower() in (".csv", ".tsv"):
+        if options.at is not None:
+            raise ConfigError("--at", file=options.case, expected="points in the table itself")
+        predict_table(options.case, how, runs, dataset, options.out)
+        return
+    row = {"patient_id": options.patient_id, "finding_id": options.finding_id, "time": options.time}
+    case = prepare(options.case, row | point_row(options.case, options.at, options.mm), how)
+    print(as_text(write(options.out, case, runs, dataset)))
+    print(options.out / "prediction.json")
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,208 @@
+"""The card of a data set in one fold: how its patches were cut, and what its training findings are like.
+
+With it a trained model can be used where neither config nor data are. It holds counts and ranges, no ids.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import StoreError, run_cli
+from pipeline.files import read_csv, write_text
+from pipeline.index import read_index
+from pipeline.split import read_splits
+from pipeline.store import read_info, read_patches, read_statistics
+
+log = logging.getLogger("typhon")
+
+CLASSES = {
+    "prostatex": ("not clinically significant", "clinically significant"),
+    "lungx": ("benign", "malignant"),
+    "brain": ("no tumour", "tumour"),
+    "table": ("label 0", "label 1"),
+}
+"""What the labels 0 and 1 of each kind of data set mean."""
+KEY = ["patient_id", "finding_id"]
+KINDS = {"format": "file format", "modality": "modality"}
+"""Of these a fingerprint has all values that occur."""
+MEASURES = {
+    "spacing_column_mm": ("pixel spacing across", "mm"),
+    "spacing_row_mm": ("pixel spacing down", "mm"),
+    "slice_thickness_mm": ("slice thickness", "mm"),
+    "slices": ("slices in the series", ""),
+    "series_mean": ("mean intensity of the series", ""),
+    "series_sd": ("standard deviation of the series", ""),
+    "patch_mean": ("mean of the patch, in standard deviations of the series,", ""),
+    "patch_sd": ("standard deviation of the patch, in those of the series,", ""),
+}
+"""Of these it has the least and the largest; what they are called, and their unit."""
+ROOM = 1e-4
+"""A value may be beyond a range by this share of it, since ranges are written with six digits."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a data set gets from raw files to patches: the keys of its collection, and of its patch store."""
+
+    kind: str
+    channels: tuple[str, ...]
+    extent: str
+    window: tuple[float, float] | None
+    intensity: str
+    slice_rule: str
+    axis: int
+    view_seed: int
+    views: int
+    """How many views of a finding are averaged."""
+
+
+def measure(
+    rows: pd.DataFrame,
+    index: pd.DataFrame,
+    statistics: Sequence[tuple[float, float]],
+    patches: Sequence[np.ndarray],
+) -> pd.DataFrame:
+    """What each row of findings.csv is like: its channel, KINDS and MEASURES, as far as they are known.
+
+    Parameters
+    ----------
+    statistics : mean and standard deviation of the series of each row.
+    patches : the un-augmented patch (65, 65) of each row.
+    """
+    dicoms = index[index["format"] == "dicom"].fillna({"b_value": -1.0})
+    counts = dicoms.groupby(["series_uid", "b_value"])["file"].transform("size")
+    known = index[["file", "format", "modality", "slice_thickness_mm", "slices"]].set_index("file")
+    known.loc[dicoms["file"], "slices"] = counts.to_numpy(float)
+    spacings = rows[["spacing_column_mm", "spacing_row_mm"]].apply(pd.to_numeric)
+    return pd.DataFrame(
+        {
+            "channel": rows["channel"].to_numpy(),
+            **{name: known[name].loc[rows["file"]].to_numpy() for name in known},
+            **{name: spacings[name].to_numpy(float) for name in spacings},
+            "series_mean": [mean for mean, _ in statistics],
+            "series_sd": [sd for _, sd in statistics],
+            "patch_mean": [float(patch.mean(dtype="f8")) for patch in patches],
+            "patch_sd": [float(patch.std(dtype="f8")) for patch in patches],
+        }
+    )
+
+
+def fingerprint(measured: pd.DataFrame) -> dict[str, dict[str, list[Any] | None]]:
+    """For each channel the values of KINDS and the ranges of MEASURES; null where none is known."""
+    found = {}
+    for channel, part in measured.groupby("channel", sort=False):
+        kinds: dict[str, list[Any] | None] = {name: sorted(set(part[name]) - {""}) or None for name in KINDS}
+        values = {name: part[name].dropna() for name in MEASURES}
+        ranges = {
+            name: [float(f"{end:.6g}") for end in (value.min(), value.max())] if len(value) else None
+            for name, value in values.items()
+        }
+        found[str(channel)] = kinds | ranges
+    return found
+
+
+def outside(training: Mapping[str, Mapping[str, Any]], case: pd.DataFrame) -> Iterator[str]:
+    """What of a measured case lies outside the fingerprint of the training, a note for each."""
+    for row in case.to_dict("records"):
+        known = training[row["channel"]]
+        for name, title in KINDS.items():
+            if row[name] not in (known[name] or [""]):
+                trained = " or ".join(known[name] or ["none"])
+                yield f"{row['channel']}: {title} {row[name] or 'unknown'}, in training {trained}"
+        for name, (title, unit) in MEASURES.items():
+            value, ends = float(row[name]), known[name]
+            if ends is None or np.isnan(value):
+                if ends is not None:
+                    yield f"{row['channel']}: {title} unknown, in training {_range(ends, unit)}"
+                continue
+            room = ROOM * max(abs(ends[0]), abs(ends[1]))
+            if not ends[0] - room <= value <= ends[1] + room:
+                said = f"{value:.4g} {unit}".strip()
+                yield f"{row['channel']}: {title} {said}, in training {_range(ends, unit)}"
+
+
+def _range(ends: Sequence[float], unit: str) -> str:
+    low, high = (f"{end:.4g}" for end in ends)
+    return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")
+
+
+def describe(
+    store: Path, findings: Path, slices: Path, index: Path, split: Path, **keys: Any
+) -> dict[str, Any]:
+    """The card of a data set, from its files and those keys of its collection that no file holds.
+
+    Raises StoreError where a training finding has no slice.
+    """
+    info, splits = read_info(store), read_splits(split)
+    train = splits[splits["split"] == "train"]
+    place = {
+        key: number for number, key in enumerate(zip(*(info.findings[name] for name in KEY), strict=True))
+    }
+    rows = read_csv(findings).reset_index(names="number")
+    rows = rows[rows["channel"].isin(info.channels)].merge(train[KEY], on=KEY)
+    statistics = read_statistics(slices, rows["number"].tolist())
+    if any(known is None for known in statistics):
+        raise StoreError("none of some training findings", file=slices, expected="slices")
+    numbers = [place[key] for key in zip(*(train[name] for name in KEY), strict=True)]
+    first = dict(zip(numbers, read_patches(store, numbers, [1] * len(numbers)), strict=True))
+    patches = [
+        first[place[row["patient_id"], row["finding_id"]]][info.channels.index(row["channel"])]
+        for row in rows.to_dict("records")
+    ]
+    provenance = info.provenance
+    preprocessing = Preprocessing(
+        channels=info.channels,
+        extent=provenance["extent"],
+        intensity=provenance["intensity"],
+        view_seed=provenance["view_seed"],
+        **keys,
+    )
+    known = [pair for pair in statistics if pair is not None]
+    return {
+        "classes": list(CLASSES[preprocessing.kind]),
+        "preprocessing": dataclasses.asdict(preprocessing),
+        "training": {
+            "findings": len(train),
+            "positives": int((train["label"].astype(int) == 1).sum()),
+            "groups": int(train["group_id"].nunique()),
+            "views": int(train["views"].astype(int).sum()),
+        },
+        "fingerprint": fingerprint(measure(rows, read_index(index), known, patches)),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the card of a data set: how it was cut, and what its training findings are like."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.card", description=main.__doc__)
+    parser.add_argument("kind", choices=sorted(CLASSES), help="kind of data set")
+    parser.add_argument("--index", type=Path, required=True, help="index.parquet")
+    parser.add_argument("--findings", type=Path, required=True, help="findings.csv")
+    parser.add_argument("--slices", type=Path, required=True, help="slices.h5")
+    parser.add_argument("--store", type=Path, required=True, help="patches.h5")
+    parser.add_argument("--split", type=Path, required=True, help="splits/fold0.csv, whose training counts")
+    parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"))
+    parser.add_argument("--slice-rule", default="geometry")
+    parser.add_argument("--axis", type=int, default=2)
+    parser.add_argument("--views", type=int, required=True, help="views of a finding that are averaged")
+    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    window = tuple(args.window) if args.window else None
+    card = describe(
+        args.store, args.findings, args.slices, args.index, args.split,
+        kind=args.kind, window=window, slice_rule=args.slice_rule, axis=args.axis, views=args.views,
+    )  # fmt: skip
+    write_text(args.out, json.dumps(card, indent=2, allow_nan=False) + "\n")
+    log.info("%s: %d training findings", args.out, card["training"]["findings"])
+
+
+if __name__ == "__main__":
+    run_cli(main)

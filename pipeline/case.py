@@ -1,0 +1,165 @@
+"""One new case: from its files and a point to patches, by the functions that made the patches of training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import index, patches, slices
+from pipeline.card import Preprocessing, measure
+from pipeline.datasets import Source, instance_row, lungx, pixel_row, prostatex, table
+from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
+from pipeline.files import FINDING_COLUMNS
+from pipeline.geometry import Place, plane
+from pipeline.intensity import check_not_blank
+from pipeline.store import SourceSlice
+from pipeline.views import Frame, View, frame_of, view_table
+
+Cells = dict[str, Any]
+"""The cells of a row of findings.csv that place it, and ``reason``: why in that series."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case as the network sees it."""
+
+    rows: pd.DataFrame
+    """One row of findings.csv per channel, in their order, and the column ``reason``."""
+    sources: tuple[SourceSlice, ...]
+    """The slice of each row."""
+    frames: tuple[Frame, ...]
+    """Where the patch lies in each slice."""
+    views: list[View]
+    patches: np.ndarray
+    """(views, channels, 65, 65) float32"""
+    measured: pd.DataFrame
+    """What each row is like, see ``pipeline.card.measure``."""
+    left_out: list[InputError]
+    """Files that could not be read."""
+
+
+def prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
+    """Cut the views of a case.
+
+    Parameters
+    ----------
+    path : a file, or a folder with the series of one patient.
+    row : ``patient_id`` and ``finding_id``, from which the order of the views is drawn, and the point as in a
+        table of findings: ``x, y, z`` in pixels or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI).
+
+    Raises InputError with the reason where there are none.
+    """
+    if how.intensity == "paper":
+        raise ConfigError(
+            "intensity: paper", expected="a run whose Z-scores are those of each series",
+            remedy="train with intensity: series; the published way takes statistics from other patients",
+        )  # fmt: skip
+    raw, known, left_out = index.look(path)
+    image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
+    places = _locate(Source("case", raw, known, []), image, how)
+    ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
+    found = [{**ids, "channel": name, **places[name]} for name in how.channels]
+    columns = (*FINDING_COLUMNS, "reason")
+    rows = pd.DataFrame([[str(one.get(name, "")) for name in columns] for one in found], columns=columns)
+    sources = _read(rows, known, raw, how)
+    (task,) = patches.tasks(rows, list(how.channels))
+    cut = patches.cut_views(task, sources, how.extent, how.views, how.view_seed)
+    if isinstance(cut, InputError):
+        raise cut
+    frames = [
+        frame_of(
+            how.extent,
+            source.pixels.shape,
+            spot.column,
+            spot.row,
+            spot.spacing_column_mm,
+            spot.spacing_row_mm,
+        )
+        for spot, source in zip(task.spots, sources, strict=True)
+    ]
+    statistics = [(source.mean, source.std) for source in sources]
+    measured = measure(rows, known, statistics, list(cut.patches[0]))
+    views = view_table(how.views, how.view_seed, row["patient_id"], row["finding_id"])
+    return Case(rows, tuple(sources), tuple(frames), views, cut.patches, measured, left_out)
+
+
+def _read(rows: pd.DataFrame, index_: pd.DataFrame, raw: Path, how: Preprocessing) -> list[SourceSlice]:
+    """The slice of each row, as pipeline.slices stores it."""
+    sources: dict[int, SourceSlice] = {}
+    for task in slices.tasks(rows, index_):
+        read = slices.read_series(task, raw, how.window, how.intensity)
+        if isinstance(read, list):
+            raise read[0]
+        for number, values in read.slices.items():
+            check_not_blank(values)
+            sources[number] = SourceSlice(values, *read.statistics.mean_std())
+    return [sources[number] for number in range(len(rows))]
+
+
+def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cells]:
+    """The place of the case on each channel."""
+    dicom = source.index[source.index["format"] == "dicom"]
+    patients = dicom["patient_id"].nunique() + (len(dicom) < len(source.index))
+    if patients > 1:
+        raise NoSeriesError(f"those of {patients}", expected="the images of one patient")
+    if how.kind == "prostatex" and _is_named(dicom, how.channels):
+        return _prostatex(dicom, row, how.channels)
+    if len(how.channels) > 1:
+        raise NoSeriesError(
+            "none of them" if dicom.empty else f"series {_names(dicom)}",
+            expected=f"DICOM series of {', '.join(how.channels)}",
+        )
+    world = table.point_of(row, table.WORLD)
+    if how.kind == "lungx" and dicom["series_uid"].nunique() > 1 and world is not None:
+        series = lungx.series_of(source, dicom["patient_id"].iloc[0])
+        reason = f"the longest of {dicom['series_uid'].nunique()} series"
+        return {how.channels[0]: {**table.in_series(series, None, world), "reason": reason}}
+    return {how.channels[0]: {**table.locate(source, row, how.axis), "reason": "the only image or series"}}
+
+
+def _is_named(dicom: pd.DataFrame, channels: tuple[str, ...]) -> bool:
+    """Whether PROSTATEx's rules find a series for any of the channels."""
+    return not dicom.empty and any(prostatex.candidates(dicom, channel) for channel in channels)
+
+
+def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -> dict[str, Cells]:
+    """The series that training would choose for a point in mm; a pixel is one of the first channel."""
+    world = table.point_of(row, table.WORLD)
+    if world is None:
+        world = _to_world(dicom, row, channels[0])
+    if np.isnan(world).any():
+        raise NoCentreError("an empty one", expected="three coordinates in mm", remedy="give all three")
+    places = {}
+    for channel, (place, reason, _) in prostatex.by_study(dicom, list(channels), world).items():
+        if not isinstance(place, Place):
+            place.expected = f"{place.expected} ({channel})"
+            raise place
+        cells = instance_row(place.instance) | pixel_row(place.column, place.row, place.distance_mm)
+        places[channel] = {**cells, "reason": reason}
+    return places
+
+
+def _to_world(dicom: pd.DataFrame, row: pd.Series, channel: str) -> np.ndarray:
+    """The point in mm (LPS) of a pixel in the one series that may serve as a channel."""
+    found = prostatex.candidates(dicom, channel)
+    if len(found) != 1:
+        raise NoSeriesError(
+            f"{len(found)}: {_names(pd.concat(found)) if found else 'none'}",
+            expected=f"one series of {channel} that a pixel can belong to",
+            remedy="give the point in mm (LPS), or a folder with one of them",
+        )
+    cells = table.in_series(found[0], table.point_of(row, table.PIXELS), None)
+    instance = found[0].set_index("file", drop=False).loc[cells["file"]]
+    return plane(instance).to_world(float(cells["column"]), float(cells["row"]))
+
+
+def _names(dicom: pd.DataFrame) -> str:
+    """Series by number and description."""
+    series = dicom.drop_duplicates("series_uid")
+    return ", ".join(
+        f"{number:.0f} {text}"
+        for number, text in zip(series["series_number"], series["series_description"], strict=True)
+    )
