@@ -21,17 +21,18 @@ class Folded:
 
     def __init__(self, network: Typhon, dataset: str, table: Tensor) -> None:
         statistics = rows(network, table)
-        self._blocks = [
+        # Weight and bias of each layer: of the convolutions by block, and of the linear layers after them.
+        self.blocks = [
             [_fold(conv, norm, *next(statistics)) for conv, norm in block.convolutions()]
             for block in network.extractor
             if isinstance(block, Block)
         ]
-        self._tail = _linears(network.extractor)
-        self._maker = _linears(network.maker(dataset))
+        self.tail = _linears(network.extractor)
+        self.maker = _linears(network.maker(dataset))
 
     def __call__(self, patches: Tensor) -> Tensor:
         """Logits (n, 2) of patches (n, channels, 65, 65)."""
-        return _decide(self._maker, self.features(patches))
+        return _decide(self.maker, self.features(patches))
 
     @torch.no_grad()
     def features(self, patches: Tensor) -> Tensor:
@@ -41,12 +42,12 @@ class Folded:
 
     def _extract(self, x: Tensor) -> Tensor:
         x = channels_last(x)
-        for *convs, (weight, bias) in self._blocks:
+        for *convs, (weight, bias) in self.blocks:
             for inner_weight, inner_bias in convs:
                 x = functional.elu_(functional.conv2d(x, inner_weight, inner_bias))
             x = functional.elu_(functional.max_pool2d(functional.conv2d(x, weight, bias), 2))
         x = x.flatten(1)
-        for weight, bias in self._tail:
+        for weight, bias in self.tail:
             x = functional.elu_(functional.linear(x, weight, bias))
         return x
 

@@ -23,7 +23,7 @@ from pipeline.case import Case, prepare
 from pipeline.datasets.table import PIXELS, WORLD
 from pipeline.drawing import save
 from pipeline.errors import ConfigError, EmptyError, InputError, run_cli
-from pipeline.files import SKIPPED_COLUMNS, skip, write_csv, write_text
+from pipeline.files import SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
 from pipeline.saw import draw
 from pipeline.volumes import is_nifti
 
@@ -72,7 +72,11 @@ def _spread(values: np.ndarray) -> dict[str, Any]:
 
 
 def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
-    """Predict a case and write prediction.json, views.csv and network_saw.png; returns the prediction."""
+    """Predict a case and write it to a folder; returns the prediction.
+
+    prediction.json, views.csv with the score of each view, patches.npy with what the network saw, float32
+    (views, channels, 65, 65), and network_saw.png with a picture of it.
+    """
     found = predict(case, runs, dataset)
     scores = found.pop("scores")
     write_text(folder / "prediction.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
@@ -82,6 +86,8 @@ def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[s
         for number, (view, score) in enumerate(zip(case.views, of_run, strict=True))
     ]
     write_csv(folder / "views.csv", VIEW_COLUMNS, rows)
+    with atomic(folder / "patches.npy") as beside, beside.open("wb") as file:
+        np.save(file, case.patches, allow_pickle=False)
     title = f"{dataset}: {found['probability']:.3f} {found['of']}"
     save(draw(case, title, DISCLAIMER), folder / "network_saw.png")
     return found

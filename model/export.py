@@ -1,0 +1,185 @@
+"""Export runs as ONNX: one file for each, and a card that says how to use them and what to expect of them.
+
+The graph is written layer by layer from the network as evaluation uses it, batch norm folded in, rather than
+traced: a dozen kinds of nodes, the same bytes each time, and nothing in it of the machine that wrote it.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
+
+from model.device import set_up
+from model.inference import Folded
+from model.runs import CARD, DISCLAIMER, Run, agree, find
+from pipeline.errors import run_cli
+from pipeline.files import atomic, sha256, write_text
+from pipeline.provenance import ROOT
+from pipeline.store import PATCH_SIDE
+
+log = logging.getLogger("typhon")
+
+SCHEMA = 1
+OPSET, IR_VERSION = 17, 8
+"""Of ONNX 1.12: no node needs more, and an older runtime may do."""
+INPUT, OUTPUT = "patches", "probability"
+COLLECTIONS = ROOT / "config" / "datasets.csv"
+CITED = ("collection", "doi", "licence", "citation")
+VERSIONS = ("numpy", "onnx", "torch")
+
+
+class _Graph:
+    """Nodes one after another, each taking what the last one gave."""
+
+    def __init__(self, start: str) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        self.last = start
+
+    def add(self, kind: str, *values: np.ndarray, **attributes: Any) -> None:
+        """Append a node with constants as its further inputs."""
+        name = f"{kind.lower()}{len(self.nodes)}"
+        inputs = [self.last]
+        for number, value in enumerate(values):
+            self.weights.append(numpy_helper.from_array(value, f"{name}.{number}"))
+            inputs.append(f"{name}.{number}")
+        self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
+        self.last = name
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.cpu().numpy())
+
+
+def graph(network: Folded, channels: int) -> onnx.ModelProto:
+    """The network as an ONNX model: ``patches`` (n, channels, 65, 65) to ``probability`` (n,), both float32.
+
+    The probability is that of class 1.
+    """
+    made = _Graph(INPUT)
+    for *convolutions, last in network.blocks:
+        for weight, bias in convolutions:
+            made.add("Conv", _array(weight), _array(bias))
+            made.add("Elu")
+        made.add("Conv", *map(_array, last))
+        made.add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+        made.add("Elu")
+    made.add("Flatten")
+    for weight, bias in (*network.tail, *network.maker[:-1]):
+        made.add("Gemm", _array(weight), _array(bias), transB=1)
+        made.add("Elu")
+    # Softmax of two logits is the sigmoid of their difference, which takes one row of weights.
+    weight, bias = network.maker[-1]
+    made.add("Gemm", _array(weight[1:] - weight[:1]), _array(bias[1:] - bias[:1]), transB=1)
+    made.add("Sigmoid")
+    made.add("Reshape", np.array([-1], "i8"))
+    made.nodes[-1].output[0] = OUTPUT
+    shape = ["n", channels, PATCH_SIDE, PATCH_SIDE]
+    body = helper.make_graph(
+        made.nodes, "typhon",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n"])],
+        made.weights,
+    )  # fmt: skip
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def collections(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Collection, DOI, licence and citation of data sets, as far as config/datasets.csv knows them."""
+    with COLLECTIONS.open(encoding="utf-8", newline="") as file:
+        rows = {row["dataset"]: row for row in csv.DictReader(file)}
+    return {name: {key: rows[name][key] for key in CITED} if name in rows else {} for name in names}
+
+
+def results(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """What the methods of the runs came to: each method's ``…_auc.json`` beside its folder, if there is one."""
+    files = {
+        folder.with_name(f"{folder.name}_auc.json"): run.card["run"]["method"]
+        for run in runs
+        for folder in run.model.resolve().parents[:-1]
+        if folder.with_name(f"{folder.name}_auc.json").is_file()
+    }
+    for path, method in files.items():
+        figures = json.loads(path.read_text(encoding="utf-8"))
+        test = [
+            run for run in figures["runs"]
+            if (run["dataset"], run["split"], run["state"]) == (figures["target"], "test", figures["state"])
+        ]  # fmt: skip
+        yield {
+            "method": method,
+            "target": figures["target"],
+            "state": figures["state"],
+            **{key: figures.get(key) for key in ("auroc", "ci95", "t95", "newcombe95")},
+            "runs": len(test),
+            "findings": sum(run["findings"] for run in test),
+            "positives": sum(run["positives"] for run in test),
+        }
+
+
+def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[str, Any]:
+    """All that a user of the exported files needs to know; docs/predict.md says what each key is."""
+    agree(runs, dataset)
+    about = runs[0].card["datasets"]
+    return {
+        "schema": SCHEMA,
+        "disclaimer": DISCLAIMER,
+        "dataset": dataset,
+        "input": {"name": INPUT, "shape": ["n", len(about[dataset]["preprocessing"]["channels"]), PATCH_SIDE,
+                                           PATCH_SIDE], "type": "float32"},
+        "output": {"name": OUTPUT, "shape": ["n"], "type": "float32", "of": about[dataset]["classes"][1]},
+        "classes": about[dataset]["classes"],
+        "preprocessing": about[dataset]["preprocessing"],
+        "models": [
+            {"file": name, "sha256": sha256(path), **run.card["run"],
+             "training": {other: of["training"] for other, of in run.card["datasets"].items()},
+             "fingerprint": run.card["datasets"][dataset]["fingerprint"]}
+            for run, (name, path) in zip(runs, files.items(), strict=True)
+        ],
+        "results": list(results(runs)),
+        "collections": collections(list(about)),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+    }  # fmt: skip
+
+
+def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
+    """Write the ONNX file of each run and their card to a folder; the path of the card."""
+    files = {f"{run.name.replace(' ', '-').replace('/', '-')}.onnx": run for run in runs}
+    for name, run in files.items():
+        model = graph(run.folded(dataset), len(run.preprocessing(dataset).channels))
+        with atomic(out / name) as beside:
+            beside.write_bytes(model.SerializeToString(deterministic=True))
+    about = card(list(files.values()), dataset, {name: out / name for name in files})
+    write_text(out / CARD, json.dumps(about, indent=2, allow_nan=False) + "\n")
+    return out / CARD
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Export runs as ONNX files with a card."""
+    parser = argparse.ArgumentParser(prog="python -m model.export", description=main.__doc__)
+    parser.add_argument(
+        "model", type=Path, nargs="+", metavar="RUN",
+        help="folders of runs, such as results/typhon/fold0/seed0, or results/typhon for all of its runs",
+    )  # fmt: skip
+    parser.add_argument("--dataset", help="whose decision maker is exported; default: the target of the run")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    options = parser.parse_args(argv)
+    set_up(0)
+    runs = find(options.model)
+    path = export(runs, options.dataset or runs[0].card["target"], options.out)
+    print(f"{path}: {len(runs)} model{'s' * (len(runs) > 1)}\n{DISCLAIMER}")
+
+
+if __name__ == "__main__":
+    run_cli(main)

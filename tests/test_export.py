@@ -1,0 +1,189 @@
+"""Exported models say what torch says, where only onnxruntime and numpy are."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from model import export, runs
+from pipeline.card import Preprocessing
+from pipeline.errors import ConfigError
+from pipeline.files import sha256
+from pipeline.store import read_patches
+from tests.made_runs import train
+from tests.stores import make_store
+
+torch.set_num_threads(1)
+
+PAGE = Path(__file__).parent.parent / "docs" / "predict.md"
+NAMES = ("prostatex", "mine")
+HOW = Preprocessing("table", ("a", "b", "c"), "40 px", None, "series", "geometry", 2, 0, 3)
+TRAINING = {"findings": 4, "positives": 2, "groups": 4, "views": 12}
+
+
+def write_data(data: Path, channels: int) -> None:
+    """Stores of noise, their splits, and cards as pipeline.card writes them."""
+    for name in NAMES:
+        store, split = make_store(data, name, train=4, validation=2, test=2, channels=channels)
+        for path, place in ((store, "patches.h5"), (split, "splits/fold0.csv")):
+            (data / name / place).parent.mkdir(parents=True, exist_ok=True)
+            path.rename(data / name / place)
+        how = dataclasses.replace(HOW, channels=HOW.channels[:channels])
+        card = {"classes": ["harmless", "not"], "preprocessing": dataclasses.asdict(how), "training": TRAINING,
+                "fingerprint": {"a": {"modality": ["MR"], "slices": [3.0, 9.0]}}}  # fmt: skip
+        (data / name / "cards").mkdir()
+        (data / name / "cards" / "fold0.json").write_text(json.dumps(card))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs on three channels, and what their method came to."""
+    folder = tmp_path_factory.mktemp("export")
+    write_data(folder / "data", 3)
+    for seed in (0, 1):
+        train(folder / "data", folder / "results", NAMES, 3, seed=seed)
+    test = {"dataset": "prostatex", "split": "test", "state": "last", "findings": 2, "positives": 1}
+    figures = {"target": "prostatex", "state": "last", "auroc": 0.75, "ci95": [0.5, 1.0], "t95": None,
+               "newcombe95": [0.3, 0.9], "runs": [test, test, {**test, "state": "best"}]}  # fmt: skip
+    (folder / "results" / "typhon_auc.json").write_text(json.dumps(figures))
+    return folder / "results"
+
+
+@pytest.fixture(scope="module")
+def exported(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the command writes."""
+    out = tmp_path_factory.mktemp("out") / "exported"
+    export.main([str(results / "typhon"), "--out", str(out)])
+    return out
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages that holds onnxruntime and numpy alone."""
+    folder = tmp_path_factory.mktemp("site")
+    for name in ("numpy", "onnxruntime"):
+        spec = find_spec(name)
+        assert spec is not None
+        package = Path(str(spec.origin)).parent
+        for path in (package, package.with_name(f"{name}.libs")):
+            if path.is_dir():
+                (folder / path.name).symlink_to(path)
+    return folder
+
+
+def run_bare(code: str, site: Path, folder: Path) -> str:
+    """What a fresh interpreter prints that finds nothing but its own library and ``site``."""
+    line = f"import sys; sys.path.append({str(site)!r})\n{code}"
+    process = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", line], cwd=folder, capture_output=True, text=True, check=False,
+        env={"PATH": os.defpath}, timeout=120,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def test_scores_are_those_of_torch_where_only_onnxruntime_and_numpy_are(
+    results: Path, exported: Path, bare: Path, tmp_path: Path
+) -> None:
+    store = results.parent / "data" / "prostatex" / "patches.h5"
+    np.save(tmp_path / "patches.npy", read_patches(store, range(8), [3] * 8))
+    code = f"""
+import json, numpy, onnxruntime
+from pathlib import Path
+for name in ("torch", "h5py", "pydicom", "onnx", "pandas", "scipy", "model", "pipeline"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        continue
+    sys.exit(name + " is here")
+folder, patches = Path({str(exported)!r}), numpy.load("patches.npy")
+for model in json.loads((folder / "card.json").read_text())["models"]:
+    session = onnxruntime.InferenceSession(folder / model["file"])
+    scores = session.run(None, {{"patches": patches}})[0]
+    assert session.run(None, {{"patches": patches[:1]}})[0].shape == (1,)
+    assert scores.dtype == numpy.float32 and scores.shape == (24,)
+    print(json.dumps(scores.tolist()))
+"""
+    lines = run_bare(code, bare, tmp_path).splitlines()
+    found = runs.find([results / "typhon"])
+    assert [run.name for run in found] == ["typhon fold0 seed0", "typhon fold0 seed1"]
+    expected = [run.score("prostatex", np.load(tmp_path / "patches.npy")) for run in found]
+    assert np.ptp(expected) > 0.01  # not all the same
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3
+    np.testing.assert_allclose([json.loads(line) for line in lines], expected, atol=1e-5)
+
+
+def test_the_lines_of_the_page_run(results: Path, exported: Path, bare: Path, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.S)
+    (tmp_path / "exported").symlink_to(exported)
+    (tmp_path / "prediction").mkdir()
+    patches = read_patches(results.parent / "data" / "prostatex" / "patches.h5", [1], [3])
+    np.save(tmp_path / "prediction" / "patches.npy", patches)
+    said = run_bare(code, bare, tmp_path).splitlines()
+    expected = np.mean([run.score("prostatex", patches) for run in runs.find([results / "typhon"])])
+    assert float(said[0].split()[0]) == pytest.approx(expected, abs=1e-5)
+    assert said[0].split()[1:] == ["not"]
+    assert said[1].startswith("Research software, not a medical device")
+
+
+def test_the_card_says_what_a_user_must_know(exported: Path) -> None:
+    card = json.loads((exported / "card.json").read_text())
+    documented = re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \|", PAGE.read_text().split("### The card")[1], flags=re.M
+    )
+    assert set(card) == {name for cell in documented for name in re.findall(r"\w+", cell)}
+    assert card["preprocessing"]["extent"] == "40 px"
+    assert card["preprocessing"]["channels"] == ["a", "b", "c"]
+    assert card["input"]["shape"] == ["n", 3, 65, 65]
+    assert card["output"]["of"] == "not"
+    (result,) = card["results"]
+    assert (result["auroc"], result["ci95"], result["newcombe95"]) == (0.75, [0.5, 1.0], [0.3, 0.9])
+    assert (result["runs"], result["findings"], result["positives"]) == (2, 4, 2)
+    assert card["collections"]["prostatex"]["doi"] == "10.7937/K9TCIA.2017.MURS5CL"
+    assert card["collections"]["prostatex"]["licence"].startswith("CC BY")
+    assert card["collections"]["mine"] == {}
+    first = card["models"][0]
+    assert first["sha256"] == sha256(exported / first["file"])
+    assert first["training"] == {"prostatex": TRAINING, "mine": TRAINING}
+    assert first["fingerprint"]["a"]["slices"] == [3.0, 9.0]
+    assert set(card["versions"]) == {"python", "numpy", "onnx", "torch"}
+    assert "medical device" in card["disclaimer"]
+
+
+def test_an_export_has_the_same_bytes_each_time_and_no_path(
+    results: Path, exported: Path, tmp_path: Path
+) -> None:
+    export.main([str(results / "typhon"), "--out", str(tmp_path)])
+    names = sorted(path.name for path in exported.iterdir())
+    assert names == ["card.json", "typhon-fold0-seed0.onnx", "typhon-fold0-seed1.onnx"]
+    for name in names:
+        content = (exported / name).read_bytes()
+        assert content == (tmp_path / name).read_bytes()
+        assert str(results.parent).encode() not in content
+        assert b".py" not in content
+
+
+def test_another_decision_maker_is_another_model(results: Path, exported: Path, tmp_path: Path) -> None:
+    export.main([str(results / "typhon/fold0/seed0"), "--dataset", "mine", "--out", str(tmp_path)])
+    name = "typhon-fold0-seed0.onnx"
+    assert (tmp_path / name).read_bytes() != (exported / name).read_bytes()
+    assert json.loads((tmp_path / "card.json").read_text())["dataset"] == "mine"
+    with pytest.raises(ConfigError, match="E-CONFIG --dataset: expected one of prostatex, mine, found yours"):
+        export.main([str(results / "typhon"), "--dataset", "yours", "--out", str(tmp_path)])
+
+
+def test_a_graph_takes_any_number_of_patches_of_its_channels(exported: Path) -> None:
+    model = onnx.load(exported / "typhon-fold0-seed0.onnx")
+    (given,) = model.graph.input
+    dimensions = given.type.tensor_type.shape.dim
+    assert dimensions[0].dim_param == "n"
+    assert [dimension.dim_value for dimension in dimensions[1:]] == [3, 65, 65]
