@@ -1,13 +1,39 @@
-"""Tables that grow line by line while a run goes on, and go on after a kill."""
+"""Tables that grow line by line while a run goes on and go on after a kill, and which steps they tell of."""
 
 import csv
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 HISTORY_COLUMNS = ("phase", "epoch", "dataset", "split", "metric", "value")
-GRADIENTS_COLUMNS = ("phase", "epoch", "dataset", "layer", "mean", "max")
+GRADIENTS_COLUMNS = ("phase", "epoch", "batch", "dataset", "layer", "mean", "max")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of training, by the name of its phase (``*``: of each), its epoch and its batch, from 1.
+
+    In an epoch with fewer batches its last one is meant.
+    """
+
+    phase: str
+    epoch: int
+    batch: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Step":
+        """A step from ``phase/epoch/batch``; the phase may hold a slash. Raises ValueError."""
+        phase, epoch, batch = text.rsplit("/", 2)
+        step = cls(phase, int(epoch), int(batch))
+        if not phase or min(step.epoch, step.batch) < 1:
+            raise ValueError(text)
+        return step
+
+    def is_at(self, phase: str, epoch: int, batch: int, batches: int) -> bool:
+        """Whether this is batch ``batch`` of the ``batches`` of an epoch of a phase."""
+        return self.phase in ("*", phase) and self.epoch == epoch and min(self.batch, batches) == batch
 
 
 class Records:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from model.records import Step
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,6 +32,8 @@ class Settings:
     """zero: a dropout of 0 is none; paper: it leaves the former one on."""
     selection: str = "auroc"
     """The validation metric that decides which state is best; paper: neither AUROC nor accuracy is lower."""
+    gradients: tuple[Step, ...] = (Step("*", 1, 6),)
+    """The steps whose gradients are written down; as in the thesis (figure 5.5), once in each phase."""
 
 
 @dataclass

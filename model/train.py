@@ -27,7 +27,7 @@ from model.batches import BALANCES
 from model.checkpoint import Folder, digest
 from model.device import describe, set_up
 from model.phase import check_names, parse_phases
-from model.records import GRADIENTS_COLUMNS
+from model.records import GRADIENTS_COLUMNS, Step
 from model.settings import Settings
 from model.trainer import Trainer
 from pipeline.errors import LossError, run_cli
@@ -113,8 +113,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--best", type=Path, required=True, help="model file of the best state")
     parser.add_argument("--history", type=Path, required=True, help="history.csv to write")
     parser.add_argument("--gradients", type=Path, required=True, help="gradients.csv to write")
+    parser.add_argument(
+        "--record", type=step, nargs="*", default=[Step("*", 1, 6)], metavar="PHASE/EPOCH/BATCH",
+        help="steps whose gradients are written there, counted from 1; phase * is each",
+    )  # fmt: skip
     parser.add_argument("--run", type=Path, required=True, help="run.json to write")
     return parser.parse_args(argv)
+
+
+def step(text: str) -> Step:
+    """A step of training as the command line names it."""
+    try:
+        return Step.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not PHASE/EPOCH/BATCH") from error
 
 
 def settings(options: argparse.Namespace, device: torch.device) -> Settings:
@@ -129,6 +141,7 @@ def settings(options: argparse.Namespace, device: torch.device) -> Settings:
         balance=options.balance,
         bfloat16=options.precision == "bfloat16" and device.type == "cuda",
         follow=options.follow,
+        gradients=tuple(options.record),
         **{key: vars(options)[key] for key in (name.replace("-", "_") for name, *_ in CHOICES)},
     )
 
@@ -171,6 +184,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             tables=tables,
             checkpoint_seconds=options.checkpoint_seconds,
         )
+        for each in chosen.gradients:
+            if not any(
+                each.phase in ("*", phase.name) and each.epoch <= phase.epochs for phase in options.phases
+            ):
+                log.warning("no phase of this run has step %s/%d/%d", each.phase, each.epoch, each.batch)
         with on_signals(trainer.stop):
             try:
                 last = trainer.run()
@@ -196,8 +214,8 @@ def draw_gradients(trainer: Trainer, folder: Path) -> Path:
     # By name, so that an edit of figures makes no training anew; and only a run that fails needs matplotlib.
     draw = importlib.import_module("model.figures.gradients").draw_gradient_flow
     phase = trainer.phases[trainer.progress.phase]
-    epoch = trainer.epoch()
-    rows = [(phase.name, epoch, "+".join(phase.datasets), *row) for row in trainer.learner.gradients()]
+    at = (phase.name, *trainer.place())
+    rows = [(*at, "+".join(phase.datasets), *row) for row in trainer.learner.gradients()]
     picture = folder / "gradients.png"
     draw(pd.DataFrame(rows, columns=GRADIENTS_COLUMNS), picture)
     return picture

@@ -31,8 +31,6 @@ CHECK_EVERY = 25
 """Steps between looks at the losses: each look makes a GPU wait."""
 ESTIMATE_AFTER = 50
 """Steps after which the log says how long the run will take."""
-GRADIENTS_AT = 6
-"""The step of a phase whose gradients are written down (thesis, figure 5.5), or its first epoch's last."""
 
 
 class Trainer:
@@ -184,9 +182,11 @@ class Trainer:
         batch = steps.batch(self.progress.step)
         losses = self.learner.step(phase, batch, self.progress.step)
         names = [name for name, _ in batch]
-        if self.progress.step == min(GRADIENTS_AT, len(steps)) - 1:
+        epoch, place = divmod(self.progress.step, len(steps))
+        at = (phase.name, epoch + 1, place + 1)
+        if any(step.is_at(*at, len(steps)) for step in self.settings.gradients):
             for row in self.learner.gradients():
-                self._gradients.add(phase.name, 1, "+".join(names), *row)
+                self._gradients.add(*at, "+".join(names), *row)
         self._pending.append((self.progress.step, names, losses))
         for name, samples in batch:
             for counts, key in ((self.progress.seen, name), (self.progress.samples, phase.name)):
@@ -276,10 +276,11 @@ class Trainer:
             return True
         return all(now[name] >= best[name] if paper else now[name] > best[name] for name in names)
 
-    def epoch(self) -> int:
-        """The epoch of the phase at hand, counted from 1."""
+    def place(self) -> tuple[int, int]:
+        """Epoch and batch of the last step in the phase at hand, counted from 1."""
         steps = len(self._plan(self.phases[self.progress.phase]))
-        return 1 + max(0, self.progress.step - 1) // steps
+        epoch, batch = divmod(max(0, self.progress.step - 1), steps)
+        return epoch + 1, batch + 1
 
     def _after_step(self, phase: Phase) -> None:
         self._done_here += 1

@@ -119,7 +119,7 @@ class Viewer:
             if time == at.time and round(voxel[AXES.index(at.axis)]) == at.slice:
                 self.axes.plot(voxel[across], voxel[down], "o", color=RED, fillstyle="none", markersize=14)
                 self.axes.annotate(
-                    name, (voxel[across], voxel[down]), (9, 0), textcoords="offset points", color=RED,
+                    name, (voxel[across], voxel[down]), (11, 0), textcoords="offset points", color=RED,
                     fontsize=8, va="center",
                 )  # fmt: skip
         caption = stack.caption(at.axis, at.slice, at.time)

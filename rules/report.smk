@@ -193,6 +193,36 @@ rule draw_curves:
         "python -m workflow.logged {log} model.plots curves --history {input.history} --out {output.picture}"
 
 
+rule draw_gradients:
+    """Show how the gradients flow through the layers at the recorded steps of a run."""
+    input:
+        gradients=rules.train_model.output.gradients,
+    output:
+        picture=report(
+            "results/{method}/fold{fold}/seed{seed}/gradients.png",
+            caption="../workflow/report/gradients.rst",
+            category="Training",
+            subcategory="{method}",
+            labels={"method": "{method}", "fold": "{fold}", "seed": "{seed}", "figure": "gradient flow"},
+        ),
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/gradients.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/gradients.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code("model.figures.gradients"),
+    message:
+        "Drawing the gradients of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.logged {log} model.figures.gradients --gradients {input.gradients}"
+        " --out {output.picture}"
+
+
 rule draw_roc:
     """Show the ROC curve of the target's test findings, per run and on average."""
     input:

@@ -78,6 +78,7 @@ rule train_model:
         batch_norm=lookup("evaluation/batch_norm", within=config),
         every=lookup("evaluation/every", within=config),
         follow=lambda wildcards: "--follow" if config["evaluation"]["follow"] else "--no-follow",
+        record=lookup("evaluation/gradients", within=config),
         paper=flags(config["training"]),
         balance=lookup("balance", within=config),
         precision=lookup("precision", within=config),
@@ -92,7 +93,7 @@ rule train_model:
         " {params.follow} {params.paper}"
         " --balance {params.balance} --precision {params.precision} --gpu {resources.gpu} --checkpoint {params.checkpoint}"
         " --out {output.model} --best {output.best} --history {output.history}"
-        " --gradients {output.gradients} --run {output.run}"
+        " --gradients {output.gradients} --record {params.record:q} --run {output.run}"
 
 
 rule predict_findings:

@@ -15,7 +15,15 @@ from PIL import Image
 from model.figures import histories, papers
 from model.figures.__main__ import main
 from model.figures.curves import plot_last_round, plot_test, plot_training
-from model.figures.gradients import BROKEN, COLUMNS, draw_gradient_flow, gradient_flow
+from model.figures.gradients import (
+    BROKEN,
+    COLUMNS,
+    chosen,
+    draw_gradient_flow,
+    gradient_flow,
+    read_gradients,
+)
+from model.figures.gradients import main as gradients_main
 from model.figures.histories import moving_average, read_histories
 from model.figures.lines import COLOUR_OF, PUBLISHED
 from model.figures.metrics import best_epoch, plot_metrics
@@ -24,7 +32,7 @@ from model.figures.registry import FIGURES, PHASES, drawn, wanted
 from model.figures.summary import plot_summary
 from model.papers.replay import history, read_logs
 from model.records import HISTORY_COLUMNS
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, EmptyError
 from pipeline.files import write_csv
 
 SETS = ("a", "b", "c")
@@ -100,7 +108,7 @@ def result(method: str, shift: float = 0.0) -> dict[str, Any]:
 
 def gradients(*values: tuple[float, float]) -> pd.DataFrame:
     pairs = values or ((1e-3, 1e-1), (0.0, 0.0), (1e-4, 1e-2))
-    cells = [("training", 1, "a", f"layer{n}.weight", *pair) for n, pair in enumerate(pairs)]
+    cells = [("training", "1", "6", "a", f"layer{n}.weight", *pair) for n, pair in enumerate(pairs)]
     return pd.DataFrame(cells, columns=list(COLUMNS))
 
 
@@ -367,13 +375,44 @@ class TestGradients:
     def test_each_phase_and_data_set_has_a_panel(self) -> None:
         table = pd.concat([gradients(), gradients().assign(dataset="b"), gradients().assign(phase="next")])
         assert [axes.get_title(loc="left") for axes in gradient_flow(table).axes] == [
-            "training, epoch 1, a", "training, epoch 1, b", "next, epoch 1, a",
+            "training, epoch 1, batch 6, a", "training, epoch 1, batch 6, b", "next, epoch 1, batch 6, a",
         ]  # fmt: skip
 
     def test_of_a_loss_that_is_no_number_is_drawn_without_the_workflow(self, tmp_path: Path) -> None:
         draw_gradient_flow(gradients((float("nan"), float("nan"))), tmp_path / "gradients.png")
         with Image.open(tmp_path / "gradients.png") as image:
             assert min(image.size) > 300
+
+    def test_a_step_is_drawn_by_its_name(self, tmp_path: Path) -> None:
+        table = pd.concat(
+            [gradients(), gradients().assign(batch="7"), gradients().assign(phase="DS1/Full", epoch="2")]
+        )
+        table.to_csv(tmp_path / "gradients.csv", index=False)
+        read = read_gradients(tmp_path / "gradients.csv")
+        for steps, count in ([], 9), (["training/1/7"], 3), (["training/1/6", "DS1/Full/2/6"], 6):
+            assert len(chosen(read, steps, tmp_path)) == count
+        gradients_main(
+            [
+                "--gradients",
+                f"{tmp_path}/gradients.csv",
+                "--step",
+                "training/1/7",
+                "--out",
+                f"{tmp_path}/g.png",
+            ]
+        )
+        with Image.open(tmp_path / "g.png") as image:
+            assert min(image.size) > 300
+        with pytest.raises(EmptyError) as caught:
+            chosen(read, ["training/3/1"], Path("gradients.csv"))
+        assert str(caught.value) == (
+            "E-EMPTY gradients.csv: expected step training/3/1, found training/1/6, training/1/7, DS1/Full/2/6; "
+            "name it in evaluation/gradients of the config, and train again"
+        )
+
+    def test_a_run_that_recorded_no_step_is_one_line(self) -> None:
+        with pytest.raises(EmptyError, match="expected a recorded step, found none"):
+            chosen(gradients()[:0], [], Path("g.csv"))
 
     def test_without_rows_is_refused(self) -> None:
         with pytest.raises(ValueError, match="no gradients"):

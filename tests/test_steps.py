@@ -15,6 +15,7 @@ from model import data, statistics, weights
 from model.checkpoint import Folder
 from model.network import DecisionMaker, FeatureExtractor, Typhon, build, initialize
 from model.phase import Phase
+from model.records import Step
 from model.settings import Settings
 from model.trainer import Trainer
 from pipeline.files import read_csv
@@ -411,6 +412,30 @@ class TestPaper:
         first.observe({"train": None, "validation": 0.5})
         second.observe({"train": None, "validation": 0.5})
         assert other.param_groups[0]["lr"] == one.param_groups[0]["lr"]
+
+
+def test_gradients_of_the_steps_that_are_named_are_written_down(trainer: Callable[..., Trainer]) -> None:
+    steps = tuple(map(Step.parse, ["first/x/2/1", "training/1/99", "*/2/2", "none/1/1"]))
+    made = trainer(
+        phase("first/x", ("b",), batches=3, epochs=2),
+        phase(datasets=("a",), batches=2, epochs=2),
+        gradients=steps,
+    )
+    made.run()
+    table = read_csv(made._folder.path / "gradients.csv")
+    found = list(
+        dict.fromkeys(zip(table["phase"], table["epoch"], table["batch"], table["dataset"], strict=True))
+    )
+    # Of an epoch of two batches, batch 99 is the second.
+    assert found == [
+        ("first/x", "2", "1", "b"), ("first/x", "2", "2", "b"), ("training", "1", "2", "a"), ("training", "2", "2", "a")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["training", "1/1", "training/0/1", "training/1/0", "training/x/1", "/1/1"])
+def test_a_step_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"unpack|invalid literal|/"):
+        Step.parse(text)
 
 
 def test_gradients_of_an_early_step_are_written_down_by_layer(trainer: Callable[..., Trainer]) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn import functional
 
-from model import data, statistics, train, weights
+from model import data, statistics, tensorboard, train, weights
 from model.batches import LoopLoader
 from model.checkpoint import Folder
 from model.evaluation import evaluate
+from model.figures import gradients
 from model.network import DecisionMaker, FeatureExtractor, Typhon, build, initialize
 from model.phase import Phase
 from model.settings import Settings
@@ -341,6 +343,35 @@ def test_a_run_leaves_models_history_and_facts_and_no_checkpoint(start: Path) ->
     assert (samples["bootstrap"], samples["training"], samples["specialization"]) == (11, 32, 16)
     assert about["seconds"].keys() == {"training", "specialization"}
     weights.read(out / "best" / "model.safetensors", NAMES, 1)
+
+
+def test_the_pictures_and_events_of_a_run_come_from_what_it_wrote(
+    start: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = start / "out"
+    line = command(start, out, phase(), phase("special/ized", ("a",)), follow=None)
+    line.remove("None")
+    train.main([*line, "--record", "special/ized/2/1", "training/9/1", "none/1/1"])
+    assert "no phase of this run has step training/9/1" in caplog.text
+    assert "no phase of this run has step none/1/1" in caplog.text
+    gradients.main(
+        ["--gradients", str(out / "gradients.csv"), "--step", "special/ized/2/1", "--out", str(out / "g.png")]
+    )
+    assert (out / "g.png").stat().st_size > 1000
+    tensorboard.main(["--history", str(out / "history.csv"), "--out", str(out / "events")])
+    told, table = {}, read_csv(out / "history.csv")
+    for split in set(table["split"]):
+        events = EventAccumulator(str(out / "events" / split))
+        events.Reload()
+        for tag in events.Tags()["scalars"]:
+            told |= {(split, tag, event.step): event.value for event in events.Scalars(tag)}
+    rows = table[table["value"] != ""].itertuples()
+    written = {
+        (row.split, f"{row.phase}/{row.dataset}/{row.metric}", int(row.epoch)): float(row.value)
+        for row in rows
+    }
+    assert {split for split, *_ in told} == {"train", "validation", "test"}
+    assert told == pytest.approx(written)  # float32 there
 
 
 def test_a_signal_is_learned(start: Path) -> None:

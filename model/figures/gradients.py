@@ -1,5 +1,7 @@
 """Gradient flow: whether every layer learns (thesis 5.2.4)."""
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from model.plots import COLOURS, STYLE, figure, save
+from pipeline.errors import EmptyError, run_cli
 from pipeline.files import read_csv
 
-COLUMNS = ("phase", "epoch", "dataset", "layer", "mean", "max")
+COLUMNS = ("phase", "epoch", "batch", "dataset", "layer", "mean", "max")
 MEAN, MAX, BROKEN = COLOURS[0], COLOURS[5], COLOURS[1]
 
 
@@ -23,7 +26,7 @@ def read_gradients(path: Path) -> pd.DataFrame:
 
 
 def gradient_flow(table: pd.DataFrame) -> Figure:
-    """Mean and largest |gradient| of each layer of one batch, a panel per phase and data set.
+    """Mean and largest |gradient| of each layer, a panel per step and data set.
 
     Parameters
     ----------
@@ -36,14 +39,14 @@ def gradient_flow(table: pd.DataFrame) -> Figure:
     """
     if table.empty:
         raise ValueError("no gradients to draw")
-    parts = list(table.groupby(["phase", "epoch", "dataset"], sort=False))
+    parts = list(table.groupby(["phase", "epoch", "batch", "dataset"], sort=False))
     most = max(len(part) for _, part in parts)
     made = figure(max(6.5, 0.24 * most + 1.6), 1.1 + 3.1 * len(parts))
-    for axes, ((phase, epoch, dataset), part) in zip(
+    for axes, ((phase, epoch, batch, dataset), part) in zip(
         made.subplots(len(parts), 1, squeeze=False)[:, 0], parts, strict=True
     ):
         _panel(axes, part)
-        axes.set_title(f"{phase}, epoch {epoch}, {dataset}", loc="left")
+        axes.set_title(f"{phase}, epoch {epoch}, batch {batch}, {dataset}", loc="left")
     kinds = {"mean": MEAN, "largest": MAX, "zero": "black", "not finite": BROKEN}
     made.legend(handles=[Patch(color=colour, label=name) for name, colour in kinds.items()],
                 loc="outside upper right", ncols=len(kinds))  # fmt: skip
@@ -73,3 +76,36 @@ def draw_gradient_flow(table: pd.DataFrame, out: str | Path) -> None:
     """Write the figure of a table with the columns of gradients.csv, such as of a batch whose loss is NaN."""
     with mpl.rc_context(STYLE):
         save(gradient_flow(table), out)
+
+
+def chosen(table: pd.DataFrame, steps: Sequence[str], file: Path) -> pd.DataFrame:
+    """The rows of the steps ``phase/epoch/batch`` of a gradients.csv; all of them where none is named.
+
+    Raises EmptyError with the steps that were recorded.
+    """
+    names = table["phase"] + "/" + table["epoch"] + "/" + table["batch"]
+    rows = table[names.isin(steps)] if steps else table
+    missing = [step for step in steps if step not in set(names)]
+    if missing or rows.empty:
+        raise EmptyError(
+            ", ".join(dict.fromkeys(names)) or "none", file=file,
+            expected=f"step {', '.join(missing)}" if missing else "a recorded step",
+            remedy="name it in evaluation/gradients of the config, and train again",
+        )  # fmt: skip
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw the steps that a run recorded."""
+    parser = argparse.ArgumentParser(prog="python -m model.figures.gradients", description=__doc__)
+    parser.add_argument("--gradients", type=Path, required=True, metavar="CSV", help="gradients.csv of a run")
+    parser.add_argument(
+        "--step", nargs="*", default=[], metavar="PHASE/EPOCH/BATCH", help="which; all by default"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="PNG")
+    args = parser.parse_args(argv)
+    draw_gradient_flow(chosen(read_gradients(args.gradients), args.step, args.gradients), args.out)
+
+
+if __name__ == "__main__":
+    run_cli(main)
