@@ -292,6 +292,22 @@ class ArchiveChecksumError(ArchiveError):
     expected = "a whole archive whose checksums hold"
 
 
+class ChecksumError(InputError):
+    code = "E-SUM"
+    remedy = (
+        "remove the file to have it fetched again; if it was published anew, it has to be looked at first"
+    )
+
+
+class TokenError(InputError):
+    code = "E-TOKEN"
+    expected = "a token for Kaggle"
+    remedy = (
+        "make one at https://www.kaggle.com/settings (API) and save it as ~/.kaggle/kaggle.json, or set"
+        " KAGGLE_USERNAME and KAGGLE_KEY; or put the folders yes and no into the raw folder by hand"
+    )
+
+
 class StoreError(InputError):
     code = "E-STORE"
     remedy = "delete the file and run again; its rule makes it anew"
