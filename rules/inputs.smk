@@ -11,11 +11,23 @@ def accepted(wildcards):
     return []
 
 
+def images_to_download(wildcards):
+    """What there is to download but for label files."""
+    return [
+        *expand("<data>/raw/.{dataset}.checked", dataset=downloads.with_images(config)),
+        *expand("<data>/raw/.{dataset}.pictures", dataset=downloads.with_pictures(config)),
+    ]
+
+
 def to_download(wildcards):
     """What there is to download for the experiment."""
-    return accepted(wildcards) + expand(
-        "<data>/raw/.{dataset}.checked", dataset=downloads.with_images(config)
-    )
+    labels = ["<data>/raw/.labels"] if downloads.label_files(config) else []
+    return accepted(wildcards) + images_to_download(wildcards) + labels
+
+
+def label_flags(wildcards, input):
+    """The data sets whose label files are needed, and their folders. A function of the input, as these may move."""
+    return downloads.label_flags(config)
 
 
 def download_folder(wildcards, input):

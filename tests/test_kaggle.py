@@ -14,12 +14,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 from kagglesdk import kaggle_env
 
 from pipeline.download import kaggle
 from pipeline.download.http import PassingError, Patience
 from pipeline.errors import ArchiveFormatError, ChecksumError, NetError, TokenError
-from workflow import logged
+from pipeline.provenance import ROOT
+from workflow import downloads, logged
+from workflow.config import checked
 
 USER, KEY = "somebody", "0123456789abcdef-secret"
 BASIC = "Basic " + base64.b64encode(f"{USER}:{KEY}".encode()).decode()
@@ -316,6 +319,21 @@ def test_without_a_token_one_line_says_how(
     )
     assert "secret" not in line
     assert here.asked == []
+
+
+@pytest.mark.usefixtures("here")
+def test_a_missing_token_is_told_before_anything_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "config" / "config.yaml").read_text(encoding="utf-8")
+    config = checked(yaml.safe_load(text) | {"accept_download": True})
+    assert downloads.refusal(config) == ""
+    monkeypatch.delenv("KAGGLE_KEY")
+    assert downloads.refusal(config).startswith("E-TOKEN: expected a token for Kaggle, found none; make one")
+    (tmp_path / "data/raw/brain/yes").mkdir(parents=True)
+    (tmp_path / "data/raw/brain/yes/Y1.jpg").write_bytes(b"by hand")
+    assert downloads.refusal(config) == ""
 
 
 def test_the_real_pictures_are_known(shared: Path) -> None:

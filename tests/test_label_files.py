@@ -8,11 +8,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.download import labels as download
 from pipeline.download.http import Patience
 from pipeline.download.labels import LabelFile, Needed, files, place, provide
 from pipeline.files import write_csv
+from pipeline.provenance import ROOT
+from workflow import downloads
+from workflow.config import checked
 from workflow.raw import collections
 
 QUICK = Patience(tries=2, pause_s=0.0, timeout_s=5.0)
@@ -170,3 +174,36 @@ def test_a_file_in_a_folder_that_cannot_be_read_is_not_there(table: Path, tmp_pa
     (needed,) = one(table, tmp_path / "raw")
     (tmp_path / "raw" / "Labels.csv").symlink_to(tmp_path / "gone")
     assert place(files(needed)[0], needed.raw) is None
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+    monkeypatch.chdir(tmp_path)
+    return checked(yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8")))
+
+
+def test_an_experiment_needs_the_label_files_of_its_parts_where_its_data_lie(config: dict) -> None:
+    config["collections"]["exam"] = {"kind": "prostatex", "part": "test", "channels": ["dwi"]}
+    config["collections"]["chest"] = {"kind": "chestxray14", "label": "Hernia", "version": 2017}
+    config |= {"challenge": "exam", "raw": {"lungx": "/else where"}}
+    config["datasets"].append("chest")
+    config = checked(config)
+    assert downloads.label_files(config) == [
+        Needed("prostatex", "train", Path("data/raw/prostatex")),
+        Needed("lungx", "", Path("/else where")),
+        Needed("chestxray14", "2017", Path("data/raw/chest")),
+        Needed("prostatex", "test", Path("data/raw/prostatex")),
+    ]
+    assert downloads.label_flags(config).startswith(
+        "--data-set prostatex train data/raw/prostatex --data-set lungx '' '/else where' --data-set chestxray14 2017 "
+    )
+
+
+def test_what_has_to_be_put_there_by_hand_is_told_with_the_terms(config: dict) -> None:
+    lines = downloads.refusal(config).splitlines()
+    by_hand = [line for line in lines if line.startswith("E-RAW data/raw/prostatex: expected ProstateX-")]
+    assert len(by_hand) == 2
+    assert all("unpack ProstateX-TrainingLesionInformationv2.zip of https://" in line for line in by_hand)
+    (brain,) = (line for line in lines if "Kaggle" in line or "kaggle" in line)
+    assert "with your token to data/raw/brain. Licence unknown, never redistribute" in brain
+    assert lines[-1].endswith("./run download --config accept_download=true")

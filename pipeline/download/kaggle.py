@@ -74,6 +74,12 @@ def client() -> KaggleClient:
     )
 
 
+def check_token(raw: Path) -> None:
+    """Raise TokenError where pictures are to be fetched without a token: asked before hours of downloads."""
+    if not pictures(raw):
+        client()
+
+
 def save_archive(path: Path) -> None:
     """Save the archive of the pictures; raises TokenError, NetError, or a PassingError worth another try."""
     handle = parse_dataset_handle(HANDLE)
@@ -142,6 +148,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     log.info("%s: %s", args.out, provide(args.out, Patience()))
+    if not any(name.lower().endswith(".csv") for name, _, _ in scan(args.out)):
+        log.warning("%s: a CSV of lesion centres belongs there, too: docs/data/brain.md", args.out)
 
 
 if __name__ == "__main__":

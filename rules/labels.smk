@@ -1,0 +1,52 @@
+# Pictures that need an account, and label files: checked where they lie, fetched where there is an address.
+
+
+rule download_pictures:
+    """Fetch the Kaggle brain pictures with the user's token, unless there are pictures."""
+    input:
+        accepted,
+    output:
+        checked=temp(touch("<data>/raw/.{dataset}.pictures")),
+    log:
+        "logs/download/{dataset}.pictures.log",
+    benchmark:
+        "benchmarks/download/{dataset}.pictures.tsv"
+    retries: 0
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        raw=download_folder,
+        code=code("pipeline.download.kaggle"),
+    message:
+        "Downloading the pictures of {wildcards.dataset}"
+    shell:
+        "python -m workflow.logged {log} pipeline.download.kaggle --out {params.raw:q}"
+
+
+rule download_labels:
+    """Check and fetch the label files of all data sets; comes last and names all that is to be put there by hand."""
+    input:
+        accepted,
+        images_to_download,
+    output:
+        checked=temp(touch("<data>/raw/.labels")),
+    log:
+        "logs/download/labels.log",
+    benchmark:
+        "benchmarks/download/labels.tsv"
+    retries: 0
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        data_sets=label_flags,
+        code=code("pipeline.download.labels"),
+    message:
+        "Looking after the label files"
+    shell:
+        "python -m workflow.logged {log} pipeline.download.labels {params.data_sets}"
