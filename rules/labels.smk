@@ -2,7 +2,6 @@
 
 
 rule download_pictures:
-    """Fetch the Kaggle brain pictures with the user's token, unless there are pictures."""
     input:
         accepted,
     output:
@@ -12,6 +11,8 @@ rule download_pictures:
     benchmark:
         "benchmarks/download/{dataset}.pictures.tsv"
     retries: 0
+    """Fetch the Kaggle brain pictures with the user's token, unless there are pictures."""
+    localrule: True
     conda:
         "../environment.yml"
     resources:
@@ -27,7 +28,6 @@ rule download_pictures:
 
 
 rule download_labels:
-    """Check and fetch the label files of all data sets; comes last and names all that is to be put there by hand."""
     input:
         accepted,
         images_to_download,
@@ -38,6 +38,8 @@ rule download_labels:
     benchmark:
         "benchmarks/download/labels.tsv"
     retries: 0
+    """Check and fetch the label files of all data sets; comes last and names all that is to be put there by hand."""
+    localrule: True
     conda:
         "../environment.yml"
     resources:
