@@ -1,7 +1,13 @@
 # Pictures that need an account, and label files: checked where they lie, fetched where there is an address.
 
 
+localrules:
+    download_pictures,
+    download_labels,
+
+
 rule download_pictures:
+    """Fetch the Kaggle brain pictures with the user's token, unless there are pictures."""
     input:
         accepted,
     output:
@@ -10,9 +16,6 @@ rule download_pictures:
         "logs/download/{dataset}.pictures.log",
     benchmark:
         "benchmarks/download/{dataset}.pictures.tsv"
-    retries: 0
-    """Fetch the Kaggle brain pictures with the user's token, unless there are pictures."""
-    localrule: True
     conda:
         "../environment.yml"
     resources:
@@ -28,6 +31,7 @@ rule download_pictures:
 
 
 rule download_labels:
+    """Check and fetch the label files of all data sets; comes last and names all that is to be put there by hand."""
     input:
         accepted,
         images_to_download,
@@ -37,9 +41,6 @@ rule download_labels:
         "logs/download/labels.log",
     benchmark:
         "benchmarks/download/labels.tsv"
-    retries: 0
-    """Check and fetch the label files of all data sets; comes last and names all that is to be put there by hand."""
-    localrule: True
     conda:
         "../environment.yml"
     resources:
