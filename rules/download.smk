@@ -12,6 +12,7 @@ rule download_images:
     benchmark:
         "benchmarks/download/{dataset}.tsv"
     retries: 3
+    localrule: True  # compute nodes often have no network
     conda:
         "../environment.yml"
     resources:

@@ -1,0 +1,118 @@
+"""The target ``download``: nothing before the terms are accepted, then all of it, and then the workflow takes it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.download import manifest
+from pipeline.phantom import Geometry, write_mr_series
+from pipeline.provenance import ROOT
+from tests.services import Archive, served
+from workflow import downloads, raw
+from workflow.config import checked
+
+DESCRIPTIONS = ("t2_tse_tra", "ep2d_diff_tra_DYNDIST_ADC", "ep2d_diff_tra_DYNDISTCALC_BVAL", "t2_tse_sag")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    grid = Geometry((0.0, 0.0, 0.0), spacing=(2.0, 2.0), slice_spacing=3.0)
+    for number, description in enumerate(DESCRIPTIONS):
+        volume = np.arange(3)[:, None, None] * np.ones((3, 10, 12))
+        write_mr_series(tmp_path / f"archive/{number}", volume, grid, description=description, number=number)
+    return Archive(tmp_path / "archive")
+
+
+def settings(**changes: object) -> dict[str, object]:
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    return checked(config | {"datasets": ["prostatex"]} | changes)
+
+
+def run(folder: Path, *words: str, status: int = 0) -> str:
+    """``./run`` in a folder; all that it printed."""
+    process = subprocess.run(
+        [sys.executable, "-m", "workflow.run", "--cores", "1", "--configfile", "here.yaml", *words],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    printed = process.stdout + process.stderr
+    assert process.returncode == status, printed
+    return printed
+
+
+def test_terms_then_the_download_then_the_index_takes_it(archive: Archive, tmp_path: Path) -> None:
+    index = archive.write_index(tmp_path / "idc_index.parquet")
+    with served(archive) as server:
+        here = {"datasets": ["prostatex"], "methods": ["classical"],
+                "download": {"endpoint": server.address, "index": str(index)}}  # fmt: skip
+        (tmp_path / "here.yaml").write_text(yaml.safe_dump(here))
+        refused = run(tmp_path, "download", status=1)
+        assert "PROSTATEx: 3 series, 9 files, 0.0 GB, from http://127.0.0.1" in refused
+        assert "Licence CC BY 3.0, DOI 10.7937/K9TCIA.2017.MURS5CL" in refused
+        assert "./run download --config accept_download=true" in refused
+        assert "Traceback" not in refused
+        assert server.requests == []
+        assert not (tmp_path / "data").exists()
+
+        run(tmp_path, "download", "--config", "accept_download=true")
+        folder = tmp_path / "data/raw/prostatex"
+        assert len(list(folder.rglob("*.dcm"))) == 9
+        assert (folder / manifest.NAME).exists()
+        server.requests.clear()
+        run(tmp_path, "download", "--config", "accept_download=true")
+        assert server.requests == []
+        said = (tmp_path / "logs/download/prostatex.log").read_text()
+        assert "nothing to do; all 3 series, 9 files are there and right" in said
+
+    run(tmp_path, "data/prostatex/index.parquet")
+    table = pd.read_parquet(tmp_path / "data/prostatex/index.parquet")
+    assert len(table) == 9
+    assert set(table["series_description"]) == set(DESCRIPTIONS[:3])
+
+
+def test_collections_that_lie_together_are_one_download(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = settings(datasets=["prostatex", "lungx", "brain"])
+    assert downloads.with_images(config) == ["prostatex", "lungx"]
+    config["collections"]["prostatex-test"] = {**config["collections"]["prostatex"], "part": "test"}
+    assert downloads.with_images(config | {"challenge": "prostatex-test"}) == ["prostatex", "lungx"]
+
+
+def test_what_the_real_download_would_be_is_said_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prostatex, lungx, last = downloads.refusal(settings(datasets=["prostatex", "lungx"])).splitlines()
+    assert prostatex.startswith(
+        "PROSTATEx: 1,139 series, 22,717 files, 2.9 GB, from https://s3.us-east-1.amazonaws.com"
+    )
+    assert "70 series, 22,489 files, 12.1 GB" in lungx
+    assert last.endswith("./run download --config accept_download=true")
+    assert downloads.refusal(settings(accept_download=True)) == ""
+
+
+def test_synthetic_data_are_not_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = settings(phantom={}, accept_download=True)
+    assert downloads.refusal(config).startswith("E-CONFIG config: expected an experiment on real data")
+
+
+def test_half_a_download_is_not_run_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data/raw/prostatex"
+    manifest.write(folder, [], whole=False)
+    (folder / "1.dcm").write_text("x")
+    line = raw.missing(settings()).splitlines()[0]
+    assert line.startswith(
+        "E-RAW data/raw/prostatex: expected a whole download, found one that was interrupted"
+    )
+    assert "./run download --config accept_download=true" in line
+    manifest.write(folder, [], whole=True)
+    assert raw.missing(settings()) == ""
