@@ -6,7 +6,7 @@ rule download_images:
     input:
         accepted,
     output:
-        checked=temp(touch("<data>/raw/.{dataset}.checked")),
+        checked=touch("<data>/raw/.{dataset}.checked"),
     log:
         "logs/download/{dataset}.log",
     benchmark:
@@ -33,5 +33,13 @@ rule download_images:
 rule download:
     """Everything that can be fetched for the experiment; what it would be, as long as nobody has accepted."""
     input:
-        to_download,
+        checked=to_download,
+    log:
+        "logs/download.log",
     localrule: True
+    conda:
+        "../environment.yml"
+    message:
+        "Everything is there"
+    shell:
+        "rm {input.checked:q} 2> {log}"  # so that the next download looks at all of it again
