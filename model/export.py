@@ -84,7 +84,7 @@ def graph(network: Folded, channels: int) -> onnx.ModelProto:
     made.add("Sigmoid")
     made.add("Reshape", np.array([-1], "i8"))
     made.nodes[-1].output[0] = OUTPUT
-    shape = ["n", channels, PATCH_SIDE, PATCH_SIDE]
+    shape: list[str | int | None] = ["n", channels, PATCH_SIDE, PATCH_SIDE]
     body = helper.make_graph(
         made.nodes, "typhon",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)],
@@ -104,7 +104,7 @@ def collections(names: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def results(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """What the methods of the runs came to: each method's ``…_auc.json`` beside its folder, if there is one."""
+    """What the methods of the runs came to, by the ``…_auc.json`` beside each method's folder."""
     files = {
         folder.with_name(f"{folder.name}_auc.json"): run.card["run"]["method"]
         for run in runs
