@@ -52,6 +52,14 @@ def prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
 
     Raises InputError with the reason where there are none.
     """
+    try:
+        return _prepare(path, row, how)
+    except InputError as error:
+        error.file = error.file or path.name
+        raise
+
+
+def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     if how.intensity == "paper":
         raise ConfigError(
             "intensity: paper", expected="a run whose Z-scores are those of each series",

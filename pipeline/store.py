@@ -62,7 +62,7 @@ def _leads_to(file: h5py.File, name: str, kind: type) -> bool:
         if link is None:
             return False
         if type(link) is not h5py.HardLink:
-            raise StrangeStoreError(f"a {type(link).__name__} at {path}", file=file.filename)
+            raise StrangeStoreError(f"a link ({type(link).__name__}) at {path}", file=file.filename)
         wanted = kind if end == len(parts) else h5py.Group
         if file.get(path, getclass=True) is not wanted:
             raise StrangeStoreError(f"no {wanted.__name__} at {path}", file=file.filename)

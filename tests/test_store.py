@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -9,8 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.errors import StoreError
-from pipeline.store import read_info, read_patches, read_slice, write_slices, write_store
+from pipeline.errors import StoreError, StrangeStoreError
+from pipeline.store import (
+    read_info,
+    read_patches,
+    read_slice,
+    read_statistics,
+    write_slices,
+    write_store,
+)
 
 FINDINGS = pd.DataFrame(
     {
@@ -145,3 +153,86 @@ def test_slices_come_back_with_their_statistics(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.pixels, image)
     assert (found.mean, found.std) == (2.0, 3.0)
     assert read_slice(tmp_path / "s.h5", 0) is None
+
+
+def replace(path: Path, name: str, make: Callable[[h5py.File, str], object]) -> None:
+    """Put something else in the place of a part of a store."""
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        make(file, name)
+
+
+def virtual(file: h5py.File, name: str) -> None:
+    layout = h5py.VirtualLayout((3,), "u1")
+    layout[:] = h5py.VirtualSource("other.h5", "label", (3,))
+    file.create_virtual_dataset(name, layout)
+
+
+def referenced(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, (3,), h5py.ref_dtype, chunks=(3,), fletcher32=True)
+
+
+def of_any_length(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, (3,), h5py.string_dtype(), chunks=(3,))
+
+
+def plugged(file: h5py.File, name: str) -> None:
+    blosc = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    blosc.set_chunk((3,))
+    blosc.set_filter(32001, h5py.h5z.FLAG_OPTIONAL, (2,))  # registered number of Blosc, which is a plugin
+    h5py.h5d.create(file.id, name.encode(), h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple((3,)), dcpl=blosc)
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (lambda file, name: file.__setitem__(name, h5py.ExternalLink("/etc/other.h5", "/label")), r"a link \(ExternalLink\)"),
+        (lambda file, name: file.__setitem__(name, h5py.SoftLink("/findings/width_mm")), r"a link \(SoftLink\)"),
+        (lambda file, name: file.__setitem__(name, h5py.SoftLink(f"/{name}")), r"a link \(SoftLink\)"),
+        (lambda file, name: file.create_group(name), "no Dataset"),
+        (lambda file, name: file.__setitem__(name, np.dtype("u1")), "no Dataset"),
+        (virtual, "values in another file"),
+        (lambda file, name: file.create_dataset(name, (3,), "u1", external=[("other.raw", 0, 3)]),
+         "values in another file"),
+        (referenced, "values of type object"),
+        (of_any_length, "values of type object"),
+        (plugged, r"filters \[32001\]"),
+        (lambda file, name: file.create_dataset(name, (3,), "u1"), r"filters \[\]"),
+        (lambda file, name: file.create_dataset(name, (10**12,), "u1", chunks=(10**6,), fletcher32=True),
+         "1,000,000,000,000 bytes of values in a file of"),
+    ],
+)  # fmt: skip
+def test_what_no_store_of_ours_holds_is_refused_before_it_is_read(
+    store: Path, make: Callable[[h5py.File, str], object], found: str
+) -> None:
+    replace(store, "findings/label", make)
+    with pytest.raises(
+        StrangeStoreError,
+        match=rf"^E-STORE-STRANGE .*patches\.h5: .*found .*{found}.*at findings/label; do not",
+    ):
+        read_info(store)
+
+
+@pytest.mark.parametrize("name", ["patches", "findings"])
+def test_links_on_the_way_and_to_the_patches_are_refused_too(store: Path, name: str) -> None:
+    replace(store, name, lambda file, name: file.__setitem__(name, h5py.ExternalLink("/etc/other.h5", "/x")))
+    with pytest.raises(StrangeStoreError, match=rf"a link \(ExternalLink\) at {name}"):
+        read_info(store)
+    if name == "patches":
+        with pytest.raises(StrangeStoreError, match=rf"a link \(ExternalLink\) at {name}"):
+            read_patches(store, [0], [1])
+
+
+def test_a_slice_in_another_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.h5"
+    write_slices(path, [(0, np.zeros((3, 4), "f4"))], lambda _: (0.0, 1.0), {})
+    replace(path, "slices/000000", lambda file, name: file.__setitem__(name, h5py.ExternalLink("o.h5", "/x")))
+    for read in (lambda: read_slice(path, 0), lambda: read_statistics(path, [0])):
+        with pytest.raises(StrangeStoreError, match=r"a link \(ExternalLink\) at slices/000000"):
+            read()
+
+
+def test_statistics_come_without_pixels_and_none_where_a_row_was_skipped(tmp_path: Path) -> None:
+    slices = [(0, np.zeros((3, 4), "f4")), (2, np.ones((3, 4), "f4"))]
+    write_slices(tmp_path / "s.h5", slices, lambda number: (float(number), 3.0), {})
+    assert read_statistics(tmp_path / "s.h5", [2, 1, 0]) == [(2.0, 3.0), None, (0.0, 3.0)]
