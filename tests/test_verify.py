@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import findings, index, page, patches, skipped, slices, split, verified, verify
+from pipeline import findings, index, page, verified, verify
 from pipeline.checks import Check, alignment, half_spacings, outside_share, slice_places
 from pipeline.errors import VerifyError
 from pipeline.files import read_csv, write_csv
@@ -22,6 +22,7 @@ from pipeline.pixels import read_pixels
 from pipeline.screenshots import correlation, listed
 from pipeline.verify_page import slice_audit
 from pipeline.views import Frame
+from tests.etl import build
 
 PATIENTS = 6
 
@@ -31,28 +32,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a phantom of PROSTATEx with three channels and one split, made by the steps themselves."""
     root = tmp_path_factory.mktemp("made")
     write_phantom("prostatex", root / "raw", PATIENTS, 0)
-    folder = root / "prostatex"
-
-    def given(**files: str) -> list[str]:
-        return [
-            part
-            for name, file in files.items()
-            for part in ("--" + name.replace("_", "-"), str(folder / file))
-        ]
-
-    raw = ["--raw", str(root / "raw")]
-    index.main([*raw, *given(out="index.parquet", files="files.parquet", skipped="skipped/index.csv")])
-    findings.main(["prostatex", "--dataset", "prostatex", *raw, "--channels", "t2", "dwi", "adc",
-                   *given(index="index.parquet", out="findings.csv", skipped="skipped/findings.csv",
-                          choices="choices.csv", near_duplicates="near_duplicates.csv")])  # fmt: skip
-    slices.main(["prostatex", *raw, *given(index="index.parquet", findings="findings.csv", out="slices.h5",
-                                           skipped="skipped/slices.csv")])  # fmt: skip
-    patches.main(["prostatex", "--dataset", "prostatex", "--extent", "65 mm", "--views", "2", *given(
-        findings="findings.csv", slices="slices.h5", out="patches.h5", skipped="skipped/patches.csv")])  # fmt: skip
-    steps = [str(folder / f"skipped/{step}.csv") for step in ("index", "findings", "slices", "patches")]
-    skipped.main(["--tables", *steps, *given(out="skipped.csv")])
-    split.main([*given(store="patches.h5", skipped="skipped.csv", out="splits/fold0.csv"),
-                "--majority-views", "2", "--evaluation-views", "1"])  # fmt: skip
+    folder = build(
+        "prostatex", root / "raw", root / "prostatex", "--channels", "t2", "dwi", "adc", extent="65 mm"
+    )
     Image.new("L", (2, 2)).save(folder / "red_dots.png")
     return folder
 
