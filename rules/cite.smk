@@ -30,4 +30,3 @@ rule cite:
     """What to cite, as text and as BibTeX."""
     input:
         rules.write_citations.output,
-    localrule: True
