@@ -53,9 +53,10 @@ def of_array(path: Path) -> Voxels:
     VolumeError.
     """
     try:
-        array = np.load(path, allow_pickle=False)
+        # Mapped, so that a header which promises more than there is takes no memory.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
-        if "pickle" in str(error):
+        if "pickle" in str(error) or "Python objects" in str(error):
             raise PickledError(
                 "a pickle, which could run anything", file=path, expected="an array of numbers",
                 remedy="save it as numbers with numpy.save",

@@ -46,7 +46,8 @@ def split_times(series: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def of_series(series: pd.DataFrame, raw: Path) -> Stack:
     """A DICOM series (rows of an index) in the order of its geometry.
 
-    Where it has none that holds for all its slices, in the order of InstanceNumber; the log says why.
+    Where it has none that holds for all its slices, in the order of InstanceNumber; the log says why. A
+    slice that cannot be read is blank; if none can, the first one's error is raised.
     """
     first = series.iloc[0]
     name = first["series_description"] or first["modality"] or first["file"]
@@ -66,14 +67,25 @@ def of_series(series: pd.DataFrame, raw: Path) -> Stack:
     values = np.full(shape, np.nan, "f4")
     origins = np.empty((len(levels), 3))
     names_of: dict[str, tuple[int, int]] = {}
+    captions: dict[tuple[int, int], str] = {}
+    errors = []
     for time, ((_, rows, _), key) in enumerate(zip(parts, keys, strict=True)):
-        for k, (_, row) in zip(np.searchsorted(levels, key), rows.iterrows(), strict=True):
-            values[:, :, k, time] = read_pixels(raw / row["file"]).values.T
+        for level, (_, row) in zip(np.searchsorted(levels, key), rows.iterrows(), strict=True):
+            k = int(level)
             origins[k] = row[geometry.POSITION].to_numpy(float)
-            names_of[row["sop_instance_uid"]] = (int(k), time)
+            names_of[row["sop_instance_uid"]] = k, time
+            captions[k, time] = f"instance {row['instance_number']:g}"
+            try:
+                values[:, :, k, time] = read_pixels(raw / row["file"]).values.T
+            except InputError as error:
+                errors.append(error)
+    if len(errors) == len(series):
+        raise errors[0]
+    if errors:
+        log.warning("%d of %d slices cannot be read and are blank: %s", len(errors), len(series), errors[0])
     plane = geometry.plane(first)
     between = float(np.median(np.diff(levels))) * geometry.POSITION_TOLERANCE_MM if len(levels) > 1 else 1.0
     spacing = np.array([plane.spacing_column_mm, plane.spacing_row_mm, between])
     steps = np.stack([plane.row, plane.column], axis=1) * spacing[:2]
     times = tuple(words for words, *_ in parts)
-    return Voxels(name, values, spacing, times, steps, origins, unit, names_of)
+    return Voxels(name, values, spacing, times, steps, origins, unit, names_of, captions=captions)

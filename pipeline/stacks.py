@@ -18,7 +18,8 @@ class Voxels:
     """A stack of one grid, float32 [i, j, k, time], NaN where a time has no slice.
 
     ``steps`` (3, 2) and ``origins`` (slices, 3) lead from voxel to LPS mm: ``origins[k] + steps @ (i, j)``;
-    None where the place is unknown. ``names`` tells slice and time of each SOP Instance UID.
+    None where the place is unknown. ``names`` tells slice and time of each SOP Instance UID, ``captions`` the
+    name of a slice along z at a time.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Voxels:
     unit: str = ""
     names: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     file: Path | None = None
+    captions: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -52,9 +54,10 @@ class Voxels:
             return None
         return np.asarray(self.origins[voxel[2]] + self.steps @ np.asarray(voxel[:2], float))
 
-    def caption(self, axis: str, number: int, time: int) -> str:  # noqa: ARG002  (others name each slice)
+    def caption(self, axis: str, number: int, time: int) -> str:
         """What this slice is called, beside its number."""
-        return self.times[time]
+        own = self.captions.get((number, time), "") if axis == "z" else ""
+        return ", ".join(filter(None, (self.times[time], own)))
 
     def spot(self, number: int, row: pd.Series) -> tuple[np.ndarray, int] | None:  # noqa: ARG002
         """Voxel and time at which row ``number`` of a findings.csv lies, if it is of this stack."""

@@ -38,15 +38,23 @@ KEYS: dict[str, Callable[[Moves], Moves]] = {
 def first_moves(stack: Stack, axis: str, *, flip: bool) -> Moves:
     """The first picture of a stack along ``axis`` (``all``: along each), with a window that fits many.
 
-    Raises InputError for an axis that the stack does not have.
+    Raises InputError for an axis that the stack does not have, or if no picture can be read.
     """
     counts = stack.counts
     chosen = list(counts) if axis == "all" else [axis or "z"]
     if not set(chosen) <= set(counts):
         raise InputError(f"--axis {axis}", file=stack.name, expected=f"an axis of {', '.join(counts)}")
     moves = Moves({name: counts[name] for name in chosen}, len(stack.times), flip=flip)
-    planes = [moves.step(number) for number in spread(np.arange(moves.total), SAMPLED)]
-    values = np.concatenate([stack.plane(at.axis, at.slice, at.time).ravel() for at in planes])
+    planes, errors = [], []
+    for number in spread(np.arange(moves.total), SAMPLED):
+        at = moves.step(number)
+        try:
+            planes.append(stack.plane(at.axis, at.slice, at.time).ravel())
+        except InputError as error:
+            errors.append(error)
+    if not planes:
+        raise errors[0]
+    values = np.concatenate(planes)
     values = values[np.isfinite(values)]
     if stack.unit == "HU" and (values > UNDECLARED_PADDING_HU).any():
         values = values[values > UNDECLARED_PADDING_HU]
@@ -106,7 +114,11 @@ class Viewer:
     def draw(self) -> None:
         """Draw the picture anew."""
         at, stack = self.moves, self.stack
-        values = stack.plane(at.axis, at.slice, at.time)
+        caption = stack.caption(at.axis, at.slice, at.time)
+        try:
+            values = stack.plane(at.axis, at.slice, at.time)
+        except InputError as error:  # one bad file of many: the others are there to be seen
+            values, caption = np.full((1, 1), np.nan), str(error)
         self.shown = values
         self.axes.clear()
         self.axes.imshow(
@@ -122,7 +134,6 @@ class Viewer:
                     name, (voxel[across], voxel[down]), (11, 0), textcoords="offset points", color=RED,
                     fontsize=8, va="center",
                 )  # fmt: skip
-        caption = stack.caption(at.axis, at.slice, at.time)
         place = f"{at.axis} {at.slice} of 0 … {at.counts[at.axis] - 1}"
         self._title.set_text(" · ".join(filter(None, (stack.name, place, caption))))
         self._window.set_text(f"{at.low:.4g} … {at.high:.4g}")

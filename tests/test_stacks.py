@@ -14,6 +14,7 @@ from pipeline.open_stack import open_stack
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
 from pipeline.stacks import Sheets, Voxels
 from pipeline.store import write_slices
+from tests.dicoms import change
 from tests.stores import make_store
 
 GRID = np.ogrid[:2, :3, :4, :5]
@@ -60,6 +61,8 @@ def test_b_values_of_a_series_are_times_in_the_order_of_the_geometry(study: Path
     # Written with a falling InstanceNumber; plane 0 comes first all the same.
     assert np.array_equal(stack.values, MULTI.T)
     assert np.array_equal(stack.plane("z", 2, 1), MULTI[1, 2])
+    assert stack.caption("z", 2, 1) == "b 800, instance 2"  # the second file of the last plane
+    assert stack.caption("x", 2, 1) == "b 800"
     assert stack.plane("x", 4, 0).tolist() == MULTI[0, :, :, 4].tolist()  # j to the right, k down
     assert [stack.aspect(axis) for axis in "xyz"] == [3 / 0.75, 3 / 0.5, 0.75 / 0.5]
 
@@ -107,6 +110,32 @@ def test_slices_without_a_common_geometry_are_shown_in_their_order(
     assert np.array_equal(stack.plane("z", 0, 0), MULTI[1, 0])
     assert stack.caption("z", 1, 0) == "instance 2"
     assert "in the order of InstanceNumber, because not in that of a geometry: E-GEO-ORIENT" in caplog.text
+
+
+def test_a_slice_that_cannot_be_read_is_blank_and_the_others_are_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = write_mr_series(tmp_path, MULTI[0], OBLIQUE, description="t2", number=4, descending=False)
+    for path in paths[1:]:
+        change(path, BitsAllocated=12)
+    stack = open_stack(tmp_path)
+    assert np.isnan(stack.plane("z", 1, 0)).all()
+    assert np.array_equal(stack.plane("z", 0, 0), MULTI[0, 0])
+    assert "2 of 3 slices cannot be read and are blank: E-DCM-" in caplog.text
+    with pytest.raises(InputError, match="E-DCM-"):
+        open_stack(paths[1])
+
+
+def test_t2_of_the_real_patient_lies_where_simpleitk_puts_it(shared: Path) -> None:
+    folder = next((shared / "prostatex" / "ProstateX-0000").rglob("4.*t2tsetra*"))
+    stack = open_stack(folder)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    image = reader.Execute()
+    assert stack.counts == dict(zip("xyz", image.GetSize(), strict=True))
+    assert np.array_equal(stack.values[..., 0], sitk.GetArrayFromImage(image).T)
+    for voxel in ([0, 0, 0], [383, 10, 18], [190, 200, 9]):
+        assert stack.world(voxel) == pytest.approx(image.TransformIndexToPhysicalPoint(voxel), abs=1e-3)
 
 
 def test_one_dicom_file_is_one_slice_with_its_place(study: Path) -> None:
@@ -173,6 +202,15 @@ def test_arrays_that_are_no_image_are_one_line(tmp_path: Path, array: np.ndarray
     with pytest.raises(InputError) as caught:
         open_stack(tmp_path / "a.npy")
     assert pd.Series([str(caught.value)]).str.match(words).all(), str(caught.value)
+
+
+def test_an_array_that_promises_more_than_there_is_takes_no_memory(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((99, 99)))
+    content = (tmp_path / "a.npy").read_bytes()
+    huge = content.replace(b"(99, 99)", b"(9" + b"9" * 11 + b", 99)").replace(b" " * 12 + b"\n", b" \n")
+    (tmp_path / "a.npy").write_bytes(huge)
+    with pytest.raises(InputError, match=r"E-READ .*: expected a whole NumPy array"):
+        open_stack(tmp_path / "a.npy")
 
 
 def test_a_cut_array_is_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline import view, viewer
 from pipeline.errors import DisplayError, InputError
+from pipeline.open_stack import open_stack
 from pipeline.stacks import Voxels
 from pipeline.viewer import Viewer, first_moves, marks
 from tests.display import needs_display, virtual_display, xdotool
@@ -78,6 +79,20 @@ def test_an_axis_that_is_not_there_is_told() -> None:
     flat = Voxels("flat", VALUES[:, :, :1], np.ones(3))
     with pytest.raises(InputError, match="expected an axis of z, found --axis x"):
         first_moves(flat, "x", flip=False)
+
+
+def test_a_picture_that_cannot_be_read_is_told_in_its_place(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("L", (4, 3), 9).save(tmp_path / name)
+    stack = open_stack(tmp_path)
+    (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:50])  # after its header was read
+    shown = Viewer(plt.figure(), stack, first_moves(stack, "z", flip=False))
+    shown.moves = shown.moves.step(1)
+    shown.draw()
+    assert "E-DCM-TRUNC" in shown.figure.texts[0].get_text()
+    shown.cursor = (0, 0)
+    assert shown.words().endswith("nan")
+    plt.close(shown.figure)
 
 
 def test_findings_are_marked_where_their_image_lies(tmp_path: Path) -> None:
