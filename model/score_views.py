@@ -90,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"{len(options.model)} models, but {len(options.out)} tables to write")
     if options.unlabelled and not options.target:
         parser.error("--unlabelled needs --target")
+    if options.card and not (options.target and options.method and options.state):
+        parser.error("--card needs --target, --method and --state")
     datasets = data.given(options)
     for model, out in zip(options.model, options.out, strict=True):
         if options.unlabelled:

@@ -12,6 +12,11 @@ rule measure_effect:
             dataset=config["datasets"],
             fold=range(config["split"]["n"]),
         ),
+        cards=expand(
+            "<data>/{dataset}/cards/fold{fold}.json",
+            dataset=config["datasets"],
+            fold=range(config["split"]["n"]),
+        ),
     output:
         measured="results/effects/{effect}.json",
     log:

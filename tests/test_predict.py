@@ -14,8 +14,11 @@ import torch
 from PIL import Image
 
 from model.predict import main
+from pipeline.errors import EmptyError, run_cli
 from pipeline.files import read_csv
+from pipeline.geometry import plane
 from pipeline.phantom import write_phantom
+from pipeline.store import read_info, read_patches
 from tests.made_runs import VIEWS, cut, train
 
 torch.set_num_threads(1)
@@ -199,3 +202,87 @@ def middle(made: Made, patient: str) -> str:
     (path,) = made.raw.rglob("ProstateX-Findings-Train.csv")
     table = pd.read_csv(path, dtype=str)
     return ",".join(table[table["ProxID"] == patient]["pos"].iloc[0].split())
+
+
+def said(made: Made, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a refused call leaves on the terminal: one line, and status 1."""
+    with pytest.raises(SystemExit) as ended:
+        run_cli(main, [*words, "--model", str(made.run)])
+    assert capsys.readouterr().out == ""
+    assert "\n" not in str(ended.value.code)
+    return str(ended.value.code)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--at", "1,2,3,4"], "E-CONFIG --at: expected column,row or column,row,slice, found '1,2,3,4'"),
+        (["--at", "1,x"], "E-CONFIG --at: expected column,row or column,row,slice, found '1,x'"),
+        (["--mm", "--at", "1,2"], "E-CONFIG --at: expected x,y,z in mm, found '1,2'"),
+        (["--at", "500,3"], "E-LESION-OOB 0.png: expected a point in 24 columns × 30 rows, found column 500, row 3"),
+        (["--at", "3,-3"], "E-LESION-OOB 0.png: expected a point in 24 columns × 30 rows, found column 3, row -3"),
+        (["--dataset", "mine"], "E-CONFIG --dataset: expected one of brain, lungx, own, found mine"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_predicted_is_one_line(
+    several: Made, capsys: pytest.CaptureFixture[str], words: list[str], line: str
+) -> None:
+    assert line in said(several, capsys, str(several.raw / "own" / "0.png"), "--dataset", "own", *words)
+
+
+def test_a_table_lists_the_cases_that_fail_and_goes_on(several: Made, tmp_path: Path) -> None:
+    lines = ["image,patient_id,finding_id,x,y", "0.png,A,1,5,5", "0.png,B,1,500,5", "none.png,C,1,5,5"]
+    (several.raw / "own" / "cases.csv").write_text("\n".join(lines) + "\n")
+    words = ["--dataset", "own", "--model", str(several.run), "--out"]
+    main([str(several.raw / "own" / "cases.csv"), *words, str(tmp_path)])
+    assert read_csv(tmp_path / "predictions.csv")["patient_id"].tolist() == ["A"]
+    skipped = read_csv(tmp_path / "skipped.csv")
+    assert skipped["patient_id"].tolist() == ["B", "C"]
+    assert skipped["code"].tolist() == ["E-LESION-OOB", "E-IMG-MISSING"]
+    (several.raw / "own" / "cases.csv").write_text("\n".join([lines[0], lines[2]]) + "\n")
+    with pytest.raises(EmptyError, match=r"expected cases, found 1 rows, all left out; see .*skipped\.csv"):
+        main([str(several.raw / "own" / "cases.csv"), *words, str(tmp_path)])
+
+
+def test_nothing_that_names_a_person_is_written_or_printed(
+    prostate: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    patient = "ProstateX-0001"
+    predict(prostate, tmp_path, prostate.raw / patient, "--mm", "--at", middle(prostate, patient))
+    written = "".join((tmp_path / name).read_text() for name in ("prediction.json", "views.csv"))
+    printed = capsys.readouterr().out
+    assert patient not in written + printed.replace(str(tmp_path), "")
+    assert "t2_tse" not in written
+    assert "not a medical device" in written
+    assert "not a medical device" in printed
+
+
+def test_what_the_network_saw_is_there_as_numbers_and_as_a_picture(prostate: Made, tmp_path: Path) -> None:
+    row = scored(prostate, "prostatex").iloc[0]
+    info = read_info(prostate.data / "prostatex" / "patches.h5")
+    at = (info.findings["patient_id"] == row["patient_id"]) & (
+        info.findings["finding_id"] == row["finding_id"]
+    )
+    stored = read_patches(info.path, [int(at.to_numpy().argmax())], [VIEWS])
+    table = read_csv(prostate.data / "prostatex" / "findings.csv")
+    place = table[(table["patient_id"] == row["patient_id"]) & (table["finding_id"] == row["finding_id"])]
+    index = pd.read_parquet(prostate.data / "prostatex" / "index.parquet").set_index("file", drop=False)
+    first = place.iloc[0]
+    distance = float(first["plane_distance_mm"])
+    world = plane(index.loc[first["file"]]).to_world(
+        float(first["column"]), float(first["row"]), distance
+    )  # fmt: skip
+    words = ["--mm", "--at", ",".join(map(repr, world.tolist())), *ids(row)]
+    predict(prostate, tmp_path, prostate.raw / row["patient_id"], *words)
+    # To the fourth digit of a pixel, which is how findings.csv has it.
+    np.testing.assert_allclose(np.load(tmp_path / "patches.npy"), stored, atol=2e-3)
+    picture = np.asarray(Image.open(tmp_path / "network_saw.png").convert("RGB")).astype(int)
+    red = (picture[..., 0] > 180) & (picture[..., 1:].max(axis=2) < 80)
+    # Three slices, each with a dot and an outline, and three views of each with a dot.
+    assert red.sum() > 100
+    assert picture.std() > 20
+    again = tmp_path / "again"
+    predict(prostate, again, prostate.raw / row["patient_id"], *words)
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
+        path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()
+    }

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,29 @@ def test_findings_without_labels_are_refused_where_they_do_not_fit(inputs: list[
     with pytest.raises(InputError, match="expected channels channel0, found channels channel0, channel1, ch"):
         main([*inputs, *call, "--unlabelled", str(store), "--target", "a", "--views", "2"])
     assert not (tmp_path / "challenge.csv").exists()
+
+
+def test_the_card_puts_together_those_of_the_data_sets_and_names_the_run(
+    inputs: list[str], tmp_path: Path
+) -> None:
+    for name in NAMES:
+        (tmp_path / f"{name}.json").write_text(json.dumps({"classes": [name, "x"]}))
+    out = tmp_path / "results/typhon/fold2/seed7"
+    cards = ["--cards", *(str(tmp_path / f"{name}.json") for name in NAMES), "--card", str(out / "card.json")]
+    call = [
+        *inputs,
+        "--model",
+        str(tmp_path / "model.safetensors"),
+        "--out",
+        str(out / "predictions.csv"),
+        *cards,
+    ]
+    with pytest.raises(SystemExit):
+        main([*call, "--method", "typhon", "--target", "a"])
+    assert not (out / "predictions.csv").exists()
+    main([*call, "--method", "typhon", "--target", "a", "--state", "best"])
+    card = json.loads((out / "card.json").read_text())
+    assert card["run"] == {"method": "typhon", "fold": 2, "seed": 7, "state": "best"}
+    assert card["target"] == "a"
+    assert card["datasets"] == {"b.c": {"classes": ["b.c", "x"]}, "a": {"classes": ["a", "x"]}}
+    assert str(tmp_path) not in (out / "card.json").read_text()

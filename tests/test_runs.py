@@ -1,0 +1,148 @@
+"""Which runs a path names, and why a file is none."""
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import statistics, weights
+from model.network import build, initialize
+from model.runs import RunError, agree, describe, find
+from pipeline.card import Preprocessing
+from pipeline.errors import ConfigError, InputError, LossError, PickledError
+
+torch.set_num_threads(1)
+
+HOW = Preprocessing("table", ("image",), "40 px", None, "series", "geometry", 2, 0, 3)
+
+
+def write_model(path: Path, names: tuple[str, ...] = ("a",), channels: int = 1, bias: float = 0.0) -> None:
+    network = build(names, channels)
+    initialize(network, "runs")
+    with torch.no_grad():
+        for name in names:
+            list(network.maker(name).parameters())[-1].copy_(torch.tensor([0.0, bias]))
+    weights.write(path, weights.export(network, dict.fromkeys(names, statistics.initial(network))))
+
+
+def write_run(folder: Path, state: str = "last", bias: float = 0.0, **how: object) -> Path:
+    """A run …/typhon/fold0/seed{n} with the data set ``a``."""
+    about = {"classes": ["no", "yes"], "preprocessing": dataclasses.asdict(dataclasses.replace(HOW, **how)),
+             "training": {}, "fingerprint": {}}  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "a.json").write_text(json.dumps(about))
+    card = describe(folder / "card.json", {"a": folder / "a.json"}, "typhon", "a", state)
+    (folder / "card.json").write_text(json.dumps(card))
+    write_model(folder / "model.safetensors", bias=bias)
+    write_model(folder / "best/model.safetensors", bias=bias + 1)
+    return folder
+
+
+def test_a_folder_names_all_runs_below_it_each_once(tmp_path: Path) -> None:
+    one, other = (write_run(tmp_path / f"results/typhon/fold0/seed{seed}") for seed in (0, 1))
+    found = find([one, tmp_path / "results", other / "model.safetensors", other / "card.json"])
+    assert [run.model for run in found] == [one / "model.safetensors", other / "model.safetensors"]
+    assert [run.name for run in found] == ["typhon fold0 seed0", "typhon fold0 seed1"]
+
+
+def test_the_state_is_that_of_the_card_unless_a_file_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "fold0/seed0", state="best")
+    (last,), (best,) = find([run / "model.safetensors"]), find([run])
+    assert best.model == run / "best/model.safetensors"
+    patches = np.zeros((2, 1, 65, 65), "f4")
+    # Their last biases differ by 1 in favour of class 1.
+    odds = [score / (1 - score) for score in (last.score("a", patches)[0], best.score("a", patches)[0])]
+    assert odds[1] / odds[0] == pytest.approx(np.e, rel=1e-5)
+
+
+def test_what_is_no_run_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        RunError, match=r"E-RUN .*empty: expected a folder of runs.* found no card.json in it; train one"
+    ):
+        find([tmp_path / "empty"])
+    with pytest.raises(RunError, match=r"none: .* found nothing of that name"):
+        find([tmp_path / "none"])
+    write_model(tmp_path / "alone.safetensors")
+    with pytest.raises(RunError, match=r"alone\.safetensors: .* found no card.json beside it"):
+        find([tmp_path / "alone.safetensors"])
+    run = write_run(tmp_path / "fold0/seed0")
+    (run / "model.safetensors").unlink()
+    with pytest.raises(
+        RunError, match=r"model\.safetensors: expected the model of the card beside it, found none"
+    ):
+        find([run])
+    for text, said in (
+        ("{", "Expecting"),
+        ("[]", "list"),
+        ('{"schema": 7}', "schema 7"),
+        ('{"schema": 1}', "run"),
+    ):
+        (run / "card.json").write_text(text)
+        with pytest.raises(RunError, match=rf"^E-RUN .*card\.json: .*{said}"):
+            find([run])
+
+
+def test_a_pickle_is_refused_with_the_way_to_convert_it_and_never_opened(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "ran",)
+
+    (tmp_path / "plain.pckl").write_bytes(pickle.dumps(Bomb()))
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "state.pth")
+    for name in ("plain.pckl", "state.pth"):
+        with pytest.raises(
+            PickledError, match=rf"^E-PICKLE .*{name}: .* found a pickle; .*python -m model.published"
+        ):
+            find([tmp_path / name])
+        with pytest.raises(PickledError):
+            weights.read(tmp_path / name, ["a"], 1)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_header_that_begins_like_a_pickle_is_none(tmp_path: Path) -> None:
+    # The length of the header comes first: 0x80, 0x01 … where it is 384 bytes long.
+    tensors = {"x": torch.zeros(1)}
+    text = "".ljust(384 - len(weights.to_bytes(tensors, a="")) + 4 + 8, "x")
+    (tmp_path / "m.safetensors").write_bytes(content := weights.to_bytes(tensors, a=text))
+    assert content[0] == 0x80
+    weights.check_kind(tmp_path / "m.safetensors")
+    assert weights.read_about(tmp_path / "m.safetensors") == {"a": text}
+
+
+def test_a_model_of_another_shape_shows_what_does_not_fit(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "fold0/seed0")
+    patches = np.zeros((1, 1, 65, 65), "f4")
+    write_model(run / "model.safetensors", channels=3)
+    with pytest.raises(
+        InputError,
+        match=r"expected a network for a with 1 channel\(s\), found of another shape extractor.0.0.weight",
+    ):
+        find([run])[0].score("a", patches)
+    write_model(run / "model.safetensors", names=("b",))
+    with pytest.raises(InputError, match=r"found missing makers.a.*, unexpected makers.b"):
+        find([run])[0].score("a", patches)
+    (run / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="expected a safetensors model file"):
+        find([run])[0].score("a", patches)
+
+
+def test_runs_that_cut_their_patches_differently_are_no_ensemble(tmp_path: Path) -> None:
+    one, other = write_run(tmp_path / "fold0/seed0"), write_run(tmp_path / "fold0/seed1", extent="60 px")
+    assert agree(find([one]), "a") == HOW
+    with pytest.raises(
+        RunError, match=r"expected runs that cut their patches alike, found extent 40 px and 60 px"
+    ):
+        agree(find([one, other]), "a")
+    with pytest.raises(ConfigError, match="E-CONFIG --dataset: expected one of a, found b"):
+        agree(find([one]), "b")
+
+
+def test_scores_that_are_no_numbers_are_an_error(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "fold0/seed0", bias=float("nan"))
+    with pytest.raises(LossError, match="expected finite scores"):
+        find([run])[0].score("a", np.zeros((1, 1, 65, 65), "f4"))
