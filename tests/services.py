@@ -252,7 +252,7 @@ class _Handler(BaseHTTPRequestHandler):
             if how == "trickle":
                 for byte in body:
                     self.wfile.write(bytes([byte]))
-                    time.sleep(0.05)
+                    time.sleep(0.01)
             elif chunked:
                 self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
             else:

@@ -14,6 +14,7 @@ from typing import IO, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 
 from pipeline.errors import NetError
 from pipeline.files import atomic
@@ -25,7 +26,7 @@ BUSY = {408, 425, 429, 500, 502, 503, 504}
 """HTTP statuses that may pass."""
 REDIRECTS = {301, 302, 303, 307, 308}
 MOST_REDIRECTS = 5
-CHUNK = 1 << 16
+CHUNK, FIRST = 1 << 16, 64
 SLOWEST = 1_000
 """Bytes per second below which a transfer counts as stuck: a service may trickle and never time out."""
 
@@ -115,7 +116,8 @@ def copy(source: Reader, to: IO[bytes], *, most: int, url: str, patience: Patien
     """Copy at most ``most`` bytes; raises PassingError where there are more or they come too slowly."""
     size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
     start, allowed = time.monotonic(), patience.timeout_s + most / SLOWEST
-    while chunk := source.read(CHUNK):
+    # A read waits for all that it asks for: never for much longer than everything so far has taken.
+    while chunk := source.read(min(CHUNK, max(FIRST, size))):
         size += len(chunk)
         if size > most:
             raise PassingError("more", file=url, expected=f"at most {most:,} bytes")
@@ -147,20 +149,9 @@ def save(
 
     def once() -> Digests:
         with _answer(url, parameters, patience) as answer, atomic(path) as beside, beside.open("wb") as file:
-            return copy(_Body(answer), file, most=most, url=url, patience=patience)
+            return copy(answer.raw, file, most=most, url=url, patience=patience)
 
     return again(once, patience)
-
-
-class _Body:
-    """The body of an answer as a reader; a cut one is an error (urllib3 compares it with Content-Length)."""
-
-    def __init__(self, answer: requests.Response) -> None:
-        self.chunks = answer.iter_content(CHUNK)
-
-    def read(self, _: int, /) -> bytes:
-        """The next bytes; none at the end."""
-        return next(self.chunks, b"")
 
 
 @contextmanager
@@ -187,5 +178,5 @@ def _answer(
                     raise refused(url, answer.status_code, answer.headers)
                 here, parameters = there, None
         raise NetError(f"{MOST_REDIRECTS} redirects", file=url)
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise PassingError(f"{type(error).__name__}: {error}", file=url) from error
