@@ -237,7 +237,7 @@ def memory(base, per_input=0):
     """Memory in MB: ``base``, and ``per_input`` times the size of the input; a retry gets as much again."""
 
     def of(wildcards, input, attempt):
-        # The input of a rule that is grouped with those before it is not there yet: do not ask its size.
+        # The input of a rule that is grouped with those before it is not there yet, so its size is not asked.
         return attempt * (base + (int(per_input * input.size_mb) if per_input else 0))
 
     return of

@@ -1,21 +1,17 @@
 # Pictures that need an account, and label files: checked where they lie, fetched where there is an address.
 
 
-localrules:
-    download_pictures,
-    download_labels,
-
-
 rule download_pictures:
     """Fetch the Kaggle brain pictures with the user's token, unless there are pictures."""
     input:
         accepted,
     output:
-        checked=temp(touch("<data>/raw/.{dataset}.pictures")),
+        checked=touch("<data>/raw/.{dataset}.pictures"),
     log:
         "logs/download/{dataset}.pictures.log",
     benchmark:
         "benchmarks/download/{dataset}.pictures.tsv"
+    localrule: True  # compute nodes often have no network
     conda:
         "../environment.yml"
     resources:
@@ -36,11 +32,12 @@ rule download_labels:
         accepted,
         images_to_download,
     output:
-        checked=temp(touch("<data>/raw/.labels")),
+        checked=touch("<data>/raw/.labels"),
     log:
         "logs/download/labels.log",
     benchmark:
         "benchmarks/download/labels.tsv"
+    localrule: True
     conda:
         "../environment.yml"
     resources:
