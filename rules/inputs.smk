@@ -35,8 +35,8 @@ def download_folder(wildcards, input):
     return raw.folder(config, wildcards.dataset)
 
 
-def download_flags(wildcards, input):
-    """The settings of downloads as flags. A function of the input, since another service changes no file."""
+def download_flags(wildcards):
+    """The settings of downloads as flags."""
     return flags(config["download"])
 
 

@@ -1,6 +1,7 @@
 """The target ``download``: nothing before the terms are accepted, then all of it, and then the workflow takes it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipeline.datasets import prostatex
 from pipeline.download import manifest
 from pipeline.phantom import Geometry, write_mr_series
 from pipeline.provenance import ROOT
-from tests.services import Archive, served
+from tests.services import Archive, Service, served
 from workflow import downloads, raw
 from workflow.config import checked
 
@@ -45,12 +47,16 @@ def run(folder: Path, *words: str, status: int = 0) -> str:
     return printed
 
 
+def write_settings(folder: Path, archive: Archive, server: Service) -> None:
+    index = archive.write_index(folder / "idc_index.parquet")
+    here = {"datasets": ["prostatex"], "methods": ["classical"],
+            "download": {"endpoint": server.address, "index": str(index)}}  # fmt: skip
+    (folder / "here.yaml").write_text(yaml.safe_dump(here))
+
+
 def test_terms_then_the_download_then_the_index_takes_it(archive: Archive, tmp_path: Path) -> None:
-    index = archive.write_index(tmp_path / "idc_index.parquet")
     with served(archive) as server:
-        here = {"datasets": ["prostatex"], "methods": ["classical"],
-                "download": {"endpoint": server.address, "index": str(index)}}  # fmt: skip
-        (tmp_path / "here.yaml").write_text(yaml.safe_dump(here))
+        write_settings(tmp_path, archive, server)
         refused = run(tmp_path, "download", status=1)
         assert "PROSTATEx: 3 series, 9 files, 0.0 GB, from http://127.0.0.1" in refused
         assert "Licence CC BY 3.0, DOI 10.7937/K9TCIA.2017.MURS5CL" in refused
@@ -59,20 +65,41 @@ def test_terms_then_the_download_then_the_index_takes_it(archive: Archive, tmp_p
         assert server.requests == []
         assert not (tmp_path / "data").exists()
 
-        run(tmp_path, "download", "--config", "accept_download=true")
+        by_hand = run(tmp_path, "download", "--config", "accept_download=true", status=1)
+        assert (
+            "E-RAW data/raw/prostatex: expected ProstateX-Findings-Train.csv, found no such file" in by_hand
+        )
         folder = tmp_path / "data/raw/prostatex"
         assert len(list(folder.rglob("*.dcm"))) == 9
         assert (folder / manifest.NAME).exists()
-        server.requests.clear()
-        run(tmp_path, "download", "--config", "accept_download=true")
-        assert server.requests == []
-        said = (tmp_path / "logs/download/prostatex.log").read_text()
-        assert "nothing to do; all 3 series, 9 files are there and right" in said
-
+        assert not (folder / manifest.UNFINISHED).exists()
     run(tmp_path, "data/prostatex/index.parquet")
     table = pd.read_parquet(tmp_path / "data/prostatex/index.parquet")
     assert len(table) == 9
     assert set(table["series_description"]) == set(DESCRIPTIONS[:3])
+
+
+def test_a_real_patient_comes_whole_and_a_second_download_does_nothing(shared: Path, tmp_path: Path) -> None:
+    archive = Archive(shared / "prostatex" / "ProstateX-0000")
+    folder = tmp_path / "data/raw/prostatex"
+    folder.mkdir(parents=True)
+    for name in (prostatex.FINDINGS_FILE, prostatex.IMAGES_FILE):
+        shutil.copy(shared / "prostatex" / name, folder)
+    with served(archive) as server:
+        write_settings(tmp_path, archive, server)
+        run(tmp_path, "download", "--config", "accept_download=true")
+        assert sorted(path.read_bytes() for path in folder.rglob("*.dcm")) == sorted(
+            content
+            for uid, row in archive.series.items()
+            if row["SeriesDescription"]
+            in ("t2_tse_tra", "ep2d_diff_tra_DYNDIST_ADC", "ep2d_diff_tra_DYNDISTCALC_BVAL")
+            for content in archive.of(uid).values()
+        )
+        server.requests.clear()
+        run(tmp_path, "download", "--config", "accept_download=true")
+        assert server.requests == []
+        said = (tmp_path / "logs/download/prostatex.log").read_text()
+        assert "nothing to do; all 3 series, 57 files are there and right" in said
 
 
 def test_collections_that_lie_together_are_one_download(
@@ -89,11 +116,11 @@ def test_what_the_real_download_would_be_is_said_before(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    prostatex, lungx, last = downloads.refusal(settings(datasets=["prostatex", "lungx"])).splitlines()
-    assert prostatex.startswith(
+    first, second, *_, last = downloads.refusal(settings(datasets=["prostatex", "lungx"])).splitlines()
+    assert first.startswith(
         "PROSTATEx: 1,139 series, 22,717 files, 2.9 GB, from https://s3.us-east-1.amazonaws.com"
     )
-    assert "70 series, 22,489 files, 12.1 GB" in lungx
+    assert "70 series, 22,489 files, 12.1 GB" in second
     assert last.endswith("./run download --config accept_download=true")
     assert downloads.refusal(settings(accept_download=True)) == ""
 
