@@ -14,6 +14,7 @@ header goes into a file.
 """
 
 import argparse
+import errno
 import functools
 import io
 import itertools
@@ -32,7 +33,7 @@ from pipeline.files import atomic
 from pipeline.open_stack import of_array, of_volume
 from pipeline.pixels import check_finite, read_pixels
 from pipeline.pool import parallel
-from pipeline.scan import scan
+from pipeline.scan import file_state, scan
 from pipeline.stacks import AXES, Voxels
 from pipeline.volumes import is_nifti
 
@@ -85,6 +86,10 @@ def _slices(stack: Voxels, axis: str, path: Path, *, flip: bool) -> Iterator[Pic
 def convert(file: str, raw: Path, axis: str, flip: bool) -> list[Picture] | InputError:
     """The pictures of one file, or why it cannot be read; none of a picture that this program wrote."""
     path = raw / file
+    if file_state(path)[0] < 0:  # to read a pipe would take for ever
+        return UnreadableError(
+            "a dangling link, a closed folder, a pipe or a name that is no UTF-8", file=file
+        )
     try:
         if is_ours(path):
             return []
@@ -137,10 +142,27 @@ class Names:
         paths = [folder / f"{each.before}{name}{each.behind}.png" for each in pictures]
         # In some file systems a and A are one name.
         keys = [path.with_name(path.name.casefold()) for path in paths]
-        if self._taken.intersection(keys) or not all(not path.exists() or is_ours(path) for path in paths):
+        if self._taken.intersection(keys) or not all(
+            (path.is_file() and is_ours(path)) or not path.exists() for path in paths
+        ):
             return None
         self._taken.update(keys)
         return paths
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        with atomic(path) as beside:
+            beside.write_bytes(content)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UnreadableError(
+            str(error.strerror),
+            file=path.parent,
+            expected="a folder to write to",
+            remedy="choose one with --out",
+        ) from error
 
 
 def write_pngs(
@@ -148,7 +170,7 @@ def write_pngs(
 ) -> tuple[int, list[InputError]]:
     """Write the pictures of all files below ``raw``; how many, and an error for each file that is none.
 
-    Raises EmptyError where there is no image at all.
+    Raises EmptyError where there is no image at all, UnreadableError where nothing can be written.
     """
     pictured = (".png", ".jpg", ".jpeg") if out is None else ()
     files = [
@@ -166,8 +188,7 @@ def write_pngs(
             continue
         paths = names.give((out or raw) / PurePosixPath(file).parent, file, result)
         for path, picture in zip(paths, result, strict=True):
-            with atomic(path) as beside:
-                beside.write_bytes(picture.content)
+            _write(path, picture.content)
         written += len(paths)
     return written, errors
 

@@ -1,5 +1,6 @@
 """Every image as a PNG: values by hand, names that never meet, and nothing of a header."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +194,24 @@ def test_bad_files_are_a_line_each_and_the_exit_status_says_so(tmp_path: Path) -
         "1 pictures, 2 files unreadable, 1 without an image",
     ]  # fmt: skip
     assert names(tmp_path) == ["mr/Instance1_1-01.png"]
+
+
+def test_a_pipe_is_not_waited_for_and_a_folder_in_the_way_is_gone_round(tmp_path: Path) -> None:
+    write_mr(tmp_path)
+    os.mkfifo(tmp_path / "pipe.dcm")
+    (tmp_path / "mr" / "Instance1_1-01.png").mkdir()
+    written, errors = write_pngs(tmp_path, None)
+    assert (written, [str(error).split(":")[0] for error in errors]) == (1, ["E-READ pipe.dcm"])
+    assert (tmp_path / "mr" / "Instance1_1-01.dcm.png").is_file()
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    write_mr(tmp_path)
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(
+        to_png.InputError, match=r"E-READ .*out/mr: expected a folder to write to, found .*--out"
+    ):
+        write_pngs(tmp_path / "mr", tmp_path / "out" / "mr")
 
 
 def test_what_holds_no_image_is_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

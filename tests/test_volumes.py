@@ -93,6 +93,13 @@ def test_a_fourth_dimension_of_one_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+def test_a_nifti_says_itself_in_which_order_its_bytes_are(tmp_path: Path, name: str) -> None:
+    nib.Nifti1Image(VOXELS, OBLIQUE, nib.Nifti1Header(endianness=">")).to_filename(tmp_path / name)
+    assert (read_volume(tmp_path / name).voxels == VOXELS).all()
+    assert read_volume(tmp_path / name).spacing_mm.tolist() == [2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
 def test_nifti_2_is_read_as_nifti_1(tmp_path: Path, name: str) -> None:
     nib.Nifti2Image(VOXELS, OBLIQUE).to_filename(tmp_path / name)
     assert code(tmp_path / name) == ""
