@@ -28,6 +28,7 @@ USER, KEY = "somebody", "0123456789abcdef-secret"
 BASIC = "Basic " + base64.b64encode(f"{USER}:{KEY}".encode()).decode()
 SECRETS = (KEY, BASIC.removeprefix("Basic "), "signature-of-a-link")
 API = "/api/v1/datasets.DatasetApiService/DownloadDataset"
+REAL = {name: getattr(kaggle, name) for name in ("PICTURES", "DIGEST")}
 QUICK = Patience(tries=3, pause_s=0.0, timeout_s=5.0)
 
 
@@ -336,6 +337,13 @@ def test_a_missing_token_is_told_before_anything_is_fetched(
     assert downloads.refusal(config) == ""
 
 
-def test_the_real_pictures_are_known(shared: Path) -> None:
+def test_the_real_pictures_are_known_and_come_whole(
+    shared: Path, here: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     found = kaggle.pictures(shared / "brain")
-    assert (len(found), kaggle.digest(found)) == (kaggle.PICTURES, kaggle.DIGEST)
+    here.content = archive({str(path.relative_to(shared / "brain")): path.read_bytes() for path in found})
+    for name, value in REAL.items():
+        monkeypatch.setattr(kaggle, name, value)
+    assert (len(found), kaggle.digest(found)) == (REAL["PICTURES"], REAL["DIGEST"])
+    assert kaggle.provide(tmp_path / "raw", QUICK).startswith("the 253 pictures fetched")
+    assert len(files(tmp_path / "raw")) == 253

@@ -86,6 +86,15 @@ def test_a_wrong_file_is_fetched_again(
     assert (tmp_path / "raw" / "Labels.csv").read_bytes() == CONTENT
 
 
+def test_a_service_that_stays_away_is_asked_no_more_often_than_patience_has_it(
+    table: Path, service: tuple[str, list[tuple[int, bytes]]], tmp_path: Path
+) -> None:
+    url, answers = service
+    answers += [(503, b"")] * 2  # the service would fail at a third time
+    (problem,) = provide(one(table, tmp_path / "raw", url=url), QUICK)
+    assert f"found none, nor at {url} (HTTP 503); get it from PAGE" in str(problem)
+
+
 def test_a_file_that_stays_wrong_is_asked_for_by_hand(
     table: Path, service: tuple[str, list[tuple[int, bytes]]], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ there is ever replaced: a file that is not the published one may be somebody's w
 
 import argparse
 import csv
+import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -68,7 +69,9 @@ def check(row: LabelFile, path: Path) -> None:
     if not row.sha256:
         labels.read_csv(path, row.columns.split(";"), brackets=True)
     elif (found := sha256(path)) != row.sha256:
-        raise ChecksumError(f"SHA-256 {found}", file=path, expected=f"{row.file} with SHA-256 {row.sha256}")
+        expected = f"{row.file} with SHA-256 {row.sha256}"
+        remedy = "" if row.url else f"remove the file; {row.by_hand}"
+        raise ChecksumError(f"SHA-256 {found}", file=path, expected=expected, remedy=remedy)
 
 
 def fetch(row: LabelFile, raw: Path, patience: Patience) -> Path:
@@ -76,7 +79,7 @@ def fetch(row: LabelFile, raw: Path, patience: Patience) -> Path:
     beside = raw / f".{row.file}.new"
 
     def once() -> None:
-        save(row.url, beside, most=MOST_BYTES, patience=patience)
+        save(row.url, beside, most=MOST_BYTES, patience=dataclasses.replace(patience, tries=1))
         try:
             check(row, beside)
         except InputError as error:
