@@ -162,7 +162,7 @@ def candidates(raw: Path) -> dict[str, tuple[str, Callable[[], Stack]]]:
     series: list[Any] = [
         part for _, part in dicoms.groupby(["series_number", "study_uid", "series_uid"], dropna=False)
     ]
-    numbers = [("", f"{part['series_number'].iloc[0]:g}") for part in series]
+    numbers = [("", f"{part['series_number'].iloc[0]:.0f}") for part in series]
     for name, part in zip(labels.unique_ids(numbers), series, strict=True):
         words = f"{part['series_description'].iloc[0] or 'no description'}, {_images(len(part))}"
         found[name] = words, functools.partial(of_series, part, raw)

@@ -59,7 +59,7 @@ def of_series(series: pd.DataFrame, raw: Path) -> Stack:
         log.warning("in the order of InstanceNumber, because not in that of a geometry: %s", error)
         rows = series.sort_values(["instance_number", "file"])
         files = [raw / file for file in rows["file"]]
-        names = [f"instance {number:g}" for number in rows["instance_number"]]
+        names = [f"instance {number:.0f}" for number in rows["instance_number"]]
         return of_files(name, files, names, unit)
     keys = [np.round(positions / geometry.POSITION_TOLERANCE_MM) for *_, positions in parts]
     levels = np.unique(np.concatenate(keys))
@@ -74,7 +74,7 @@ def of_series(series: pd.DataFrame, raw: Path) -> Stack:
             k = int(level)
             origins[k] = row[geometry.POSITION].to_numpy(float)
             names_of[row["sop_instance_uid"]] = k, time
-            captions[k, time] = f"instance {row['instance_number']:g}"
+            captions[k, time] = f"instance {row['instance_number']:.0f}"
             try:
                 values[:, :, k, time] = read_pixels(raw / row["file"]).values.T
             except InputError as error:

@@ -52,7 +52,10 @@ def to_bytes(values: np.ndarray) -> np.ndarray:
     """
     wide = values.astype("f8")
     span = float(np.ptp(wide))
-    return ((wide - wide.min()) * 255 / span if span else np.zeros_like(wide)).astype("u1")
+    if not span:
+        return np.zeros(values.shape, "u1")
+    # Of a fraction, · 255 / span may come to a hair less than 255 where it is greatest.
+    return np.where(wide == wide.max(), 255, (wide - wide.min()) * 255 / span).astype("u1")
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def convert(file: str, raw: Path, axis: str, flip: bool) -> list[Picture] | Inpu
         if row["format"] == "image":
             return [Picture(content)]
         number = row["instance_number"]
-        return [Picture(content, before=f"Instance{number:g}_" if number == number else "Instance_")]
+        return [Picture(content, before=f"Instance{number:.0f}_" if number == number else "Instance_")]
     except InputError as error:
         error.file = file
         return error

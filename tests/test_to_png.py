@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -46,10 +46,16 @@ def test_an_image_of_one_value_is_black(value: int) -> None:
     assert to_bytes(np.full((3, 4), value)).tolist() == [[0] * 4] * 3
 
 
-@given(arrays.arrays("i4", (3, 4), elements=st.integers(-(2**31), 2**31 - 1)))
-def test_any_image_of_whole_numbers_fills_the_range_and_keeps_its_order(values: np.ndarray) -> None:
+@given(
+    st.one_of(
+        arrays.arrays("i4", (3, 4), elements=st.integers(-(2**31), 2**31 - 1)),
+        arrays.arrays("f4", (3, 4), elements=st.floats(-1e6, 1e6, width=32)),
+    )
+)
+@example(np.array([[0.0, 0.5436249914654229]]))  # · 255 / itself is 254.99999999999997
+def test_any_image_fills_the_range_and_keeps_its_order(values: np.ndarray) -> None:
     made = to_bytes(values)
-    if np.ptp(values.astype("i8")):
+    if np.ptp(values.astype("f8")):
         assert (made.min(), made.max()) == (0, 255)
     order = np.argsort(values, axis=None)
     assert (np.diff(made.ravel()[order].astype(int)) >= 0).all()
@@ -107,6 +113,12 @@ def test_slices_are_those_of_the_axis_and_flip_turns_them_over(raw: Path) -> Non
     write_pngs(raw, raw.parent / "flipped", axis="y", flip=True)
     assert pixels(raw.parent / "flipped" / "n_y_2.png") == to_bytes(VOXELS[:, 2].T[::-1]).tolist()
     assert pixels(raw.parent / "flipped" / "mr" / "Instance1_1-01.png") == to_bytes(STORED[::-1]).tolist()
+
+
+def test_a_long_instance_number_is_written_out(tmp_path: Path) -> None:
+    change(write_mr(tmp_path), InstanceNumber=12345678)
+    write_pngs(tmp_path, None)
+    assert names(tmp_path) == ["mr/Instance12345678_1-01.png"]
 
 
 def test_high_values_are_bright_whatever_monochrome_says(tmp_path: Path) -> None:
