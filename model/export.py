@@ -5,7 +5,6 @@ traced: a dozen kinds of nodes, the same bytes each time, and nothing in it of t
 """
 
 import argparse
-import csv
 import json
 import logging
 import platform
@@ -24,7 +23,6 @@ from model.inference import Folded
 from model.runs import CARD, DISCLAIMER, Run, agree, find
 from pipeline.errors import run_cli
 from pipeline.files import atomic, sha256, write_text
-from pipeline.provenance import ROOT
 from pipeline.store import PATCH_SIDE
 
 log = logging.getLogger("typhon")
@@ -33,8 +31,6 @@ SCHEMA = 1
 OPSET, IR_VERSION = 17, 8
 """Of ONNX 1.12: no node needs more, and an older runtime may do."""
 INPUT, OUTPUT = "patches", "probability"
-COLLECTIONS = ROOT / "config" / "datasets.csv"
-CITED = ("collection", "doi", "licence", "citation")
 VERSIONS = ("numpy", "onnx", "torch")
 
 
@@ -96,13 +92,6 @@ def graph(network: Folded, channels: int) -> onnx.ModelProto:
     return model
 
 
-def collections(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Collection, DOI, licence and citation of data sets, as far as config/datasets.csv knows them."""
-    with COLLECTIONS.open(encoding="utf-8", newline="") as file:
-        rows = {row["dataset"]: row for row in csv.DictReader(file)}
-    return {name: {key: rows[name][key] for key in CITED} if name in rows else {} for name in names}
-
-
 def results(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """What the methods of the runs came to, by the ``…_auc.json`` beside each method's folder."""
     files = {
@@ -148,7 +137,7 @@ def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[s
             for run, (name, path) in zip(runs, files.items(), strict=True)
         ],
         "results": list(results(runs)),
-        "collections": collections(list(about)),
+        "collections": {name: of["collection"] for name, of in about.items()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
     }  # fmt: skip
 

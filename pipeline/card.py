@@ -167,6 +167,7 @@ def describe(
     )
     known = [pair for pair in statistics if pair is not None]
     return {
+        "collection": info.collection,
         "classes": list(CLASSES[preprocessing.kind]),
         "preprocessing": dataclasses.asdict(preprocessing),
         "training": {

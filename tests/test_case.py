@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
@@ -14,7 +15,9 @@ from pipeline.card import Preprocessing, fingerprint, outside
 from pipeline.case import Case, prepare
 from pipeline.errors import InputError
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
+from pipeline.store import read_info, read_patches
 from tests.collection import ADC, HIGH_B, T2
+from tests.made_runs import VIEWS, write_patches
 
 RNG = np.random.default_rng(0)
 GRID = Geometry((0.0, 0.0, 0.0), spacing=(2.0, 2.0), slice_spacing=3.0)
@@ -22,7 +25,7 @@ GRID = Geometry((0.0, 0.0, 0.0), spacing=(2.0, 2.0), slice_spacing=3.0)
 
 
 def how(kind: str = "prostatex", channels: tuple[str, ...] = ("t2",), extent: str = "20 mm") -> Preprocessing:
-    return Preprocessing(kind, channels, extent, None, "series", "geometry", 2, 0, 3)
+    return Preprocessing(kind, channels, extent, None, "series", "geometry", 2, 0, VIEWS)
 
 
 def mr(folder: Path, description: str, number: int, *, patient: str = "P", level: int = 100) -> list[Path]:
@@ -239,3 +242,17 @@ def test_another_modality_and_an_image_without_scale_are_told(tmp_path: Path) ->
     assert "t2: file format image, in training dicom" in notes
     assert "t2: modality unknown, in training MR" in notes
     assert "t2: pixel spacing across unknown, in training 2 mm" in notes
+
+
+def test_findings_of_a_real_patient_get_the_patches_of_their_store(shared: Path, tmp_path: Path) -> None:
+    raw, wanted = shared / "prostatex", how(channels=("t2", "dwi", "adc"), extent="65 mm")
+    store = write_patches(tmp_path, "prostatex", raw, "65 mm", channels=wanted.channels)
+    info = read_info(store)
+    labels = pd.read_csv(raw / "ProstateX-Findings-Train.csv", dtype=str).set_index(["ProxID", "fid"])
+    for number, finding in info.findings.iterrows():
+        ids = finding[["patient_id", "finding_id"]].to_dict()
+        pos = labels.loc[tuple(ids.values()), "pos"].split()
+        point = dict(zip(("x_mm", "y_mm", "z_mm"), pos, strict=True))
+        case = prepare(raw / finding["patient_id"], ids | point, wanted)
+        np.testing.assert_array_equal(case.patches, read_patches(store, [number], [VIEWS]))
+    assert len(info.findings) >= 1

@@ -19,7 +19,7 @@ from pipeline.files import read_csv
 from pipeline.geometry import plane
 from pipeline.phantom import write_phantom
 from pipeline.store import read_info, read_patches
-from tests.made_runs import VIEWS, cut, train
+from tests.made_runs import VIEWS, train, write_card, write_patches
 
 torch.set_num_threads(1)
 
@@ -39,7 +39,8 @@ def prostate(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A run on three channels of PROSTATEx, with a second seed."""
     folder = tmp_path_factory.mktemp("prostate")
     write_phantom("prostatex", folder / "raw", 10, 0)
-    cut(folder / "data", "prostatex", "prostatex", folder / "raw", "65 mm", channels=CHANNELS)
+    write_patches(folder / "data/prostatex", "prostatex", folder / "raw", "65 mm", channels=CHANNELS)
+    write_card(folder / "data/prostatex", "prostatex")
     train(folder / "data", folder / "results", ["prostatex"], 3, seed=1)
     return Made(folder / "raw", folder / "data", train(folder / "data", folder / "results", ["prostatex"], 3))
 
@@ -75,9 +76,13 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Made:
     write_phantom("brain", raw / "brain", 12, 0)
     write_phantom("lungx", raw / "lungx", 12, 0)
     write_own(raw / "own")
-    cut(data, "brain", "brain", raw / "brain", "15/56 side")
-    cut(data, "lungx", "lungx", raw / "lungx", "60 mm", read=["--window", "-1400", "200"])
-    cut(data, "own", "table", raw / "own", "20 px", find=["--table", "own.csv"])
+    lung = ("--window", "-1400", "200")
+    write_patches(data / "brain", "brain", raw / "brain", "15/56 side")
+    write_card(data / "brain", "brain")
+    write_patches(data / "lungx", "lungx", raw / "lungx", "60 mm", read=lung)
+    write_card(data / "lungx", "lungx", *lung)
+    write_patches(data / "own", "table", raw / "own", "20 px", find=["--table", "own.csv"])
+    write_card(data / "own", "table")
     return Made(raw, data, train(data, folder / "results", ["brain", "lungx", "own"], 1))
 
 
