@@ -78,7 +78,8 @@ def split_leaks(member: Member, leak: str) -> Check:
         for offenders in leaks(member.folder / "patches.h5", table)
     ]
     bad = FAILED if leak == "refuse" else WARNING
-    detail = "; ".join(found) or f"no group, patient or patch in two splits of {len(member.folds)} folds"
+    nothing = f"no group, patient or patch in two splits; folds: {len(member.folds)}"
+    detail = "; ".join(found) or nothing
     return Check("splits", bad if found else OK, len(found), detail)
 
 

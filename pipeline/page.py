@@ -100,9 +100,10 @@ def flow(boxes: Sequence[tuple[str, str]]) -> Html:
     for place, (number, name) in enumerate(boxes):
         left = place * (BOX + GAP) + 1
         middle = left + BOX / 2
+        size = 20 if len(number) < 9 else 15
         parts.append(
             f'<rect x="{left}" y="1" width="{BOX}" height="{HEIGHT - 2}" fill="#f4f6f8" stroke="#667"/>'
-            f'<text x="{middle}" y="42" font-size="20" font-weight="600">{text(number)}</text>'
+            f'<text x="{middle}" y="42" font-size="{size}" font-weight="600">{text(number)}</text>'
             f'<text x="{middle}" y="68" font-size="13">{text(name)}</text>'
         )
         if place:

@@ -15,7 +15,7 @@ import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from pipeline import index, limits
+from pipeline import index, limits, slices
 from pipeline.errors import LimitError
 from pipeline.files import read_csv
 from pipeline.pixels import read_pixels
@@ -145,3 +145,11 @@ def test_an_item_that_ends_its_process_is_lost_alone(chunk: int) -> None:
     items = list(range(10))
     found = parallel(double_or_die, items, processes=2, label="", chunk=chunk, lost=minus)
     assert list(found) == [0, 2, 4, -3, 8, 10, 12, 14, -8, 18]
+
+
+def test_a_series_that_ends_its_process_leaves_out_each_of_its_findings() -> None:
+    task = slices.Task(("a", "b", "c"), ((4, "a", ""), (7, "c", "")))
+    assert [(error.code, error.file) for error in slices._lost(task)] == [
+        ("E-DCM-LIMIT", "a"),
+        ("E-DCM-LIMIT", "c"),
+    ]

@@ -108,6 +108,11 @@ class TestPlan:
         assert not [rule for rule in rules if rule.startswith("draw_")]
         assert rules["score_method"] == 1
 
+    def test_data_are_verified_before_anything_is_trained(self, project):
+        rules = plan(project, *DEMO, "verify")
+        assert (rules["verify_dataset"], rules["list_checks"]) == (3, 1)
+        assert not {"bootstrap_network", "train_model"} & rules.keys()
+
     def test_ten_folds_of_five_seeds_are_a_run_each_over_shared_stores(self, project):
         rules = plan(project, *DEMO, "--config", "split={kind: folds, n: 10}", "seeds=[0, 1, 2, 3, 4]")
         assert rules["build_patches"] == 3
