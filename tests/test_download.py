@@ -1,5 +1,7 @@
 """Downloads from both services, over real HTTP on this machine, with everything going wrong that does go wrong."""
 
+import datetime
+import email.utils
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import pytest
 from pipeline.datasets import prostatex
 from pipeline.download import choice, manifest
 from pipeline.download.choice import choose, offline_index
-from pipeline.download.http import Patience
+from pipeline.download.http import Patience, seconds
 from pipeline.download.images import Source, download, main, service
 from pipeline.errors import ConfigError, DiskError, NetError, StoreError
 from pipeline.files import read_csv
@@ -30,6 +32,14 @@ T2, ADC, HIGH_B, MULTI_B, SAGITTAL = (
 )  # fmt: skip
 SERIES, FILES = 6, 24
 """What is needed: T2, ADC and high b of one patient; T2, ADC and the measured diffusion of another."""
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """A shell lets what it runs in the background ignore Ctrl-C, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +126,16 @@ def assert_whole(get: Downloads) -> None:
     table = read_csv(get.raw / manifest.NAME)
     assert table["file"].tolist() == sorted(found)
     assert all(manifest.holds(get.raw, entry) for entry in manifest.read(get.raw).values())
+
+
+def test_how_long_to_wait_is_a_number_of_seconds_or_a_date() -> None:
+    soon = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=100))
+    assert 95 < (seconds(soon) or 0) <= 100
+    assert seconds("Fri, 31 Dec 1999 23:59:59 GMT") == 0
+    assert seconds("120") == 120
+    assert seconds("-1") == 0
+    assert seconds("soon") is None
+    assert seconds("") is None
 
 
 class TestChoice:
@@ -304,8 +324,9 @@ class TestBothServices:
         assert get.server.requests == []
         assert not get.raw.exists()
 
-    def test_a_killed_download_goes_on_and_ends_with_the_same_bytes(
-        self, get: Downloads, small_index: Path, tmp_path: Path
+    @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+    def test_an_interrupted_download_goes_on_and_ends_with_the_same_bytes(
+        self, get: Downloads, small_index: Path, tmp_path: Path, blow: signal.Signals
     ) -> None:
         get.server.delay_s = {"idc": 0.05, "nbia": 0.3}[get.source]
         words = ["prostatex", "--out", str(get.raw), "--source", get.source, "--endpoint", get.address,
@@ -321,7 +342,7 @@ class TestBothServices:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < limit
             time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(blow)
         process.communicate()
         assert PLANES <= len(finished(get.raw)) < FILES
         assert (get.raw / manifest.UNFINISHED).exists()

@@ -62,18 +62,18 @@ def missing(
         listed.setdefault(entry.series_uid, []).append(entry)
 
     def held(series: Series) -> list[Entry]:
-        return [entry for entry in listed.get(series.uid, ()) if manifest.holds(raw, entry)]
+        return [entry for entry in listed[series.uid] if manifest.holds(raw, entry)]
 
-    series, right = [], []
+    known = [one for one in wanted if one.uid in listed]
     with ThreadPoolExecutor(connections) as pool:
-        for one, entries in zip(wanted, _shown(pool.map(held, wanted), len(wanted), "checked"), strict=True):
-            if len(entries) == one.files:
-                continue
-            series.append(one)
-            right += entries
-            for entry in set(listed.pop(one.uid, ())) - set(entries):
-                log.info("%s: missing, or not what was downloaded", raw / entry.file)
-    return series, [entry for entries in listed.values() for entry in entries], right
+        found = list(_shown(pool.map(held, known), len(known), "checked"))
+    right = {one.uid: entries for one, entries in zip(known, found, strict=True)}
+    series = [one for one in wanted if len(right.get(one.uid, ())) != one.files]
+    for one in series:
+        for entry in sorted(set(listed.pop(one.uid, ())) - set(right.get(one.uid, ()))):
+            log.info("%s: missing, or not what was downloaded", raw / entry.file)
+    kept = [entry for entries in listed.values() for entry in entries]
+    return series, kept, [entry for one in series for entry in right.get(one.uid, ())]
 
 
 def check_room(series: Sequence[Series], right: Sequence[Entry], raw: Path) -> None:
