@@ -98,9 +98,10 @@ class Viewer:
         figure.set_facecolor("black")
         self.figure = figure
         self.axes = figure.add_axes((0, 0.07, 1, 0.87))
-        self._title = figure.text(0.01, 0.99, "", color="white", va="top", fontsize=9)
-        self._status = figure.text(0.01, 0.012, "", color="white", va="bottom", fontsize=8.5)
-        self._window = figure.text(0.99, 0.99, "", color="0.7", va="top", ha="right", fontsize=8.5)
+        plain: Any = {"fontsize": 9, "parse_math": False}  # a dollar in a header is a dollar
+        self._title = figure.text(0.01, 0.99, "", color="white", va="top", **plain)
+        self._status = figure.text(0.01, 0.012, "", color="white", va="bottom", **plain)
+        self._window = figure.text(0.99, 0.99, "", color="0.7", va="top", ha="right", **plain)
         self.shown = np.zeros((0, 0))
         handlers: dict[str, Callable[[Any], None]] = {
             "scroll_event": self._scroll, "key_press_event": self._key, "motion_notify_event": self._move,
@@ -132,7 +133,7 @@ class Viewer:
                 self.axes.plot(voxel[across], voxel[down], "o", color=RED, fillstyle="none", markersize=14)
                 self.axes.annotate(
                     name, (voxel[across], voxel[down]), (11, 0), textcoords="offset points", color=RED,
-                    fontsize=8, va="center",
+                    fontsize=8, va="center", parse_math=False,
                 )  # fmt: skip
         place = f"{at.axis} {at.slice} of 0 … {at.counts[at.axis] - 1}"
         self._title.set_text(" · ".join(filter(None, (stack.name, place, caption))))

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +32,7 @@ from model.figures.reference import plot_reference
 from model.figures.registry import FIGURES, PHASES, drawn, wanted
 from model.figures.summary import plot_summary
 from model.papers.replay import history, read_logs
+from model.plots import STYLE
 from model.records import HISTORY_COLUMNS
 from pipeline.errors import ConfigError, EmptyError
 from pipeline.files import write_csv
@@ -371,6 +373,14 @@ class TestGradients:
         tops = [bar.get_y() + bar.get_height() for bar in made.axes[0].patches]
         assert tops == pytest.approx([1e-1, 1e-2, 1e-3, 1e-4])
         assert made.axes[0].get_yscale() == "log"
+
+    def test_the_scale_is_in_plain_numbers(self) -> None:
+        with mpl.rc_context(STYLE):
+            made = gradient_flow(gradients((1e-3, 1e-1), (1e-4, 1e-2)))
+            made.draw_without_rendering()
+        told = [label.get_text() for label in made.axes[0].get_yticklabels(which="both")]
+        assert {"0.1", "0.01", "0.001"} <= set(told)
+        assert not any("$" in text for text in told)
 
     def test_each_phase_and_data_set_has_a_panel(self) -> None:
         table = pd.concat([gradients(), gradients().assign(dataset="b"), gradients().assign(phase="next")])

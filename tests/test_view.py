@@ -145,6 +145,14 @@ def test_a_mark_is_drawn_on_its_slice_along_every_axis(plain: Callable[..., View
     assert drawn == {("x", 0, 5, 1.0, 2.0), ("y", 0, 1, 5.2, 2.0), ("z", 0, 2, 5.2, 1.0)}
 
 
+def test_a_dollar_in_a_name_is_a_dollar() -> None:
+    stack = Voxels("t2 $_tra$", VALUES, np.ones(3))
+    shown = Viewer(plt.figure(), stack, first_moves(stack, "z", flip=False), [(np.zeros(3), 0, "P $^1$")])
+    shown.figure.draw_without_rendering()  # as mathematics these would be none
+    assert shown.figure.texts[0].get_text().startswith("t2 $_tra$ · z 0 of 0 … 3")
+    plt.close(shown.figure)
+
+
 def test_a_screenshot_is_the_picture_and_names_nothing_else(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(24.0).reshape(2, 3, 4))
     arguments = ["--window", "11", "12", "--slice", "1", "--screenshot", str(tmp_path / "a.png")]

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter
 
 from model.plots import COLOURS, STYLE, figure, save
 from pipeline.errors import EmptyError, run_cli
@@ -31,7 +32,7 @@ def gradient_flow(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : the columns of gradients.csv; layers in the order of the network. A mean of 0 is a black bar,
-        one that is not finite a red one.
+        one that is not finite an orange one.
 
     Raises
     ------
@@ -62,6 +63,9 @@ def _panel(axes: Axes, part: pd.DataFrame) -> None:
     floor, top = (means[rest].min() / 3, largest[rest].max() * 2) if rest.any() else (1e-6, 1.0)
     axes.set_yscale("log")
     axes.set_ylim(floor, top)
+    # matplotlib's powers of ten are mathematical text, which STYLE leaves as it is.
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.bar(places[rest], largest[rest] - floor, bottom=floor, color=MAX, width=0.8)
     axes.bar(places[rest], means[rest] - floor, bottom=floor, color=MEAN, width=0.8)
     axes.bar(places[zero], (top / floor) ** 0.05 * floor - floor, bottom=floor, color="black", width=0.8)
