@@ -47,9 +47,17 @@ def _parsed(module: str, root: Path) -> tuple[str, tuple[str, ...]]:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(imported)
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all statements below it. Expressions, most of a tree, hold none: each job of a cluster does this."""
+    yield node
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, field, ()):
+            yield from _statements(child)
+
+
 def _imports(tree: ast.Module) -> Iterator[str]:
     """Every dotted name that an import statement may load, packages on the way included."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -61,7 +69,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 def _strip_docstrings(tree: ast.Module) -> None:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not _is_text(part)]
 
