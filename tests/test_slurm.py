@@ -211,7 +211,7 @@ def test_a_preempted_job_goes_on_from_its_checkpoint(far: Watch) -> None:
 
 def test_a_killed_job_is_sent_again_with_as_much_memory_more(far: Watch) -> None:
     first, second = far.training(KILLED)
-    assert first["JobState"] == "FAILED"
+    assert first["JobState"] == "CANCELLED"
     asked = [int(re.search(r"mem=(\d+)M", job["TRES"])[1]) for job in (first, second)]
     assert asked[1] == 2 * asked[0]
 
