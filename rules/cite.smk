@@ -13,7 +13,7 @@ rule write_citations:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         terms=all_terms,

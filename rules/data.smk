@@ -223,7 +223,7 @@ rule write_card:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
     params:
         kind=kind,

@@ -16,7 +16,7 @@ rule download_images:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=1440,
     params:
         kind=kind,

@@ -15,7 +15,7 @@ rule download_pictures:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=60,
     params:
         raw=download_folder,
@@ -41,7 +41,7 @@ rule download_labels:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=60,
     params:
         data_sets=label_flags,

@@ -212,7 +212,7 @@ rule draw_gradients:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=10,
     params:
         code=code("model.figures.gradients"),
@@ -273,7 +273,7 @@ rule tabulate_results:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         code=code("model.overview"),
@@ -301,7 +301,7 @@ rule list_software:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         lock=content_of("requirements.lock"),
@@ -328,7 +328,7 @@ rule list_licences:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         credits=json.dumps(raw.credits(config)),
@@ -377,7 +377,7 @@ rule tabulate_costs:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
     params:
         rules=benchmarked,
