@@ -6,6 +6,12 @@ rule write_citations:
     output:
         markdown="results/cite.md",
         bibtex="results/cite.bib",
+        page=report(
+            "results/cite.html",
+            caption="../workflow/report/cite.rst",
+            category="7 Provenance",
+            labels={"figure": "licences and citations"},
+        ),
     log:
         "logs/results/cite.log",
     benchmark:
@@ -23,7 +29,7 @@ rule write_citations:
         "Listing what to cite"
     shell:
         "python -m workflow.logged {log} workflow.cite --data-sets {params.terms:q} --about {params.about:q}"
-        " --markdown {output.markdown:q} --bibtex {output.bibtex:q}"
+        " --markdown {output.markdown:q} --bibtex {output.bibtex:q} --out {output.page:q}"
 
 
 rule cite:

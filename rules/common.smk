@@ -341,7 +341,7 @@ def figures():
         *expand("<data>/{dataset}/verify.html", dataset=config["datasets"]),
         *(["results/overview.html"] if config["split"]["kind"] != "all" else []),
         "results/software.html",
-        "results/licences.html",
+        "results/cite.html",
         *tested("results/{method}/roc.png"),
         *expand("results/{method}/curves.png", method=trained),
         *expand("results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png", method=started, **each_run),

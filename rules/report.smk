@@ -312,36 +312,6 @@ rule list_software:
         "python -m workflow.logged {log} workflow.software --results {input.results} --out {output.page}"
 
 
-rule list_licences:
-    """Say under which licence the data stand, and what to cite."""
-    output:
-        page=report(
-            "results/licences.html",
-            caption="../workflow/report/licences.rst",
-            category="7 Provenance",
-            labels={"figure": "licences and citations"},
-        ),
-    log:
-        "logs/results/licences.log",
-    benchmark:
-        "benchmarks/results/licences.tsv"
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=memory(1000),
-        runtime=10,
-    params:
-        credits=json.dumps(raw.credits(config)),
-        synthetic="--synthetic" if "phantom" in config else "",
-        citation=content_of("CITATION.cff"),
-        code=code("workflow.licences"),
-    message:
-        "Listing licences and citations"
-    shell:
-        "python -m workflow.logged {log} workflow.licences --credits {params.credits:q} {params.synthetic}"
-        " --out {output.page}"
-
-
 rule figures:
     """All items of the report, but for what the run cost."""
     input:

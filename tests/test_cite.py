@@ -128,10 +128,12 @@ def test_synthetic_data_are_cited_as_such(config: dict) -> None:
     assert raw.terms(config | {"phantom": {}}, "prostatex") == {"collection": "synthetic data"}
 
 
-def test_the_command_writes_both(tmp_path: Path) -> None:
+def test_the_command_writes_all_three(tmp_path: Path) -> None:
     cite.main(["--data-sets", json.dumps({"known": KNOWN}), "--about", "hydra", "prostatex",
-               "--markdown", str(tmp_path / "c.md"), "--bibtex", str(tmp_path / "c.bib")])  # fmt: skip
+               "--markdown", str(tmp_path / "c.md"), "--bibtex", str(tmp_path / "c.bib"),
+               "--out", str(tmp_path / "c.html")])  # fmt: skip
     assert "Known Set" in (tmp_path / "c.md").read_text(encoding="utf-8")
+    assert "<td>Known Set</td>" in (tmp_path / "c.html").read_text(encoding="utf-8")
     keys = [
         line.split("{")[1].rstrip(",")
         for line in (tmp_path / "c.bib").read_text().splitlines()

@@ -29,6 +29,10 @@ if Path("fail").exists() and module in Path("fail").read_text():
     sys.exit("E-TEST x: expected a, found b; mend it")
 OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--gradients", "--run",
        "--scores", "--picture", "--card")
+if module == "pipeline.verify":
+    OUT += ("--table",)
+if module == "workflow.cite":
+    OUT += ("--markdown", "--bibtex")
 flag = ""
 for word in words:
     if word.startswith("--"):
@@ -333,7 +337,7 @@ class TestRerun:
         assert len(figures) == 3 * 3 + 3 + 2 + 1
         pages = re.findall(r"Adding (\w+)\.html", printed)
         assert sorted(pages) == sorted(
-            [*3 * ["verify"], "overview", "software", "licences", "costs", *numbers.TABLES]
+            [*3 * ["verify"], "overview", "software", "cite", "costs", *numbers.TABLES]
         )
         assert (built / "demo/report.zip").stat().st_size > 100_000
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline import page
 from pipeline.errors import run_cli
 from pipeline.files import write_text
 from pipeline.provenance import ROOT
@@ -31,6 +32,9 @@ VENUES = {"article": "journal", "inproceedings": "booktitle", "incollection": "b
 """The field of BibTeX for the venue, by type of entry."""
 CITATION = re.compile(r"(?P<author>[^.]+)\. (?P<title>[^.]+)\. (?P<note>.+), (?P<year>\d{4})\.?")
 """How ``config/datasets.csv`` writes: Author AB, Other C. Title. Where it appeared, 2017"""
+
+TERMS = ("collection", "licence", "doi", "citation", "url")
+"""What the page tells of a data set, in this order."""
 
 Entry = Mapping[str, str]
 
@@ -100,6 +104,26 @@ def markdown(data_sets: Mapping[str, Entry], papers: Sequence[Entry]) -> str:
     return "\n".join(lines)
 
 
+def html(data_sets: Mapping[str, Entry], papers: Sequence[Entry]) -> str:
+    """The same as a page of the report."""
+    rows = [{"data set": name, **dict(terms)} for name, terms in data_sets.items()]
+    columns = [name for name in ("data set", *TERMS) if any(row.get(name) for row in rows)]
+    own = software()
+    return page.page(
+        "Licences, and what to cite",
+        [
+            page.section("Data sets", page.table(columns, rows), page.paragraph(CHANGES)),
+            page.section("Papers", page.bullets(map(_cited, papers))),
+            page.section("Software", page.bullets([_cited(own)])),
+        ],
+    )
+
+
+def _cited(entry: Entry) -> str:
+    venue = ", ".join(filter(None, (entry["venue"], entry["year"])))
+    return _sentences([short(entry["authors"]), entry["title"], venue, _link(entry["doi"])])
+
+
 def bibtex(data_sets: Mapping[str, Entry], papers: Sequence[Entry]) -> str:
     """The same as BibTeX."""
     return "\n".join([*_data_entries(data_sets), *map(_entry, papers), _entry(software())])
@@ -164,13 +188,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--about", nargs="+", required=True, help="methods, and kinds of data sets")
     parser.add_argument("--markdown", type=Path, required=True)
     parser.add_argument("--bibtex", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, metavar="HTML", help="the page of the report")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     papers = publications(args.about)
-    page = markdown(args.data_sets, papers)
+    words = markdown(args.data_sets, papers)
     write_text(args.bibtex, bibtex(args.data_sets, papers))
-    write_text(args.markdown, page)
-    log.info("%s", page)
+    write_text(args.out, html(args.data_sets, papers))
+    write_text(args.markdown, words)
+    log.info("%s", words)
 
 
 if __name__ == "__main__":

@@ -85,11 +85,6 @@ def attribution(config: Mapping[str, Any], dataset: str) -> str:
     return ", ".join(known[key] for key in ("collection", "licence", "doi") if key in known)
 
 
-def credits(config: Mapping[str, Any]) -> dict[str, dict[str, str] | None]:
-    """What is known of each data set of the experiment, by its name; None for one of the user's own."""
-    return {name: _row(config, name) for name in [*config["datasets"], *beside.needed(config)]}
-
-
 def no_logs(config: Mapping[str, Any]) -> str:
     """What to say where the folder of published logs is not named or has none; else empty."""
     if config["published"] is None:
