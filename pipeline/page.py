@@ -14,13 +14,14 @@ from pipeline.files import NUMBER
 Html = NewType("Html", str)
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; color: #222 }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1.2rem;
+  color: #222 }
 h1 { font-size: 1.6rem }
 h2 { font-size: 1.2rem; margin-top: 2.2rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #ddd; vertical-align: top }
-td { max-width: 30rem; overflow-wrap: anywhere }
+td { max-width: 30rem; overflow-wrap: break-word }
 .right { text-align: right; white-space: nowrap }
 .ok { color: #17692c }
 .warning { color: #8a5a00; font-weight: 600 }

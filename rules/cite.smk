@@ -9,7 +9,7 @@ rule write_citations:
         page=report(
             "results/cite.html",
             caption="../workflow/report/cite.rst",
-            category="7 Provenance",
+            category="6 Provenance",
             labels={"figure": "licences and citations"},
         ),
     log:

@@ -201,7 +201,7 @@ rule draw_gradients:
         picture=report(
             "results/{method}/fold{fold}/seed{seed}/gradients.png",
             caption="../workflow/report/gradients.rst",
-            category="Training",
+            category="4 Training",
             subcategory="{method}",
             labels={"method": "{method}", "fold": "{fold}", "seed": "{seed}", "figure": "gradient flow"},
         ),
@@ -291,7 +291,7 @@ rule list_software:
         page=report(
             "results/software.html",
             caption="../workflow/report/software.rst",
-            category="7 Provenance",
+            category="6 Provenance",
             labels={"figure": "software"},
         ),
     log:
@@ -331,13 +331,13 @@ rule tabulate_costs:
         page=report(
             "results/costs.html",
             caption="../workflow/report/costs.rst",
-            category="7 Provenance",
+            category="6 Provenance",
             labels={"figure": "run times and memory, table"},
         ),
         picture=report(
             "results/costs.png",
             caption="../workflow/report/costs.rst",
-            category="7 Provenance",
+            category="6 Provenance",
             labels={"figure": "run times and memory"},
         ),
     log:

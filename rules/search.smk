@@ -16,7 +16,7 @@ rule score_candidates:
         page=report(
             "results/search/{method}/candidates.html",
             caption="../workflow/report/search.rst",
-            category="6 Search",
+            category="7 Search",
             labels={"method": "{method}", "figure": "candidates, table"},
         ),
         best="results/search/{method}/best.yaml",
@@ -55,7 +55,7 @@ rule draw_candidates:
         picture=report(
             "results/search/{method}/candidates.png",
             caption="../workflow/report/search.rst",
-            category="6 Search",
+            category="7 Search",
             labels={"method": "{method}", "figure": "candidates"},
         ),
     log:

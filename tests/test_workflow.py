@@ -245,7 +245,7 @@ class TestRerun:
             }  # fmt: skip
         with edited(built / "pipeline/pictures.py", "", "\nx = 1\n"):
             assert plan(built, *DEMO) == {
-                "draw_contact_sheet": 3, "draw_red_dots": 3, "tabulate_costs": 1, "all": 1,
+                "draw_contact_sheet": 3, "draw_red_dots": 3, "verify_dataset": 3, "tabulate_costs": 1, "all": 1,
             }  # fmt: skip
 
     def test_code_of_one_data_set_reruns_that_data_set(self, built):

@@ -6,20 +6,21 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from model.plots import COLOURS, figure, save
+from model.plots import COLOURS, STYLE, figure, save
 from model.tabular import write_table
 from pipeline.errors import EmptyError, run_cli
 
-MEASURED = {"seconds": "s", "CPU seconds": "cpu_time", "memory": "max_rss"}
+MEASURED = {"seconds": "s", "CPU seconds": "cpu_time", "memory, MB": "max_rss"}
 """Our names, and those of Snakemake's benchmark files; memory is the largest resident set, in MB."""
 CAPTION = "Run times and memory"
 NOTES = (
     "seconds: of all jobs of a rule, one after another; longest: of one job; CPU seconds: of all their "
     "processes.",
-    "memory: the largest resident set of any job, in MB. A job of a second or less is over before it is "
+    "memory: the largest resident set of any job. A job of a second or less is over before it is "
     "measured: its memory and CPU seconds may be missing.",
     "A job that ran several times counts with its last run; jobs of former settings count while their "
     "files lie in benchmarks/.",
@@ -42,7 +43,7 @@ def read_benchmarks(folder: Path, rules: Mapping[str, str]) -> pd.DataFrame:
                 "rule": rule,
                 "seconds": numbers["seconds"].sum(min_count=1),
                 "CPU seconds": numbers["CPU seconds"].sum(min_count=1),
-                "memory": numbers["memory"].max(),
+                "memory, MB": numbers["memory, MB"].max(),
             })  # fmt: skip
     if not rows:
         raise EmptyError("no benchmark of a known rule", file=folder)
@@ -57,7 +58,7 @@ def summed(jobs: pd.DataFrame) -> pd.DataFrame:
         "seconds": groups["seconds"].sum(),
         "longest": groups["seconds"].max(),
         "CPU seconds": groups["CPU seconds"].sum(min_count=1),
-        "memory": groups["memory"].max(),
+        "memory, MB": groups["memory, MB"].max(),
     })  # fmt: skip
     return table.sort_values("seconds", ascending=False, kind="stable").reset_index()
 
@@ -73,7 +74,7 @@ def plot(table: pd.DataFrame) -> Figure:
     )
     times.invert_yaxis()
     times.set_xlabel("seconds, all jobs")
-    memory.barh(places, table["memory"].fillna(0), color=COLOURS[1], height=0.7)
+    memory.barh(places, table["memory, MB"].fillna(0), color=COLOURS[1], height=0.7)
     memory.set_xlabel("largest memory of a job, MB")
     for axes in (times, memory):
         axes.grid(visible=False, axis="y")
@@ -89,9 +90,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--picture", type=Path, required=True, metavar="PNG")
     args = parser.parse_args(argv)
     table = summed(read_benchmarks(args.benchmarks, args.rules))
-    formats = {"seconds": ".1f", "longest": ".1f", "CPU seconds": ".1f", "memory": ".0f"}
+    formats = {"seconds": ".1f", "longest": ".1f", "CPU seconds": ".1f", "memory, MB": ".0f"}
     write_table(table, args.out.with_suffix(""), CAPTION, NOTES, formats=formats)
-    save(plot(table), args.picture)
+    with mpl.rc_context(STYLE):
+        save(plot(table), args.picture)
 
 
 if __name__ == "__main__":

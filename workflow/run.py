@@ -24,6 +24,10 @@ READ_ONLY = {
 ELSEWHERE = {"executor", "profile", "workflow_profile"}
 """Options with which jobs may run on other machines: whether this one has a GPU says nothing."""
 
+LARGEST_PAGE = 100 << 20
+"""Bytes of a report in one page."""
+STYLE = ROOT / "workflow" / "report" / "report.css"
+
 
 def prepare(argv: Sequence[str], *, gpu: bool) -> words.Words:
     """The words for Snakemake, completed by what follows from this machine.
@@ -87,11 +91,9 @@ def demo(argv: Sequence[str]) -> int:
         or {name for name, _ in prepare(line, gpu=True).options} & READ_ONLY
     ):
         return 0
-    make_report = [sys.executable, "-m", "workflow.run", *line, "--quiet", "--report", "report.html"]
-    if status := subprocess.call(make_report):
+    if status := make_report([*line, "--quiet"]):
         return status
     print(summary(folder))
-    print(f"Report: {folder.resolve() / 'report.html'}")
     return 0
 
 
@@ -105,7 +107,32 @@ def report(argv: Sequence[str]) -> int:
     if last is None:
         raise InputError("none", expected="a run to report on", remedy="run the workflow first: ./run demo")
     os.chdir(last["started_in"])
-    return run([*last["argv"], "--report", *(argv or ["report.html"])])
+    return make_report(last["argv"], argv)
+
+
+def make_report(line: Sequence[str], names: Sequence[str] = ()) -> int:
+    """Report on the run with the words ``line``, beside its results, and say where.
+
+    One page, unless it is larger than LARGEST_PAGE: then a zip of the page and its items. ``names`` are
+    words of the user for Snakemake's ``--report``, such as another file, and count as they are.
+    """
+    folder = Path((prepare(line, gpu=True).values("directory") or ["."])[0]).resolve()
+    call = [sys.executable, "-m", "workflow.run", *line, "--report-stylesheet", str(STYLE), "--report"]
+    if names:
+        return subprocess.call([*call, *names])
+    page, archive = folder / "report.html", folder / "report.zip"
+    archive.unlink(missing_ok=True)
+    if status := subprocess.call([*call, page.name]):
+        return status
+    if (size := page.stat().st_size) <= LARGEST_PAGE:
+        print(f"Report: {page}")
+        return 0
+    page.unlink()
+    if status := subprocess.call([*call, archive.name]):
+        return status
+    print(f"Report: {archive}: as one page it has {size >> 20} MiB, more than a browser opens with ease. "
+          "Unpack it and open report/report.html")  # fmt: skip
+    return 0
 
 
 def test(argv: Sequence[str]) -> int:

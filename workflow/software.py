@@ -65,7 +65,7 @@ def software(results: Sequence[Path]) -> str:
     """The page."""
     rows = packages(locked(LOCK.read_text(encoding="utf-8")))
     differ = sum(bool(row["remark"]) for row in rows)
-    verdict = f"{differ} of them are installed otherwise" if differ else "all are installed so"
+    verdict = f"{differ} of them are installed otherwise" if differ else "all are installed as locked"
     return page.page(
         "Software",
         [
