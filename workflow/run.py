@@ -24,8 +24,8 @@ READ_ONLY = {
 ELSEWHERE = {"executor", "profile", "workflow_profile"}
 """Options with which jobs may run on other machines: whether this one has a GPU says nothing."""
 
-LARGEST_PAGE = 100 << 20
-"""Bytes of a report in one page."""
+LARGEST_PAGE = 50 << 20
+"""Bytes of a report in one page. Chromium opened 50 MiB in 2 s, 100 in 5, 200 in 16 and 400 in 64."""
 STYLE = ROOT / "workflow" / "report" / "report.css"
 
 
