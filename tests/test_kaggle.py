@@ -148,8 +148,16 @@ def files(raw: Path) -> dict[str, bytes]:
 def test_one_of_the_two_copies_is_kept(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     assert kaggle.provide(raw, QUICK).startswith("the 4 pictures fetched from https://www.kaggle.com/")
-    assert files(raw) == {f"brain_tumor_dataset/{name}": content for name, content in PICTURES.items()}
-    assert [path.name for path in raw.iterdir()] == ["brain_tumor_dataset"]
+    lines = files(raw).pop("manifest.csv").decode().splitlines()
+    assert files(raw) == {
+        "manifest.csv": files(raw)["manifest.csv"],
+        **{f"brain_tumor_dataset/{name}": content for name, content in PICTURES.items()},
+    }
+    assert sorted(path.name for path in raw.iterdir()) == ["brain_tumor_dataset", "manifest.csv"]
+    digest = hashlib.sha256(b"third").hexdigest()
+    assert lines[0] == "file,size,sha256,series_uid"
+    assert lines[-1] == f"brain_tumor_dataset/yes/Y1.jpg,5,{digest},"
+    assert len(lines) == 5
 
 
 def test_the_request_is_kaggles_and_the_storage_gets_no_token(here: Server, tmp_path: Path) -> None:
@@ -180,6 +188,28 @@ def test_somebodys_own_choice_of_pictures_is_left_alone(here: Server, tmp_path: 
     (tmp_path / "raw" / "yes" / "Y1.jpg").write_bytes(b"mine")
     assert "1 pictures, not the 4 as published; they are left" in kaggle.provide(tmp_path / "raw", QUICK)
     assert files(tmp_path / "raw") == {"yes/Y1.jpg": b"mine"}
+    assert here.asked == []
+
+
+@pytest.mark.parametrize("folder", [".kaggle/brain_tumor_dataset", "..kaggle.part", ".kaggle"])
+def test_what_a_killed_download_left_is_no_picture(here: Server, folder: str, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    (raw / folder / "yes").mkdir(parents=True)
+    (raw / folder / "yes" / "Y1.jpg").write_bytes(b"third")
+    (raw / ".kaggle.zip").write_bytes(here.content[:100])
+    (raw / ".manifest.csv").write_text("file,size,sha256,series_uid\n", encoding="utf-8")
+    assert "fetched" in kaggle.provide(raw, QUICK)
+    assert sorted(path.name for path in raw.iterdir()) == ["brain_tumor_dataset", "manifest.csv"]
+
+
+def test_a_download_killed_at_its_very_end_is_finished(here: Server, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    kaggle.provide(raw, QUICK)
+    (raw / "manifest.csv").unlink()
+    (raw / ".manifest.csv").write_text("file,size,sha256,series_uid\n", encoding="utf-8")
+    here.asked.clear()
+    assert kaggle.provide(raw, QUICK) == "the 4 pictures are there and right"
+    assert sorted(path.name for path in raw.iterdir()) == ["brain_tumor_dataset", "manifest.csv"]
     assert here.asked == []
 
 
@@ -346,4 +376,4 @@ def test_the_real_pictures_are_known_and_come_whole(
         monkeypatch.setattr(kaggle, name, value)
     assert (len(found), kaggle.digest(found)) == (REAL["PICTURES"], REAL["DIGEST"])
     assert kaggle.provide(tmp_path / "raw", QUICK).startswith("the 253 pictures fetched")
-    assert len(files(tmp_path / "raw")) == 253
+    assert len(files(tmp_path / "raw")) == 254  # with the manifest

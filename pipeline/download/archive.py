@@ -96,7 +96,7 @@ def _write(
             raise ArchiveNameError(repr(name[:MAX_NAME]), file=archive)
         key = name.casefold()  # two names that differ in case are one file on some systems
         above = {str(parent) for parent in list(Path(key).parents)[:-1]}
-        if key in files or above & files or (content and key in folders):
+        if key in files or above & files or (content is not None and key in folders):
             raise ArchiveDuplicateError(repr(name), file=archive)
         folders |= above
         if content is None:

@@ -22,8 +22,10 @@ from kagglesdk.kaggle_client import KaggleClient
 from kagglesdk.kaggle_env import get_env
 
 from pipeline.datasets.brain import FOLDERS
+from pipeline.download import manifest
 from pipeline.download.archive import safe_extract
 from pipeline.download.http import BUSY, PassingError, Patience, again
+from pipeline.download.manifest import Entry
 from pipeline.errors import ChecksumError, NetError, TokenError, run_cli
 from pipeline.files import sha256
 from pipeline.scan import scan
@@ -44,7 +46,8 @@ def pictures(folder: Path) -> list[Path]:
     found: dict[tuple[str, str], Path] = {}
     for name, size, _ in sorted(scan(folder), key=lambda entry: (entry[0].count("/"), entry[0])):
         path = PurePosixPath(name)
-        if size >= 0 and path.parent.name.casefold() in FOLDERS and not path.name.startswith("."):
+        hidden = any(part.startswith(".") for part in path.parts)  # such as what a crash left
+        if size >= 0 and path.parent.name.casefold() in FOLDERS and not hidden:
             found.setdefault((path.parent.name.casefold(), path.name), folder / name)
     return sorted(found.values())
 
@@ -125,20 +128,35 @@ def keep_one(unpacked: Path, to: Path) -> None:
 def provide(raw: Path, patience: Patience) -> str:
     """Fetch the pictures unless there are any; says what was found or done."""
     if found := pictures(raw):
-        if digest(found) == DIGEST:
-            return f"the {PICTURES} pictures are there and right"
-        return f"{len(found)} pictures, not the {PICTURES} as published; they are left as they are"
+        if digest(found) != DIGEST:
+            return f"{len(found)} pictures, not the {PICTURES} as published; they are left as they are"
+        if (raw / manifest.UNFINISHED).exists():
+            _finish(raw)
+        return f"the {PICTURES} pictures are there and right"
     raw.mkdir(parents=True, exist_ok=True)
     archive, unpacked = raw / ".kaggle.zip", raw / ".kaggle"
+    # Should this be killed, the workflow says so rather than run on a part.
+    manifest.write(raw, manifest.read(raw).values(), whole=False)
     try:
         again(lambda: save_archive(archive), patience)
         shutil.rmtree(unpacked, ignore_errors=True)  # what a crash left
         safe_extract(archive, unpacked, max_bytes=MOST_BYTES, max_files=MOST_FILES)
         keep_one(unpacked, raw / FOLDER)
+        _finish(raw)
     finally:
         archive.unlink(missing_ok=True)
         shutil.rmtree(unpacked, ignore_errors=True)
+        (raw / manifest.UNFINISHED).unlink(missing_ok=True)
     return f"the {PICTURES} pictures fetched from {PAGE}"
+
+
+def _finish(raw: Path) -> None:
+    """List the pictures in the manifest of the raw folder, which is whole with them."""
+    entries = manifest.read(raw)
+    for file in pictures(raw):
+        name = file.relative_to(raw).as_posix()
+        entries[name] = Entry(name, file.stat().st_size, sha256(file), "")
+    manifest.write(raw, entries.values(), whole=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -148,7 +166,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     log.info("%s: %s", args.out, provide(args.out, Patience()))
-    if not any(name.lower().endswith(".csv") for name, _, _ in scan(args.out)):
+    tables = {name for name, _, _ in scan(args.out) if name.lower().endswith(".csv")}
+    if not tables - {manifest.NAME}:
         log.warning("%s: a CSV of lesion centres belongs there, too: docs/data/brain.md", args.out)
 
 
