@@ -30,11 +30,11 @@ from PIL import Image, PngImagePlugin
 from pipeline import index
 from pipeline.errors import EmptyError, InputError, NotImageError, UnreadableError, run_cli
 from pipeline.files import atomic
-from pipeline.open_stack import of_array, of_volume
 from pipeline.pixels import check_finite, read_pixels
 from pipeline.pool import parallel
 from pipeline.scan import file_state, scan
-from pipeline.stacks import AXES, Voxels
+from pipeline.view.opening import of_array, of_volume
+from pipeline.view.stacks import AXES, Voxels
 from pipeline.volumes import is_nifti
 
 log = logging.getLogger("typhon")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.moves import Moves
+from pipeline.view.moves import Moves
 
 COUNTS = st.dictionaries(st.sampled_from("xyz"), st.integers(1, 6), min_size=1)
 STACKS = st.builds(Moves, COUNTS, st.integers(1, 4), low=st.just(-100.0), high=st.just(300.0))

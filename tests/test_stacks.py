@@ -10,10 +10,10 @@ import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.open_stack import open_stack
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
-from pipeline.stacks import Sheets, Voxels
 from pipeline.store import write_slices
+from pipeline.view.opening import open_stack
+from pipeline.view.stacks import Sheets, Voxels
 from tests.dicoms import change
 from tests.stores import make_store
 

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import view, viewer
 from pipeline.errors import DisplayError, InputError
-from pipeline.open_stack import open_stack
-from pipeline.stacks import Voxels
-from pipeline.viewer import Viewer, first_moves, marks
+from pipeline.view import __main__ as view
+from pipeline.view import window
+from pipeline.view.opening import open_stack
+from pipeline.view.stacks import Voxels
+from pipeline.view.window import Viewer, first_moves, marks
 from tests.display import needs_display, virtual_display, xdotool
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -333,4 +334,4 @@ def test_help_lists_the_keys(capsys: pytest.CaptureFixture[str]) -> None:
         view.main(["--help"])
     help_ = capsys.readouterr().out
     assert [word for word in ("wheel", "Page Up", *"afrq", "drag") if word not in help_] == []
-    assert set(viewer.KEYS) >= {"up", "down", "left", "right", "a", "f"}
+    assert set(window.KEYS) >= {"up", "down", "left", "right", "a", "f"}

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from pipeline import labels
 from pipeline.drawing import RED, limits, spread
 from pipeline.errors import ColumnError, InputError, UnreadableError
-from pipeline.moves import Moves
 from pipeline.pixels import UNDECLARED_PADDING_HU
-from pipeline.stacks import AXES, Stack
+from pipeline.view.moves import Moves
+from pipeline.view.stacks import AXES, Stack
 
 MARK_COLUMNS = ("patient_id", "finding_id", "label", "file", "sop_instance_uid", "slice", "column", "row")
 SAMPLED = 9

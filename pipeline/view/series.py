@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline import geometry
 from pipeline.errors import InputError
 from pipeline.pixels import read_pixels
-from pipeline.stacks import Sheets, Stack, Voxels
+from pipeline.view.stacks import Sheets, Stack, Voxels
 
 log = logging.getLogger("typhon")
 

@@ -22,8 +22,8 @@ from pipeline.errors import (
 )
 from pipeline.pool import parallel
 from pipeline.scan import scan
-from pipeline.series import of_files, of_series
-from pipeline.stacks import Sheets, Stack, Voxels
+from pipeline.view.series import of_files, of_series
+from pipeline.view.stacks import Sheets, Stack, Voxels
 
 log = logging.getLogger("typhon")
 

@@ -22,9 +22,9 @@ import matplotlib.pyplot as plt
 
 from pipeline.drawing import DPI, save
 from pipeline.errors import DisplayError, run_cli
-from pipeline.open_stack import open_stack
-from pipeline.stacks import AXES
-from pipeline.viewer import Viewer, first_moves, marks
+from pipeline.view.opening import open_stack
+from pipeline.view.stacks import AXES
+from pipeline.view.window import Viewer, first_moves, marks
 
 TOOLKITS = {
     "macosx": "matplotlib.backends._macosx",
