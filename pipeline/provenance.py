@@ -48,7 +48,7 @@ def _parsed(module: str, root: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and all statements below it. Expressions, most of a tree, hold none: each job of a cluster does this."""
+    """A node and all statements below it; not expressions, which hold none and are most of a tree."""
     yield node
     for field in ("body", "orelse", "finalbody", "handlers", "cases"):
         for child in getattr(node, field, ()):
