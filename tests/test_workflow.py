@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -340,6 +341,21 @@ class TestRerun:
             [*3 * ["verify"], "overview", "software", "cite", "costs", *numbers.TABLES]
         )
         assert (built / "demo/report.zip").stat().st_size > 100_000
+
+    def test_a_report_too_large_for_a_page_is_a_zip(self, built):
+        words = "from workflow import run; run.LARGEST_PAGE = 1000; run.main(['report'])"
+        line = [sys.executable, "-c", words]
+        environment = {**os.environ, "PYTHONPATH": str(built)}
+        (built / "demo/report.html").write_text("of a former run")
+        done = subprocess.run(
+            line, cwd=built, env=environment, capture_output=True, text=True, timeout=120, check=True
+        )
+        assert not (built / "demo/report.html").exists()
+        said = done.stdout.splitlines()[-1]
+        assert said.startswith(f"Report: {built}/demo/report.zip: as one page it has ")
+        assert said.endswith("Unpack it and open report/report.html")
+        with zipfile.ZipFile(built / "demo/report.zip") as archive:
+            assert "report/report.html" in archive.namelist()
 
 
 TARGETS = {"cite", "download", "effects", "figures", "search", "tables", "verify"}

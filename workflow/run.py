@@ -91,10 +91,8 @@ def demo(argv: Sequence[str]) -> int:
         or {name for name, _ in prepare(line, gpu=True).options} & READ_ONLY
     ):
         return 0
-    if status := make_report([*line, "--quiet"]):
-        return status
-    print(summary(folder))
-    return 0
+    print(summary(folder), flush=True)
+    return make_report([*line, "--quiet"])
 
 
 def report(argv: Sequence[str]) -> int:
