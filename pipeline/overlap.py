@@ -84,15 +84,17 @@ def split_leaks(member: Member, leak: str) -> Check:
 
 
 def exact_duplicates(member: Member) -> Check:
-    """Identical slices of different groups of one data set, and whether their labels contradict."""
-    images = member.images
-    shared = [part for _, part in images.groupby(["channel", "digest"]) if part["group_id"].nunique() > 1]
-    names = [" = ".join(part["patient_id"].drop_duplicates()) for part in shared]
-    contrary = sum(part["label"].nunique() > 1 for part in shared)
-    detail = (
-        f"{named(names)}; {contrary} of them with both labels" if shared else f"{len(images)} slices differ"
-    )
-    return Check("exact duplicates", WARNING if shared else OK, len(shared), detail)
+    """Identical slices under different patient ids: whether one group holds them and their labels agree."""
+    by_image = member.images.groupby(["channel", "digest"])
+    shared = [part for _, part in by_image if part["patient_id"].nunique() > 1]
+    apart = [part for part in shared if part["group_id"].nunique() > 1]
+    contrary = [part for part in shared if part["label"].nunique() > 1]
+    odd = [part for part in shared if part[["group_id", "label"]].nunique().max() > 1]
+    names = [" = ".join(part["patient_id"].drop_duplicates()) for part in odd]
+    detail = f"{len(shared)} images under different ids, all in one group and of one label"
+    if names:
+        detail = f"{len(apart)} images in several groups, {len(contrary)} with both labels: {named(names)}"
+    return Check("exact duplicates", WARNING if names else OK, len(names), detail)
 
 
 def crossing(member: Member) -> list[dict[str, object]]:

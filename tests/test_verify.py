@@ -196,11 +196,18 @@ def member(name: str, table: pd.DataFrame, splits: str, folder: Path = Path()) -
 A = images(("a1", "a1", "x", 0), ("a2", "a2", "y", 0xFF00), ("a3", "a3", "z", 0xFFFF0000))
 
 
-def test_identical_slices_of_two_groups_are_told_with_their_labels() -> None:
-    twice = pd.concat([A, images(("a4", "a4", "x", 0), label="1"), images(("a3", "a3", "z", 0))])
-    check = exact_duplicates(Member("a", Path(), (), twice))
-    assert (check.result, check.count, check.detail) == ("warning", 1, "a1 = a4; 1 of them with both labels")
-    assert exact_duplicates(Member("a", Path(), (), A)).result == "ok"
+def test_identical_slices_are_told_where_groups_or_labels_differ() -> None:
+    def check(*more: pd.DataFrame) -> tuple[object, ...]:
+        found = exact_duplicates(Member("a", Path(), (), pd.concat([A, *more])))
+        return found.result, found.count, found.detail
+
+    fine = "images under different ids, all in one group and of one label"
+    assert check() == ("ok", 0, f"0 {fine}")
+    assert check(images(("a3", "a3", "z", 0), label="1")) == ("ok", 0, f"0 {fine}")  # two findings of a slice
+    assert check(images(("a4", "a1", "x", 0))) == ("ok", 0, f"1 {fine}")
+    told = "images in several groups, {} with both labels: {}"
+    assert check(images(("a4", "a4", "x", 0))) == ("warning", 1, "1 " + told.format(0, "a1 = a4"))
+    assert check(images(("a4", "a1", "x", 0), label="1")) == ("warning", 1, "0 " + told.format(1, "a1 = a4"))
 
 
 @pytest.mark.parametrize(
