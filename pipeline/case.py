@@ -55,7 +55,7 @@ def prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     try:
         return _prepare(path, row, how)
     except InputError as error:
-        error.file = error.file or path.name
+        error.file = path.name if error.file in ("", ".") else error.file
         raise
 
 
@@ -112,13 +112,16 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cel
     dicom = source.index[source.index["format"] == "dicom"]
     patients = dicom["patient_id"].nunique() + (len(dicom) < len(source.index))
     if patients > 1:
-        raise NoSeriesError(f"those of {patients}", expected="the images of one patient")
+        raise NoSeriesError(
+            f"those of {patients}", expected="the images of one patient", remedy="give the folder of one"
+        )
     if how.kind == "prostatex" and _is_named(dicom, how.channels):
         return _prostatex(dicom, row, how.channels)
     if len(how.channels) > 1:
         raise NoSeriesError(
             "none of them" if dicom.empty else f"series {_names(dicom)}",
             expected=f"DICOM series of {', '.join(how.channels)}",
+            remedy="give a folder that holds them all, or a model of other channels",
         )
     world = table.point_of(row, table.WORLD)
     if how.kind == "lungx" and dicom["series_uid"].nunique() > 1 and world is not None:
@@ -144,6 +147,8 @@ def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -
     for channel, (place, reason, _) in prostatex.by_study(dicom, list(channels), world).items():
         if not isinstance(place, Place):
             place.expected = f"{place.expected} ({channel})"
+            if isinstance(place, NoSeriesError):
+                place.remedy = "give a folder that holds all channels, or a model of other channels"
             raise place
         cells = instance_row(place.instance) | pixel_row(place.column, place.row, place.distance_mm)
         places[channel] = {**cells, "reason": reason}

@@ -178,7 +178,10 @@ def test_of_two_chest_ct_series_the_longest_is_taken_but_a_pixel_is_of_neither(t
     case = prepare(tmp_path, at_mm(20, 14, 6), how("lungx", ("ct",)))
     assert case.rows["file"].str.startswith("b/").all()
     assert case.rows["reason"].tolist() == ["the longest of 2 series"]
-    assert "expected one series in the folder" in refused(tmp_path, at(10, 7, 2), how("lungx", ("ct",)))
+    line = refused(tmp_path, at(10, 7, 2), how("lungx", ("ct",)))
+    assert (
+        f"{tmp_path.name}: expected one series in the folder, found 2 (one per b-value counted); give" in line
+    )
 
 
 def test_a_compression_without_its_codec_is_named(tmp_path: Path) -> None:

@@ -222,13 +222,15 @@ def locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
         series = [part for _, part in found.groupby(["series_uid", "b_value"], dropna=False)]
         if len(series) > 1:
             raise NoSeriesError(
-                f"{len(series)} (one per b-value counted)", file=name, expected="one series in the folder"
-            )
+                f"{len(series)} (one per b-value counted)", file=name, expected="one series in the folder",
+                remedy="give each series a folder of its own, and name that",
+            )  # fmt: skip
         return in_series(series[0], pixel, world)
     if len(found) > 1:
         raise NoSeriesError(
-            f"a folder with {len(found)} images", file=name, expected="one file, or a DICOM series"
-        )
+            f"a folder with {len(found)} images", file=name, expected="one file, or a DICOM series",
+            remedy="name the file",
+        )  # fmt: skip
     if kind == "volume":
         time = str(row.get("time", "")).strip()
         return _in_volume(source, found.iloc[0], pixel, world, axis, time)
