@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.datasets import prostatex
@@ -189,12 +190,13 @@ class TestChoice:
         fetched = set(
             series[series["SeriesInstanceUID"].isin(needed)][key].itertuples(index=False, name=None)
         )
-        rows = read_csv(shared / "prostatex" / prostatex.IMAGES_FILE)
-        names = "|".join(what.pattern for what in prostatex.DESCRIPTIONS.values())
-        rows = rows[rows["DCMSerDescr"].str.contains(f"(?i){names.replace('(_', '(?:_')}", regex=True)]
-        listed = rows[["ProxID", "DCMSerNum", "DCMSerDescr"]].itertuples(index=False, name=None)
-        assert len(rows) > 1000
-        assert set(listed) - fetched == set()
+        rows = []
+        for part in ("Train", "Test"):
+            table = read_csv(shared / "prostatex" / f"ProstateX-Images-{part}.csv")
+            for row in table[["ProxID", "DCMSerNum", "DCMSerDescr"]].itertuples(index=False, name=None):
+                rows += [row] if any(what.search(row[2]) for what in prostatex.DESCRIPTIONS.values()) else []
+        assert len(rows) == 1725
+        assert set(rows) - fetched == set()
 
     def test_files_of_a_real_patient_are_as_many_and_as_large_as_the_index_says(self, shared: Path) -> None:
         folders = {"4.000000-t2tsetra-00702", "7.000000-ep2ddifftraDYNDISTADC-48780",
@@ -206,6 +208,21 @@ class TestChoice:
         )
         series = choose("prostatex", "needed", offline_index())
         assert here == sorted((one.files, one.size) for one in series if one.patient_id == "ProstateX-0000")
+
+    def test_an_index_that_is_none_or_lacks_the_collection_is_one_line(
+        self, archive: Archive, small_index: Path, tmp_path: Path
+    ) -> None:
+        text = tmp_path / "index.csv"
+        text.write_text("PatientID,SeriesInstanceUID\n")
+        other = tmp_path / "other.parquet"
+        pd.DataFrame({"PatientID": ["1"]}).to_parquet(other)
+        for path in (text, other, tmp_path / "nowhere.parquet"):
+            with pytest.raises(ConfigError, match="expected an index of the Imaging Data Commons, found"):
+                choose("prostatex", "all", path)
+        elsewhere = pd.read_parquet(small_index)
+        elsewhere[elsewhere["Modality"] == "CT"].to_parquet(other)
+        with pytest.raises(ConfigError, match="expected series of prostatex, found none"):
+            choose("prostatex", "needed", other)
 
     @pytest.mark.parametrize("name", ["../../etc", "a/b", "", ".hidden", "a" * 300, "nul", "line\nbreak"])
     def test_a_name_that_is_none_goes_no_further(self, archive: Archive, tmp_path: Path, name: str) -> None:

@@ -4,7 +4,8 @@ The index (package idc-index-data, CC BY) lists each public series with its numb
 original images are taken: segmentations and reports that others made of them have other licences and authors.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.datasets import prostatex
 from pipeline.download.archive import safe_name
-from pipeline.errors import NetError
+from pipeline.errors import ConfigError, NetError
 
 COLUMNS = {
     "PatientID": "patient_id",
@@ -28,6 +29,7 @@ COLUMNS = {
     "aws_bucket": "bucket",
     "crdc_series_uuid": "prefix",
 }
+FILTERS = ("collection_id", "analysis_result_id", "Modality")
 ROWS_AT_ONCE = 65_536
 
 
@@ -88,37 +90,31 @@ def offline_index() -> Path:
 
 
 def version(index: Path) -> str:
-    """The release of an index; its first number is that of the Imaging Data Commons.
-
-    >>> version(offline_index()).split(".")[0].isdigit()
-    True
-    """
-    stated = (pq.read_schema(index).metadata or {}).get(b"idc_index_data_version", b"")
+    """The release of an index; its first number is that of the Imaging Data Commons. Raises ConfigError."""
+    with _open(index) as file:
+        stated = (file.schema_arrow.metadata or {}).get(b"idc_index_data_version", b"")
     return str(stated.decode()).split("-")[0]
 
 
 def choose(kind: str, which: str, index: Path) -> list[Series]:
-    """The series of a collection, ``needed`` or ``all``, by patient, study and UID.
+    """The series of a collection, ``needed`` or ``all``, by patient, study and UID; raises ConfigError.
 
     The index has a million rows, so it goes through memory in pieces.
     """
     collection = COLLECTIONS[kind]
-    columns = [*COLUMNS, "collection_id", "analysis_result_id", "Modality"]
     pieces = []
-    with pq.ParquetFile(index) as file:
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-            mask = pc.and_(
-                pc.and_(
-                    pc.equal(batch["collection_id"], collection.idc),
-                    pc.equal(batch["Modality"], collection.modality),
-                ),
-                pc.is_null(batch["analysis_result_id"]),
-            )
-            pieces.append(pa.table(batch.filter(mask).select(list(COLUMNS))))
+    with _open(index) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=[*COLUMNS, *FILTERS]):
+            ours = pc.equal(batch["collection_id"], collection.idc)
+            ours = pc.and_(ours, pc.equal(batch["Modality"], collection.modality))
+            original = pc.is_null(batch["analysis_result_id"])
+            pieces.append(pa.table(batch.filter(pc.and_(ours, original)).select(list(COLUMNS))))
     table = pa.concat_tables(pieces).to_pandas().rename(columns=COLUMNS)
+    if table.empty:
+        raise _no_index("none", index, f"series of {collection.idc}")
     table["description"] = table["description"].fillna("")
     table["size"] = (table["size"] * 1e6).round().astype("int64")  # it was bytes / 1,000,000
-    if which == "needed" and len(table):
+    if which == "needed":
         table = table[table.groupby("study_uid")["description"].transform(_mask(collection)).astype(bool)]
     table = table.sort_values(["patient_id", "study_uid", "uid"])
     return [Series(**row) for row in table.to_dict("records")]
@@ -126,3 +122,20 @@ def choose(kind: str, which: str, index: Path) -> list[Series]:
 
 def _mask(collection: Collection) -> Callable[[pd.Series], list[bool]]:
     return lambda descriptions: collection.needed(descriptions.tolist())
+
+
+@contextmanager
+def _open(index: Path) -> Iterator[pq.ParquetFile]:
+    """The index, open; raises ConfigError where it is none."""
+    try:
+        with pq.ParquetFile(index) as file:
+            if lacking := {*COLUMNS, *FILTERS} - set(file.schema_arrow.names):
+                raise _no_index(f"no columns {', '.join(sorted(lacking))}", index)
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        raise _no_index(str(error), index) from error
+
+
+def _no_index(found: str, index: Path, expected: str = "an index of the Imaging Data Commons") -> ConfigError:
+    remedy = "leave download/index out to use the installed one"
+    return ConfigError(found, file=index, expected=expected, remedy=remedy)

@@ -120,7 +120,7 @@ def download(
 
 def _shown(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """The items; how many there were on a terminal as a bar, in a log as ten lines."""
-    bar = tqdm(items, desc=what, total=total, disable=None, unit="", leave=False)
+    bar = tqdm(items, desc=what, total=total, disable=None, unit=" series", leave=False)
     for number, item in enumerate(bar, 1):
         yield item
         if bar.disable and 10 * number // total > 10 * (number - 1) // total:

@@ -16,7 +16,7 @@ import pydicom
 from pipeline.download.archive import safe_extract
 from pipeline.download.choice import Collection, Series, checked
 from pipeline.download.http import PassingError, Patience, again, digests, save
-from pipeline.download.manifest import Entry
+from pipeline.download.manifest import Entry, holds
 from pipeline.errors import ArchiveError, NetError
 
 ENDPOINT = "https://services.cancerimagingarchive.net/nbia-api/services/v1"
@@ -121,7 +121,7 @@ class Nbia:
             raise NetError(f"series {belongs}", file=self._url(series), expected=f"series {series.uid}")
         file, here = f"{series.folder}/{checked(uid)}.dcm", digests(path)
         entry = Entry(file, here.size, here.sha256, series.uid)
-        if right.get(file) != entry:
+        if right.get(file) != entry and not holds(raw, entry):
             (raw / file).parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, raw / file)  # noqa: PTH105  (it is synced)
         return entry
