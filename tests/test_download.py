@@ -210,7 +210,7 @@ class TestChoice:
         assert here == sorted((one.files, one.size) for one in series if one.patient_id == "ProstateX-0000")
 
     def test_an_index_that_is_none_or_lacks_the_collection_is_one_line(
-        self, archive: Archive, small_index: Path, tmp_path: Path
+        self, small_index: Path, tmp_path: Path
     ) -> None:
         text = tmp_path / "index.csv"
         text.write_text("PatientID,SeriesInstanceUID\n")

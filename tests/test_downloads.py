@@ -125,6 +125,12 @@ def test_what_the_real_download_would_be_is_said_before(
     assert downloads.refusal(settings(accept_download=True)) == ""
 
 
+def test_an_index_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (line,) = downloads.refusal(settings(download={"index": "nowhere.parquet"})).splitlines()
+    assert line.startswith("E-CONFIG nowhere.parquet: expected an index of the Imaging Data Commons, found")
+
+
 def test_synthetic_data_are_not_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     config = settings(phantom={}, accept_download=True)

@@ -56,7 +56,10 @@ def refusal(config: Mapping[str, Any]) -> str:
     how = "Give credit as they ask and do not try to identify anyone. To accept and download:"
     missing = map(str, by_hand(label_files(config)))
     accept = f"{how} ./run download --config accept_download=true"
-    return "\n".join([*_terms(config), *_by_account(config), *missing, accept])
+    try:
+        return "\n".join([*_terms(config), *_by_account(config), *missing, accept])
+    except ConfigError as error:  # the config's own index
+        return str(error)
 
 
 def _without_token(config: Mapping[str, Any]) -> str:
