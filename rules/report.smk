@@ -174,7 +174,7 @@ rule draw_curves:
             caption="../workflow/report/curves.rst",
             category="4 Training",
             subcategory="{method}",
-            labels={"method": "{method}", "fold": "all", "seed": "all", "figure": "learning curves"},
+            labels={"method": "{method}", "fold": "(all)", "seed": "(all)", "figure": "learning curves"},
         ),
     log:
         "logs/results/{method}/curves.log",
@@ -264,7 +264,7 @@ rule tabulate_results:
             "results/overview.html",
             caption="../workflow/report/overview.rst",
             category="1 Results",
-            labels={"method": "all", "figure": "AUROC and intervals"},
+            labels={"method": "(all)", "figure": "AUROC and intervals"},
         ),
     log:
         "logs/results/overview.log",

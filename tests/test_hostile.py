@@ -4,6 +4,7 @@ import csv
 import html.parser
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -165,6 +166,17 @@ def test_what_is_on_no_list_of_tags_is_in_no_output(data: Path) -> None:
 def test_a_dollar_in_an_id_is_no_formula_of_a_picture(data: Path, name: str) -> None:
     with Image.open(data / f"{name}.png") as picture:
         assert picture.size[0] > 100
+
+
+def test_a_browser_shows_the_page_and_runs_nothing_of_it(data: Path, browser: Any) -> None:
+    browser.get(f"file://{data / 'verify.html'}")  # an alert would make the next line fail
+    assert browser.execute_script("return document.scripts.length") == 0
+    for closed in browser.find_elements("css selector", "summary"):
+        closed.click()
+    shown = browser.find_element("css selector", "body").text
+    assert "<script>alert(3)</script>" in shown
+    assert "=missing" in shown
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_a_table_of_results_is_text_in_html_too(tmp_path: Path) -> None:

@@ -201,6 +201,14 @@ class TestMessages:
         printed = snakemake(project, "--configfile", "bad.yaml", "-n", status=1)
         assert printed.startswith("E-CONFIG bad.yaml: expected plain YAML")
 
+    def test_bare_snakemake_refuses_a_key_that_stands_twice_as_well(self, project):
+        (project / "twice.yaml").write_text("seeds: [0]\nseeds: [1]\n")
+        words = ["-n", "--cores", "1", "--configfile", "config/demo.yaml", "twice.yaml"]
+        process = subprocess.run([sys.executable, "-m", "snakemake", *words], cwd=project, capture_output=True,
+                                 text=True, timeout=60, check=False)  # fmt: skip
+        assert process.returncode == 1
+        assert "twice.yaml: expected plain YAML, found the key seeds twice, line 2" in process.stderr
+
     def test_the_error_of_a_job_is_seen_when_it_happens_and_again_at_the_end(self, built):
         (built / "demo/fail").write_text("pipeline.split")
         try:
