@@ -69,7 +69,7 @@ class Etl:
         )
         return self
 
-    def cut(self, extent: str = "65 mm", views: int = 5) -> Path:
+    def cut(self, extent: str = "65 mm", views: int = 5, *options: str) -> Path:
         store = self.out / "patches.h5"
         names = {
             "findings": self.out / "findings.csv",
@@ -81,6 +81,7 @@ class Etl:
             [
                 self.kind,
                 *self.call(dataset="d", extent=extent, views=views, processes=self.processes, **names),
+                *options,
             ]
         )
         return store
@@ -106,6 +107,11 @@ def test_every_finding_of_the_phantoms_is_kept(stacked: Etl) -> None:
     assert len(info.findings) == len(read_csv(stacked.raw / "ProstateX-Findings-Train.csv"))
     assert (info.findings[["width_mm", "height_mm"]] == 65).all(axis=None)
     assert all(len(read_csv(table)) == 0 for table in stacked.skipped.values())
+
+
+def test_the_terms_of_the_collection_come_into_the_store(stacked: Etl) -> None:
+    store = stacked.cut("65 mm", 5, "--collection", '{"collection": "PROSTATEx", "licence": "CC BY 3.0"}')
+    assert read_info(store).collection == {"collection": "PROSTATEx", "licence": "CC BY 3.0"}
 
 
 def test_stacked_channels_show_the_same_tissue(stacked: Etl) -> None:

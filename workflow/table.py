@@ -24,6 +24,7 @@ HEADING = """\
 | [demo.yaml](demo.yaml) | synthetic data, minutes on two cores: `./run demo` |
 | [three-sets.yaml](three-sets.yaml) | brain MRI, breast ultrasound and chest X-rays, no DICOM needed |
 | [datasets.csv](datasets.csv) | where to get each collection: DOI, licence, size, citation |
+| [labels.csv](labels.csv) | label files of the collections: SHA-256, and the address or how to get them |
 | [publications.csv](publications.csv) | papers of methods and data sets, for `./run cite` |
 
 Where the published way differs from the right one, a key takes the value `paper`; right is the default.
