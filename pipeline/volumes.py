@@ -1,6 +1,7 @@
 """NIfTI and MetaImage volumes: voxels as [i, j, k] and their place in the patient (LPS, mm)."""
 
 import gzip
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from pipeline import metaimage
 from pipeline.errors import NotDicomError, TimeError, UnplacedError, VolumeError
 
 NIFTI_MAGIC = (b"n+1\0", b"n+2\0")
+MOST_INFLATED = 1100
+"""Deflate makes a byte of at most 1,032."""
+TAIL = 2**16
+"""Bytes that may follow the voxels of a compressed file; more are a bomb."""
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -103,6 +108,18 @@ def _nifti(path: Path) -> nib.Nifti1Image:
     return image
 
 
+def _unzipped(path: Path, voxels: Any) -> bytes:
+    """A compressed file to its end, where the checksum is, but no more than its header says of its voxels."""
+    announced = int(voxels.offset) + math.prod(map(int, voxels.shape)) * voxels.dtype.itemsize
+    if announced > MOST_INFLATED * path.stat().st_size:
+        raise ValueError(f"a header that announces {announced:,} bytes, more than so few can hold")
+    with gzip.open(path) as file:
+        content = file.read(announced + TAIL)
+    if len(content) == announced + TAIL:
+        raise ValueError(f"more than the {announced:,} bytes that its header announces")
+    return content
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """Columns (i), rows (j), slices (k) of a volume, without reading voxels."""
     shape = _nifti(path).shape if is_nifti(path.name) else _meta_header(path).GetSize()
@@ -118,7 +135,7 @@ def read_times(path: Path) -> list[Volume]:
         image = _nifti(path)
         try:
             if path.suffix.lower() == ".gz":  # read to its end, where the checksum is
-                image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
+                image = type(image).from_bytes(_unzipped(path, image.dataobj))
             with warnings.catch_warnings(action="ignore"):  # of numbers that are none: those are looked for
                 voxels = np.asarray(image.dataobj, "f4")
         except Exception as error:  # as above

@@ -1,5 +1,6 @@
 """A file made to do harm costs a line in the table, not the machine."""
 
+import gzip
 import os
 import resource
 import signal
@@ -9,6 +10,7 @@ import time
 import zlib
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -16,10 +18,11 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from pipeline import index, limits, slices
-from pipeline.errors import LimitError
+from pipeline.errors import LimitError, VolumeError
 from pipeline.files import read_csv
 from pipeline.pixels import read_pixels
 from pipeline.pool import parallel
+from pipeline.volumes import read_volume
 from tests.dicoms import code, write_mr
 
 
@@ -120,6 +123,31 @@ def test_nothing_of_the_limits_stays(tmp_path: Path) -> None:
     assert code(write_mr(tmp_path)) == ""
     assert ([resource.getrlimit(kind) for kind in kinds], signal.getsignal(signal.SIGALRM)) == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def nifti(path: Path, shape: tuple[int, ...], tail: int = 0) -> Path:
+    """A compressed volume of 4×4×4 zeros whose header says ``shape``, with zeros behind it."""
+    image = nib.Nifti1Image(np.zeros((4, 4, 4), "i2"), np.eye(4))
+    image.header.set_data_shape(shape)
+    image.header.set_slope_inter(1, 0)
+    image.header["vox_offset"] = 352
+    path.write_bytes(gzip.compress(image.header.binaryblock + bytes(4 + 128 + tail)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "tail", "found"),
+    [
+        ((4, 4, 4), 10_000_000, "more than the 480 bytes"),
+        ((30000, 30000, 30000), 0, "54,000,000,000,352 bytes, more"),
+    ],
+)
+def test_a_volume_that_inflates_beyond_its_header_or_beyond_reason_is_refused(
+    tmp_path: Path, shape: tuple[int, ...], tail: int, found: str
+) -> None:
+    assert read_volume(nifti(tmp_path / "fine.nii.gz", (4, 4, 4), 100)).voxels.shape == (4, 4, 4)
+    with pytest.raises(VolumeError, match=found):
+        read_volume(nifti(tmp_path / "v.nii.gz", shape, tail))
 
 
 def test_other_threads_may_read_too(tmp_path: Path) -> None:
