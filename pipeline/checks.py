@@ -185,7 +185,7 @@ def alignment(findings: pd.DataFrame, index: pd.DataFrame) -> Check:
     studies = rows.groupby(KEY)["study_uid"].nunique()
     off = [f"{case} ({mm:.1f} mm)" for case, mm in apart.items() if mm > ALIGNED_MM]
     mixed = [" ".join(case) for case in studies.index[studies > 1]]
-    parts = [f"the points of {len(apart)} findings agree to {max(apart.values()):.3f} mm"]
+    parts = [f"channels agree to {max(apart.values()):.3f} mm; findings: {len(apart)}"]
     if off:
         parts = [f"channels at other points: {named(off)}"]
     if mixed:
