@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from pipeline.datasets import prostatex
-from pipeline.download import choice, manifest
+from pipeline.download import choice, http, manifest
 from pipeline.download.choice import choose, offline_index
 from pipeline.download.http import Patience, seconds
 from pipeline.download.images import Source, download, main, service
@@ -434,6 +434,19 @@ class TestIdc:
         idc.server.fail(idc.one, "trickle", times=99)
         with pytest.raises(NetError, match=r"expected [\d,]+ bytes, found [\d,]+ after \d s"):
             idc(Patience(tries=1, timeout_s=0.3))
+
+    def test_a_service_that_is_not_there_is_told_by_the_reason_alone(
+        self, idc: Downloads, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "typhon")
+        url = "http://127.0.0.1:9/x"  # the discard port: nobody listens
+        with pytest.raises(NetError) as caught:
+            http.save(url, idc.raw / "x", most=1, patience=Patience(tries=2, pause_s=0.01))
+        assert str(caught.value) == (
+            f"E-NET {url}: found ConnectionRefusedError: [Errno 111] Connection refused; "
+            "run again: what is there is kept"
+        )
+        assert [record.getMessage()[:6] for record in caplog.records] == ["Trying"]
 
     def test_a_listing_that_is_no_listing_is_one_line(self, idc: Downloads) -> None:
         idc.server.fail("list-type", "html", times=99)

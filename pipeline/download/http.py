@@ -77,9 +77,16 @@ def again(action: Callable[[], Result], patience: Patience) -> Result:
             )
             if turn == patience.tries - 1 or wait > patience.longest_s:
                 raise
-            log.info("%s; trying again in %.1f s", error, wait)
+            log.info("Trying again in %.1f s: %s", wait, error)  # no line that begins as a final error does
             time.sleep(wait)
     raise AssertionError("at least one try")
+
+
+def root(error: BaseException) -> str:
+    """What an error of a library comes from, such as a refused connection: the last that it was caused by."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return f"{type(error).__name__}: {error}"
 
 
 def refused(url: str, status: int, headers: Mapping[str, str]) -> NetError:
@@ -179,4 +186,4 @@ def _answer(
                 here, parameters = there, None
         raise NetError(f"{MOST_REDIRECTS} redirects", file=url)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise PassingError(f"{type(error).__name__}: {error}", file=url) from error
+        raise PassingError(root(error), file=url) from error

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from pipeline.download.choice import Series, checked
-from pipeline.download.http import PassingError, Patience, again, copy, digests, refused
+from pipeline.download.http import PassingError, Patience, again, copy, digests, refused, root
 from pipeline.download.manifest import Entry
 from pipeline.errors import NetError
 from pipeline.files import atomic
@@ -127,4 +127,4 @@ def _passing(url: str) -> Iterator[None]:
         about = error.response.get("ResponseMetadata", {})
         raise refused(url, about.get("HTTPStatusCode", 0), about.get("HTTPHeaders", {})) from error
     except (BotoCoreError, ResponseParserError) as error:
-        raise PassingError(f"{type(error).__name__}: {error}", file=url) from error
+        raise PassingError(root(error), file=url) from error
