@@ -27,9 +27,8 @@ CLASSES = {
     "prostatex": ("not clinically significant", "clinically significant"),
     "lungx": ("benign", "malignant"),
     "brain": ("no tumour", "tumour"),
-    "table": ("label 0", "label 1"),
 }
-"""What the labels 0 and 1 of each kind of data set mean."""
+"""What the labels 0 and 1 of a kind of data set mean, where the kind says it."""
 KEY = ["patient_id", "finding_id"]
 KINDS = {"format": "file format", "modality": "modality"}
 """Of these a fingerprint has all values that occur."""
@@ -44,6 +43,8 @@ MEASURES = {
     "patch_sd": ("standard deviation of the patch, in those of the series,", ""),
 }
 """Of these it has the least and the largest; what they are called, and their unit."""
+AT_ONCE = 256
+"""Findings whose patches are in memory at a time."""
 ROOM = 1e-4
 """A value may be beyond a range by this share of it, since ranges are written with six digits."""
 
@@ -64,18 +65,23 @@ class Preprocessing:
     """How many views of a finding are averaged."""
 
 
+def moments(patch: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of a patch (65, 65)."""
+    return float(patch.mean(dtype="f8")), float(patch.std(dtype="f8"))
+
+
 def measure(
     rows: pd.DataFrame,
     index: pd.DataFrame,
     statistics: Sequence[tuple[float, float]],
-    patches: Sequence[np.ndarray],
+    patches: Sequence[tuple[float, float]],
 ) -> pd.DataFrame:
     """What each row of findings.csv is like: its channel, KINDS and MEASURES, as far as they are known.
 
     Parameters
     ----------
     statistics : mean and standard deviation of the series of each row.
-    patches : the un-augmented patch (65, 65) of each row.
+    patches : the same of the un-augmented patch of each row, see :func:`moments`.
     """
     dicoms = index[index["format"] == "dicom"].fillna({"b_value": -1.0})
     counts = dicoms.groupby(["series_uid", "b_value"])["file"].transform("size")
@@ -89,8 +95,8 @@ def measure(
             **{name: spacings[name].to_numpy(float) for name in spacings},
             "series_mean": [mean for mean, _ in statistics],
             "series_sd": [sd for _, sd in statistics],
-            "patch_mean": [float(patch.mean(dtype="f8")) for patch in patches],
-            "patch_sd": [float(patch.std(dtype="f8")) for patch in patches],
+            "patch_mean": [mean for mean, _ in patches],
+            "patch_sd": [sd for _, sd in patches],
         }
     )
 
@@ -135,9 +141,11 @@ def _range(ends: Sequence[float], unit: str) -> str:
 
 
 def describe(
-    store: Path, findings: Path, slices: Path, index: Path, split: Path, **keys: Any
+    store: Path, findings: Path, slices: Path, index: Path, split: Path, *, label: str = "", **keys: Any
 ) -> dict[str, Any]:
     """The card of a data set, from its files and those keys of its collection that no file holds.
+
+    ``label`` is what counts as positive, where the collection has several.
 
     Raises StoreError where a training finding has no slice.
     """
@@ -152,7 +160,11 @@ def describe(
     if any(known is None for known in statistics):
         raise StoreError("none of some training findings", file=slices, expected="slices")
     numbers = [place[key] for key in zip(*(train[name] for name in KEY), strict=True)]
-    first = dict(zip(numbers, read_patches(store, numbers, [1] * len(numbers)), strict=True))
+    first: dict[int, list[tuple[float, float]]] = {}
+    for start in range(0, len(numbers), AT_ONCE):
+        some = numbers[start : start + AT_ONCE]
+        for number, patch in zip(some, read_patches(store, some, [1] * len(some)), strict=True):
+            first[number] = [moments(plane) for plane in patch]
     patches = [
         first[place[row["patient_id"], row["finding_id"]]][info.channels.index(row["channel"])]
         for row in rows.to_dict("records")
@@ -166,9 +178,11 @@ def describe(
         **keys,
     )
     known = [pair for pair in statistics if pair is not None]
+    named = (f"no {label}", label) if label else ("label 0", "label 1")
+    classes = CLASSES.get(preprocessing.kind, named)
     return {
         "collection": info.collection,
-        "classes": list(CLASSES[preprocessing.kind]),
+        "classes": list(classes),
         "preprocessing": dataclasses.asdict(preprocessing),
         "training": {
             "findings": len(train),
@@ -183,13 +197,14 @@ def describe(
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the card of a data set: how it was cut, and what its training findings are like."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.card", description=main.__doc__)
-    parser.add_argument("kind", choices=sorted(CLASSES), help="kind of data set")
+    parser.add_argument("kind", help="kind of data set")
     parser.add_argument("--index", type=Path, required=True, help="index.parquet")
     parser.add_argument("--findings", type=Path, required=True, help="findings.csv")
     parser.add_argument("--slices", type=Path, required=True, help="slices.h5")
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
     parser.add_argument("--split", type=Path, required=True, help="splits/fold0.csv, whose training counts")
     parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"))
+    parser.add_argument("--label", default="", help="what counts as positive")
     parser.add_argument("--slice-rule", default="geometry")
     parser.add_argument("--axis", type=int, default=2)
     parser.add_argument("--views", type=int, required=True, help="views of a finding that are averaged")
@@ -200,6 +215,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     card = describe(
         args.store, args.findings, args.slices, args.index, args.split,
         kind=args.kind, window=window, slice_rule=args.slice_rule, axis=args.axis, views=args.views,
+        label=args.label,
     )  # fmt: skip
     write_text(args.out, json.dumps(card, indent=2, allow_nan=False) + "\n")
     log.info("%s: %d training findings", args.out, card["training"]["findings"])

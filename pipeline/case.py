@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import index, patches, slices
-from pipeline.card import Preprocessing, measure
+from pipeline.card import Preprocessing, measure, moments
 from pipeline.datasets import Source, instance_row, lungx, pixel_row, prostatex, table
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import FINDING_COLUMNS
@@ -89,7 +89,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
         for spot, source in zip(task.spots, sources, strict=True)
     ]
     statistics = [(source.mean, source.std) for source in sources]
-    measured = measure(rows, known, statistics, list(cut.patches[0]))
+    measured = measure(rows, known, statistics, [moments(patch) for patch in cut.patches[0]])
     views = view_table(how.views, how.view_seed, row["patient_id"], row["finding_id"])
     return Case(rows, tuple(sources), tuple(frames), views, cut.patches, measured, left_out)
 

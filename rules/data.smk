@@ -227,7 +227,7 @@ rule write_card:
         runtime=30,
     params:
         kind=kind,
-        options=collection_flags("window", "slice_rule", "axis"),
+        options=collection_flags("window", "slice_rule", "axis", "label"),
         views=lookup("evaluation_views", within=config),
         code=code("pipeline.card"),
     message:

@@ -1,0 +1,91 @@
+"""The card of a data set: what of it a prediction needs, counted and measured on the training findings alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline import card
+from pipeline.errors import StoreError
+from pipeline.files import read_csv
+from pipeline.store import read_patches, write_slices
+from tests.made_runs import write_card, write_patches
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Twelve pictures, of which number n has the mean 10·n + 10 and about as much noise."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    rng = np.random.default_rng(0)
+    lines = ["image,patient_id,finding_id,label"]
+    for number in range(12):
+        image = np.clip(rng.normal(10 * number + 100, 10, (40, 40)), 0, 255)
+        Image.fromarray(image.astype("u1")).save(raw / f"{number}.png")
+        lines.append(f"{number}.png,P{number},1,{number % 2}")
+    (raw / "t.csv").write_text("\n".join(lines) + "\n")
+    write_patches(tmp_path / "mine", "table", raw, "20 px", find=["--table", "t.csv"])
+    write_card(tmp_path / "mine", "table")
+    return tmp_path / "mine"
+
+
+def test_ranges_and_counts_are_those_of_the_training_findings(data: Path) -> None:
+    made = json.loads((data / "cards/fold0.json").read_text())
+    splits = read_csv(data / "splits/fold0.csv")
+    train = splits[splits["split"] == "train"]
+    assert 0 < len(train) < 12
+    assert made["training"] == {
+        "findings": len(train),
+        "positives": (train["label"] == "1").sum(),
+        "groups": len(train),
+        "views": train["views"].astype(int).sum(),
+    }
+    images = {n: np.asarray(Image.open(data.parent / f"raw/{n}.png"), float) for n in range(12)}
+    numbers = [int(patient[1:]) for patient in train["patient_id"]]
+    means = [images[number].mean() for number in numbers]
+    known = made["fingerprint"]["image"]
+    assert known["series_mean"] == pytest.approx([min(means), max(means)], rel=1e-5)
+    stored = read_csv(data / "findings.csv")["patient_id"].tolist()
+    rows = [stored.index(patient) for patient in train["patient_id"]]
+    spreads = read_patches(data / "patches.h5", rows, [1] * len(rows)).std(axis=(1, 2, 3))
+    assert known["patch_sd"] == pytest.approx([spreads.min(), spreads.max()], rel=1e-4)
+    assert known["format"] == ["image"]
+    assert [known[name] for name in ("modality", "spacing_column_mm", "slices")] == [None, None, None]
+
+
+def test_a_card_says_how_the_patches_were_cut_and_holds_no_id_or_path(data: Path) -> None:
+    text = (data / "cards/fold0.json").read_text()
+    assert json.loads(text)["preprocessing"] == {
+        "kind": "table", "channels": ["image"], "extent": "20 px", "window": None, "intensity": "series",
+        "slice_rule": "geometry", "axis": 2, "view_seed": 0, "views": 3,
+    }  # fmt: skip
+    assert json.loads(text)["classes"] == ["label 0", "label 1"]
+    assert "P1" not in text
+    assert ".png" not in text
+    assert str(data) not in text
+    write_card(data, "table", "--label", "Hernia")
+    assert json.loads((data / "cards/fold0.json").read_text())["classes"] == ["no Hernia", "Hernia"]
+
+
+def test_slices_of_another_run_are_noticed(data: Path) -> None:
+    write_slices(data / "slices.h5", [(0, np.zeros((4, 4), "f4"))], lambda _: (0.0, 1.0), {})
+    with pytest.raises(
+        StoreError, match=r"slices\.h5: expected slices, found none of some training findings"
+    ):
+        write_card(data, "table")
+
+
+def test_a_fingerprint_leaves_out_what_is_unknown() -> None:
+    measured = pd.DataFrame({name: [1.0, np.nan, 3.0] for name in card.MEASURES})
+    measured = measured.assign(channel="a", format="dicom", modality=["MR", "", "MR"], slices=np.nan)
+    known = card.fingerprint(measured)["a"]
+    assert known["modality"] == ["MR"]
+    assert known["series_mean"] == [1.0, 3.0]
+    assert known["slices"] is None
+    case = measured.iloc[[0]].assign(series_mean=3.2, slices=5.0)
+    assert list(card.outside({"a": known}, case)) == [
+        "a: mean intensity of the series 3.2, in training 1 to 3"
+    ]
