@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import threading
 import time
 import zipfile
@@ -135,7 +136,9 @@ class Service:
         self.archive, self.address = archive, ""
         self.requests: list[str] = []
         self.faults: list[list[Any]] = []
-        self.delay_s = 0.0
+        self.images: float = math.inf
+        """How many requests for images are answered; the others wait until ``freed``."""
+        self.freed = threading.Event()
         self.page = 1000
         self.names: dict[str, str] = {}
         """Names of files in a zip in place of others."""
@@ -189,7 +192,10 @@ class _Handler(BaseHTTPRequestHandler):
         target = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(target.query).items()}
         how, value = service.fault(unquote(self.path))
-        time.sleep(service.delay_s)
+        if "list-type" not in query and target.path != f"{NBIA}/getSeries":
+            service.images -= 1
+            if service.images < 0:
+                service.freed.wait()
         if how == "status":
             status, headers = value
             body = f"<Error><Code>SlowDown</Code><Message>{status}</Message></Error>".encode()

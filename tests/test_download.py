@@ -2,6 +2,7 @@
 
 import datetime
 import email.utils
+import math
 import signal
 import subprocess
 import sys
@@ -345,7 +346,7 @@ class TestBothServices:
     def test_an_interrupted_download_goes_on_and_ends_with_the_same_bytes(
         self, get: Downloads, small_index: Path, tmp_path: Path, blow: signal.Signals
     ) -> None:
-        get.server.delay_s = {"idc": 0.05, "nbia": 0.3}[get.source]
+        get.server.images = {"idc": PLANES + 2, "nbia": 2}[get.source]
         words = ["prostatex", "--out", str(get.raw), "--source", get.source, "--endpoint", get.address,
                  "--index", str(small_index), "--connections", "2"]  # fmt: skip
         process = subprocess.Popen(
@@ -363,7 +364,8 @@ class TestBothServices:
         process.communicate()
         assert PLANES <= len(finished(get.raw)) < FILES
         assert (get.raw / manifest.UNFINISHED).exists()
-        get.server.delay_s = 0
+        get.server.images = math.inf
+        get.server.freed.set()
         get.server.requests.clear()
         main(words)
         assert_whole(get)
