@@ -350,6 +350,16 @@ class TestRerun:
         )
         assert (built / "demo/report.zip").stat().st_size > 100_000
 
+    def test_a_report_of_an_unfinished_run_says_so(self, built):
+        page = built / "demo/results/overview.html"
+        page.rename(page.with_suffix(".away"))
+        try:
+            printed = snakemake(built, "report", status=1)
+        finally:
+            page.with_suffix(".away").rename(page)
+        assert "File results/overview.html marked for report but does not exist" in printed
+        assert "expected a finished run, found what is said above; let it come to its end" in printed
+
     def test_a_report_too_large_for_a_page_is_a_zip(self, built):
         words = "from workflow import run; run.LARGEST_PAGE = 1000; run.main(['report'])"
         line = [sys.executable, "-c", words]

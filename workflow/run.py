@@ -121,6 +121,9 @@ def make_report(line: Sequence[str], names: Sequence[str] = ()) -> int:
     page, archive = folder / "report.html", folder / "report.zip"
     archive.unlink(missing_ok=True)
     if status := subprocess.call([*call, page.name]):
+        remedy = "let it come to its end, with the same command, and report then"
+        error = InputError("what is said above", file=folder, expected="a finished run", remedy=remedy)
+        print(error, file=sys.stderr)
         return status
     if (size := page.stat().st_size) <= LARGEST_PAGE:
         print(f"Report: {page}")
