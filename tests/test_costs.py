@@ -11,8 +11,10 @@ from workflow import costs, software
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 RULES = {
-    "train_model": r"benchmarks/results/(?P<method>a|b)/seed(?P<seed>\d+)/model\.tsv",
-    "draw_roc": r"benchmarks/results/(?P<method>a|b)/roc\.tsv",
+    "train_model": "benchmarks/results/{method}/seed{seed}/model.tsv",
+    "draw_roc": "benchmarks/results/{method}/roc.tsv",
+    "write_paper_table": "benchmarks/results/tables/{table}.tsv",
+    "tabulate_effects": "benchmarks/results/tables/effects.tsv",
 }
 
 
@@ -28,14 +30,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     job("results/a/seed0/model.tsv", 10, "300", "9")
     job("results/b/seed12/model.tsv", 30.5, "200", "29")
     job("results/a/roc.tsv", 0.5, "NA", "-")  # over before it was measured
-    job("results/c/roc.tsv", 100, "1", "1")  # of a method that there is no longer
+    job("results/tables/effects.tsv", 2, "1", "1")
+    job("results/elsewhere.tsv", 100, "1", "1")  # of a rule that there is no longer
     return tmp_path
 
 
 def test_jobs_of_a_rule_are_added_up_and_the_largest_memory_counts() -> None:
     table = costs.summed(costs.read_benchmarks(Path("benchmarks"), RULES))
-    assert list(table["rule"]) == ["train_model", "draw_roc"]
-    first, second = table.to_dict("records")
+    assert list(table["rule"]) == ["train_model", "tabulate_effects", "draw_roc"]
+    first, _, second = table.to_dict("records")
     assert first == {
         "rule": "train_model", "jobs": 2, "seconds": 40.5, "longest": 30.5, "CPU seconds": 38, "memory, MB": 300,
     }  # fmt: skip

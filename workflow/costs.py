@@ -30,12 +30,16 @@ NOTES = (
 def read_benchmarks(folder: Path, rules: Mapping[str, str]) -> pd.DataFrame:
     """A row per job: rule, seconds, CPU seconds, memory (MB); what was not measured is NaN.
 
-    ``rules`` holds, by rule, the regular expression of its benchmark files, beginning at ``folder``. Files of
-    no known rule are left out. Raises EmptyError if none is left.
+    ``rules`` holds, by rule, the path of its benchmark files from the working directory, with wildcards in
+    braces; where several fit, the one with the most literal signs does. Files of no known rule are left out.
+    Raises EmptyError if none is left.
     """
     rows = []
+    parts = {name: re.split(r"\{\w+\}", pattern) for name, pattern in rules.items()}
+    order = sorted(parts, key=lambda name: -sum(map(len, parts[name])))
+    likes = {name: ".+".join(map(re.escape, parts[name])) for name in order}
     for path in sorted(folder.rglob("*.tsv")):
-        rule = next((name for name, like in rules.items() if re.fullmatch(like, path.as_posix())), None)
+        rule = next((name for name, like in likes.items() if re.fullmatch(like, path.as_posix())), None)
         if rule is not None:
             table = pd.read_csv(path, sep="\t")
             numbers = {name: pd.to_numeric(table[key], "coerce") for name, key in MEASURED.items()}
@@ -85,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Sum up the benchmarks of all jobs by rule."""
     parser = argparse.ArgumentParser(prog="python -m workflow.costs", description=main.__doc__)
     parser.add_argument("--benchmarks", type=Path, required=True, metavar="DIR", help="folder of the files")
-    parser.add_argument("--rules", type=json.loads, required=True, metavar="JSON", help="{rule: expression}")
+    parser.add_argument("--rules", type=json.loads, required=True, metavar="JSON", help="{rule: pattern}")
     parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="with .md, .tex, .html beside")
     parser.add_argument("--picture", type=Path, required=True, metavar="PNG")
     args = parser.parse_args(argv)
