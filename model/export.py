@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from model.device import set_up
 from model.inference import Folded
-from model.runs import CARD, DISCLAIMER, Run, agree, find
+from model.runs import CARD, DISCLAIMER, Run, RunError, agree, find
 from pipeline.errors import run_cli
 from pipeline.files import atomic, sha256, write_text
 from pipeline.store import PATCH_SIDE
@@ -145,6 +146,12 @@ def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[s
 def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
     """Write the ONNX file of each run and their card to a folder; the path of the card."""
     files = {f"{run.name.replace(' ', '-').replace('/', '-')}.onnx": run for run in runs}
+    if len(files) < len(runs):
+        names = Counter(run.name for run in runs)
+        raise RunError(
+            f"{names.most_common(1)[0][0]} twice", expected="runs of different names",
+            remedy="export them to folders of their own",
+        )  # fmt: skip
     for name, run in files.items():
         model = graph(run.folded(dataset), len(run.preprocessing(dataset).channels))
         with atomic(out / name) as beside:

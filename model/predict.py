@@ -56,7 +56,10 @@ def predict(case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
         "views": _spread(scores.mean(axis=0)),
         "models": {
             **_spread(scores.mean(axis=1)),
-            "each": {run.name: float(score) for run, score in zip(runs, scores.mean(axis=1), strict=True)},
+            "each": [
+                {"model": run.name, "probability": float(score)}
+                for run, score in zip(runs, scores.mean(axis=1), strict=True)
+            ],
         },
         "outside_training": list(remarks),
         "places": places.to_dict("records"),

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -186,3 +187,14 @@ def test_a_graph_takes_any_number_of_patches_of_its_channels(exported: Path) -> 
     dimensions = given.type.tensor_type.shape.dim
     assert dimensions[0].dim_param == "n"
     assert [dimension.dim_value for dimension in dimensions[1:]] == [3, 65, 65]
+
+
+def test_two_runs_of_one_name_do_not_replace_each_other(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "typhon", tmp_path / "other/typhon")
+    found = runs.find([results / "typhon/fold0/seed0", tmp_path / "other"])
+    assert len(found) == 3
+    with pytest.raises(
+        runs.RunError, match="E-RUN: expected runs of different names, found typhon fold0 seed0 twice"
+    ):
+        export.export(found, "prostatex", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
