@@ -45,7 +45,7 @@ SMALL = {
     },
     "evaluation": {"every": 20, "follow": False},
 }
-SECONDS = 900
+SECONDS = 1800
 """Far more than it takes."""
 
 
