@@ -1,5 +1,6 @@
 """One new case: from its files and a point to patches, by the functions that made the patches of training."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,9 @@ def _read(rows: pd.DataFrame, index_: pd.DataFrame, raw: Path, how: Preprocessin
 def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cells]:
     """The place of the case on each channel."""
     dicom = source.index[source.index["format"] == "dicom"]
-    patients = dicom["patient_id"].nunique() + (len(dicom) < len(source.index))
-    if patients > 1:
+    if len(dicom):  # a screenshot or a report beside them is not meant
+        source = dataclasses.replace(source, index=dicom)
+    if (patients := dicom["patient_id"].nunique()) > 1:
         raise NoSeriesError(
             f"those of {patients}", expected="the images of one patient", remedy="give the folder of one"
         )

@@ -110,6 +110,13 @@ def test_a_lone_file_counts_as_a_series(tmp_path: Path) -> None:
     assert case.sources[0].mean == pytest.approx(pydicom.dcmread(path).pixel_array.mean())
 
 
+def test_a_screenshot_beside_the_series_is_not_meant(tmp_path: Path) -> None:
+    mr(tmp_path, T2, 4)
+    Image.fromarray(RNG.integers(0, 255, (20, 24), dtype="u1")).save(tmp_path / "a.png")
+    for kind in ("prostatex", "table"):
+        assert prepare(tmp_path, at(10, 7, 5), how(kind)).rows["file"].tolist() == ["P-4/1-04.dcm"]
+
+
 @pytest.mark.parametrize("kind", ["prostatex", "lungx", "table"])
 def test_two_patients_in_a_folder_are_refused(tmp_path: Path, kind: str) -> None:
     mr(tmp_path, T2, 4)
