@@ -149,7 +149,7 @@ def test_order_of_runs_does_not_matter_and_the_same_input_gives_the_same_bytes(
 ) -> None:
     experiment.compare()
     files = sorted(path for path in (experiment.folder / "results").iterdir() if path.is_file())
-    assert len(files) == 2 + 2 * 3 + 2
+    assert len(files) == 2 + 2 * 4 + 2  # results, two tables as csv, md, tex and html, two pictures
     before = [path.read_bytes() for path in files]
     experiment.compare(backwards=True)
     assert [path.read_bytes() for path in files] == before
