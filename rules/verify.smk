@@ -40,7 +40,7 @@ rule verify_dataset:
         folds=lookup("split/n", within=config),
         leak=leak,
         licence=attribution,
-        code=code("pipeline.verify"),
+        code=code("pipeline.verify.__main__"),
     message:
         "Checking whether {wildcards.dataset} can be trusted"
     shell:
@@ -65,11 +65,11 @@ rule list_checks:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        code=code("pipeline.verified"),
+        code=code("pipeline.verify.joined"),
     message:
         "Judging the checks of all data sets"
     shell:
-        "python -m workflow.logged {log} pipeline.verified --tables {input.tables:q} --out {output.checks:q}"
+        "python -m workflow.logged {log} pipeline.verify.joined --tables {input.tables:q} --out {output.checks:q}"
 
 
 rule verify:

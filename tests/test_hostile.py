@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model import tabular
-from pipeline import findings, fingerprint, index, page, patches, pictures, skipped, slices, split, verify
+from pipeline import findings, fingerprint, index, page, patches, pictures, skipped, slices, split
 from pipeline.files import read_csv
+from pipeline.verify import __main__ as verify
 from tests.dicoms import change, write_ct
 
 HOSTILE = [

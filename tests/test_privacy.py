@@ -12,9 +12,10 @@ import pydicom
 import pytest
 from PIL import Image
 
-from pipeline import fingerprint, index, pictures, verify
+from pipeline import fingerprint, index, pictures
 from pipeline.phantom import write_phantom
 from pipeline.store import read_info
+from pipeline.verify import __main__ as verify
 from tests.etl import build
 
 PLANTED = {

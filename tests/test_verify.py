@@ -11,16 +11,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import findings, index, page, verified, verify
-from pipeline.checks import Check, alignment, half_spacings, outside_share, slice_places
+from pipeline import findings, index, page
 from pipeline.errors import VerifyError
 from pipeline.files import read_csv, write_csv
 from pipeline.index import read_index
-from pipeline.overlap import Member, across, exact_duplicates, near_duplicates
 from pipeline.phantom import write_phantom
 from pipeline.pixels import read_pixels
-from pipeline.screenshots import correlation, listed
-from pipeline.verify_page import slice_audit
+from pipeline.verify import __main__ as verify
+from pipeline.verify import joined
+from pipeline.verify.checks import Check, alignment, half_spacings, outside_share, slice_places
+from pipeline.verify.overlap import Member, across, exact_duplicates, near_duplicates
+from pipeline.verify.page import slice_audit
+from pipeline.verify.screenshots import correlation, listed
 from pipeline.views import Frame
 from tests.etl import build
 
@@ -379,7 +381,7 @@ def test_the_verdict_is_over_all_data_sets(tmp_path: Path) -> None:
         row = {"check": "splits", "result": result, "count": 0, "detail": "a patient"}
         write_csv(tmp_path / name / "verify.csv", ("check", "result", "count", "detail"), [row])
     tables = [str(tmp_path / name / "verify.csv") for name in "abc"]
-    verified.main(["--tables", *tables[:2], "--out", str(tmp_path / "checks.csv")])
+    joined.main(["--tables", *tables[:2], "--out", str(tmp_path / "checks.csv")])
     assert read_csv(tmp_path / "checks.csv")["dataset"].tolist() == ["a", "b"]
     with pytest.raises(VerifyError, match="splits: a patient"):
-        verified.main(["--tables", *tables, "--out", str(tmp_path / "checks.csv")])
+        joined.main(["--tables", *tables, "--out", str(tmp_path / "checks.csv")])

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import overlap, page
-from pipeline.checks import COLUMNS, Check
+from pipeline import page
 from pipeline.files import read_csv
 from pipeline.fingerprint import step_rows
 from pipeline.index import read_index
-from pipeline.screenshots import Shots
 from pipeline.split import SPLITS
 from pipeline.store import StoreInfo, read_info
+from pipeline.verify import overlap
+from pipeline.verify.checks import COLUMNS, Check
+from pipeline.verify.screenshots import Shots
 
 PICTURES = {
     "red_dots.png": "Findings in their slices, and the dot as it came through crop and augmentation",

@@ -226,3 +226,9 @@ def slice_places(findings: pd.DataFrame, index: pd.DataFrame) -> Check:
     if off.any():
         detail = f"more than half a slice spacing away: {away}"
     return Check("slices", WARNING if off.any() else OK, int(off.sum()), detail)
+
+
+def failed(table: pd.DataFrame) -> str:
+    """The failed checks of a verify.csv in a line; empty where there is none."""
+    bad = table[table["result"] == FAILED]
+    return "; ".join(f"{name}: {detail}" for name, detail in zip(bad["check"], bad["detail"], strict=True))

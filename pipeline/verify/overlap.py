@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.checks import FAILED, KEY, NONE, OK, WARNING, Check, named
 from pipeline.duplicates import THRESHOLD, near_pairs, phash
 from pipeline.files import read_csv
 from pipeline.pool import parallel
 from pipeline.split import SPLITS, leaks, read_splits
 from pipeline.store import read_slice
+from pipeline.verify.checks import FAILED, KEY, NONE, OK, WARNING, Check, named
 
 CHUNK = 64
 

@@ -4,15 +4,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.checks import COLUMNS
 from pipeline.errors import VerifyError, run_cli
 from pipeline.files import read_csv, write_csv
-from pipeline.verify import failed
+from pipeline.verify.checks import COLUMNS, failed
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Join verify.csv of several data sets; ends with an error where a check of one has failed."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.verified", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.verify.joined", description=main.__doc__)
     parser.add_argument("--tables", type=Path, nargs="+", required=True, help="verify.csv of each data set")
     parser.add_argument("--out", type=Path, required=True, help="checks.csv")
     args = parser.parse_args(argv)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import overlap, screenshots
-from pipeline.checks import COLUMNS, FAILED, Check, alignment, looks, patch_checks, slice_places
 from pipeline.errors import VerifyError, run_cli
 from pipeline.files import read_csv, write_csv, write_text
 from pipeline.index import documents
-from pipeline.verify_page import Tables, read_tables, write_page
+from pipeline.verify import overlap, screenshots
+from pipeline.verify.checks import COLUMNS, Check, alignment, failed, looks, patch_checks, slice_places
+from pipeline.verify.page import Tables, read_tables, write_page
 
 log = logging.getLogger("typhon")
 
@@ -41,12 +41,6 @@ def checks(
     yield overlap.exact_duplicates(member)
     yield overlap.near_duplicates(member)
     yield from overlap.across(member, others, leak)
-
-
-def failed(table: pd.DataFrame) -> str:
-    """The failed checks of a verify.csv in a line; empty where there is none."""
-    bad = table[table["result"] == FAILED]
-    return "; ".join(f"{name}: {detail}" for name, detail in zip(bad["check"], bad["detail"], strict=True))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
