@@ -56,7 +56,7 @@ def contact_sheet(
     window = limits(patches[:, 0])
     tallest = max(map(len, chosen.values()))
     figure, blocks = plt.subplots(
-        1, 2, figsize=(2.0 + 2 * 0.64 * (views + 1), 1.0 + 0.62 * tallest), layout="constrained"
+        1, 2, figsize=(max(8.2, 2.0 + 1.28 * (views + 1)), 1.0 + 0.62 * tallest), layout="constrained"
     )
     for label, axes in enumerate(blocks):
         part = np.full((tallest, views + 1, PATCH_SIDE, PATCH_SIDE), np.nan)

@@ -16,6 +16,7 @@ from pipeline.files import read_csv
 from pipeline.phantom import write_phantom
 from pipeline.store import read_info
 from pipeline.views import AUGMENTED, Frame, View, resample
+from tests.stores import make_store
 
 EXTREMES = [View(r, f, s) for r in (-20, 0, 20) for f in (False, True) for s in (-1, 0, 1)]
 
@@ -130,6 +131,15 @@ def test_contact_sheet_says_what_the_store_holds(brain: Path) -> None:
     assert "CC BY 3.0" in texts
     with pytest.raises(InputError, match="a channel of image"):
         pictures.contact_sheet(brain / "patches.h5", channel="t2")
+    plt.close("all")
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_a_contact_sheet_of_few_views_has_room_for_its_words(tmp_path: Path, views: int) -> None:
+    store, _ = make_store(tmp_path, "few", views=views)
+    figure = pictures.contact_sheet(store, licence="CC BY 3.0")
+    figure.draw_without_rendering()  # a layout that collapses warns, and warnings are errors
+    assert all(axes.get_position().width > 0.1 for axes in figure.axes)
     plt.close("all")
 
 
