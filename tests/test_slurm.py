@@ -100,14 +100,21 @@ class Watch:
         self.jobs: dict[str, dict[str, str]] = {}
         self.slots: set[tuple[str, str]] = set()
         """Every node and device that was used."""
+        self.before = self._jobs().keys()
+        """Slurm remembers jobs for minutes: those of an earlier test in a folder of this name."""
+
+    @staticmethod
+    def _jobs() -> dict[str, str]:
+        """What Slurm says of each job, by its number."""
+        lines = command("scontrol", "--oneliner", "--details", "show", "job").splitlines()
+        return {match[1]: line for line in lines if (match := re.match(r"JobId=(\d+)", line))}
 
     def look(self) -> None:
         """Take down all jobs as they are now; fails if two of them share a device."""
         taken = []
-        for line in command("scontrol", "--oneliner", "--details", "show", "job").splitlines():
-            if f"StdOut={self.folder}/" in line:
-                job = dict(re.findall(r"(\w+)=(\S*)", line))
-                self.jobs[job["JobId"]] = job
+        for number, line in self._jobs().items():
+            if f"StdOut={self.folder}/" in line and number not in self.before:
+                self.jobs[number] = job = dict(re.findall(r"(\w+)=(\S*)", line))
                 if job["JobState"] == "RUNNING" and (device := re.search(r"GRES=gpu\S*\(IDX:(\S+)\)", line)):
                     taken.append((job["NodeList"], device[1]))
         assert len(taken) == len(set(taken)), taken
