@@ -109,8 +109,12 @@ def test_every_finding_of_the_phantoms_is_kept(stacked: Etl) -> None:
     assert all(len(read_csv(table)) == 0 for table in stacked.skipped.values())
 
 
-def test_the_terms_of_the_collection_come_into_the_store(stacked: Etl) -> None:
-    store = stacked.cut("65 mm", 5, "--collection", '{"collection": "PROSTATEx", "licence": "CC BY 3.0"}')
+def test_the_terms_of_the_collection_come_into_the_store(stacked: Etl, tmp_path: Path) -> None:
+    for name in ("findings.csv", "i", "slices.h5"):
+        (tmp_path / name).write_bytes((stacked.out / name).read_bytes())
+    store = Etl("prostatex", stacked.raw, tmp_path).cut(
+        "65 mm", 5, "--collection", '{"collection": "PROSTATEx", "licence": "CC BY 3.0"}'
+    )
     assert read_info(store).collection == {"collection": "PROSTATEx", "licence": "CC BY 3.0"}
 
 
