@@ -20,6 +20,8 @@ MOST_INFLATED = 1100
 """Deflate makes a byte of at most 1,032."""
 TAIL = 2**16
 """Bytes that may follow the voxels of a compressed file; more are a bomb."""
+MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+"""Millimetres per unit of length by its code, the low three bits of xyzt_units (nifti1.h); 0 is unknown."""
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -94,6 +96,8 @@ def _nifti(path: Path) -> nib.Nifti1Image:
     except Exception as error:  # nibabel raises many kinds of its own, and what gzip and struct raise
         raise NotDicomError(f"an unreadable NIfTI ({error})", file=path) from error
     _shape(path, image.shape)
+    if (unit := int(raw["xyzt_units"]) & 7) not in MM:
+        raise UnplacedError(f"xyzt_units {unit}", file=path, expected="a unit of length: m, mm or µm")
     sides = raw["pixdim"][1:4].astype(float)
     # What nibabel has put right by itself: a sign would turn left into right.
     if (sides < 0).any() or (not image.header["sform_code"] and not (sides > 0).all()):
@@ -141,6 +145,7 @@ def read_times(path: Path) -> list[Volume]:
         except Exception as error:  # as above
             raise VolumeError(str(error), file=path, expected="whole voxel data") from error
         affine = RAS_TO_LPS @ image.affine
+        affine[:3] *= MM[int(image.header["xyzt_units"]) & 7]
         placed = bool(image.header["sform_code"] or image.header["qform_code"])
     else:
         reader = _meta_header(path)

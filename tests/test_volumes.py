@@ -17,7 +17,7 @@ VOXELS = np.random.default_rng(0).integers(0, 1000, (20, 30, 10)).astype("i2")  
 OBLIQUE = np.array([[0.0, 3, 0, -10], [-2, 0, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1]])  # RAS
 FIELDS = {
     "dim": (40, "<8h"), "datatype": (70, "<h"), "pixdim": (76, "<8f"), "slope": (112, "<ff"),
-    "codes": (252, "<2h"), "srow": (280, "<12f"),
+    "units": (123, "<B"), "codes": (252, "<2h"), "srow": (280, "<12f"),
 }  # fmt: skip
 """Offset and layout of fields of a NIfTI-1 header (nifti1.h)."""
 
@@ -61,6 +61,23 @@ def test_ras_becomes_lps(tmp_path: Path, name: str) -> None:
     assert volume.voxels.dtype == np.float32
     # RAS (−10 + 3·7, −20 − 2·4, 5 + 4·3) = (11, −28, 17)
     assert (volume.affine @ [4, 7, 3, 1]).tolist() == [-11, 28, 17, 1]
+
+
+@pytest.mark.parametrize(("unit", "mm"), [(0, 1), (1, 1000), (2, 1), (3, 0.001), (3 | 8, 0.001)])
+def test_metres_and_micrometres_become_mm(tmp_path: Path, unit: int, mm: float) -> None:
+    path = nifti(tmp_path / "v.nii", units=(unit,))
+    volume = read_volume(path)
+    assert volume.affine @ [4, 7, 3, 1] == pytest.approx([-11 * mm, 28 * mm, 17 * mm, 1])
+    image = sitk.ReadImage(path)
+    assert volume.spacing_mm == pytest.approx(image.GetSpacing())
+    assert volume.affine[:3, 3] == pytest.approx(image.GetOrigin())
+
+
+def test_a_unit_that_is_none_is_told(tmp_path: Path) -> None:
+    assert code(nifti(tmp_path / "v.nii", units=(5,))) == (
+        "E-VOL-AFFINE: expected a unit of length: m, mm or µm, found xyzt_units 5; export the volume with its "
+        "geometry, or give points in voxels and sizes in px"
+    )
 
 
 @pytest.mark.parametrize("name", ["v.mha", "v.mhd"])
