@@ -16,9 +16,9 @@ BLOCK = 1024
 
 
 def phash(values: np.ndarray) -> int:
-    """The 64-bit perceptual hash of an image (rows, columns), stretched to 8 bits."""
+    """The 64-bit perceptual hash of an image (rows, columns); stretched to 8 bits unless it is of 8 bits."""
     low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= 255):
+    if low < 0 or high > 255 or (values != np.rint(values)).any():
         values = (values - low) * (255 / max(high - low, 1e-9))
     bits = imagehash.phash(Image.fromarray(values.astype("u1"))).hash
     return int(np.packbits(bits).view(">u8")[0])

@@ -136,6 +136,15 @@ def test_near_duplicates_are_the_same_slice_saved_again(tmp_path: Path, change: 
     assert (apart <= 4) == (distance <= 4)
 
 
+def test_hashes_do_not_depend_on_the_unit_of_an_image() -> None:
+    eight_bit = np.random.default_rng(0).integers(0, 256, (2, 64, 64))
+    eight_bit[:, 0, :2] = 0, 255
+    first, second = (phash(values) for values in eight_bit)
+    assert int(np.bitwise_count(np.uint64(first) ^ np.uint64(second))) > 4
+    assert [phash(values) for values in (eight_bit / 256).astype("f4")] == [first, second]
+    assert [phash(values.astype("u1")) for values in eight_bit] == [first, second]
+
+
 def test_pairs_across_blocks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.array([0b0, 0b11111, 0b1, 0b1111_0000_0000, 0b10], "u8")
     whole = near_pairs(hashes, threshold=2)
