@@ -246,6 +246,15 @@ def test_near_duplicates_in_two_splits_are_told(tmp_path: Path) -> None:
     assert check.detail == "1 of 2 pairs are in two splits: a1 ≈ a3; look at them"
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2]])
+def test_near_duplicates_of_a_patient_in_two_splits_are_told(tmp_path: Path, order: list[int]) -> None:
+    pair = {"patient_id_1": "a1", "patient_id_2": "a2", "distance": 2, "merged": False}
+    write_csv(tmp_path / "near_duplicates.csv", findings.PAIR_COLUMNS, [pair])
+    splits = pd.DataFrame({"patient_id": ["a1", "a1", "a2"], "split": ["train", "test", "test"]})
+    check = near_duplicates(Member("a", tmp_path, (splits.iloc[order],), A))
+    assert (check.result, check.count) == ("warning", 1)
+
+
 # --- screenshots
 
 

@@ -64,6 +64,11 @@ def _split_of(table: pd.DataFrame) -> dict[tuple[str, str], str]:
     return {(row.patient_id, row.finding_id): row.split for row in table.itertuples()}
 
 
+def _splits_of(table: pd.DataFrame) -> dict[str, set[str]]:
+    """The splits of each patient; published ones cut patients."""
+    return {patient: set(splits) for patient, splits in table.groupby("patient_id")["split"]}
+
+
 def _cases(images: pd.DataFrame) -> list[tuple[str, str]]:
     return list(images[KEY].itertuples(index=False, name=None))
 
@@ -99,11 +104,11 @@ def exact_duplicates(member: Member) -> Check:
 
 def crossing(member: Member) -> list[dict[str, object]]:
     """The rows of near_duplicates.csv with the folds in which the two images are in two splits."""
-    split_of = [dict(zip(table["patient_id"], table["split"], strict=True)) for table in member.folds]
+    splits_of = [_splits_of(table) for table in member.folds]
     rows: list[dict[str, object]] = []
     for pair in read_csv(member.folder / "near_duplicates.csv").to_dict("records"):
-        ends = [(splits.get(pair["patient_id_1"]), splits.get(pair["patient_id_2"])) for splits in split_of]
-        apart = [f"fold {fold}" for fold, (one, two) in enumerate(ends) if one and two and one != two]
+        ends = [(splits.get(pair["patient_id_1"]), splits.get(pair["patient_id_2"])) for splits in splits_of]
+        apart = [f"fold {fold}" for fold, (one, two) in enumerate(ends) if one and two and len(one | two) > 1]
         rows.append({**pair, "in two splits": ", ".join(apart)})
     return rows
 
