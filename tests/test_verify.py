@@ -180,10 +180,12 @@ def test_black_crops_are_told(checks: Callable[..., dict[str, Check]], folder: P
 # --- what findings share
 
 
-def images(*rows: tuple[str, str, str, int], label: str = "0") -> pd.DataFrame:
+def images(*rows: tuple[str, str, str, int], label: str = "0", study: str = "") -> pd.DataFrame:
     """Slices of (patient, group, digest, hash)."""
     table = pd.DataFrame(rows, columns=["patient_id", "group_id", "digest", "hash"])
-    return table.assign(finding_id="1", channel="t2", label=label, hash=table["hash"].astype("u8"))
+    return table.assign(
+        finding_id="1", channel="t2", label=label, study_uid=study, hash=table["hash"].astype("u8")
+    )
 
 
 def member(name: str, table: pd.DataFrame, splits: str, folder: Path = Path()) -> Member:
@@ -235,6 +237,28 @@ def test_near_duplicates_and_equal_ids_across_data_sets_are_told() -> None:
     near = found["near duplicates in b"]  # 0xFF00 and 0xFF07 differ in three bits, 0 and 0x1F in five
     assert (near.result, near.count) == ("warning", 1)
     assert "a2 1 ≈ A2 1" in near.detail
+
+
+@pytest.mark.parametrize(
+    ("splits", "study", "image", "leak", "result"),
+    [
+        ("te", "1.2", "w", "refuse", "failed"), ("vt", "1.2", "w", "refuse", "failed"),
+        ("te", "", "x", "refuse", "failed"),  # no studies, but a picture in both
+        ("te", "1.2", "w", "warn", "warning"), ("te", "", "w", "refuse", "warning"),
+        ("tt", "1.2", "w", "refuse", "warning"), ("ve", "1.2", "w", "refuse", "warning"),
+    ],
+)  # fmt: skip
+def test_a_patient_who_trains_in_one_data_set_and_is_tested_in_another_fails_where_ids_mean_the_same(
+    splits: str, study: str, image: str, leak: str, result: str
+) -> None:
+    own = member("a", images(("p1", "p1", "x", 0), study=study), splits[0])
+    other = member("b", images(("P1", "P1", image, 0xFFFF), study=study), splits[1])
+    check = next(across(own, [other], leak))
+    assert (check.check, check.result, check.count) == ("patients in b", result, 1)
+    crossing = "t" in splits and splits != "tt"
+    assert check.detail == (
+        "trained on in one data set, tested in the other: p1 in fold 0" if crossing else "ids in both: p1"
+    )
 
 
 def test_near_duplicates_in_two_splits_are_told(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Member:
     """A data set of the experiment, by its folder: who is in which split, and its images.
 
     ``folds`` has a split table per fold; ``images`` a row per slice with patient_id, group_id, finding_id,
-    channel, label, digest and hash.
+    channel, label, study_uid, digest and hash.
     """
 
     name: str
@@ -53,7 +53,7 @@ def read_member(folder: Path, folds: int | None = None, *, processes: int = 1) -
         parallel(work, range(len(findings)), processes=processes, label="hashing slices", chunk=CHUNK)
     )
     kept = [number for number, image in enumerate(found) if image is not None]
-    images = findings.iloc[kept][[*KEY, "group_id", "channel", "label"]].assign(
+    images = findings.iloc[kept][[*KEY, "group_id", "channel", "label", "study_uid"]].assign(
         digest=[image[0] for image in found if image],
         hash=np.array([image[1] for image in found if image], "u8"),
     )
@@ -65,8 +65,9 @@ def _split_of(table: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def _splits_of(table: pd.DataFrame) -> dict[str, set[str]]:
-    """The splits of each patient; published ones cut patients."""
-    return {patient: set(splits) for patient, splits in table.groupby("patient_id")["split"]}
+    """The splits of each patient, by the id in lower case; published ones cut patients."""
+    patients = table["patient_id"].str.casefold()
+    return {patient: set(splits) for patient, splits in table["split"].groupby(patients)}
 
 
 def _cases(images: pd.DataFrame) -> list[tuple[str, str]]:
@@ -107,7 +108,8 @@ def crossing(member: Member) -> list[dict[str, object]]:
     splits_of = [_splits_of(table) for table in member.folds]
     rows: list[dict[str, object]] = []
     for pair in read_csv(member.folder / "near_duplicates.csv").to_dict("records"):
-        ends = [(splits.get(pair["patient_id_1"]), splits.get(pair["patient_id_2"])) for splits in splits_of]
+        patients = pair["patient_id_1"].casefold(), pair["patient_id_2"].casefold()
+        ends = [tuple(map(splits.get, patients)) for splits in splits_of]
         apart = [f"fold {fold}" for fold, (one, two) in enumerate(ends) if one and two and len(one | two) > 1]
         rows.append({**pair, "in two splits": ", ".join(apart)})
     return rows
@@ -138,18 +140,41 @@ def _tested(
     return found
 
 
+def shared_patients(own: Member, other: Member, leak: str) -> Check:
+    """Patient ids of both data sets, and whether one trains in one and is validated or tested in the other.
+
+    That fails only where ids mean the same in both: a patient has a study or an identical slice in both.
+    """
+    tables = (own.images, other.images)
+    ours, theirs = (table.assign(patient=table["patient_id"].str.casefold()) for table in tables)
+    patients = sorted(set(ours["patient"]) & set(theirs["patient"]))
+    found = []
+    for fold, folds in enumerate(zip(own.folds, other.folds, strict=False)):
+        mine, others = map(_splits_of, folds)
+        for patient in patients:
+            one, two = mine.get(patient, set()), others.get(patient, set())
+            if one and two and SPLITS[0] in one | two and len(one | two) > 1:
+                found.append(f"{patient} in fold {fold}")
+    same = any(
+        not ours[ours[name] != ""].merge(theirs, on=["patient", name]).empty
+        for name in ("study_uid", "digest")
+    )
+    detail = f"ids in both: {named(patients)}" if patients else "no patient id in both"
+    if found:
+        detail = f"trained on in one data set, tested in the other: {named(found)}"
+    result = FAILED if found and same and leak == "refuse" else WARNING if patients else OK
+    return Check(f"patients in {other.name}", result, len(found) or len(patients), detail)
+
+
 def across(own: Member, others: Sequence[Member], leak: str) -> Iterator[Check]:
     """Patients, identical slices and near-duplicate slices that other data sets of the experiment share.
 
-    It fails only where an identical slice trains in one data set and is validated or tested in the other.
+    It fails only where one of the first two trains in one data set and is validated or tested in the other.
     """
     if not others:
         yield Check("other data sets", NONE, 0, "no other data set in the experiment")
     for other in others:
-        patients = sorted({name.casefold() for name in own.images["patient_id"]}
-                          & {name.casefold() for name in other.images["patient_id"]})  # fmt: skip
-        detail = f"ids in both: {named(patients)}" if patients else "no patient id in both"
-        yield Check(f"patients in {other.name}", WARNING if patients else OK, len(patients), detail)
+        yield shared_patients(own, other, leak)
         ours = own.images.assign(case=_cases(own.images))
         theirs = other.images.assign(case=_cases(other.images))
         both = ours.merge(theirs, on="digest", suffixes=("", "_other"))
