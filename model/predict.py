@@ -25,7 +25,6 @@ from pipeline.drawing import save
 from pipeline.errors import ConfigError, EmptyError, InputError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
 from pipeline.saw import draw
-from pipeline.volumes import is_nifti
 
 log = logging.getLogger("typhon")
 
@@ -111,8 +110,8 @@ def as_text(found: Mapping[str, Any]) -> str:
     return "\n".join([*lines, found["disclaimer"]])
 
 
-def point_row(case: Path, at: str | None, mm: bool) -> dict[str, str]:
-    """The cells of a table of findings for ``--at``; millimetres are LPS, also for NIfTI.
+def point_row(at: str | None, mm: bool) -> dict[str, str]:
+    """The cells of a table of findings for ``--at``.
 
     Raises ConfigError unless it is two or three numbers.
     """
@@ -126,8 +125,6 @@ def point_row(case: Path, at: str | None, mm: bool) -> dict[str, str]:
     if len(numbers) not in ((3,) if mm else (2, 3)) or not np.isfinite(numbers).all():
         wanted = "x,y,z in mm" if mm else "column,row or column,row,slice"
         raise ConfigError(repr(at), file="--at", expected=wanted)
-    if mm and is_nifti(case.name):  # whose millimetres are RAS in a table
-        cells[:2] = (repr(-number) for number in numbers[:2])
     return dict(zip(WORLD if mm else PIXELS, cells, strict=False))
 
 
@@ -205,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         predict_table(options.case, how, runs, dataset, options.out)
         return
     row = {"patient_id": options.patient_id, "finding_id": options.finding_id, "time": options.time}
-    case = prepare(options.case, row | point_row(options.case, options.at, options.mm), how)
+    case = prepare(options.case, row | point_row(options.at, options.mm), how, lps=True)
     print(as_text(write(options.out, case, runs, dataset)))
     print(options.out / "prediction.json")
 

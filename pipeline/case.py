@@ -42,7 +42,7 @@ class Case:
     """Files that could not be read."""
 
 
-def prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
+def prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool = False) -> Case:
     """Cut the views of a case.
 
     Parameters
@@ -50,17 +50,18 @@ def prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     path : a file, or a folder with the series of one patient.
     row : ``patient_id`` and ``finding_id``, from which the order of the views is drawn, and the point as in a
         table of findings: ``x, y, z`` in pixels or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI).
+    lps : whether ``x_mm, y_mm, z_mm`` are LPS for NIfTI too.
 
     Raises InputError with the reason where there are none.
     """
     try:
-        return _prepare(path, row, how)
+        return _prepare(path, row, how, lps)
     except InputError as error:
         error.file = path.name if error.file in ("", ".") else error.file
         raise
 
 
-def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
+def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) -> Case:
     if how.intensity == "paper":
         raise ConfigError(
             "intensity: paper", expected="a run whose Z-scores are those of each series",
@@ -68,7 +69,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
         )  # fmt: skip
     raw, known, left_out = index.look(path)
     image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
-    places = _locate(Source("case", raw, known, []), image, how)
+    places = _locate(Source("case", raw, known, []), image, how, lps)
     ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
     found = [{**ids, "channel": name, **places[name]} for name in how.channels]
     columns = (*FINDING_COLUMNS, "reason")
@@ -108,7 +109,7 @@ def _read(rows: pd.DataFrame, index_: pd.DataFrame, raw: Path, how: Preprocessin
     return [sources[number] for number in range(len(rows))]
 
 
-def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cells]:
+def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> dict[str, Cells]:
     """The place of the case on each channel."""
     dicom = source.index[source.index["format"] == "dicom"]
     if len(dicom):  # a screenshot or a report beside them is not meant
@@ -130,7 +131,8 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cel
         series = lungx.series_of(source, dicom["patient_id"].iloc[0])
         reason = f"the longest of {dicom['series_uid'].nunique()} series"
         return {how.channels[0]: {**table.in_series(series, None, world), "reason": reason}}
-    return {how.channels[0]: {**table.locate(source, row, how.axis), "reason": "the only image or series"}}
+    cells = table.locate(source, row, how.axis, lps)
+    return {how.channels[0]: {**cells, "reason": "the only image or series"}}
 
 
 def _is_named(dicom: pd.DataFrame, channels: tuple[str, ...]) -> bool:

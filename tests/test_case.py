@@ -1,5 +1,6 @@
 """Where a new case is looked at, and the one line where it is not."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -166,6 +167,21 @@ def test_a_volume_of_several_times_needs_to_be_told_which(tmp_path: Path) -> Non
     np.testing.assert_array_equal(case.sources[0].pixels, voxels[:, :, 5, 1].T)
 
 
+@pytest.mark.parametrize("name", ["v.nii.gz", "v.mha"])
+def test_lps_is_lps_whether_the_volume_or_its_folder_is_named(tmp_path: Path, name: str) -> None:
+    voxels = RNG.integers(0, 255, (24, 20, 9), dtype="u1")
+    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
+    image.SetSpacing((2.0, 2.0, 3.0))
+    image.SetOrigin((-20.0, -20.0, 0.0))
+    sitk.WriteImage(image, tmp_path / name)
+    # Voxel 12, 15, 4: -20 + 2·12, -20 + 2·15 and 3·4 mm, in LPS.
+    for path in (tmp_path / name, tmp_path):
+        assert place(prepare(path, at_mm(4, 10, 12), how("table"), lps=True)) == (12, 15, 0)
+    # In a table the millimetres of NIfTI are RAS.
+    sign = -1 if "nii" in name else 1
+    assert place(prepare(tmp_path, at_mm(sign * 4, sign * 10, 12), how("table"))) == (12, 15, 0)
+
+
 def test_metaimage_and_dicom_of_the_same_voxels_give_the_same_patches(tmp_path: Path) -> None:
     mr(tmp_path, T2, 4)
     dicom = prepare(tmp_path, at(10, 7, 5), how())
@@ -176,6 +192,22 @@ def test_metaimage_and_dicom_of_the_same_voxels_give_the_same_patches(tmp_path: 
     np.testing.assert_allclose(
         prepare(tmp_path / "v.mha", at(10, 7, 5), how()).patches, dicom.patches, atol=1e-5
     )
+
+
+def test_a_window_that_clips_gives_the_patches_of_the_store(tmp_path: Path) -> None:
+    raw, window = tmp_path / "raw", (-200.0, 100.0)
+    volume = RNG.integers(-900, 400, (9, 20, 24)).astype(float)
+    write_ct_series(raw / "ct", volume, GRID, patient_id="P", description="chest")
+    rows = ["image,patient_id,finding_id,label,x,y,z", "ct,P,1,0,10,7,5", "ct,P,2,1,12,9,4"]
+    (raw / "own.csv").write_text("\n".join(rows) + "\n")
+    store = write_patches(tmp_path / "own", "table", raw, "20 mm", find=["--table", "own.csv"],
+                          read=["--window", *map(str, window)])  # fmt: skip
+    wanted = how("table", ("image",))
+    row = {**at(10, 7, 5), "patient_id": "P"}
+    case = prepare(raw / "ct", row, dataclasses.replace(wanted, window=window))
+    assert (case.sources[0].pixels.min(), case.sources[0].pixels.max()) == window
+    np.testing.assert_array_equal(case.patches, read_patches(store, [0], [VIEWS]))
+    assert np.abs(case.patches - prepare(raw / "ct", row, wanted).patches).max() > 0.1
 
 
 def test_of_two_chest_ct_series_the_longest_is_taken_but_a_pixel_is_of_neither(tmp_path: Path) -> None:

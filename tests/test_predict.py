@@ -76,7 +76,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Made:
     write_phantom("brain", raw / "brain", 12, 0)
     write_phantom("lungx", raw / "lungx", 12, 0)
     write_own(raw / "own")
-    lung = ("--window", "-1400", "200")
+    lung = ("--window", "-700", "0")  # clips lung and nodule
     write_patches(data / "brain", "brain", raw / "brain", "15/56 side")
     write_card(data / "brain", "brain")
     write_patches(data / "lungx", "lungx", raw / "lungx", "60 mm", read=lung)

@@ -171,6 +171,7 @@ def _in_volume(
     world: np.ndarray | None,
     axis: int,
     time: str,
+    lps: bool,
 ) -> dict[str, Any]:
     path = source.raw / image["file"]
     volumes = read_times(path)
@@ -185,10 +186,10 @@ def _in_volume(
                 expected="a volume that says where it lies",
                 remedy="give x, y and z, in voxels, in place of x_mm, y_mm and z_mm",
             )  # fmt: skip
-        lps = _needed(world, 3)
-        if is_nifti(image["file"]):
-            lps = RAS_TO_LPS[:3, :3] @ lps
-        voxel = np.linalg.solve(volume.affine, np.append(lps, 1.0))[:3]
+        point = np.append(_needed(world, 3), 1.0)
+        if is_nifti(image["file"]) and not lps:
+            point = RAS_TO_LPS @ point
+        voxel = np.linalg.solve(volume.affine, point)[:3]
     else:
         voxel = (shape - 1) / 2 if pixel is None else _needed(pixel, 3)
     if not ((voxel >= -0.5) & (voxel <= shape - 0.5)).all():
@@ -206,10 +207,11 @@ def _in_volume(
     } | pixel_row(voxel[across], voxel[down], (voxel[axis] - index) * spacing[axis])
 
 
-def locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
+def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict[str, Any]:
     """Where a row of a table lies: the cells of findings.csv that say which slice, and which point of it.
 
     Of the row ``image`` counts, relative to the raw folder ("." is the folder itself), and its point.
+    Its millimetres are LPS, but RAS for NIfTI unless ``lps``.
     """
     pixel, world = point_of(row, PIXELS), point_of(row, WORLD)
     name = str(PurePosixPath(row["image"]))
@@ -233,7 +235,7 @@ def locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
         )  # fmt: skip
     if kind == "volume":
         time = str(row.get("time", "")).strip()
-        return _in_volume(source, found.iloc[0], pixel, world, axis, time)
+        return _in_volume(source, found.iloc[0], pixel, world, axis, time, lps)
     return _in_image(found.iloc[0], pixel, world)
 
 
