@@ -1,5 +1,6 @@
 import json
 import sys
+import time
 from pathlib import Path
 
 from snakemake.io import strip_wildcard_constraints

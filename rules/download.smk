@@ -1,4 +1,5 @@
-# Fetch the collections, once their licences are accepted. What is there and right stays; so these rules always run.
+# Fetch the collections, once their licences are accepted. What is there and right stays; so these rules always run:
+# each call has a value of its own in their params, as the files in output stay when a later step fails.
 
 
 rule download_images:
@@ -22,6 +23,7 @@ rule download_images:
         kind=kind,
         raw=download_folder,
         options=download_flags,
+        call=call,
         code=code("pipeline.download.images"),
     message:
         "Downloading the images of {wildcards.dataset}"
@@ -42,4 +44,4 @@ rule download:
     message:
         "Everything is there"
     shell:
-        "rm {input.checked:q} 2> {log}"  # so that the next download looks at all of it again
+        "rm {input.checked:q} 2> {log}"  # among the downloads lies nothing of ours but the manifest

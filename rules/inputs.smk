@@ -30,6 +30,11 @@ def label_flags(wildcards, input):
     return downloads.label_flags(config)
 
 
+def call(wildcards):
+    """Another value in each call, so that what it is a param of always runs."""
+    return time.time_ns()
+
+
 def download_folder(wildcards, input):
     """Where the downloads of a data set go: where they are looked for."""
     return raw.folder(config, wildcards.dataset)

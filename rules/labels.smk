@@ -19,6 +19,7 @@ rule download_pictures:
         runtime=60,
     params:
         raw=download_folder,
+        call=call,
         code=code("pipeline.download.kaggle"),
     message:
         "Downloading the pictures of {wildcards.dataset}"
@@ -45,6 +46,7 @@ rule download_labels:
         runtime=60,
     params:
         data_sets=label_flags,
+        call=call,
         code=code("pipeline.download.labels"),
     message:
         "Looking after the label files"

@@ -79,6 +79,18 @@ def test_terms_then_the_download_then_the_index_takes_it(archive: Archive, tmp_p
     assert set(table["series_description"]) == set(DESCRIPTIONS[:3])
 
 
+def test_a_download_that_lacks_labels_looks_at_all_images_again(archive: Archive, tmp_path: Path) -> None:
+    with served(archive) as server:
+        write_settings(tmp_path, archive, server)
+        run(tmp_path, "download", "--config", "accept_download=true", status=1)
+        removed, swapped, *rest = sorted((tmp_path / "data/raw/prostatex").rglob("*.dcm"))
+        before = {path: path.read_bytes() for path in (removed, swapped, *rest)}
+        removed.unlink()
+        swapped.write_bytes(b"swapped")
+        run(tmp_path, "download", "--config", "accept_download=true", status=1)
+        assert {path: path.read_bytes() for path in before} == before
+
+
 def test_a_real_patient_comes_whole_and_a_second_download_does_nothing(shared: Path, tmp_path: Path) -> None:
     archive = Archive(shared / "prostatex" / "ProstateX-0000")
     folder = tmp_path / "data/raw/prostatex"
