@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import urllib3
+from botocore.response import StreamingBody
 
 from pipeline.datasets import prostatex
 from pipeline.download import choice, http, manifest
@@ -21,7 +23,7 @@ from pipeline.download.choice import choose, offline_index
 from pipeline.download.http import Patience, seconds
 from pipeline.download.images import Source, download, main, service
 from pipeline.errors import ConfigError, DiskError, NetError, StoreError
-from pipeline.files import read_csv
+from pipeline.files import read_csv, sha256
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
 from pipeline.provenance import ROOT
 from tests.services import NBIA, Archive, Service, served
@@ -274,6 +276,16 @@ class TestBothServices:
         assert {path: path.stat().st_mtime_ns for path in before} == before
         assert len([target for target in get.server.requests if get.one in target]) == 1
 
+    def test_a_series_of_other_bytes_than_the_index_says_is_looked_at_again(self, get: Downloads) -> None:
+        get()
+        first = manifest.read(get.raw)
+        victim = get.raw / min(first)
+        victim.write_bytes(b"short")
+        entry = manifest.Entry(min(first), 5, sha256(victim), first[min(first)].series_uid)
+        manifest.write(get.raw, (first | {entry.file: entry}).values(), whole=True)
+        assert get() == 1
+        assert_whole(get)
+
     @pytest.mark.parametrize("how", ["cut", "wrong", "long", "slow", "html"])
     def test_what_fails_once_is_tried_again(self, get: Downloads, how: str) -> None:
         get.server.fail(get.one, how)
@@ -456,7 +468,30 @@ class TestIdc:
             idc()
 
 
+    def test_a_fault_below_the_client_in_the_middle_of_an_object_is_tried_again(
+        self, idc: Downloads, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        faults = [urllib3.exceptions.SSLError("record layer failure")]
+        read = StreamingBody.read
+
+        def broken(body: StreamingBody, amount: int) -> bytes:
+            if faults:
+                raise faults.pop()
+            return read(body, amount)
+
+        monkeypatch.setattr(StreamingBody, "read", broken)
+        idc()
+        assert_whole(idc)
+
+
 class TestNbia:
+    def test_a_series_of_other_bytes_than_the_index_says_is_refused(self, nbia: Downloads) -> None:
+        first = nbia.wanted[0]
+        nbia.wanted = [type(first)(**vars(first) | {"size": first.size + 1})]
+        with pytest.raises(NetError, match=f"expected {first.size + 1:,} bytes, as in the index, found"):
+            nbia()
+        assert not finished(nbia.raw)
+
     def test_the_order_of_the_archive_does_not_matter(self, nbia: Downloads, tmp_path: Path) -> None:
         nbia()
         straight = nbia.raw.rename(tmp_path / "straight")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3
+import urllib3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -67,7 +68,9 @@ class Idc:
         entries = []
         for item in again(functools.partial(self._listed, series), self.patience):
             file = f"{series.folder}/{checked(item.key.rpartition('/')[2])}"
-            entry = right.get(file) or _unchanged(raw, file, item, series)
+            entry = right.get(file)
+            if entry is None or entry.size != item.size:
+                entry = _unchanged(raw, file, item, series)
             get = functools.partial(self._got, series, item, raw, file)
             entries.append(entry or again(get, self.patience))
         return entries
@@ -126,5 +129,5 @@ def _passing(url: str) -> Iterator[None]:
     except ClientError as error:
         about = error.response.get("ResponseMetadata", {})
         raise refused(url, about.get("HTTPStatusCode", 0), about.get("HTTPHeaders", {})) from error
-    except (BotoCoreError, ResponseParserError) as error:
+    except (BotoCoreError, ResponseParserError, urllib3.exceptions.HTTPError) as error:
         raise PassingError(root(error), file=url) from error

@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -54,8 +54,8 @@ def missing(
 ) -> tuple[list[Series], list[Entry], list[Entry]]:
     """Compare a raw folder with its manifest.
 
-    Returns the series of which a file is missing or changed, the entries of all others, and the entries of
-    these series that still hold.
+    Returns the series of which a file is missing or changed, or that are not of the index's number and size
+    of files; the entries of all others; and the entries of these series that still hold.
     """
     listed: dict[str, list[Entry]] = {}
     for entry in manifest.read(raw).values():
@@ -68,12 +68,17 @@ def missing(
     with ThreadPoolExecutor(connections) as pool:
         found = list(_shown(pool.map(held, known), len(known), "checked"))
     right = {one.uid: entries for one, entries in zip(known, found, strict=True)}
-    series = [one for one in wanted if len(right.get(one.uid, ())) != one.files]
+    series = [one for one in wanted if not is_whole(one, right.get(one.uid, ()))]
     for one in series:
         for entry in sorted(set(listed.pop(one.uid, ())) - set(right.get(one.uid, ()))):
             log.info("%s: missing, or not what was downloaded", raw / entry.file)
     kept = [entry for entries in listed.values() for entry in entries]
     return series, kept, [entry for one in series for entry in right.get(one.uid, ())]
+
+
+def is_whole(series: Series, entries: Collection[Entry]) -> bool:
+    """Whether there are as many files and bytes of a series as the index says."""
+    return (len(entries), sum(entry.size for entry in entries)) == (series.files, series.size)
 
 
 def check_room(series: Sequence[Series], right: Sequence[Entry], raw: Path) -> None:

@@ -50,6 +50,11 @@ class Nbia:
         folder = self.beside / checked(series.uid)
         try:
             hashes = again(lambda: self._unpacked(series, folder), self.patience)
+            if (size := sum((folder / name).stat().st_size for name in hashes)) != series.size:
+                raise NetError(
+                    f"{size:,} bytes", file=self._url(series), remedy="fetch from the other source",
+                    expected=f"{series.size:,} bytes, as in the index",
+                )  # fmt: skip
             entries = [self._placed(series, folder / name, raw, right) for name in hashes]
             if len({entry.file for entry in entries}) != series.files:
                 raise NetError("repeated SOP Instance UIDs", file=self._url(series))
