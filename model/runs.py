@@ -107,7 +107,14 @@ def find(paths: Sequence[Path]) -> list[Run]:
             folders = [folder for folder in path.absolute().parents[:2] if (folder / CARD).is_file()]
             if not folders:
                 raise RunError(f"no {CARD} beside it", file=path)
-            found[path.resolve()] = Run(path, _read(folders[0] / CARD))
+            about = _read(folders[0] / CARD)
+            states = [state for state, name in MODELS.items() if folders[0] / name == path.absolute()]
+            if not states:
+                raise RunError(
+                    "another file", file=path, expected=" or ".join(MODELS.values()),
+                    remedy="name one of them, or the folder of the run",
+                )  # fmt: skip
+            found[path.resolve()] = Run(path, about | {"run": about["run"] | {"state": states[0]}})
             continue
         cards = [path] if path.is_file() else sorted(path.rglob(CARD))
         if not cards:
@@ -138,10 +145,22 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def agree(runs: Sequence[Run], dataset: str) -> Preprocessing:
-    """The preprocessing that all runs share; raises RunError with the first difference."""
+    """The preprocessing that all runs share; raises RunError with the first difference.
+
+    That may be in the collection or the classes, too.
+    """
     first = runs[0].preprocessing(dataset)
     for run in runs[1:]:
         other = run.preprocessing(dataset)
+        for name in ("collection", "classes"):
+            ours, theirs = (one.card["datasets"][dataset][name] for one in (runs[0], run))
+            if ours != theirs:
+                raise RunError(
+                    f"{name} {ours} and {theirs}",
+                    file=run.model,
+                    expected="runs of the same data",
+                    remedy="predict with one after the other",
+                )
         for name in (field.name for field in fields(Preprocessing)):
             ours, theirs = getattr(first, name), getattr(other, name)
             if ours != theirs:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,14 @@ def write_model(path: Path, names: tuple[str, ...] = ("a",), channels: int = 1, 
     weights.write(path, weights.export(network, dict.fromkeys(names, statistics.initial(network))))
 
 
-def write_run(folder: Path, state: str = "last", bias: float = 0.0, **how: object) -> Path:
+def write_run(
+    folder: Path, state: str = "last", bias: float = 0.0, about: Mapping[str, object] | None = None, **how: object
+) -> Path:
     """A run …/typhon/fold0/seed{n} with the data set ``a``."""
-    about = {"classes": ["no", "yes"], "preprocessing": dataclasses.asdict(dataclasses.replace(HOW, **how)),
-             "training": {}, "fingerprint": {}}  # fmt: skip
+    known = {"collection": {}, "classes": ["no", "yes"], "training": {}, "fingerprint": {}, **(about or {}),
+             "preprocessing": dataclasses.asdict(dataclasses.replace(HOW, **how))}  # fmt: skip
     folder.mkdir(parents=True)
-    (folder / "a.json").write_text(json.dumps(about))
+    (folder / "a.json").write_text(json.dumps(known))
     card = describe(folder / "card.json", {"a": folder / "a.json"}, "typhon", "a", state)
     (folder / "card.json").write_text(json.dumps(card))
     write_model(folder / "model.safetensors", bias=bias)
@@ -54,6 +57,7 @@ def test_the_state_is_that_of_the_card_unless_a_file_is_named(tmp_path: Path) ->
     (last,), (best,) = find([run / "model.safetensors"]), find([run])
     assert best.model == run / "best/model.safetensors"
     patches = np.zeros((2, 1, 65, 65), "f4")
+    assert (last.card["run"]["state"], best.card["run"]["state"]) == ("last", "best")
     # Their last biases differ by 1 in favour of class 1.
     odds = [score / (1 - score) for score in (last.score("a", patches)[0], best.score("a", patches)[0])]
     assert odds[1] / odds[0] == pytest.approx(np.e, rel=1e-5)
@@ -71,6 +75,10 @@ def test_what_is_no_run_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"alone\.safetensors: .* found no card.json beside it"):
         find([tmp_path / "alone.safetensors"])
     run = write_run(tmp_path / "fold0/seed0")
+    for name in ("bootstrap/network.safetensors", "best/other.safetensors", "network.safetensors"):
+        write_model(run / name)
+        with pytest.raises(RunError, match=rf"{name}: expected model.safetensors or best/model.safetensors"):
+            find([run / name])
     (run / "model.safetensors").unlink()
     with pytest.raises(
         RunError, match=r"model\.safetensors: expected the model of the card beside it, found none"
@@ -140,6 +148,21 @@ def test_runs_that_cut_their_patches_differently_are_no_ensemble(tmp_path: Path)
         agree(find([one, other]), "a")
     with pytest.raises(ConfigError, match="E-CONFIG --dataset: expected one of a, found b"):
         agree(find([one]), "b")
+
+
+@pytest.mark.parametrize(
+    ("about", "found"),
+    [
+        ({"classes": ["no", "perhaps"]}, r"classes \['no', 'yes'\] and \['no', 'perhaps'\]"),
+        ({"collection": {"doi": "10.1/2"}}, r"collection {} and {'doi': '10.1/2'}"),
+    ],
+)
+def test_runs_of_other_classes_or_another_collection_are_no_ensemble(
+    tmp_path: Path, about: Mapping[str, object], found: str
+) -> None:
+    one, other = write_run(tmp_path / "fold0/seed0"), write_run(tmp_path / "fold0/seed1", about=about)
+    with pytest.raises(RunError, match=f"expected runs of the same data, found {found}"):
+        agree(find([one, other]), "a")
 
 
 def test_scores_that_are_no_numbers_are_an_error(tmp_path: Path) -> None:
