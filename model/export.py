@@ -21,7 +21,7 @@ from torch import Tensor
 
 from model.device import set_up
 from model.inference import Folded
-from model.runs import CARD, DISCLAIMER, Run, RunError, agree, find
+from model.runs import DISCLAIMER, Run, RunError, agree, find
 from pipeline.errors import run_cli
 from pipeline.files import atomic, sha256, write_text
 from pipeline.store import PATCH_SIDE
@@ -29,10 +29,14 @@ from pipeline.store import PATCH_SIDE
 log = logging.getLogger("typhon")
 
 SCHEMA = 1
+CARD = "export.json"
+"""Of another name than the cards of runs, so that an export may lie among them."""
 OPSET, IR_VERSION = 17, 8
 """Of ONNX 1.12: no node needs more, and an older runtime may do."""
 INPUT, OUTPUT = "patches", "probability"
 VERSIONS = ("numpy", "onnx", "torch")
+FIGURES = ("auroc", "ci95", "t95", "newcombe95", "runs", "findings", "positives")
+"""What a card has of a line of ``…_auc.json``."""
 
 
 class _Graph:
@@ -94,28 +98,20 @@ def graph(network: Folded, channels: int) -> onnx.ModelProto:
 
 
 def results(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """What the methods of the runs came to, by the ``…_auc.json`` beside each method's folder."""
-    files = {
-        folder.with_name(f"{folder.name}_auc.json"): run.card["run"]["method"]
+    """What the methods and states of the runs came to, by the ``…_auc.json`` beside each method's folder."""
+    found = {
+        (folder.with_name(f"{folder.name}_auc.json"), *(run.card["run"][key] for key in ("method", "state")))
         for run in runs
         for folder in run.model.resolve().parents[:-1]
-        if folder.with_name(f"{folder.name}_auc.json").is_file()
     }
-    for path, method in files.items():
+    for path, method, state in sorted(found):
+        if not path.is_file():
+            continue
         figures = json.loads(path.read_text(encoding="utf-8"))
-        test = [
-            run for run in figures["runs"]
-            if (run["dataset"], run["split"], run["state"]) == (figures["target"], "test", figures["state"])
-        ]  # fmt: skip
-        yield {
-            "method": method,
-            "target": figures["target"],
-            "state": figures["state"],
-            **{key: figures.get(key) for key in ("auroc", "ci95", "t95", "newcombe95")},
-            "runs": len(test),
-            "findings": sum(run["findings"] for run in test),
-            "positives": sum(run["positives"] for run in test),
-        }
+        for line in figures["summary"]:
+            if (line["dataset"], line["split"], line["state"]) == (figures["target"], "test", state):
+                kept = {key: line[key] for key in FIGURES}
+                yield {"method": method, "target": figures["target"], "state": state, **kept}
 
 
 def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[str, Any]:
@@ -138,7 +134,7 @@ def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[s
             for run, (name, path) in zip(runs, files.items(), strict=True)
         ],
         "results": list(results(runs)),
-        "collections": {name: of["collection"] for name, of in about.items()},
+        "collections": {name: of["collection"] for run in runs for name, of in run.card["datasets"].items()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
     }  # fmt: skip
 

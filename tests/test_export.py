@@ -53,9 +53,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_data(folder / "data", 3)
     for seed in (0, 1):
         train(folder / "data", folder / "results", NAMES, 3, seed=seed)
-    test = {"dataset": "prostatex", "split": "test", "state": "last", "findings": 2, "positives": 1}
-    figures = {"target": "prostatex", "state": "last", "auroc": 0.75, "ci95": [0.5, 1.0], "t95": None,
-               "newcombe95": [0.3, 0.9], "runs": [test, test, {**test, "state": "best"}]}  # fmt: skip
+    test = {"dataset": "prostatex", "split": "test", "state": "last", "auroc": 0.75, "ci95": [0.5, 1.0],
+            "t95": None, "newcombe95": [0.3, 0.9], "runs": 2, "findings": 2, "positives": 1}  # fmt: skip
+    summary = [{**test, "split": "validation"}, test, {**test, "state": "best", "auroc": 0.5}]
+    figures = {"target": "prostatex", "state": "last", "auroc": 0.75, "summary": summary}
     (folder / "results" / "typhon_auc.json").write_text(json.dumps(figures))
     return folder / "results"
 
@@ -108,7 +109,7 @@ for name in ("torch", "h5py", "pydicom", "onnx", "pandas", "scipy", "model", "pi
         continue
     sys.exit(name + " is here")
 folder, patches = Path({str(exported)!r}), numpy.load("patches.npy")
-for model in json.loads((folder / "card.json").read_text())["models"]:
+for model in json.loads((folder / "export.json").read_text())["models"]:
     session = onnxruntime.InferenceSession(folder / model["file"])
     scores = session.run(None, {{"patches": patches}})[0]
     assert session.run(None, {{"patches": patches[:1]}})[0].shape == (1,)
@@ -138,7 +139,7 @@ def test_the_lines_of_the_page_run(results: Path, exported: Path, bare: Path, tm
 
 
 def test_the_card_says_what_a_user_must_know(exported: Path) -> None:
-    card = json.loads((exported / "card.json").read_text())
+    card = json.loads((exported / export.CARD).read_text())
     documented = re.findall(
         r"^\| ((?:`\w+`(?:, )?)+) \|", PAGE.read_text().split("### The card")[1], flags=re.M
     )
@@ -149,7 +150,7 @@ def test_the_card_says_what_a_user_must_know(exported: Path) -> None:
     assert card["output"]["of"] == "not"
     (result,) = card["results"]
     assert (result["auroc"], result["ci95"], result["newcombe95"]) == (0.75, [0.5, 1.0], [0.3, 0.9])
-    assert (result["runs"], result["findings"], result["positives"]) == (2, 4, 2)
+    assert (result["runs"], result["findings"], result["positives"]) == (2, 2, 1)
     assert card["collections"] == {"prostatex": COLLECTION, "mine": {}}
     first = card["models"][0]
     assert first["sha256"] == sha256(exported / first["file"])
@@ -159,12 +160,35 @@ def test_the_card_says_what_a_user_must_know(exported: Path) -> None:
     assert "medical device" in card["disclaimer"]
 
 
+def test_the_other_state_has_its_own_figures(results: Path, tmp_path: Path) -> None:
+    export.main([str(results / "typhon/fold0/seed0/best/model.safetensors"), "--out", str(tmp_path)])
+    card = json.loads((tmp_path / export.CARD).read_text())
+    assert [model["state"] for model in card["models"]] == ["best"]
+    assert [(result["state"], result["auroc"]) for result in card["results"]] == [("best", 0.5)]
+
+
+def test_all_collections_that_any_run_was_trained_on_are_named(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "typhon", tmp_path / "results/typhon")
+    path = tmp_path / "results/typhon/fold0/seed1/card.json"
+    card = json.loads(path.read_text())
+    card["datasets"]["more"] = {**card["datasets"]["mine"], "collection": {"doi": "10.1/2"}}
+    path.write_text(json.dumps(card))
+    about = export.card(runs.find([tmp_path]), "prostatex", {"a.onnx": path, "b.onnx": path})
+    assert about["collections"] == {"prostatex": COLLECTION, "mine": {}, "more": {"doi": "10.1/2"}}
+
+
+def test_an_export_below_the_results_is_no_run(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results, tmp_path / "results")
+    export.main([str(tmp_path / "results/typhon"), "--out", str(tmp_path / "results/typhon/onnx")])
+    assert len(runs.find([tmp_path / "results/typhon"])) == 2
+
+
 def test_an_export_has_the_same_bytes_each_time_and_no_path(
     results: Path, exported: Path, tmp_path: Path
 ) -> None:
     export.main([str(results / "typhon"), "--out", str(tmp_path)])
     names = sorted(path.name for path in exported.iterdir())
-    assert names == ["card.json", "typhon-fold0-seed0.onnx", "typhon-fold0-seed1.onnx"]
+    assert names == ["export.json", "typhon-fold0-seed0.onnx", "typhon-fold0-seed1.onnx"]
     for name in names:
         content = (exported / name).read_bytes()
         assert content == (tmp_path / name).read_bytes()
@@ -176,7 +200,7 @@ def test_another_decision_maker_is_another_model(results: Path, exported: Path, 
     export.main([str(results / "typhon/fold0/seed0"), "--dataset", "mine", "--out", str(tmp_path)])
     name = "typhon-fold0-seed0.onnx"
     assert (tmp_path / name).read_bytes() != (exported / name).read_bytes()
-    assert json.loads((tmp_path / "card.json").read_text())["dataset"] == "mine"
+    assert json.loads((tmp_path / export.CARD).read_text())["dataset"] == "mine"
     with pytest.raises(ConfigError, match="E-CONFIG --dataset: expected one of prostatex, mine, found yours"):
         export.main([str(results / "typhon"), "--dataset", "yours", "--out", str(tmp_path)])
 
