@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import DisplayError, InputError
+from pipeline.errors import ConfigError, DisplayError, InputError
 from pipeline.view import __main__ as view
 from pipeline.view import window
 from pipeline.view.opening import open_stack
@@ -65,6 +65,12 @@ def test_along_another_axis_the_cursor_names_the_same_voxels(
     assert shown.words().startswith(words)
     i, j = (1, 4) if axis == "x" else (4, 1)
     assert shown.words().endswith(f"{i + 10 * j + 200} HU")
+
+
+@pytest.mark.parametrize(("low", "high"), [("5", "1"), ("1", "1"), ("nan", "1"), ("0", "inf")])
+def test_a_window_that_is_none_is_one_line(tmp_path: Path, low: str, high: str) -> None:
+    with pytest.raises(ConfigError, match=r"^E-CONFIG --window: expected two numbers, the lower first, found"):
+        view.main([str(tmp_path / "a.npy"), "--window", low, high, "--screenshot", str(tmp_path / "a.png")])
 
 
 def test_the_first_window_leaves_out_the_air_outside_a_scan() -> None:

@@ -1,8 +1,10 @@
 import pytest
 from snakemake.cli import get_argument_parser
 
+from pipeline.errors import ConfigError
+from pipeline.provenance import ROOT
 from workflow import words
-from workflow.run import prepare
+from workflow.run import check_profiles, prepare
 
 # Options whose values no look tells from a target: they keep the words that follow, as in Snakemake.
 KEEP = {
@@ -99,3 +101,13 @@ class TestPrepare:
         assert prepare(["x"], gpu=True).values("snakefile") is None
         monkeypatch.chdir(tmp_path)
         assert prepare(["x"], gpu=True).values("snakefile")[0].endswith("/Snakefile")
+
+
+@pytest.mark.parametrize("name", ["slurm", "none", str(ROOT / "profiles/workstation")])
+def test_a_workflow_profile_that_is_there_passes(name):
+    check_profiles([name])
+
+
+def test_a_misspelt_workflow_profile_is_told_since_snakemake_goes_on_without_it():
+    with pytest.raises(ConfigError, match=r"--workflow-profile: .* one of default, slurm, workstation, found 'slrum'"):
+        check_profiles(["slrum"])

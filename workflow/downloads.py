@@ -50,7 +50,12 @@ def refusal(config: Mapping[str, Any]) -> str:
     from pipeline.download.labels import by_hand
 
     if "phantom" in config:
-        return str(ConfigError("phantom", file="config", expected="an experiment on real data to download"))
+        return str(
+            ConfigError(
+                "phantom", file="config", expected="an experiment on real data to download",
+                remedy="leave out this config: ./run download",
+            )
+        )  # fmt: skip
     if config["accept_download"]:
         return _without_token(config)
     how = "Give credit as they ask and do not try to identify anyone. To accept and download:"

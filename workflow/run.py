@@ -10,7 +10,7 @@ from pathlib import Path
 from snakemake.cli import get_argument_parser
 from snakemake.cli import main as snakemake
 
-from pipeline.errors import InputError
+from pipeline.errors import ConfigError, InputError
 from pipeline.provenance import ROOT
 from workflow import config, driver, words
 from workflow.summary import summary
@@ -50,6 +50,15 @@ def _named(line: words.Words) -> set[str]:
     return {name for name, _ in line.options}
 
 
+def check_profiles(names: Sequence[str]) -> None:
+    """Raise ConfigError for a workflow profile that Snakemake would not find: it goes on without a word."""
+    places = [Path(), Path("profiles"), ROOT / "profiles"]
+    for name in names:
+        if name != "none" and not any(Path(place, name).is_dir() for place in places):
+            ours = ", ".join(sorted(folder.name for folder in places[-1].iterdir()))
+            raise ConfigError(repr(name), file="--workflow-profile", expected=f"a folder, or one of {ours}")
+
+
 def has_gpu() -> bool:
     """Whether this machine has an NVIDIA device."""
     return any(map(os.path.exists, ("/dev/nvidia0", "/proc/driver/nvidia"))) or bool(
@@ -63,6 +72,7 @@ def run(argv: Sequence[str]) -> int:
     named = _named(line)
     for file in line.values("configfile") or []:
         config.check_file(file)
+    check_profiles(line.values("workflow_profile") or [])
     if not named & READ_ONLY:
         folder = Path((line.values("directory") or ["."])[0])
         if done := driver.clear(folder):

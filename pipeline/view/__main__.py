@@ -10,6 +10,7 @@ a, f, r, q        next axis, upside down, the window as at first, quit
 import argparse
 import importlib
 import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 from pipeline.drawing import DPI, save
-from pipeline.errors import DisplayError, run_cli
+from pipeline.errors import ConfigError, DisplayError, run_cli
 from pipeline.view.opening import open_stack
 from pipeline.view.stacks import AXES
 from pipeline.view.window import Viewer, first_moves, marks
@@ -85,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--screenshot", type=Path, metavar="PNG", help="write the picture and open no window")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if args.window and not -math.inf < args.window[0] < args.window[1] < math.inf:
+        found = "{:g} and {:g}".format(*args.window)
+        raise ConfigError(found, file="--window", expected="two numbers, the lower first")
     if args.screenshot is None:
         open_window()
     stack = open_stack(args.path, args.series)
