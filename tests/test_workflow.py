@@ -222,6 +222,15 @@ class TestMessages:
         assert after.count("E-TEST x: expected a, found b; mend it") == 1  # of three jobs
         snakemake(built, *DEMO, "--forcerun", "split_findings")
 
+    def test_a_failed_check_fails_and_leaves_the_table_of_all(self, project):
+        for name, result in (("prostatex", "ok"), ("lungx", "failed"), ("brain", "ok")):
+            table = project / f"demo/data/{name}/verify.csv"
+            table.parent.mkdir(parents=True)
+            table.write_text(f"check,result,count,detail\nsplits,{result},1,a patient\n")
+        words = (*DEMO, "verify", "--allowed-rules", "list_checks", "verify")
+        assert "E-VERIFY data/lungx/verify.csv: " in snakemake(project, *words, status=1)
+        assert (project / "demo/results/checks.csv").read_text().count("a patient") == 3
+
     def test_downloads_are_not_overwritten_by_phantoms(self, project):
         (project / "demo/data/raw/lungx").mkdir(parents=True)
         (project / "demo/data/raw/lungx/1.dcm").write_text("precious")

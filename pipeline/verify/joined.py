@@ -10,10 +10,11 @@ from pipeline.verify.checks import COLUMNS, failed
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Join verify.csv of several data sets; ends with an error where a check of one has failed."""
+    """Join verify.csv of several data sets, and end with an error where a check of one has failed."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.verify.joined", description=main.__doc__)
     parser.add_argument("--tables", type=Path, nargs="+", required=True, help="verify.csv of each data set")
-    parser.add_argument("--out", type=Path, required=True, help="checks.csv")
+    parser.add_argument("--out", type=Path, help="checks.csv; default: none, only the verdict")
+    parser.add_argument("--exit-zero", action="store_true", help="only the table, no verdict")
     args = parser.parse_args(argv)
     tables = {path: read_csv(path) for path in args.tables}
     rows = [
@@ -21,9 +22,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         for path, table in tables.items()
         for row in table.to_dict("records")
     ]
-    write_csv(args.out, ("dataset", *COLUMNS), rows)
+    if args.out:
+        write_csv(args.out, ("dataset", *COLUMNS), rows)
     for path, table in tables.items():
-        if bad := failed(table):
+        if not args.exit_zero and (bad := failed(table)):
             raise VerifyError(bad, file=path)
 
 
