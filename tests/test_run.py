@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from pipeline.provenance import ROOT
-from workflow import run
+from workflow import driver, run
 
 PYTHON = """#!/bin/sh
 # Stands for Python: knows its version, venv, and pip, which fails while a file `broken` is there.
@@ -124,3 +124,13 @@ def test_a_report_before_any_run_says_what_to_do(tmp_path, monkeypatch, capsys):
         capsys.readouterr().err
         == "E-INPUT: expected a run to report on, found none; run the workflow first: ./run demo\n"
     )
+
+
+def test_a_folder_of_citations_alone_is_no_run_to_report_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(driver.MARK, "")  # set back afterwards
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/cite.md").write_text("# What to cite")
+    driver.record(tmp_path, ["cite"], tmp_path)
+    assert run.main(["report"]) == 1
+    assert "expected a run to report on, found none" in capsys.readouterr().err

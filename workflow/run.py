@@ -108,8 +108,8 @@ def demo(argv: Sequence[str]) -> int:
 def report(argv: Sequence[str]) -> int:
     """The report of the last run in this folder or one below it, beside its results."""
     folders = [Path(), *Path().glob("*/")]
-    # A run that ended before it had a result, for want of downloads say, has nothing to report.
-    files = [folder / driver.FILE for folder in folders if Path(folder, "results").is_dir()]
+    # What trained nothing, for want of downloads say, or listed citations alone, has nothing to report.
+    files = [folder / driver.FILE for folder in folders if any(Path(folder, "results").glob("*/fold*"))]
     files = [file for file in files if file.is_file()]
     last = driver.read(max(files, key=lambda file: file.stat().st_mtime).parent.parent) if files else None
     if last is None:
