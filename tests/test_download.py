@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from botocore.response import StreamingBody
 
 from pipeline.datasets import prostatex
 from pipeline.download import choice, http, manifest
-from pipeline.download.choice import choose, offline_index
-from pipeline.download.http import Patience, seconds
+from pipeline.download.choice import Series, choose, offline_index
+from pipeline.download.http import PassingError, Patience, seconds
 from pipeline.download.images import Source, download, main, service
+from pipeline.download.manifest import Entry
 from pipeline.errors import ConfigError, DiskError, NetError, StoreError
 from pipeline.files import read_csv, sha256
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
@@ -90,6 +91,10 @@ class Downloads:
 
     def __call__(self, patience: Patience = QUICK) -> int:
         return download(self.wanted, self.raw, partial(self.connect, patience), 4)
+
+    def name(self, series: Series) -> str:
+        """What only requests for that series have in their target."""
+        return series.prefix if self.source == "idc" else series.uid
 
     def connect(self, patience: Patience = QUICK) -> Source:
         return service(self.source, self.address, "prostatex", self.raw, patience, 4)
@@ -324,6 +329,21 @@ class TestBothServices:
             get()
         assert len([target for target in get.server.requests if get.one in target]) == 1
 
+    def test_refused_series_do_not_keep_the_others_from_coming(self, get: Downloads) -> None:
+        refused = get.wanted[:2]
+        for series in refused:
+            get.server.fail(get.name(series), "status", times=99, value=(404, {}))
+        with pytest.raises(NetError, match=r"found HTTP 404 \(and 1 more series that failed\); run again"):
+            get()
+        assert len(finished(get.raw)) == FILES - sum(series.files for series in refused)
+        assert {entry.series_uid for entry in manifest.read(get.raw).values()} == {
+            series.uid for series in get.wanted[2:]
+        }
+        assert [(get.raw / name).exists() for name in (manifest.NAME, manifest.UNFINISHED)] == [False, True]
+        get.server.faults.clear()
+        assert get() == 2
+        assert_whole(get)
+
     @pytest.mark.parametrize("status", [301, 302, 307])
     def test_nobody_sends_us_to_another_host(self, get: Downloads, archive: Archive, status: int) -> None:
         with served(archive) as other:
@@ -467,7 +487,6 @@ class TestIdc:
         with pytest.raises(NetError, match=r"^E-NET http"):
             idc()
 
-
     def test_a_fault_below_the_client_in_the_middle_of_an_object_is_tried_again(
         self, idc: Downloads, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -519,7 +538,7 @@ class TestNbia:
     def test_a_collection_that_is_not_there_any_more_is_one_line(self, nbia: Downloads) -> None:
         nbia.server.archive = Archive(nbia.raw)
         with pytest.raises(
-            NetError, match=r"expected 4 files of series .*, found 0; fetch from the other source"
+            NetError, match=r"expected 4 files of series .*, found 0 \(and 5 more series that failed\); fetch"
         ):
             nbia()
 
@@ -547,3 +566,23 @@ def test_the_command_says_what_it_does_and_that_there_is_nothing_to_do(
     assert "6 series, 24 files by index 25.0.5" in caplog.text
     assert "6 series fetched; all 6 series, 24 files are there and right" in caplog.text
     assert "nothing to do; all 6 series, 24 files are there and right" in caplog.text
+
+
+@pytest.mark.parametrize(("error", "more"), [(PassingError, 2), (NetError, 52)])
+def test_a_service_that_is_down_is_not_asked_for_every_series_and_one_that_refuses_is(
+    idc: Downloads, error: type[NetError], more: int
+) -> None:
+    asked = []
+
+    class Failing:
+        def fetch(self, series: Series, raw: Path, right: Mapping[str, Entry]) -> list[Entry]:
+            assert (raw, right) == (idc.raw, {})
+            asked.append(series)
+            if len(asked) == 2:
+                return []
+            time.sleep(0.05)
+            raise error("nothing", file=series.uid)
+
+    series = [type(one)(**vars(one) | {"uid": f"1.{n}"}) for one in idc.wanted for n in range(9)]
+    with pytest.raises(NetError, match=rf"found nothing \(and {more} more series that failed\)"):
+        download(series, idc.raw, Failing, 1)

@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from pipeline.download import idc, manifest, nbia
 from pipeline.download.choice import COLLECTIONS, Series, choose, offline_index, version
-from pipeline.download.http import Patience
+from pipeline.download.http import PassingError, Patience
 from pipeline.download.manifest import Entry
-from pipeline.errors import ConfigError, DiskError, run_cli
+from pipeline.errors import ConfigError, DiskError, NetError, run_cli
 
 log = logging.getLogger("typhon")
 
@@ -31,6 +31,8 @@ ENDPOINTS = {"idc": idc.ENDPOINT, "nbia": nbia.ENDPOINT}
 CONNECTIONS = 8
 SAVE_EVERY_S = 30.0
 """How often the list of what is there is written: so much has to be looked at again after a crash."""
+MOST_IN_VAIN = 2
+"""Series per connection, tried in vain one after the other, after which the service counts as down."""
 
 
 class Source(Protocol):
@@ -95,7 +97,8 @@ def download(
 ) -> int:
     """Fetch those series that are not in ``raw`` as they should be, and return how many these were.
 
-    ``connect`` gives the service, where there is anything to fetch. Raises NetError or DiskError.
+    ``connect`` gives the service, where there is anything to fetch. Raises DiskError; and NetError once all
+    others are fetched, or as soon as the service seems to be down.
     """
     series, entries, right = missing(wanted, raw, connections)
     if not series and not (raw / manifest.UNFINISHED).exists():
@@ -103,14 +106,26 @@ def download(
     check_room(series, right, raw)
     manifest.write(raw, entries, whole=False)
     fetch = functools.partial(connect().fetch, raw=raw, right={entry.file: entry for entry in right})
+    errors: list[NetError] = []
+    in_vain = 0
     written, pool = time.monotonic(), ThreadPoolExecutor(connections)
     try:
         futures = [pool.submit(fetch, one) for one in series]
         for future in _shown(as_completed(futures), len(series), "fetched"):
-            entries += future.result()
+            try:
+                entries += future.result()
+                in_vain = 0
+            except NetError as error:
+                errors.append(error)
+                log.info("Not fetched: %s", error)  # no line that begins as a final error does
+                in_vain = in_vain + 1 if isinstance(error, PassingError) else 0  # a refusal is an answer
+            if in_vain == MOST_IN_VAIN * connections:
+                break
             if time.monotonic() - written > SAVE_EVERY_S:
                 manifest.write(raw, entries, whole=False)
                 written = time.monotonic()
+        if errors:
+            raise _all_in_one(errors)
     except KeyboardInterrupt:
         manifest.write(raw, entries, whole=False)
         os._exit(130)  # threads in the middle of a series would go on for minutes; no file can be half
@@ -121,6 +136,13 @@ def download(
     shutil.rmtree(raw / nbia.BESIDE, ignore_errors=True)
     manifest.write(raw, entries, whole=True)
     return len(series)
+
+
+def _all_in_one(errors: Sequence[NetError]) -> NetError:
+    """The first error, and how many more there are."""
+    first, more = errors[0], len(errors) - 1
+    found = f"{first.found} (and {more:,} more series that failed)" if more else first.found
+    return NetError(found, file=first.file, expected=first.expected, remedy=first.remedy)
 
 
 def _shown(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
