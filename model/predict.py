@@ -29,6 +29,7 @@ from pipeline.saw import draw
 log = logging.getLogger("typhon")
 
 VIEW_COLUMNS = ("model", "view", "rotation", "flip", "shift", "score")
+FILES = ("prediction.json", "views.csv", "patches.npy", "network_saw.png")
 SUMMARY_COLUMNS = ("number", "patient_id", "finding_id", "probability", "lowest", "highest", "outside")
 NAME = {"patient_id": "case", "finding_id": "1"}
 """Ids of a case whose ids nobody gave: none of its header's or file's, which may name a person."""
@@ -73,15 +74,20 @@ def _spread(values: np.ndarray) -> dict[str, Any]:
     return {"count": len(values), "lowest": float(values.min()), "highest": float(values.max()), "sd": sd}
 
 
+def clear(folder: Path, names: Sequence[str] = FILES) -> None:
+    """Remove what was predicted before, so that it never passes for what comes."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
 def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
     """Predict a case and write it to a folder; returns the prediction.
 
-    prediction.json, views.csv with the score of each view, patches.npy with what the network saw, float32
-    (views, channels, 65, 65), and network_saw.png with a picture of it.
+    views.csv with the score of each view, patches.npy with what the network saw, float32
+    (views, channels, 65, 65), network_saw.png with a picture of it and, last, prediction.json.
     """
     found = predict(case, runs, dataset)
     scores = found.pop("scores")
-    write_text(folder / "prediction.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
     rows = [
         {"model": run.name, "view": number, **asdict(view), "score": repr(score)}
         for run, of_run in zip(runs, scores, strict=True)
@@ -92,6 +98,7 @@ def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[s
         np.save(file, case.patches, allow_pickle=False)
     title = f"{dataset}: {found['probability']:.3f} {found['of']}"
     save(draw(case, title, DISCLAIMER), folder / "network_saw.png")
+    write_text(folder / "prediction.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
     return found
 
 
@@ -129,13 +136,18 @@ def point_row(at: str | None, mm: bool) -> dict[str, str]:
 
 
 def predict_table(path: Path, how: Preprocessing, runs: Sequence[Run], dataset: str, out: Path) -> None:
-    """Predict each row of a table of cases; those that fail are listed in skipped.csv."""
+    """Predict each row of a table of cases; those that fail are listed in skipped.csv.
+
+    Exits with status 1 if there are any.
+    """
     table = labels.read_csv(path, ["image", "patient_id", "finding_id"])
+    clear(out, ("predictions.csv", "skipped.csv"))
     rows, skipped = [], []
     for number, row in enumerate(table.to_dict("records"), start=1):
         ids = {name: row[name] for name in ("patient_id", "finding_id")}
+        clear(folder := out / f"{number:04d}")
         try:
-            found = write(out / f"{number:04d}", prepare(path.parent / row["image"], row, how), runs, dataset)
+            found = write(folder, prepare(path.parent / row["image"], row, how), runs, dataset)
         except InputError as error:
             skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))
             log.warning("%d: %s", number, error)
@@ -150,6 +162,8 @@ def predict_table(path: Path, how: Preprocessing, runs: Sequence[Run], dataset: 
                          remedy=f"see {out / 'skipped.csv'}")  # fmt: skip
     write_csv(out / "predictions.csv", SUMMARY_COLUMNS, rows)
     print(f"{out / 'predictions.csv'}: {len(rows)} cases, {len(skipped)} left out\n{DISCLAIMER}")
+    if skipped:
+        raise SystemExit(1)
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
@@ -202,7 +216,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         predict_table(options.case, how, runs, dataset, options.out)
         return
     row = {"patient_id": options.patient_id, "finding_id": options.finding_id, "time": options.time}
-    case = prepare(options.case, row | point_row(options.at, options.mm), how, lps=True)
+    row |= point_row(options.at, options.mm)
+    clear(options.out)
+    case = prepare(options.case, row, how, lps=True)
     print(as_text(write(options.out, case, runs, dataset)))
     print(options.out / "prediction.json")
 

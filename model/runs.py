@@ -6,7 +6,7 @@ state to use), ``target`` and ``datasets``: for each data set what ``pipeline.ca
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Run:
 
     model: Path
     card: dict[str, Any]
+    _folded: dict[str, Folded] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -61,10 +62,12 @@ class Run:
         return Preprocessing(**keys)
 
     def folded(self, dataset: str) -> Folded:
-        """The network as evaluation uses it, on the CPU, for one data set."""
-        channels = len(self.preprocessing(dataset).channels)
-        network, tables = weights.read(self.model, self.card["datasets"], channels)
-        return Folded(network, dataset, tables[dataset])
+        """The network as evaluation uses it, on the CPU, for one data set; read once."""
+        if dataset not in self._folded:
+            channels = len(self.preprocessing(dataset).channels)
+            network, tables = weights.read(self.model, self.card["datasets"], channels)
+            self._folded[dataset] = Folded(network, dataset, tables[dataset])
+        return self._folded[dataset]
 
     def score(self, dataset: str, patches: np.ndarray) -> np.ndarray:
         """Probabilities (n,) of class 1, float64, of patches (n, channels, 65, 65) float32.
@@ -161,7 +164,7 @@ def agree(runs: Sequence[Run], dataset: str) -> Preprocessing:
                     expected="runs of the same data",
                     remedy="predict with one after the other",
                 )
-        for name in (field.name for field in fields(Preprocessing)):
+        for name in (one.name for one in fields(Preprocessing)):
             ours, theirs = getattr(first, name), getattr(other, name)
             if ours != theirs:
                 raise RunError(

@@ -13,8 +13,9 @@ import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 import torch
 from PIL import Image
 
+from model import weights
 from model.predict import main
-from pipeline.errors import EmptyError, run_cli
+from pipeline.errors import EmptyError, OutOfImageError, run_cli
 from pipeline.files import read_csv
 from pipeline.geometry import plane
 from pipeline.phantom import write_phantom
@@ -238,7 +239,9 @@ def test_a_table_lists_the_cases_that_fail_and_goes_on(several: Made, tmp_path: 
     lines = ["image,patient_id,finding_id,x,y", "0.png,A,1,5,5", "0.png,B,1,500,5", "none.png,C,1,5,5"]
     (several.raw / "own" / "cases.csv").write_text("\n".join(lines) + "\n")
     words = ["--dataset", "own", "--model", str(several.run), "--out"]
-    main([str(several.raw / "own" / "cases.csv"), *words, str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main([str(several.raw / "own" / "cases.csv"), *words, str(tmp_path)])
+    assert ended.value.code == 1
     assert read_csv(tmp_path / "predictions.csv")["patient_id"].tolist() == ["A"]
     skipped = read_csv(tmp_path / "skipped.csv")
     assert skipped["patient_id"].tolist() == ["B", "C"]
@@ -246,6 +249,41 @@ def test_a_table_lists_the_cases_that_fail_and_goes_on(several: Made, tmp_path: 
     (several.raw / "own" / "cases.csv").write_text("\n".join([lines[0], lines[2]]) + "\n")
     with pytest.raises(EmptyError, match=r"expected cases, found 1 rows, all left out; see .*skipped\.csv"):
         main([str(several.raw / "own" / "cases.csv"), *words, str(tmp_path)])
+    # Nothing of the first table is left where it would pass for the second.
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["skipped.csv"]
+
+
+def test_a_case_that_fails_leaves_nothing_of_an_earlier_one(
+    several: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, words = several.raw / "own" / "0.png", ["--dataset", "own", "--at"]
+    (tmp_path / "mine.txt").write_text("")
+    predict(several, tmp_path, case, *words, "5,5")
+    assert len(list(tmp_path.iterdir())) == 5
+    with pytest.raises(OutOfImageError):
+        predict(several, tmp_path, case, *words, "500,5")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    predict(several, tmp_path, case, *words, "5,5")
+
+    def full(*_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr("model.predict.save", full)
+    with pytest.raises(OSError, match="no room"):
+        predict(several, tmp_path, case, *words, "6,6")
+    # The prediction comes last: where it is, all of it is.
+    assert not (tmp_path / "prediction.json").exists()
+    assert not (tmp_path / "network_saw.png").exists()
+
+
+def test_a_model_is_read_once_for_a_table(
+    several: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, seen = weights.read, []
+    monkeypatch.setattr(weights, "read", lambda path, *rest: (seen.append(path), read(path, *rest))[1])
+    table = several.raw / "own" / "own.csv"
+    main([str(table), "--dataset", "own", "--model", str(several.run), "--out", str(tmp_path)])
+    assert seen == [several.run / "model.safetensors"]
 
 
 def test_nothing_that_names_a_person_is_written_or_printed(
