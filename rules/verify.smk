@@ -80,9 +80,9 @@ rule verify:
         checks=rules.list_checks.output.checks,
     log:
         "logs/results/verify.log",
+    localrule: True
     conda:
         "../environment.yml"
-    localrule: True
     params:
         code=code("pipeline.verify.joined"),
     message:
