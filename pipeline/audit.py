@@ -183,7 +183,7 @@ def finding_rows(found: Findings, series: pd.DataFrame) -> Iterator[tuple[str, s
             yield channel, "series to choose from", str(candidates), int(count)
         for reason, count in mine["reason"].value_counts().items():
             yield channel, "why the series", str(reason), int(count)
-            here = left[(left["finding_id"] != "") & left["channel"].isin(["", channel])]
+        here = left[(left["finding_id"] != "") & left["channel"].isin(["", channel])]
         reasons = here["code"] + ": " + here["reason"].map(general)
         yield channel, "findings", "left out", len(reasons)
         for case in not_last(found, series, channel):

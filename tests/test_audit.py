@@ -36,6 +36,15 @@ def test_all_rows_of_the_official_tables_are_looked_for_in_the_archive(rows: Row
             )
 
 
+def test_rows_that_the_archive_lacks_are_of_dynamic_series_but_for_one(shared: Path) -> None:
+    known = set(audit.read_series(shared / "idc" / "prostatex.csv")[audit.KEY].itertuples(index=False, name=None))
+    tables = [audit.read_images(shared / "prostatex", part)[audit.KEY] for part in ("Train", "Test")]
+    lost = [row for table in tables for row in table.itertuples(index=False, name=None) if row not in known]
+    assert len(lost) == 171
+    static = [row for row in lost if not row[2].startswith(("Perfusie_t1_twist", "Twist_dynamic"))]
+    assert static == [("ProstateX-0299", "5", "t2_tse_cor")]
+
+
 def test_every_finding_has_its_series_or_a_reason(rows: Rows) -> None:
     located = {key[:2]: count for key, count in rows.items() if key[2:] == ("findings", "located")}
     left = {key[:2]: count for key, count in rows.items() if key[2:] == ("findings", "left out")}
@@ -143,6 +152,14 @@ def test_two_studies_are_told_apart_by_slices_and_axes(tmp_path: Path) -> None:
     images = audit.read_images(tables(tmp_path, *rows), "Train")
     found = audit.placed(archive, images).set_index("SeriesInstanceUID")["WorldMatrix"]
     assert found.to_dict() == {"1.4": FLAT, "1.7": FLAT, "2.4": tilted, "2.7": tilted}
+
+
+def test_a_channel_on_which_nothing_is_located_has_its_reasons(tmp_path: Path) -> None:
+    archive = series(("1", "7", "ep2d_diff_tra_DYNDIST_ADC", 9))
+    folder = tables(tmp_path, ("7", "ep2d_diff_tra_DYNDIST_ADC", FLAT, "9"))
+    rows = list(audit.finding_rows(audit.located(archive, folder, "Train"), archive))
+    left = {channel: count for channel, *name, count in rows if name == ["findings", "left out"]}
+    assert left == {"t2": 1, "adc": 0, "dwi": 1}
 
 
 def test_series_that_lack_instances_are_told(tmp_path: Path) -> None:
