@@ -236,6 +236,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Send a body, or what a fault makes of it."""
         if how == "wrong" and not chunked:
             body = _flipped(body)
+        if how == "short":
+            body = body[:-1]
         if how == "long":
             body += b"more" * 10_000_000
         self.send_response(status)

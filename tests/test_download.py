@@ -394,6 +394,7 @@ class TestBothServices:
             time.sleep(0.005)
         process.send_signal(blow)
         process.communicate()
+        assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[blow]
         assert PLANES <= len(finished(get.raw)) < FILES
         assert (get.raw / manifest.UNFINISHED).exists()
         get.server.images = math.inf
@@ -463,6 +464,14 @@ class TestIdc:
         ):
             idc()
 
+    def test_an_object_without_an_md5_that_is_shorter_than_was_listed_is_tried_again(
+        self, idc: Downloads
+    ) -> None:
+        idc.server.etags = lambda md5: f"{md5}-2"
+        idc.server.fail(idc.one, "short")
+        idc()
+        assert_whole(idc)
+
     def test_bytes_that_trickle_in_are_not_waited_for(self, idc: Downloads) -> None:
         idc.wanted = idc.wanted[:1]
         idc.server.fail(idc.one, "trickle", times=99)
@@ -517,6 +526,27 @@ class TestNbia:
         nbia.server.fail("MD5", "turned", times=99)
         nbia()
         assert contents(nbia.raw) == contents(straight)
+
+    def test_files_of_another_series_are_refused(
+        self, nbia: Downloads, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, other, *_ = nbia.wanted
+        nbia.wanted = [type(first)(**vars(first) | {"size": other.size})]
+        theirs = nbia.server.archive.of(other.uid)
+        monkeypatch.setattr(nbia.server.archive, "of", lambda _: theirs)
+        with pytest.raises(NetError, match=f"expected series {first.uid}, found series {other.uid}"):
+            nbia()
+        assert not finished(nbia.raw)
+
+    def test_one_image_under_several_names_is_no_series(
+        self, nbia: Downloads, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = nbia.wanted[0]
+        content = next(iter(nbia.server.archive.of(first.uid).values()))
+        nbia.wanted = [type(first)(**vars(first) | {"size": PLANES * len(content)})]
+        monkeypatch.setattr(nbia.server.archive, "of", lambda _: dict.fromkeys("abcd", content))
+        with pytest.raises(NetError, match="found repeated SOP Instance UIDs"):
+            nbia()
 
     def test_a_zip_that_climbs_out_of_its_folder_is_refused(self, nbia: Downloads, tmp_path: Path) -> None:
         nbia.server.names = {"00000002.dcm": "../../../escaped.dcm"}
