@@ -1,6 +1,7 @@
 """What would make a result untrustworthy is found: each check sees the fault that it is there for."""
 
 import shutil
+import struct
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.index import read_index
 from pipeline.phantom import write_phantom
 from pipeline.pixels import read_pixels
 from pipeline.verify import __main__ as verify
-from pipeline.verify import joined
+from pipeline.verify import joined, screenshots
 from pipeline.verify.checks import Check, alignment, half_spacings, outside_share, slice_places
 from pipeline.verify.overlap import Member, across, exact_duplicates, near_duplicates
 from pipeline.verify.page import slice_audit
@@ -297,9 +298,39 @@ def test_screenshots_are_known_by_their_official_names() -> None:
     names = ["a/ProstateX-0000-Finding1-t2_tse_tra0.bmp", "ProstateX-0005-Finding0-ep2d_diff_tra_DYNDIST_ADC0.BMP",
              "logo.bmp", "ProstateX-0000-Finding1-t2_tse_tra0.jpg"]  # fmt: skip
     assert listed(names) == {
-        ("prostatex-0000", "1", "t2_tse_tra"): names[0],
-        ("prostatex-0005", "0", "ep2d_diff_tra_dyndist_adc"): names[1],
+        ("prostatex-0000", "1"): {"t2_tse_tra0": names[0]},
+        ("prostatex-0005", "0"): {"ep2d_diff_tra_dyndist_adc0": names[1]},
     }
+
+
+@pytest.mark.parametrize("description", ["t2_tse_tra", "ADC_S3_1", "t2_tse_tra_320_p2", "T2 (2.5 mm)"])
+def test_a_screenshot_belongs_to_the_series_whose_name_it_has_before_its_number(
+    made: Path, tmp_path: Path, description: str
+) -> None:
+    choices = read_csv(made / "choices.csv").iloc[:1].assign(chosen_description=description)
+    files = read_index(made / "index.parquet")
+    case = f"{choices['patient_id'].iloc[0]}-Finding{choices['finding_id'].iloc[0]}"
+    own, *others = (f"{case}-{name}.bmp" for name in (f"{description}0", f"{description}_sag0", description[:-1]))
+    image = Image.new("L", (4, 4))
+    image.save(tmp_path / own)
+    shutil.copytree(made.parent / "raw", tmp_path, dirs_exist_ok=True)
+    shots = screenshots.matches(choices, files, tmp_path, [own, *others])
+    assert (len(shots.found), shots.unread, shots.others) == (1, [], 2)
+    check = screenshots.check(screenshots.matches(choices, files, tmp_path, others))
+    assert (check.result, check.detail.split("; ")[-1]) == ("warning", "of no chosen series: 2")
+
+
+def test_a_screenshot_that_claims_to_be_huge_is_told(made: Path, tmp_path: Path) -> None:
+    choices = read_csv(made / "choices.csv").iloc[:1]
+    name = "{patient_id}-Finding{finding_id}-{chosen_description}0.bmp".format(**choices.iloc[0])
+    shutil.copytree(made.parent / "raw", tmp_path, dirs_exist_ok=True)
+    Image.new("L", (4, 4)).save(tmp_path / name)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[18:26] = struct.pack("<ii", 60_000, 60_000)
+    (tmp_path / name).write_bytes(content)
+    shots = screenshots.matches(choices, read_index(made / "index.parquet"), tmp_path, [name])
+    assert not shots.found
+    assert "decompression bomb" in shots.unread[0]
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

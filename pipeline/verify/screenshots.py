@@ -19,9 +19,7 @@ from pipeline.geometry import POSITION_TOLERANCE_MM, ordered
 from pipeline.pixels import read_pixels
 from pipeline.verify.checks import NONE, OK, WARNING, Check, named
 
-NAME = re.compile(
-    r"(?P<patient>ProstateX-\d+)-Finding(?P<finding>\d+)-(?P<series>.+?)\d*\.bmp", re.IGNORECASE
-)
+NAME = re.compile(r"(?P<patient>ProstateX-\d+)-Finding(?P<finding>\d+)-(?P<series>.+)\.bmp", re.IGNORECASE)
 LEAST_CORRELATION = 0.8
 """A screenshot counts as found in a slice from this correlation on."""
 
@@ -42,10 +40,11 @@ class Match:
 
 @dataclass(frozen=True)
 class Shots:
-    """The screenshots that were looked for in their series, and those that could not be read."""
+    """The screenshots looked for in their series, those not read, and how many are of no chosen series."""
 
     found: list[Match]
     unread: list[str]
+    others: int = 0
 
 
 def correlation(image: np.ndarray, piece: np.ndarray) -> float:
@@ -72,14 +71,14 @@ def fitted(picture: Image.Image, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(grey, float)
 
 
-def listed(documents: Iterable[str]) -> dict[tuple[str, str, str], str]:
-    """The screenshots among the documents of a raw folder, by patient, finding and series description."""
-    found: dict[tuple[str, str, str], str] = {}
+def listed(documents: Iterable[str]) -> dict[tuple[str, str], dict[str, str]]:
+    """The screenshots among the documents of a raw folder, by patient and finding, then series and number."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for file in sorted(documents):
         match = NAME.fullmatch(PurePosixPath(file).name)
         if match:
-            key = tuple(match[part].casefold() for part in ("patient", "finding", "series"))
-            found.setdefault((key[0], key[1], key[2]), file)
+            patient, finding, series = (part.casefold() for part in match.groups())
+            found.setdefault((patient, finding), {}).setdefault(series, file)
     return found
 
 
@@ -107,26 +106,30 @@ def match(choice: pd.Series, series: pd.DataFrame, raw: Path, file: str) -> Matc
 def matches(choices: pd.DataFrame, index: pd.DataFrame, raw: Path, documents: Iterable[str]) -> Shots:
     """Look for every screenshot that belongs to a row of choices.csv in the series chosen there."""
     pictures = listed(documents)
+    others = {file for files in pictures.values() for file in files.values()}
     found: list[Match] = []
     unread: list[str] = []
     for _, choice in choices.iterrows() if pictures else ():
-        key = (choice["patient_id"], choice["finding_id"], choice["chosen_description"])
-        file = pictures.get((key[0].casefold(), key[1].casefold(), key[2].casefold()))
-        if file is None:
+        files = pictures.get((choice["patient_id"].casefold(), choice["finding_id"]), {})
+        numbered = re.compile(re.escape(choice["chosen_description"].casefold()) + r"\d+")
+        own = sorted(filter(numbered.fullmatch, files), key=lambda name: (len(name), name))
+        if not own:
             continue
+        others -= {files[name] for name in own}
+        file = files[own[0]]
         series = index[index["series_uid"] == choice["chosen_series_uid"]]
         series = series[series["b_value"].isna() | (series["b_value"] == series["b_value"].max())]
         try:
             found.append(match(choice, series, raw, file))
-        except (InputError, OSError, ValueError) as error:
+        except (InputError, OSError, ValueError, Image.DecompressionBombError) as error:
             unread.append(f"{file} ({error})")
-    return Shots(found, unread)
+    return Shots(found, unread, len(others))
 
 
 def check(shots: Shots) -> Check:
     """Whether the slices by geometry are those of the screenshots."""
     found, unread = shots.found, shots.unread
-    if not found and not unread:
+    if not found and not unread and not shots.others:
         return Check("screenshots", NONE, 0, "no official screenshots (….bmp) below the raw folder")
     sure = [one for one in found if one.correlation >= LEAST_CORRELATION]
     off = [one for one in sure if not one.geometry_mm <= one.half_spacing_mm + POSITION_TOLERANCE_MM]
@@ -139,5 +142,7 @@ def check(shots: Shots) -> Check:
         detail += f": {named([f'{one.patient_id} {one.finding_id} {one.channel}' for one in off])}"
     if unread:
         detail += f"; not read: {named(unread)}"
-    bad = bool(off or unread or len(sure) < len(found))
+    if shots.others:
+        detail += f"; of no chosen series: {shots.others}"
+    bad = bool(off or unread or len(sure) < len(found) or not found)
     return Check("screenshots", WARNING if bad else OK, len(off), detail)
