@@ -127,11 +127,16 @@ def test_patches_of_other_places_than_the_table_says_fail(
 def test_channels_that_show_another_point_are_told_with_the_distance(made: Path) -> None:
     table = read_csv(made / "findings.csv")
     (adc, *_) = np.flatnonzero(table["channel"] == "adc")
-    step = float(table.at[adc, "spacing_column_mm"])  # along x in these phantoms, but for a small angle
-    table.at[adc, "column"] = f"{float(table.at[adc, 'column']) + 7 / step:.4f}"
+    column, row, spacing_column, spacing_row, distance = (
+        float(table.at[adc, name])
+        for name in ("column", "row", "spacing_column_mm", "spacing_row_mm", "plane_distance_mm")
+    )
+    table.at[adc, "column"] = str(column + 3 / spacing_column)
+    table.at[adc, "row"] = str(row + 6 / spacing_row)
+    table.at[adc, "plane_distance_mm"] = str(distance + 2)
     check = alignment(table, read_index(made / "index.parquet"))
     assert (check.result, check.count) == ("warning", 1)
-    assert 6.5 < float(check.detail.split("(")[1].split(" mm")[0]) <= 7
+    assert "(7.0 mm)" in check.detail  # 3² + 6² + 2² = 7²
 
 
 def test_slices_of_the_published_rule_are_told(made: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import pdist
 
 from pipeline.errors import InputError, StoreError
 from pipeline.geometry import POSITION_TOLERANCE_MM, ordered, plane
@@ -179,7 +180,7 @@ def alignment(findings: pd.DataFrame, index: pd.DataFrame) -> Check:
         [plane(files.loc[file]).to_world(*spot) for file, spot in zip(rows["file"], spots, strict=True)]
     )
     apart = {
-        " ".join(case): float(np.ptp(points[numbers], axis=0).max())
+        " ".join(case): float(pdist(points[numbers]).max(initial=0))
         for case, numbers in rows.groupby(KEY).indices.items()
     }
     studies = rows.groupby(KEY)["study_uid"].nunique()
