@@ -46,7 +46,7 @@ def predict(case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
     }
     if card["preprocessing"]["slice_rule"] == "paper":
         remarks["trained with slice_rule: paper; this case's slice was found by geometry"] = None
-    places = case.rows[["channel", "column", "row", "slice", "plane_distance_mm", "reason"]]
+    places = case.rows[["channel", "image", "slice", "column", "row", "plane_distance_mm", "reason"]]
     return {
         "disclaimer": DISCLAIMER,
         "dataset": dataset,
@@ -111,7 +111,8 @@ def as_text(found: Mapping[str, Any]) -> str:
         lines.append(f"{name:8} {part['count']}, from {part['lowest']:.3f} to {part['highest']:.3f}{sd}")
     for place in found["places"]:
         point = f"column {place['column']}, row {place['row']}, {place['plane_distance_mm']} mm off the plane"
-        lines.append(f"{place['channel']:8} {place['reason']}; {point}")
+        image = "; ".join(filter(None, (place["image"], place["slice"], place["reason"])))
+        lines.append(f"{place['channel']:8} {image}; {point}")
     lines += [f"OUTSIDE the training: {text}" for text in found["outside_training"]]
     lines += [f"left out: {error['code']} {error['reason']}" for error in found["left_out"]]
     return "\n".join([*lines, found["disclaimer"]])

@@ -71,8 +71,13 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
     places = _locate(Source("case", raw, known, []), image, how, lps)
     ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
-    found = [{**ids, "channel": name, **places[name]} for name in how.channels]
-    columns = (*FINDING_COLUMNS, "reason")
+    given = any(table.point_of(image, names) is not None for names in (table.PIXELS, table.WORLD))
+    found = [
+        {**ids, "channel": name, **places[name], "image": _image(known, places[name]["file"])}
+        | ({} if given else {"reason": f"{places[name]['reason']}; no point given: the middle"})
+        for name in how.channels
+    ]
+    columns = (*FINDING_COLUMNS, "image", "reason")
     rows = pd.DataFrame([[str(one.get(name, "")) for name in columns] for one in found], columns=columns)
     sources = _read(rows, known, raw, how)
     (task,) = patches.tasks(rows, list(how.channels))
@@ -171,6 +176,14 @@ def _to_world(dicom: pd.DataFrame, row: pd.Series, channel: str) -> np.ndarray:
     cells = table.in_series(found[0], table.point_of(row, table.PIXELS), None)
     instance = found[0].set_index("file", drop=False).loc[cells["file"]]
     return plane(instance).to_world(float(cells["column"]), float(cells["row"]))
+
+
+def _image(index_: pd.DataFrame, file: str) -> str:
+    """Which image of a DICOM series a file is, by numbers alone: texts of a header may name somebody."""
+    image = index_.set_index("file").loc[file]
+    if image["format"] != "dicom":
+        return ""
+    return f"series {image['series_number']:.0f}, instance {image['instance_number']:.0f}"
 
 
 def _names(dicom: pd.DataFrame) -> str:

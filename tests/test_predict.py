@@ -1,6 +1,7 @@
 """A new case gets what the run gave the same finding, or one line that says why not."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -127,6 +128,7 @@ def test_a_stored_finding_of_three_channels_gets_the_scores_of_its_run(
         assert found["probability"] == pytest.approx(views["score"].mean(), abs=1e-6)
         assert found["single"] == pytest.approx(views["score"].iloc[0], abs=1e-6)
         assert [place["channel"] for place in found["places"]] == list(CHANNELS)
+        assert all(re.match(r"series \d+, instance \d+$", place["image"]) for place in found["places"])
         tested += 1
     assert tested >= 2
 
@@ -181,6 +183,12 @@ def test_millimetres_are_lps_for_nifti_too(several: Made, tmp_path: Path) -> Non
     row = read_csv(summary).set_index("patient_id").loc["P1"]
     (place,) = found["places"]
     assert [place[name] for name in ("column", "row", "slice")] == [row["column"], row["row"], row["slice"]]
+
+
+def test_without_a_point_it_is_the_middle_and_says_so(several: Made, tmp_path: Path) -> None:
+    case = several.raw / "own" / "1.nii.gz"
+    (place,) = predict(several, tmp_path, case, "--dataset", "own")["places"]
+    assert place["reason"] == "the only image or series; no point given: the middle"
 
 
 def test_an_ensemble_is_the_mean_over_models_and_says_how_far_they_part(
