@@ -37,7 +37,9 @@ def test_all_rows_of_the_official_tables_are_looked_for_in_the_archive(rows: Row
 
 
 def test_rows_that_the_archive_lacks_are_of_dynamic_series_but_for_one(shared: Path) -> None:
-    known = set(audit.read_series(shared / "idc" / "prostatex.csv")[audit.KEY].itertuples(index=False, name=None))
+    known = set(
+        audit.read_series(shared / "idc" / "prostatex.csv")[audit.KEY].itertuples(index=False, name=None)
+    )
     tables = [audit.read_images(shared / "prostatex", part)[audit.KEY] for part in ("Train", "Test")]
     lost = [row for table in tables for row in table.itertuples(index=False, name=None) if row not in known]
     assert len(lost) == 171

@@ -31,7 +31,11 @@ def write_model(path: Path, names: tuple[str, ...] = ("a",), channels: int = 1, 
 
 
 def write_run(
-    folder: Path, state: str = "last", bias: float = 0.0, about: Mapping[str, object] | None = None, **how: object
+    folder: Path,
+    state: str = "last",
+    bias: float = 0.0,
+    about: Mapping[str, object] | None = None,
+    **how: object,
 ) -> Path:
     """A run …/typhon/fold0/seed{n} with the data set ``a``."""
     known = {"collection": {}, "classes": ["no", "yes"], "training": {}, "fingerprint": {}, **(about or {}),

@@ -315,7 +315,9 @@ def test_a_screenshot_belongs_to_the_series_whose_name_it_has_before_its_number(
     choices = read_csv(made / "choices.csv").iloc[:1].assign(chosen_description=description)
     files = read_index(made / "index.parquet")
     case = f"{choices['patient_id'].iloc[0]}-Finding{choices['finding_id'].iloc[0]}"
-    own, *others = (f"{case}-{name}.bmp" for name in (f"{description}0", f"{description}_sag0", description[:-1]))
+    own, *others = (
+        f"{case}-{name}.bmp" for name in (f"{description}0", f"{description}_sag0", description[:-1])
+    )
     image = Image.new("L", (4, 4))
     image.save(tmp_path / own)
     shutil.copytree(made.parent / "raw", tmp_path, dirs_exist_ok=True)

@@ -69,7 +69,9 @@ def test_along_another_axis_the_cursor_names_the_same_voxels(
 
 @pytest.mark.parametrize(("low", "high"), [("5", "1"), ("1", "1"), ("nan", "1"), ("0", "inf")])
 def test_a_window_that_is_none_is_one_line(tmp_path: Path, low: str, high: str) -> None:
-    with pytest.raises(ConfigError, match=r"^E-CONFIG --window: expected two numbers, the lower first, found"):
+    with pytest.raises(
+        ConfigError, match=r"^E-CONFIG --window: expected two numbers, the lower first, found"
+    ):
         view.main([str(tmp_path / "a.npy"), "--window", low, high, "--screenshot", str(tmp_path / "a.png")])
 
 

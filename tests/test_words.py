@@ -109,5 +109,7 @@ def test_a_workflow_profile_that_is_there_passes(name):
 
 
 def test_a_misspelt_workflow_profile_is_told_since_snakemake_goes_on_without_it():
-    with pytest.raises(ConfigError, match=r"--workflow-profile: .* one of default, slurm, workstation, found 'slrum'"):
+    with pytest.raises(
+        ConfigError, match=r"--workflow-profile: .* one of default, slurm, workstation, found 'slrum'"
+    ):
         check_profiles(["slrum"])
