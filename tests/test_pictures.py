@@ -111,13 +111,14 @@ def test_picture_is_the_same_to_the_byte_each_time(brain: Path, tmp_path: Path, 
     arguments = [kind, "--store", str(brain / "patches.h5"), "--licence", "CC BY 3.0"]
     if kind == "red-dots":
         arguments += ["--findings", str(brain / "findings.csv"), "--slices", str(brain / "slices.h5")]
+    before = plt.get_fignums()
     for name in ("a.png", "b.png"):
         pictures.main([*arguments, "--out", str(tmp_path / name)])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as picture:
         assert min(picture.size) > 300
         assert "Software" not in picture.info
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == before
 
 
 def test_contact_sheet_says_what_the_store_holds(brain: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -279,6 +280,7 @@ def test_a_case_that_fails_leaves_nothing_of_an_earlier_one(
     monkeypatch.setattr("model.predict.save", full)
     with pytest.raises(OSError, match="no room"):
         predict(several, tmp_path, case, *words, "6,6")
+    plt.close("all")  # what save would have closed
     # The prediction comes last: where it is, all of it is.
     assert not (tmp_path / "prediction.json").exists()
     assert not (tmp_path / "network_saw.png").exists()
