@@ -175,17 +175,17 @@ def test_no_difference_in_any_split_is_certain_and_the_same_one_in_all_is_no_tes
 
 @pytest.mark.parametrize(
     ("sixtieths", "low", "high"),
-    [(41, 0.382, 0.898), (43, 0.408, 0.915), (48, 0.477, 0.952), (52, 0.537, 0.976)],
+    [(41, 0.370, 0.882), (43, 0.398, 0.900), (48, 0.474, 0.941), (52, 0.541, 0.969)],
 )
 def test_published_numbers_say_little(sixtieths: int, low: float, high: float) -> None:
-    """Both ends solve (theta - area)² = 1.96² · Hanley and McNeil's variance of theta, at 4 and 15."""
+    """Both ends solve (theta - area)² = 1.96² · variance of theta, with 8.5 for 4 - 1 and 15 - 1 (method 5)."""
     area = sixtieths / 60
     interval = published_interval(area)
     assert interval == pytest.approx((low, high), abs=5e-4)
     for end in interval:
-        assert abs(end - area) == pytest.approx(
-            1.959964 * hanley_mcneil_variance(end, 4, 15) ** 0.5, abs=1e-6
-        )
+        right, left = end / (2 - end) - end**2, 2 * end**2 / (1 + end) - end**2
+        variance = (end * (1 - end) + 8.5 * (right + left)) / (4 * 15)
+        assert abs(end - area) == pytest.approx(1.959964 * variance**0.5, abs=1e-6)
 
 
 def test_newcombe_keeps_its_width_where_classes_are_separated() -> None:
