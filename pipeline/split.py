@@ -30,7 +30,9 @@ def _share(fraction: float, count: int) -> int:
 
 def _hold_out(count: int, validation: float, test: float) -> np.ndarray:
     """Split numbers (0 train, 1 validation, 2 test) of ``count`` shuffled groups of one stratum."""
-    tests, validations = _share(test, count), _share(validation, count)
+    # Rounding must leave one group to train: 3 groups and a test of .5 are 1, 1 and 1.
+    tests = min(_share(test, count), max(count - 2, 0)) if validation else _share(test, count)
+    validations = min(_share(validation, count), max(count - tests - 1, 0))
     return np.repeat([2, 1, 0], [tests, validations, max(count - tests - validations, 0)])[:count]
 
 

@@ -177,3 +177,20 @@ def test_too_many_failures_stop_the_split_and_write_nothing(tmp_path: Path) -> N
     assert not (tmp_path / "fold0.csv").exists()
     split.main([*call, "--max-skipped", "1", "--majority-views", "2"])
     assert list(split.read_splits(tmp_path / "fold0.csv").columns) == list(split.COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("groups", "validation", "test", "parts"),
+    [
+        (3, 0.2, 0.5, [1, 1, 1]), (3, 0.5, 0.2, [1, 1, 1]), (3, 0.5, 0.5, [1, 1, 1]), (3, 0.1, 0.9, [1, 1, 1]),
+        (4, 0.4, 0.6, [1, 1, 2]), (10, 0.1, 0.2, [7, 1, 2]),
+    ],
+)  # fmt: skip
+def test_rounding_leaves_each_split_a_group(
+    groups: int, validation: float, test: float, parts: list[int]
+) -> None:
+    findings = findings_of([[0]] * groups + [[1]] * groups)
+    splits = assign(findings, **HOLDOUT | {"validation": validation, "test": test})
+    for label in (0, 1):
+        found = splits[findings["label"] == label].value_counts()
+        assert [found.get(name, 0) for name in ("train", "validation", "test")] == parts
