@@ -54,7 +54,7 @@ def read_official(path: Path) -> pd.DataFrame:
 
     Raises LabelError for an id that is no id of the challenge.
     """
-    table = labels.read_csv(path, ["ProxID", "fid", "pos"])
+    table = labels.read_csv(path, ["ProxID", "fid", "pos"], numbers=["pos"])
     if not len(table):
         raise LabelError("no row", file=path, expected="the findings of the challenge's test")
     table["finding_id"] = labels.unique_ids(list(zip(table["ProxID"], table["fid"], strict=True)))

@@ -20,7 +20,7 @@ from model.runs import DISCLAIMER, Run, agree, find
 from pipeline import labels
 from pipeline.card import Preprocessing, outside
 from pipeline.case import Case, prepare
-from pipeline.datasets.table import PIXELS, WORLD
+from pipeline.datasets.table import NUMBERS, PIXELS, WORLD
 from pipeline.drawing import save
 from pipeline.errors import ConfigError, EmptyError, InputError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
@@ -141,7 +141,7 @@ def predict_table(path: Path, how: Preprocessing, runs: Sequence[Run], dataset: 
 
     Exits with status 1 if there are any.
     """
-    table = labels.read_csv(path, ["image", "patient_id", "finding_id"])
+    table = labels.read_csv(path, ["image", "patient_id", "finding_id"], numbers=NUMBERS)
     clear(out, ("predictions.csv", "skipped.csv"))
     rows, skipped = [], []
     for number, row in enumerate(table.to_dict("records"), start=1):

@@ -38,10 +38,13 @@ def check_columns(path: Path, found: Sequence[str], needed: Iterable[str]) -> No
         raise ColumnError(f"columns {names}", file=path, expected=", ".join(missing))
 
 
-def read_csv(path: Path, needed: Iterable[str], *, brackets: bool = False) -> pd.DataFrame:
+def read_csv(
+    path: Path, needed: Iterable[str], *, numbers: Iterable[str] = (), brackets: bool = False
+) -> pd.DataFrame:
     """A CSV in any dialect (byte-order mark, CRLF, comma, semicolon or tab), every cell stripped text.
 
-    Where semicolons separate, a comma in a number is its decimal point: see :func:`number`. With ``brackets``
+    Where semicolons or tabs separate, a comma in the columns ``numbers`` marks decimals and becomes a point.
+    Where commas separate, it is left for :func:`number` to refuse: it may mark thousands. With ``brackets``
     a quoted heading such as ``Size[Width,Height]`` stands for two columns, as it does without the quotes.
     Raises ColumnError.
     """
@@ -53,7 +56,8 @@ def read_csv(path: Path, needed: Iterable[str], *, brackets: bool = False) -> pd
         ) from error
     first = content.split("\n", 1)[0]
     # Strict: a quote that is never closed would swallow all rows after it.
-    reader = csv.reader(io.StringIO(content), delimiter=max(",;\t", key=first.count), strict=True)
+    separator = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(content), delimiter=separator, strict=True)
     cells: list[list[str]] = []
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -70,7 +74,11 @@ def read_csv(path: Path, needed: Iterable[str], *, brackets: bool = False) -> pd
             cells += [stripped] if any(stripped) else []
     except csv.Error as error:
         raise ColumnError(f"{error} in line {reader.line_num}", file=path, expected="a CSV") from error
-    return pd.DataFrame(cells, columns=header, dtype=str)
+    table = pd.DataFrame(cells, columns=header, dtype=str)
+    if separator != ",":
+        for name in set(numbers).intersection(header):
+            table[name] = table[name].str.replace(",", ".", regex=False)
+    return table
 
 
 def read_xlsx(path: Path, needed: Sequence[str]) -> pd.DataFrame:
@@ -106,13 +114,14 @@ def whole(value: float) -> str:
 
 
 def number(cell: object, path: Path) -> float:
-    """A finite number that may have a decimal comma; raises LabelError."""
+    """A finite number; raises LabelError, also for a comma, which may mark decimals or thousands."""
     try:
-        value = float(str(cell).strip().replace(",", "."))
+        value = float(str(cell).strip())
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise LabelError(repr(cell), file=path, expected="a number", remedy="correct the cell")
+        comma = ", with a point for its decimals" if "," in str(cell) else ""
+        raise LabelError(repr(cell), file=path, expected=f"a number{comma}", remedy="correct the cell")
     return value
 
 

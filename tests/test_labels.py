@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import labels
-from pipeline.errors import ColumnError
+from pipeline.errors import ColumnError, LabelError
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
@@ -29,9 +29,27 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_a_table_is_read_in_any_dialect(tmp_path: Path, text: str) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(text.encode())
-    table = labels.read_csv(path, ["id", "x"])
+    table = labels.read_csv(path, ["id", "x"], numbers=["x"])
     assert table["id"].tolist() == ["A", "B"]
     assert [labels.number(cell, path) for cell in table["x"]] == [1.5, 2]
+
+
+@pytest.mark.parametrize("cell", ["1,234", "1,5", "1,234.5", "-0,5", "1,234,567", "1 234"])
+def test_a_comma_is_refused_where_commas_separate(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f'id,x\nA,"{cell}"\n')
+    table = labels.read_csv(path, ["id", "x"], numbers=["x"])
+    with pytest.raises(LabelError, match=r"E-LABEL .*expected a number"):
+        labels.number(table["x"][0], path)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_decimal_comma_changes_no_text_beside_it(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(separator.join(["id", "x", "y"]) + "\n" + separator.join(["A,1", "1,234", "-0,5"]) + "\n")
+    table = labels.read_csv(path, ["id"], numbers=["x", "y"])
+    assert table["id"].tolist() == ["A,1"]
+    assert [labels.number(table[name][0], path) for name in "xy"] == [1.234, -0.5]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from pipeline.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
 
 PIXELS = ("x", "y", "z")
 WORLD = ("x_mm", "y_mm", "z_mm")
+NUMBERS = (*PIXELS, *WORLD, "time")
 PAPER_EXTENT = "1/6 width"
 
 
@@ -83,7 +84,7 @@ def _from_csv(source: Source, path: Path) -> pd.DataFrame:
     path = path if path.is_absolute() else source.raw / path
     if not path.is_file():
         raise EmptyError("no such file", file=path, expected="a CSV of findings")
-    table = labels.read_csv(path, ["image", "patient_id", "finding_id", "label"])
+    table = labels.read_csv(path, ["image", "patient_id", "finding_id", "label"], numbers=NUMBERS)
     repeated = table[table.duplicated(["patient_id", "image", "finding_id"])]
     if len(repeated):
         row = repeated.iloc[0]
