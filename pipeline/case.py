@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesErro
 from pipeline.files import FINDING_COLUMNS
 from pipeline.geometry import Place, plane
 from pipeline.intensity import check_not_blank
+from pipeline.people import persons
 from pipeline.store import SourceSlice
 from pipeline.views import Frame, View, frame_of, view_table
 
@@ -119,7 +120,7 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> di
     dicom = source.index[source.index["format"] == "dicom"]
     if len(dicom):  # a screenshot or a report beside them is not meant
         source = dataclasses.replace(source, index=dicom)
-    if (patients := dicom["patient_id"].nunique()) > 1:
+    if (patients := persons(dicom["patient_id"]).nunique()) > 1:
         raise NoSeriesError(
             f"those of {patients}", expected="the images of one patient", remedy="give the folder of one"
         )

@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 FINDING_COLUMNS = (
     "patient_id", "group_id", "finding_id", "label", "channel", "study_uid", "series_uid",
     "sop_instance_uid", "file", "column", "row", "spacing_column_mm", "spacing_row_mm",
-    "plane_distance_mm", "slice", "centre",
+    "plane_distance_mm", "slice", "centre", "group_kind",
 )  # fmt: skip
 SKIPPED_COLUMNS = ("step", "kind", "patient_id", "finding_id", "channel", "file", "code", "reason")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from pipeline import datasets, duplicates
+from pipeline import datasets, duplicates, people
 from pipeline.errors import EmptyError, InputError, run_cli
 from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
 from pipeline.index import documents, read_index
@@ -46,25 +47,26 @@ def _hashes(
 
 
 def group(found: datasets.Findings, raw: Path) -> list[dict[str, Any]]:
-    """Give each row of an unknown patient its group, and return the near-duplicate pairs.
+    """Give each row its group, called after the first patient_id in it, and return the near-duplicate pairs.
 
-    Where patients are unknown (no group_id) a cluster of near-duplicate images is the group; it is called
-    after its first patient_id. Pairs across known patients are reported, not merged: two healthy chests may
-    look the same, and only a person can tell.
+    A group is a person, however spelt. Where the patient is unknown (no group_id, or a word that says so) it
+    is a cluster of near-duplicate images. Pairs across known patients are reported, not merged: two healthy
+    chests may look the same, and only a person can tell.
     """
     found.rows, hashes = _hashes(found.rows, raw, found)
     pairs = duplicates.near_pairs(hashes)
     rows = found.rows
-    unknown = np.array([not row["group_id"] for row in rows], bool)
+    unknown = np.array([not people.person(row["group_id"]) for row in rows], bool)
     merged = unknown[pairs[:, 0]] & unknown[pairs[:, 1]]
     # What has one patient_id belongs together anyhow: the slices of one volume, say.
     number = {name: place for place, name in enumerate(dict.fromkeys(row["patient_id"] for row in rows))}
     patients = np.array([number[row["patient_id"]] for row in rows], int)
     cluster = duplicates.clusters(len(number), patients[pairs[merged, :2]])
-    first: dict[int, str] = {}
-    for row in rows:
-        name = first.setdefault(cluster[number[row["patient_id"]]], row["patient_id"])
-        row["group_id"] = row["group_id"] or name
+    first: dict[object, str] = {}
+    for row, nobody in zip(rows, unknown, strict=True):
+        key = cluster[number[row["patient_id"]]] if nobody else people.person(row["group_id"])
+        row["group_id"] = first.setdefault(key, row["patient_id"] if nobody else row["group_id"])
+        row["group_kind"] = people.IMAGES if nobody else people.PATIENT
     return [
         {
             "patient_id_1": rows[i]["patient_id"],
@@ -75,7 +77,9 @@ def group(found: datasets.Findings, raw: Path) -> list[dict[str, Any]]:
             "merged": bool(together),
         }
         for (i, j, distance), together in zip(pairs, merged, strict=True)
-        if rows[i]["patient_id"] != rows[j]["patient_id"] and rows[i]["channel"] == rows[j]["channel"]
+        if (together or rows[i]["group_id"] != rows[j]["group_id"])
+        and rows[i]["patient_id"] != rows[j]["patient_id"]
+        and rows[i]["channel"] == rows[j]["channel"]
     ]
 
 
@@ -114,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     log.info(
         "%s: %d rows in %d groups, %d left out", args.dataset, len(found.rows), groups, len(found.skipped)
     )
+    for line in people.remarks(pd.DataFrame(found.rows)):
+        log.info("%s: %s", args.dataset, line)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import skipped
+from pipeline import people, skipped
 from pipeline.errors import LabelError, LeakError, SplitError, run_cli
 from pipeline.files import read_csv, write_csv
 from pipeline.seeds import stream
@@ -74,7 +74,9 @@ def assign(
         return pd.Series("train", index=findings.index)
     if kind == "paper":
         return published(findings, validation, test)
-    worst = findings.groupby("group_id")["label"].max().sort_index()
+    # Called after its first group, a unit is a group unless one person, spelt in several ways, has several.
+    unit = findings.groupby(people.units([findings])[0])["group_id"].transform("min")
+    worst = findings.groupby(unit)["label"].max().sort_index()
     drawn: dict[str, str] = {}
     for label in (0, 1):
         groups = worst.index[worst == label].to_numpy(object)
@@ -86,7 +88,7 @@ def assign(
         groups = stream(*names).permutation(groups)
         numbers = _fold(len(groups), n, fold) if kind == "folds" else _hold_out(len(groups), validation, test)
         drawn.update(zip(groups, np.array(SPLITS)[numbers], strict=True))
-    return findings["group_id"].map(drawn)
+    return unit.map(drawn)
 
 
 def balanced_views(
@@ -177,7 +179,7 @@ def leaks(store: Path, table: pd.DataFrame, most: int = NAMED_OFFENDERS) -> Iter
     first = case.groupby(digests).transform("first").rename("image")
     for kind, names in (
         ("groups", rows["group_id"]),
-        ("patients", rows["patient_id"]),
+        ("patients", people.called(rows["patient_id"])),
         ("images like", first),
     ):
         if offenders := _offenders(kind, names, rows["split"], most):

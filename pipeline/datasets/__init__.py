@@ -12,6 +12,7 @@ import pandas as pd
 
 from pipeline.errors import InputError, UnlabelledError
 from pipeline.files import skip
+from pipeline.people import person
 
 CHOICE_COLUMNS = (
     "patient_id", "finding_id", "channel", "candidates", "chosen_series_uid", "chosen_description", "reason",
@@ -43,9 +44,9 @@ class Findings:
 
     def leave_out_unlabelled(self, index: pd.DataFrame) -> None:
         """List the patients of the index of whom the labels say nothing, located or left out."""
-        named = {row["patient_id"].casefold() for row in [*self.rows, *self.skipped]}
+        named = {person(row["patient_id"]) for row in [*self.rows, *self.skipped]}
         for patient_id, images in index.groupby("patient_id"):
-            if str(patient_id).casefold() not in named:
+            if person(patient_id) not in named:
                 error = UnlabelledError(f"{len(images)} images without one")
                 self.leave_out(error, kind="excluded", patient_id=str(patient_id))
 

@@ -18,6 +18,7 @@ from pipeline import labels
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.errors import InputError, LabelError, NoSeriesError, NotTissueError, OutOfImageError
 from pipeline.geometry import ordered
+from pipeline.people import person, persons
 from pipeline.pixels import read_pixels
 
 CALIBRATION_FILE = "CalibrationSet_NoduleData.xlsx"
@@ -133,7 +134,7 @@ def _is_tissue(hu: float | InputError) -> bool:
 
 def series_of(source: Source, patient_id: str) -> pd.DataFrame:
     """The CT series of a patient with the most slices; raises NoSeriesError."""
-    same = source.index["patient_id"].str.casefold() == patient_id.casefold()
+    same = persons(source.index["patient_id"]) == person(patient_id)
     found = [
         part for _, part in source.index[same & (source.index["modality"] == "CT")].groupby("series_uid")
     ]

@@ -19,6 +19,7 @@ from pipeline import labels
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.errors import InputError, LabelError, NoSeriesError, OutOfImageError
 from pipeline.geometry import Place, is_transverse, plane, try_locate
+from pipeline.people import person, persons
 
 FINDINGS_FILE = "ProstateX-Findings-Train.csv"
 IMAGES_FILE = "ProstateX-Images-Train.csv"
@@ -227,7 +228,8 @@ def _choice(patient: pd.DataFrame, place: Place, index: tuple[int, int, int] | N
 def find(source: Source, options: argparse.Namespace) -> Findings:
     """Locate every finding of the official tables on each channel; those of the test have no label."""
     result = Findings()
-    patients = dict(list(source.index.groupby(source.index["patient_id"].str.casefold())))
+    patients = dict(list(source.index.groupby(persons(source.index["patient_id"]))))
+    patients.pop("", None)  # of images without an id nobody knows whose they are
     path, _ = _tables(source, options.part)
     for case, row, images, repeat in _listed(source, options.part):
         try:
@@ -235,7 +237,7 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
                 raise repeat
             label = labels.binary(row["ClinSig"], path) if "ClinSig" in row else ""
             point = _point(row["pos"], path)
-            patient = patients.get(row["ProxID"].casefold())
+            patient = patients.get(person(row["ProxID"]))
             if patient is None:
                 raise NoSeriesError("none", expected="images of the patient")
         except InputError as error:

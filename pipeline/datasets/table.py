@@ -29,6 +29,7 @@ from pipeline.errors import (
     OutOfImageError,
     UnplacedError,
 )
+from pipeline.people import persons
 from pipeline.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
 
 PIXELS = ("x", "y", "z")
@@ -85,7 +86,8 @@ def _from_csv(source: Source, path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise EmptyError("no such file", file=path, expected="a CSV of findings")
     table = labels.read_csv(path, ["image", "patient_id", "finding_id", "label"], numbers=NUMBERS)
-    repeated = table[table.duplicated(["patient_id", "image", "finding_id"])]
+    keys = table[["image", "finding_id"]].assign(person=persons(table["patient_id"]))
+    repeated = table[keys.duplicated()]
     if len(repeated):
         row = repeated.iloc[0]
         raise DuplicateFindingError(
@@ -247,9 +249,11 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
         table = _from_csv(source, options.table)
     else:
         table = _from_folders(source, options.folders, options.patient_pattern, options.exclude)
-    patients = table["patient_id"].where(table["patient_id"] != "", table["image"])
-    ids = labels.unique_ids(list(zip(patients, table["finding_id"], strict=True)))
-    for patient_id, finding_id, (_, row) in zip(patients, ids, table.iterrows(), strict=True):
+    known = persons(table["patient_id"])
+    # An image whose patient nobody knows stands for itself, until near-duplicates are looked for.
+    patients = table["patient_id"].where(known != "", table["image"])
+    ids = labels.unique_ids(list(zip(known.where(known != "", patients), table["finding_id"], strict=True)))
+    for patient_id, person, finding_id, (_, row) in zip(patients, known, ids, table.iterrows(), strict=True):
         case = {"patient_id": patient_id, "finding_id": finding_id, "channel": "image"}
         try:
             label = labels.binary(row["label"], Path(row["image"]))
@@ -259,6 +263,6 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
             result.leave_out(error, **case)
             continue
         marked = point_of(row, PIXELS) is not None or point_of(row, WORLD) is not None
-        group = {"group_id": row["patient_id"], "centre": "given" if marked else "image"}
+        group = {"group_id": patient_id if person else "", "centre": "given" if marked else "image"}
         result.rows.append({**case, **group, "label": label, **cells})
     return result

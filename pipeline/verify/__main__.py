@@ -37,6 +37,7 @@ def checks(
     yield alignment(tables.findings, tables.index)
     yield slice_places(tables.findings, tables.index)
     yield screenshots.check(shots)
+    yield overlap.identity(tables.findings)
     yield overlap.split_leaks(member, leak)
     yield overlap.exact_duplicates(member)
     yield overlap.near_duplicates(member)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from pipeline.duplicates import THRESHOLD, near_pairs, phash
 from pipeline.files import read_csv
+from pipeline.people import person, persons, remarks, spellings, unknown
 from pipeline.pool import parallel
 from pipeline.split import SPLITS, leaks, read_splits
 from pipeline.store import read_slice
@@ -65,13 +66,21 @@ def _split_of(table: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def _splits_of(table: pd.DataFrame) -> dict[str, set[str]]:
-    """The splits of each patient, by the id in lower case; published ones cut patients."""
-    patients = table["patient_id"].str.casefold()
-    return {patient: set(splits) for patient, splits in table["split"].groupby(patients)}
+    """The splits of each person; published ones cut patients."""
+    by_person = table["split"].groupby(persons(table["patient_id"]))
+    return {who: set(splits) for who, splits in by_person}
 
 
 def _cases(images: pd.DataFrame) -> list[tuple[str, str]]:
     return list(images[KEY].itertuples(index=False, name=None))
+
+
+def identity(findings: pd.DataFrame) -> Check:
+    """Who is who: ids that are spellings of one person, and findings whose patient nobody knows."""
+    nobody, joined = findings[unknown(findings)], spellings(findings)
+    fine = f"{findings['group_id'].nunique()} people, each id spelt in one way"
+    count = len(joined) + nobody["group_id"].nunique()
+    return Check("people", WARNING if count else OK, count, "; ".join(remarks(findings)) or fine)
 
 
 def split_leaks(member: Member, leak: str) -> Check:
@@ -92,7 +101,7 @@ def split_leaks(member: Member, leak: str) -> Check:
 def exact_duplicates(member: Member) -> Check:
     """Identical slices under different patient ids: whether one group holds them and their labels agree."""
     by_image = member.images.groupby(["channel", "digest"])
-    shared = [part for _, part in by_image if part["patient_id"].nunique() > 1]
+    shared = [part for _, part in by_image if persons(part["patient_id"]).nunique() > 1]
     apart = [part for part in shared if part["group_id"].nunique() > 1]
     contrary = [part for part in shared if part["label"].nunique() > 1]
     odd = [part for part in shared if part[["group_id", "label"]].nunique().max() > 1]
@@ -108,7 +117,7 @@ def crossing(member: Member) -> list[dict[str, object]]:
     splits_of = [_splits_of(table) for table in member.folds]
     rows: list[dict[str, object]] = []
     for pair in read_csv(member.folder / "near_duplicates.csv").to_dict("records"):
-        patients = pair["patient_id_1"].casefold(), pair["patient_id_2"].casefold()
+        patients = person(pair["patient_id_1"]), person(pair["patient_id_2"])
         ends = [tuple(map(splits.get, patients)) for splits in splits_of]
         apart = [f"fold {fold}" for fold, (one, two) in enumerate(ends) if one and two and len(one | two) > 1]
         rows.append({**pair, "in two splits": ", ".join(apart)})
@@ -146,20 +155,25 @@ def shared_patients(own: Member, other: Member, leak: str) -> Check:
     That fails only where ids mean the same in both: a patient has a study or an identical slice in both.
     """
     tables = (own.images, other.images)
-    ours, theirs = (table.assign(patient=table["patient_id"].str.casefold()) for table in tables)
-    patients = sorted(set(ours["patient"]) & set(theirs["patient"]))
+    ours, theirs = (table.assign(patient=persons(table["patient_id"])) for table in tables)
+    spelt = dict(zip(ours["patient"], ours["patient_id"], strict=True))  # as the own data set has it
+    patients = sorted((set(ours["patient"]) & set(theirs["patient"])) - {""})
     found = []
     for fold, folds in enumerate(zip(own.folds, other.folds, strict=False)):
         mine, others = map(_splits_of, folds)
         for patient in patients:
             one, two = mine.get(patient, set()), others.get(patient, set())
             if one and two and SPLITS[0] in one | two and len(one | two) > 1:
-                found.append(f"{patient} in fold {fold}")
+                found.append(f"{spelt[patient]} in fold {fold}")
     same = any(
         not ours[ours[name] != ""].merge(theirs, on=["patient", name]).empty
         for name in ("study_uid", "digest")
     )
-    detail = f"ids in both: {named(patients)}" if patients else "no patient id in both"
+    detail = (
+        f"ids in both: {named([spelt[patient] for patient in patients])}"
+        if patients
+        else "no patient id in both"
+    )
     if found:
         detail = f"trained on in one data set, tested in the other: {named(found)}"
     result = FAILED if found and same and leak == "refuse" else WARNING if patients else OK
