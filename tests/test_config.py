@@ -224,6 +224,34 @@ def test_text_is_read_as_the_number_that_the_schema_wants(path, text, value):
     assert config == value
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "found"),
+    [
+        ("datasets", [7], "datasets/0: .*found 7"),
+        ("target", False, "target: .*found false"),
+        ("raw", {"brain": 2020}, "raw/brain: .*found 2020"),
+        ("collections/mine", {"kind": "table", "table": 1.1}, "mine/table: .*found 1.1"),
+        ("collections/mine", {"kind": "table", "patient_pattern": 0}, "mine/patient_pattern: .*found 0"),
+        ("collections/mine", {"kind": "table", "licence": True}, "mine/licence: .*found true"),
+    ],
+)
+def test_a_value_that_was_to_be_text_is_to_be_put_in_quotes(path, value, found):
+    with pytest.raises(ConfigError, match=f"{found}; put it in quotes"):
+        checked(changed(path, value))
+
+
+@pytest.mark.parametrize("key", [0, 8, True, None, 1.5])
+@pytest.mark.parametrize("path", ["collections/mine/folders", "raw", "hyperparameters"])
+def test_keys_that_are_no_text_are_refused_wherever_they_come_from(path, key):
+    with pytest.raises(ConfigError, match=f"the key {key}, which is no text; put it in quotes"):
+        checked(changed(path, {key: 0, "other": 1}))
+
+
+def test_text_of_the_command_line_that_yaml_would_read_as_another_number_is_no_number():
+    with pytest.raises(ConfigError, match=r"seeds/0: expected integer, .*found 010"):
+        checked(changed("seeds", ["010"]))
+
+
 def test_no_word_is_near_enough_lists_them_all():
     assert nearest("zzz", ["views", "seeds"]) == "there are seeds, views"
 
@@ -246,7 +274,7 @@ class TestFile:
             ("__use_yte__: true\na: ?print()", "expected plain YAML, found the key __use_yte__; remove it"),
             ("a: " + "x" * 100_000, "expected at most 100000 bytes, found more"),
             ("a: 1\nb: {c: 2,\n  c: 3}", "expected plain YAML, found the key c twice, line 3"),
-            ("a: 2026-13-01", "expected plain YAML, found month must be in 1..12"),
+            ("a: 2026-13-01", "found 2026-13-01, to YAML no text but timestamp, line 1; put it in quotes"),
             ("a: " + "[" * 2_000, "expected plain YAML, found thousands of nested brackets"),
             ("a: .nan", "expected finite numbers, found nan"),
             ("a: &a [*a]", "over 10000 values; leave out nested YAML aliases"),
@@ -257,6 +285,54 @@ class TestFile:
     def test_what_is_no_plain_mapping_is_refused(self, tmp_path, text, message):
         with pytest.raises(ConfigError, match=re.escape(message)):
             self.check(tmp_path, text)
+
+    @pytest.mark.parametrize(
+        ("key", "kind"),
+        [("00", "int"), ("010", "int"), ("0x1F", "int"), ("3", "int"), ("-1", "int"), ("1_0", "int"), ("12:30", "int"),
+         ("no", "bool"), ("yes", "bool"), ("On", "bool"), ("FALSE", "bool"), ("null", "null"), ("~", "null"),
+         ("1.0", "float"), (".5", "float"), (".inf", "float"), ("2020-01-02", "timestamp")],
+    )  # fmt: skip
+    @pytest.mark.parametrize(
+        "text",
+        ["collections: {{mine: {{folders: {{{}: 0, other: 1}}}}}}", "raw:\n  {}: somewhere", "{}: 1",
+         "collections:\n  mine:\n    labels:\n      B: 0\n      {}: 1", "a: &a {{{}: 1}}\nb: {{<<: *a}}",
+         "datasets: [{{{}: 1}}]"],
+    )  # fmt: skip
+    def test_a_key_that_yaml_takes_for_no_text_is_refused_as_it_was_written(self, tmp_path, text, key, kind):
+        found = f"found the key {key}, to YAML no text but {kind}, line "
+        with pytest.raises(ConfigError, match=re.escape(found) + r"\d; put it in quotes$"):
+            self.check(tmp_path, text.format(key))
+        self.check(tmp_path, text.format(f"'{key}'"))
+
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [("010", 8), ("007", 7), ("00", 0), ("-010", -8), ("0_7", 7), ("1:30", 90), ("1:30:00.5", 5400.5)],
+    )
+    @pytest.mark.parametrize("text", ["datasets: [{}]", "seeds:\n- {}", "patient_pattern: {}"])
+    def test_digits_that_are_not_those_of_the_number_are_refused(self, tmp_path, text, written, read):
+        with pytest.raises(
+            ConfigError, match=f"found {written}, which YAML reads as {read}, line .; put it in quotes if"
+        ):
+            self.check(tmp_path, text.format(written))
+
+    @pytest.mark.parametrize(
+        "value", ["0", "-0", "10", "0x10", "1_000", "0.5", "00.5", "-3.0e-4", "true", "null"]
+    )
+    def test_plain_numbers_stay(self, tmp_path, value):
+        self.check(tmp_path, f"a: {value}\nb: [{value}]")
+
+    @pytest.mark.parametrize(
+        "value", ["2020-01-02", "2020-01-02 03:04:05", "!!binary aaaa", "!!set {a, b}", "="]
+    )
+    def test_a_value_that_no_setting_can_have_is_refused(self, tmp_path, value):
+        with pytest.raises(ConfigError, match=r"to YAML no text but .*put it in quotes"):
+            self.check(tmp_path, f"licence: {value}")
+
+    @pytest.mark.parametrize("pattern", [r"^\b(.{8})", r"(\e)", r"\0", r"\v", r"\N"])
+    def test_an_escape_that_yaml_has_taken_away_is_refused(self, tmp_path, pattern):
+        with pytest.raises(ConfigError, match=r"expected plain text, found .*in single quotes"):
+            self.check(tmp_path, f'patient_pattern: "{pattern}"')
+        self.check(tmp_path, f"patient_pattern: '{pattern}'")
 
     def test_nested_aliases_are_refused_without_being_unfolded(self, tmp_path):
         # 9 levels of 10 aliases are a thousand million values ("billion laughs").

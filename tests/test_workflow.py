@@ -201,6 +201,13 @@ class TestMessages:
         printed = snakemake(project, "--configfile", "bad.yaml", "-n", status=1)
         assert printed.startswith("E-CONFIG bad.yaml: expected plain YAML")
 
+    def test_folders_that_yaml_takes_for_numbers_are_refused_before_anything_is_planned(self, project):
+        (project / "own.yaml").write_text("collections:\n  mine: {kind: table, folders: {00: 0, 010: 1}}\n")
+        printed = snakemake(project, "--configfile", "own.yaml", "-n", status=1)
+        assert printed.rstrip() == (
+            "E-CONFIG own.yaml: expected plain YAML, found the key 00, to YAML no text but int, line 2; put it in quotes"
+        )
+
     def test_bare_snakemake_refuses_a_key_that_stands_twice_as_well(self, project):
         (project / "twice.yaml").write_text("seeds: [0]\nseeds: [1]\n")
         words = ["-n", "--cores", "1", "--configfile", "config/demo.yaml", "twice.yaml"]

@@ -5,7 +5,7 @@ import difflib
 import math
 import re
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from model.baselines import BASELINES
 from model.grid import candidate_config
 from model.methods import METHODS, phases
 from pipeline.errors import ConfigError
-from workflow import beside, schema
+from workflow import beside, plain, schema
 
 MAX_BYTES = 100_000
 MAX_VALUES = 10_000
@@ -26,6 +26,8 @@ MAX_CANDIDATES = 1_000
 """Of a grid search: each is checked whenever the config is read."""
 RUNS_IN_A_PAGE = re.compile(r"<(!--|/?script)", re.IGNORECASE)
 """Snakemake writes the parameters of jobs, such as the names of folders, into a script of its report."""
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]")
+"""What YAML makes of the escapes of a regular expression, such as ``"\\b"``, in double quotes."""
 NUMBER_WITHOUT_POINT = r"[-+]?[0-9]+[eE][-+]?[0-9]+"
 
 
@@ -37,14 +39,16 @@ def check_file(path: str | Path) -> None:
             text = file.read(MAX_BYTES + 1)  # no more, since a device has no end
         if len(text) > MAX_BYTES:
             raise ConfigError("more", file=path, expected=f"at most {MAX_BYTES} bytes")
-        content = yaml.load(text.decode(), _Plain)
+        content = yaml.load(text.decode(), plain.Loader)
     except FileNotFoundError:
         raise ConfigError("no such file", file=path, expected="a config file") from None
     except OSError as error:
         raise ConfigError(f"{error.strerror}", file=path, expected="a config file") from None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{error.problem}{line}", file=path, expected="plain YAML") from None
+        raise ConfigError(
+            f"{error.problem}{line}", file=path, expected="plain YAML", remedy=error.note or ""
+        ) from None
     except (yaml.YAMLError, ValueError) as error:  # such as a thirteenth month
         raise ConfigError(f"{error}", file=path, expected="plain YAML") from None
     except RecursionError:
@@ -54,24 +58,6 @@ def check_file(path: str | Path) -> None:
     if "__use_yte__" in content:  # Snakemake would run the Python inside such a file
         raise ConfigError("the key __use_yte__", file=path, expected="plain YAML", remedy="remove it")
     _count(content, path)
-
-
-class _Plain(yaml.SafeLoader):
-    """YAML of plain values, in which no key stands twice: of two, the first would be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for name, _ in node.value:
-            if name.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(name, deep=True)
-            if not isinstance(key, Hashable):
-                break  # which the constructor refuses by itself
-            if key in seen:
-                problem = f"the key {key} twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, name.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def checked(config: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +96,9 @@ def _count(config: Any, file: str | Path) -> None:
         if seen > MAX_VALUES:
             raise ConfigError(f"over {MAX_VALUES} values", file=file, remedy="leave out nested YAML aliases")
         if isinstance(value, Mapping):
+            for key in value:
+                if not isinstance(key, str):
+                    raise ConfigError(f"the key {key}, which is no text", file=file, remedy=plain.QUOTES)
             pending.extend([*value, *value.values()])
         elif isinstance(value, list):
             pending.extend(value)
@@ -118,6 +107,9 @@ def _count(config: Any, file: str | Path) -> None:
         elif isinstance(value, str) and (found := RUNS_IN_A_PAGE.search(value)):
             expected = "text that may stand in the page of the report"
             raise ConfigError(f"{found[0]} in {value!r}", file=file, expected=expected, remedy="rename it")
+        elif isinstance(value, str) and (found := CONTROL.search(value)):
+            remedy = "write a regular expression in single quotes, in which a backslash stays what it is"
+            raise ConfigError(f"{found[0]!r} in {value!r}", file=file, expected="plain text", remedy=remedy)
 
 
 def _typed(value: Any, part: Mapping[str, Any]) -> Any:
@@ -129,6 +121,8 @@ def _typed(value: Any, part: Mapping[str, Any]) -> Any:
     part = schema.resolve(part)
     if not isinstance(value, str) or "string" in part.get("type", ()) or value in part.get("enum", ()):
         return value
+    if plain.REWRITTEN.fullmatch(value):
+        return value  # 010 is 8 to YAML
     try:
         meant = float(value) if re.fullmatch(NUMBER_WITHOUT_POINT, value) else yaml.safe_load(value)
     except yaml.YAMLError:
@@ -185,9 +179,16 @@ def _translated(error: ValidationError) -> ConfigError:
     remedy = schema.resolve(part).get("description", "")
     if isinstance(error.instance, str) and error.validator == "enum":
         remedy = nearest(error.instance, error.validator_value)
+    elif error.validator == "type" and "string" in error.validator_value and _is_unquoted(error.instance):
+        remedy = f"{plain.QUOTES}. {remedy}"
     found = schema.spell(error.instance)
     found = found if len(found) < 80 else f"{found[:77]}…"
     return _error(path, found, expected=schema.describe(part), remedy=remedy)
+
+
+def _is_unquoted(value: Any) -> bool:
+    """Whether a value may have been meant as the text that YAML took it from; null is rather meant."""
+    return isinstance(value, bool | int | float)
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
