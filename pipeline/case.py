@@ -1,6 +1,7 @@
 """One new case: from its files and a point to patches, by the functions that made the patches of training."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from pipeline.intensity import check_not_blank
 from pipeline.people import persons
 from pipeline.store import SourceSlice
 from pipeline.views import Frame, View, frame_of, view_table
+
+log = logging.getLogger("typhon")
 
 Cells = dict[str, Any]
 """The cells of a row of findings.csv that place it, and ``reason``: why in that series."""
@@ -109,6 +112,8 @@ def _read(rows: pd.DataFrame, index_: pd.DataFrame, raw: Path, how: Preprocessin
         read = slices.read_series(task, raw, how.window, how.intensity)
         if isinstance(read, list):
             raise read[0]
+        if read.note:
+            log.warning("%s: %s", task.rows[0][1], read.note)
         for number, values in read.slices.items():
             check_not_blank(values)
             sources[number] = SourceSlice(values, *read.statistics.mean_std())

@@ -10,11 +10,12 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
+from pydicom.tag import Tag
 
+from pipeline import diffusion, frames, tags
 from pipeline.errors import (
     InputError,
     LimitError,
@@ -23,6 +24,7 @@ from pipeline.errors import (
     NotDicomError,
     NotImageError,
     SyntaxUnsupportedError,
+    TagValueError,
     TruncatedError,
 )
 from pipeline.limits import limited
@@ -49,22 +51,24 @@ NUMBER_TAGS = {
     "rows": "Rows",
     "columns": "Columns",
     "slice_thickness_mm": "SliceThickness",
+    "echo_time_ms": "EchoTime",
 }
 VECTOR_TAGS = {
     "ImagePositionPatient": ("position_x", "position_y", "position_z"),
     "ImageOrientationPatient": ("row_x", "row_y", "row_z", "column_x", "column_y", "column_z"),
     "PixelSpacing": ("spacing_row_mm", "spacing_column_mm"),
 }
-B_VALUE = (0x0018, 0x9087)
-SIEMENS_B_VALUE, SIEMENS_CREATOR = (0x0019, 0x100C), (0x0019, 0x0010)
 PIXEL_TAGS = (
     "Rows", "Columns", "BitsAllocated", "BitsStored", "SamplesPerPixel", "PixelRepresentation",
     "PhotometricInterpretation",
 )  # fmt: skip
 REQUIRED_TAGS = ("SOPInstanceUID", "SeriesInstanceUID", *PIXEL_TAGS)
 HEADER_TAGS: list[Any] = [
-    *TEXT_TAGS.values(), *NUMBER_TAGS.values(), *VECTOR_TAGS, *PIXEL_TAGS,
-    "ImageType", "NumberOfFrames", B_VALUE, SIEMENS_CREATOR, SIEMENS_B_VALUE,
+    *map(Tag, (
+        *TEXT_TAGS.values(), *NUMBER_TAGS.values(), *VECTOR_TAGS, *PIXEL_TAGS,
+        "SOPClassUID", "HighBit", "ImageType", "NumberOfFrames", frames.SHARED, frames.PER_FRAME,
+    )),
+    *diffusion.TAGS,
 ]  # fmt: skip
 PIXEL_DATA = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
 LUMA = (0.299, 0.587, 0.114)
@@ -78,34 +82,6 @@ def is_dicom(start: bytes) -> bool:
     return start[128:132] == b"DICM"
 
 
-def b_value(ds: Dataset) -> float:
-    """The diffusion b-value in s/mm²; NaN where there is none.
-
-    (0018,9087) where it is given; else Siemens' private (0019,100C), whose value arrives as raw bytes
-    such as ``b'400 '`` because its VR is unknown (UN). Other makers keep other things there.
-    """
-    siemens = "SIEMENS" in str(ds[SIEMENS_CREATOR].value).upper() if SIEMENS_CREATOR in ds else True
-    for tag in (B_VALUE, SIEMENS_B_VALUE) if siemens else (B_VALUE,):
-        if tag in ds:
-            value = ds[tag].value
-            text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
-            try:
-                return float(text.strip("\0 "))
-            except ValueError:
-                continue
-    return float("nan")
-
-
-def _numbers(ds: Dataset, tag: str, count: int = 1) -> list[float]:
-    """The values of a numeric tag; NaN where they are absent, malformed or not ``count`` many."""
-    try:
-        value = ds.get(tag)
-        numbers = [float(v) for v in (value if isinstance(value, MultiValue) else [value])]
-    except (TypeError, ValueError, OverflowError):
-        numbers = []
-    return numbers if len(numbers) == count else [float("nan")] * count
-
-
 @contextmanager
 def _parsing(path: Path) -> Iterator[None]:
     """A broken file can make the parser raise anything or never end; errors of reading are not its fault."""
@@ -113,7 +89,10 @@ def _parsing(path: Path) -> Iterator[None]:
         # Odd but usable values are remarked on at length; what matters is checked here.
         with warnings.catch_warnings(action="ignore"), limited(path):
             yield
-    except (InputError, OSError):
+    except InputError as error:
+        error.file = error.file or str(path)
+        raise
+    except OSError:
         raise
     except EOFError as error:
         raise TruncatedError(f"its end too early ({error})", file=path, expected="a whole file") from error
@@ -136,17 +115,18 @@ def _check_syntax(ds: Dataset, path: Path) -> None:
 
 
 def _check_tags(ds: Dataset, path: Path) -> None:
-    modality = str(ds.get("Modality", ""))
-    if modality in NOT_IMAGES:
-        raise NotImageError(f"modality {modality}", file=path)
-    missing = [tag for tag in REQUIRED_TAGS if ds.get(tag) in (None, "")]
-    missing += [tag for tag in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel") if ds.get(tag) == 0]
+    said = tags.text(ds, "Modality").upper()
+    if said in NOT_IMAGES:
+        raise NotImageError(f"modality {said}", file=path)
+    tags.modality(ds)
+    missing = [tag for tag in REQUIRED_TAGS if tags.is_absent(ds, tag)]
     if missing:
-        raise MissingTagError("none of them", file=path, expected=f"tags {', '.join(missing)}")
-    if int(ds.get("NumberOfFrames") or 1) > 1:
-        raise MultiFrameError(f"{ds.NumberOfFrames} frames", file=path)
+        raise MissingTagError("none of them", expected=f"tags {', '.join(missing)}")
+    tags.check_bits(ds)
+    if (found := frames.count(ds)) > 1:
+        raise MultiFrameError(f"{found} frames")
     if "MOSAIC" in _image_type(ds):
-        raise NotImageError("a MOSAIC of slices", file=path)
+        raise NotImageError("a MOSAIC of slices")
 
 
 def _image_type(ds: Dataset) -> list[str]:
@@ -179,21 +159,31 @@ def _check_length(ds: Dataset, file: BinaryIO, path: Path) -> None:
 def read_header(path: Path) -> dict[str, Any]:
     """The tags that later steps need, as one flat row; positions in mm (LPS), spacing in mm.
 
-    Raises NotDicomError, NotImageError, MissingTagError, MultiFrameError, SyntaxUnsupportedError or
-    TruncatedError.
+    Raises NotDicomError, NotImageError, MissingTagError, TagValueError, MultiFrameError,
+    SyntaxUnsupportedError or TruncatedError.
     """
     with path.open("rb") as file, _parsing(path):
         ds = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS)
         _check_tags(ds, path)
         _check_syntax(ds, path)
         _check_length(ds, file, path)
-        row: dict[str, Any] = {name: str(ds.get(tag) or "").strip() for name, tag in TEXT_TAGS.items()}
-        for name, tag in NUMBER_TAGS.items():
-            row[name] = _numbers(ds, tag)[0]
-        for tag, names in VECTOR_TAGS.items():
-            row.update(zip(names, _numbers(ds, tag, len(names)), strict=True))
-        row["image_type"] = "\\".join(_image_type(ds))
-        row["b_value"] = b_value(ds)
+        return _row(frames.flat(ds))
+
+
+def _row(ds: Dataset) -> dict[str, Any]:
+    """The columns of the index that a header gives; NaN for a number that is absent."""
+    row: dict[str, Any] = {name: str(ds.get(tag) or "").strip() for name, tag in TEXT_TAGS.items()}
+    row["modality"] = tags.modality(ds)
+    for name, tag in NUMBER_TAGS.items():
+        row[name] = tags.number(ds, tag)
+    for tag, names in VECTOR_TAGS.items():
+        row.update(zip(names, tags.numbers(ds, tag, len(names)) or [np.nan] * len(names), strict=True))
+    if row["spacing_row_mm"] <= 0 or row["spacing_column_mm"] <= 0:
+        raise TagValueError(str(ds.PixelSpacing), expected="two positive numbers in PixelSpacing")
+    if row["slice_thickness_mm"] < 0:
+        raise TagValueError(str(ds.SliceThickness), expected="a SliceThickness of 0 or more")
+    row["image_type"] = "\\".join(_image_type(ds))
+    row["b_value"] = diffusion.b_value(ds)
     return row
 
 
@@ -228,52 +218,20 @@ def _significant(ds: Dataset, stored: np.ndarray) -> np.ndarray:
 def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:
     """A file's data set and its stored values (rows, columns), integers as stored; colour becomes grey.
 
-    Raises SyntaxUnsupportedError, TruncatedError, MissingTagError or MultiFrameError.
+    Raises SyntaxUnsupportedError, TruncatedError, MissingTagError, TagValueError or MultiFrameError.
     """
     with _parsing(path):
-        ds = pydicom.dcmread(path)
+        ds: Dataset = pydicom.dcmread(path)
         if not PIXEL_DATA.intersection(ds.dir("PixelData")):
             # The parser forgets everything it has read where compressed pixels end too early.
             raise TruncatedError("no end of its pixel data", file=path, expected="a whole file")
         _check_tags(ds, path)
         _check_syntax(ds, path)
         stored = _decode(ds, path)
+        ds = frames.flat(ds)
     if stored.ndim == 3 and stored.shape[2] == len(LUMA):
         # An ultrasound or secondary capture: its luminance, as a PNG of it would give.
         return ds, np.rint(stored @ np.array(LUMA)).astype(stored.dtype)
     if stored.ndim != 2:
         raise MultiFrameError(f"pixels of shape {stored.shape}", file=path)
     return ds, _significant(ds, stored)
-
-
-def padding(ds: Dataset, stored: np.ndarray) -> np.ndarray:
-    """Where the stored values are padding: (0028,0120), up to (0028,0121) where a range is given.
-
-    Pixel Padding Value often has the wrong signedness (63536 for −2000), so its bits are taken and
-    read as the pixels are.
-    """
-    value = _numbers(ds, "PixelPaddingValue")[0]
-    if not np.isfinite(value):
-        return np.zeros(stored.shape, bool)
-    limit = _numbers(ds, "PixelPaddingRangeLimit")[0]
-    bits = np.array([value, limit if np.isfinite(limit) else value]).astype("i8")
-    low, high = sorted(bits.astype(f"u{stored.dtype.itemsize}").astype(stored.dtype))
-    return (stored >= low) & (stored <= high)
-
-
-def physical(ds: Dataset, stored: np.ndarray, path: Path) -> np.ndarray:
-    """Stored values → physical units (HU in CT), float32: rescale by (0028,1053) and (0028,1052).
-
-    Without the tags an MR keeps its stored values; a CT raises MissingTagError, since a Hounsfield
-    number cannot be guessed. MONOCHROME1 (0028,0004) is turned round so that high is bright, but not in
-    CT, where it only says how to show Hounsfield units.
-    """
-    rescale = {tag: _numbers(ds, tag)[0] for tag in ("RescaleSlope", "RescaleIntercept")}
-    missing = [tag for tag, number in rescale.items() if np.isnan(number)]
-    is_ct = ds.get("Modality") == "CT"
-    if is_ct and missing:
-        raise MissingTagError("none", file=path, expected=f"tags {', '.join(missing)}")
-    slope, intercept = rescale.values()
-    values = stored * (1.0 if np.isnan(slope) else slope) + (0.0 if np.isnan(intercept) else intercept)
-    values = values.astype("f4")
-    return -values if ds.get("PhotometricInterpretation") == "MONOCHROME1" and not is_ct else values

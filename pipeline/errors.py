@@ -81,6 +81,11 @@ class MissingTagError(InputError):
     remedy = "take the series out or restore the tags"
 
 
+class TagValueError(InputError):
+    code = "E-DCM-VALUE"
+    remedy = "correct the tag, or take the series out"
+
+
 class MultiFrameError(InputError):
     code = "E-DCM-MULTIFRAME"
     expected = "one image per file"

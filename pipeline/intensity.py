@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
+from pipeline import tags
 from pipeline.errors import ConstantImageError
 
 BLANK_SHARE = 0.98
@@ -60,12 +61,11 @@ def paper_bytes(ds: Dataset, stored: np.ndarray) -> np.ndarray:
     its own maximum and cut to whole numbers. Without a window: minimum to maximum.
     """
     values = stored.astype("f8")
-    if "RescaleSlope" in ds and "RescaleIntercept" in ds:
-        values = values * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
-    if ds.get("WindowCenter") is not None and ds.get("WindowWidth") is not None:
-        centre, width = (
-            float(np.ravel(np.asarray(ds[tag].value, float))[0]) for tag in ("WindowCenter", "WindowWidth")
-        )
+    slope, intercept = (tags.number(ds, tag) for tag in ("RescaleSlope", "RescaleIntercept"))
+    if np.isfinite(slope) and np.isfinite(intercept):
+        values = values * slope + intercept
+    centre, width = (tags.first_number(ds, tag) for tag in ("WindowCenter", "WindowWidth"))
+    if np.isfinite(centre) and np.isfinite(width):
         values = np.clip(((values - (centre - 0.5)) / max(width - 1, 1e-9) + 0.5) * 255, 0, 255)
     else:
         values = (values - values.min()) * (255 / max(float(np.ptp(values)), 1e-9))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import dicom, images, volumes
-from pipeline.errors import NotFiniteError
+from pipeline import dicom, images, rescale, tags, volumes
+from pipeline.errors import InputError, NotFiniteError
 
 UNDECLARED_PADDING_HU = -1500.0
 """Nothing is lighter than air (−1000 HU, less some noise): what is lower lies outside the scan.
@@ -22,6 +22,8 @@ class Pixels:
 
     values: np.ndarray
     valid: np.ndarray
+    note: str = ""
+    """What a reader should hear about how the values were made."""
 
 
 def check_finite(values: np.ndarray, path: Path) -> None:
@@ -57,17 +59,23 @@ def read_pixels(path: Path, slice_name: str = "") -> Pixels:
     """
     with path.open("rb") as file:
         start = file.read(132)
+    note = ""
     if slice_name:
         axis, index, time = slice_of(slice_name)
         values = plane_of(read_volume(path, time).voxels, axis, index)
         valid = np.ones(values.shape, bool)
     elif dicom.is_dicom(start):
         ds, stored = dicom.read_dataset(path)
-        values, valid = dicom.physical(ds, stored, path), ~dicom.padding(ds, stored)
-        if ds.get("Modality") == "CT":
-            valid &= values > UNDECLARED_PADDING_HU
+        try:
+            values, valid = rescale.physical(ds, stored), ~rescale.padding(ds, stored)
+            note = rescale.note(ds)
+            if tags.modality(ds) == "CT":
+                valid &= values > UNDECLARED_PADDING_HU
+        except InputError as error:
+            error.file = error.file or str(path)
+            raise
     else:
         values = images.read_gray(path)
         valid = np.ones(values.shape, bool)
     check_finite(values, path)
-    return Pixels(np.ascontiguousarray(values, "f4"), valid)
+    return Pixels(np.ascontiguousarray(values, "f4"), valid, note)

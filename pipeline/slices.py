@@ -41,6 +41,8 @@ class Read:
 
     slices: dict[int, np.ndarray]
     statistics: Statistics
+    note: str = ""
+    """What a reader should hear about how the values of the series were made."""
 
 
 def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
@@ -74,6 +76,7 @@ def read_series(
         wanted = {(file, name): number for number, file, name in task.rows}
         statistics = Statistics()
         slices = {}
+        note = ""
         if intensity == "paper":
             for (file, name), number in wanted.items():
                 slices[number] = _paper(raw / file, name)
@@ -81,6 +84,7 @@ def read_series(
             volume = any(name for _, name in wanted)
             for file in task.files if not volume else ():
                 pixels = read_pixels(raw / file)
+                note = note or pixels.note
                 values = clip_window(pixels.values, window)
                 statistics.add(values[pixels.valid])
                 if (file, "") in wanted:
@@ -97,7 +101,7 @@ def read_series(
         slices = {number: slices[wanted[file, name]] for number, file, name in task.rows}
     except InputError as error:
         return [_named(error, file, raw) for _, file, _ in task.rows]
-    return Read(slices, statistics)
+    return Read(slices, statistics, note)
 
 
 def _lost(task: Task) -> Read | list[InputError]:
@@ -153,6 +157,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 for (number, _, _), error in zip(task.rows, result, strict=True):
                     leave_out(number, error)
                 continue
+            if result.note:
+                log.warning("%s: %s", task.rows[0][1], result.note)
             for number, values in result.slices.items():
                 try:
                     check_not_blank(values)

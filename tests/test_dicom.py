@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import uid
 from pydicom.dataset import Dataset
 
-from pipeline import dicom
+from pipeline import dicom, diffusion
+from pipeline.errors import TagValueError
 from tests.dicoms import change, code, write_mr
 
 
@@ -111,23 +113,59 @@ def test_a_file_without_an_instance_number_is_no_broken_file(mr: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("private", "standard", "creator", "expected"),
+    ("private", "standard", "expected"),
     [
-        (b"400 ", None, "SIEMENS MR HEADER", 400),
-        (b"1400\0", None, "SIEMENS MR HEADER", 1400),
-        (b"400 ", 800.0, "SIEMENS MR HEADER", 800),
-        (b"rest", None, "SIEMENS MR HEADER", np.nan),
-        (b"12", None, "GEMS_ACQU_01", np.nan),  # another maker keeps another thing there
-        (None, 0.0, None, 0),
-        (None, None, None, np.nan),
+        ((0x0019, 0x0C, "SIEMENS MR HEADER", "UN", b"400 "), None, 400),
+        ((0x0019, 0x0C, "SIEMENS MR HEADER", "UN", b"1400\0"), None, 1400),
+        ((0x0019, 0x0C, "SIEMENS MR HEADER", "UN", b"400 "), 800.0, 800),
+        ((0x0019, 0x0C, "SIEMENS MR HEADER", "UN", b"  "), None, np.nan),
+        (
+            (0x0019, 0x0C, "GEMS_ACQU_01", "UN", b"12"),
+            None,
+            np.nan,
+        ),  # another maker keeps another thing there
+        ((0x0043, 0x39, "GEMS_PARM_01", "IS", [1000000800, 8, 0, 0]), None, 800),
+        ((0x0043, 0x39, "GEMS_PARM_01", "UN", b"1000000800\\8\\0\\0"), None, 800),
+        ((0x0043, 0x39, "GEMS_PARM_01", "IS", [50, 8, 0, 0]), None, 50),
+        ((0x0043, 0x39, "GEMS_IDEN_01", "IS", [50, 8, 0, 0]), None, np.nan),
+        ((0x2001, 0x03, "Philips Imaging DD 001", "FL", 600.0), None, 600),
+        ((0x2001, 0x03, "Philips Imaging DD 001", "UN", struct.pack("<f", 600)), None, 600),
+        ((0x2001, 0x03, "Philips Imaging DD 002", "FL", 600.0), None, np.nan),
+        ((0x0065, 0x09, "Image Private Header", "FD", 1200.0), None, 1200),
+        ((0x0065, 0x09, "Image Private Header", "UN", struct.pack("<d", 1200)), None, 1200),
+        (None, 0.0, 0),
+        (None, None, np.nan),
     ],
 )
-def test_b_values_come_from_the_standard_or_from_siemens(
-    private: bytes | None, standard: float | None, creator: str | None, expected: float
+@pytest.mark.parametrize("before", [0, 2])
+def test_b_values_come_from_the_standard_or_from_the_maker(
+    mr: Path,
+    private: tuple[int, int, str, str, object] | None,
+    standard: float | None,
+    expected: float,
+    before: int,
 ) -> None:
-    ds = Dataset()
-    if creator:
-        ds.private_block(0x0019, creator, create=True).add_new(0x0C, "UN", private)
+    ds = pydicom.dcmread(mr)
+    if private:
+        group, element, creator, vr, value = private
+        for other in range(before):  # so that the maker's block is not the first of its group
+            ds.private_block(group, f"OTHER {other}", create=True).add_new(0x01, "LO", "x")
+        ds.private_block(group, creator, create=True).add_new(element, vr, value)
     if standard is not None:
         ds.DiffusionBValue = standard
-    assert dicom.b_value(ds) == pytest.approx(expected, nan_ok=True)
+    ds.save_as(mr)
+    assert dicom.read_header(mr)["b_value"] == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("value", [b"rest", b"7,5 ", b"nan ", b"inf "])
+def test_a_private_b_value_that_is_no_number_is_refused(value: bytes) -> None:
+    ds = Dataset()
+    ds.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0C, "UN", value)
+    with pytest.raises(TagValueError, match=r"E-DCM-VALUE.*one finite number in private tag \(0019,xx0c\)"):
+        diffusion.b_value(ds)
+
+
+def test_a_siemens_b_value_counts_where_its_creator_is_lost() -> None:
+    ds = Dataset()
+    ds.add_new(0x0019100C, "UN", b"800 ")
+    assert diffusion.b_value(ds) == 800

@@ -1,0 +1,121 @@
+"""Enhanced DICOM: what the functional groups say of a frame, as if it were a plain file (PS3.3 C.7.6.16)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from pipeline import tags
+from pipeline.errors import MissingTagError, TagValueError
+
+SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
+MACROS = {
+    "PixelMeasuresSequence": {"PixelSpacing": "PixelSpacing", "SliceThickness": "SliceThickness"},
+    "PlanePositionSequence": {"ImagePositionPatient": "ImagePositionPatient"},
+    "PlaneOrientationSequence": {"ImageOrientationPatient": "ImageOrientationPatient"},
+    "PixelValueTransformationSequence": {
+        "RescaleSlope": "RescaleSlope",
+        "RescaleIntercept": "RescaleIntercept",
+    },
+    "MRDiffusionSequence": {"DiffusionBValue": "DiffusionBValue"},
+    "MREchoSequence": {"EffectiveEchoTime": "EchoTime"},
+    "FrameContentSequence": {
+        "TemporalPositionIndex": "TemporalPositionIndex",
+        "FrameAcquisitionNumber": "AcquisitionNumber",
+    },
+    "FrameVOILUTSequence": {"WindowCenter": "WindowCenter", "WindowWidth": "WindowWidth"},
+    **{
+        f"{name}FrameTypeSequence": {"FrameType": "ImageType"}
+        for name in ("MRImage", "CTImage", "PET")
+    },
+}  # fmt: skip
+"""Functional group macro → its tag → that of a plain file."""
+MAPPING = "RealWorldValueMappingSequence"
+OVER_THE_FILE = {
+    "ImageType",
+    "EchoTime",
+    "AcquisitionNumber",
+    "TemporalPositionIndex",
+    "WindowCenter",
+    "WindowWidth",
+}
+"""What a file says of all its frames at once, so that a frame may say otherwise."""
+
+
+def is_enhanced(ds: Dataset) -> bool:
+    """Whether a data set has functional groups."""
+    return bool(ds.get(SHARED) or ds.get(PER_FRAME))
+
+
+def count(ds: Dataset) -> int:
+    """(0028,0008) Number of Frames, 1 where it is absent; raises TagValueError."""
+    found = tags.numbers(ds, "NumberOfFrames") or [1.0]
+    if found[0] != int(found[0]) or found[0] < 1:
+        raise TagValueError(f"{found[0]:g}", expected="a whole number of frames in NumberOfFrames")
+    return int(found[0])
+
+
+def _groups(ds: Dataset, frame: int) -> Iterator[Dataset]:
+    """The shared group, and that of frame 0, 1, …; raises MissingTagError or TagValueError."""
+    for name in (SHARED, PER_FRAME):
+        items = ds.get(name)
+        if not items:
+            continue
+        wanted = frame if name == PER_FRAME else 0
+        if isinstance(items, str | bytes) or not all(
+            isinstance(item, Dataset) for item in items[wanted : wanted + 1]
+        ):
+            raise TagValueError("no sequence", expected=f"a sequence in {name}")
+        if wanted >= len(items):
+            raise MissingTagError(f"{len(items)}", expected=f"{count(ds)} items in {name}")
+        yield items[wanted]
+
+
+def flat(ds: Dataset, frame: int = 0) -> Dataset:
+    """One frame as a plain data set: the file's own tags, and those of its functional groups.
+
+    A file without functional groups is given back as it is. Raises TagValueError where two places that
+    cannot both be right disagree.
+    """
+    if not is_enhanced(ds):
+        return ds
+    one = Dataset()
+    one.update({key: value for key, value in ds.items() if key not in (Tag(SHARED), Tag(PER_FRAME))})
+    one.file_meta = ds.file_meta
+    taken: set[str] = set()
+    for group in _groups(ds, frame):
+        for macro, names in MACROS.items():
+            for item in group.get(macro) or ():
+                for name, plain in names.items():
+                    if item.get(name) not in (None, ""):
+                        _take(one, plain, item[name], taken)
+        if MAPPING in group:
+            one[MAPPING] = group[MAPPING]
+    return one
+
+
+def _take(one: Dataset, name: str, element: DataElement, taken: set[str]) -> None:
+    """Put a tag of a group into the plain data set, or say that what stands there is another."""
+    stands = name in taken or name not in OVER_THE_FILE
+    if stands and one.get(name) not in (None, "") and not _same(one, name, element):
+        raise TagValueError(
+            f"{str(one[name].value)[:40]} and {str(element.value)[:40]}",
+            expected=f"one {name} in the file and its functional groups",
+        )
+    taken.add(name)
+    one.add(DataElement(Tag(name), element.VR, element.value))
+
+
+def _same(one: Dataset, name: str, element: DataElement) -> bool:
+    """Whether a tag has the same value in both places, as numbers where it holds some."""
+    there = Dataset()
+    there.add(DataElement(Tag(name), element.VR, element.value))
+    size = element.VM
+    try:
+        return np.allclose(
+            tags.numbers(one, name, size) or [], tags.numbers(there, name, size) or [], rtol=1e-6
+        )
+    except (TagValueError, ValueError):
+        return str(one[name].value) == str(element.value)
