@@ -61,15 +61,21 @@ def _read(store: Path, table: pd.DataFrame, device: torch.device, views: int | N
     )
 
 
-def load(stores: Sequence[Path], splits: Sequence[Path], *, leak: str = "refuse") -> dict[str, Dataset]:
-    """Match each store with its split table; see :func:`model.findings.match` for what is checked."""
-    found = findings.load(stores, splits, leak=leak)
+def load(
+    stores: Sequence[Path],
+    splits: Sequence[Path],
+    *,
+    leak: str = "refuse",
+    people: Sequence[str] | None = None,
+) -> dict[str, Dataset]:
+    """Match each store with its split table; see :func:`model.findings.load` for what is checked."""
+    found = findings.load(stores, splits, leak=leak, people=people)
     return {name: Dataset(name, it.channels, it.store, it.table) for name, it in found.items()}
 
 
 def given(options: argparse.Namespace) -> dict[str, Dataset]:
     """The data sets that the flags of :func:`add_arguments` name."""
-    return load(options.stores, options.splits, leak=options.leak)
+    return load(options.stores, options.splits, leak=options.leak, people=options.people)
 
 
 def unlabelled(store: Path, views: int, like: findings.Dataset, device: torch.device) -> tuple[str, Part]:

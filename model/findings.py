@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import EmptyError, InputError, SplitError
-from pipeline.split import assert_no_leak, read_splits
+from pipeline.split import assert_no_leak, images, leaks_across, read_splits, refuse
 from pipeline.store import StoreInfo, read_info
 
 KEY = ["patient_id", "finding_id"]
@@ -41,13 +41,29 @@ def view_numbers(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return finding, np.concatenate([np.arange(count) for count in counts]) if len(counts) else finding
 
 
-def load(stores: Sequence[Path], splits: Sequence[Path], *, leak: str = "refuse") -> dict[str, Dataset]:
-    """Match each store with its split table; see :func:`match` for what is checked."""
+def load(
+    stores: Sequence[Path],
+    splits: Sequence[Path],
+    *,
+    leak: str = "refuse",
+    people: Sequence[str] | None = None,
+) -> dict[str, Dataset]:
+    """Match each store with its split table; see :func:`match` for what is checked in each.
+
+    Raises LeakError, too, if stores of one name in ``people`` (a name for each store) do not have a person in
+    the same split, or if an image trains in one store and is validated or tested in another.
+    """
     if len(stores) != len(splits):
         raise InputError(
             f"{len(stores)} stores and {len(splits)} splits", expected="one split table per store"
         )
-    found = [match(read_info(store), split, leak) for store, split in zip(stores, splits, strict=True)]
+    if people is not None and len(people) != len(stores):
+        raise InputError(f"{len(stores)} stores and {len(people)} names", expected="one name per store")
+    seen = [images(store) for store in stores]
+    found = [
+        match(read_info(store), split, leak, own)
+        for store, split, own in zip(stores, splits, seen, strict=True)
+    ]
     datasets = {dataset.name: dataset for dataset in found}
     if len(datasets) < len(found):
         raise InputError(str([dataset.name for dataset in found]), expected="stores of different data sets")
@@ -56,6 +72,13 @@ def load(stores: Sequence[Path], splits: Sequence[Path], *, leak: str = "refuse"
             ", ".join(f"{dataset.name}: {'+'.join(dataset.channels)}" for dataset in found),
             expected="as many channels in every data set",
         )
+    tables = {
+        dataset.name: dataset.table.assign(image=np.array(own)[dataset.table["row"]])
+        for dataset, own in zip(found, seen, strict=True)
+    }
+    names = dict(zip(tables, people or tables, strict=True))
+    if len(tables) > 1:
+        refuse(leaks_across(tables, names), leak, ", ".join(map(str, splits)))
     return datasets
 
 
@@ -64,8 +87,8 @@ def channels(datasets: Mapping[str, Dataset]) -> int:
     return len(next(iter(datasets.values())).channels)
 
 
-def match(info: StoreInfo, path: Path, leak: str = "refuse") -> Dataset:
-    """Find each finding of a split table in the store.
+def match(info: StoreInfo, path: Path, leak: str = "refuse", seen: Sequence[str] | None = None) -> Dataset:
+    """Find each finding of a split table in the store, whose :func:`pipeline.split.images` are ``seen``.
 
     Raises SplitError if a finding is not in the store, has another label there or too few views, LeakError
     if a group or an image is in several splits (with ``leak="warn"`` that is only said), EmptyError if there
@@ -82,7 +105,7 @@ def match(info: StoreInfo, path: Path, leak: str = "refuse") -> Dataset:
         )  # fmt: skip
     if not (table["split"] == "train").any():
         raise EmptyError("no training findings", file=path)
-    assert_no_leak(info.path, splits, leak)
+    assert_no_leak(info.path, splits, leak, seen)
     columns = [*KEY, "group_id", "label", "split", "views"]
     table = table[columns].assign(row=table["row"].astype(int))
     return Dataset(info.dataset, info.channels, info.path, table)
@@ -124,6 +147,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         help="split table of each data set, in the same order",
+    )
+    parser.add_argument(
+        "--people",
+        nargs="+",
+        metavar="NAME",
+        help="whose patients each data set has, in the same order; those of one name are the same people",
     )
     parser.add_argument(
         "--leak",

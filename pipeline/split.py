@@ -1,16 +1,17 @@
 """Patient-level splits, stratified by each group's worst label, and the proof that nothing leaks."""
 
 import argparse
+import functools
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline import people, skipped
+from pipeline import joint, people, skipped
 from pipeline.errors import LabelError, LeakError, SplitError, run_cli
 from pipeline.files import read_csv, write_csv
 from pipeline.seeds import stream
@@ -38,7 +39,11 @@ def _hold_out(count: int, validation: float, test: float) -> np.ndarray:
 
 def _fold(count: int, n: int, fold: int) -> np.ndarray:
     """Rotating parts: part ``fold`` is the test, the next one the validation, the others train."""
-    part = (np.arange(count) - fold) % n
+    return _rotated(np.arange(count), n, fold)
+
+
+def _rotated(parts: np.ndarray, n: int, fold: int) -> np.ndarray:
+    part = (parts - fold) % n
     return np.where(part == 0, 2, np.where(part == 1, 1, 0))
 
 
@@ -89,6 +94,45 @@ def assign(
         numbers = _fold(len(groups), n, fold) if kind == "folds" else _hold_out(len(groups), validation, test)
         drawn.update(zip(groups, np.array(SPLITS)[numbers], strict=True))
     return unit.map(drawn)
+
+
+def assign_together(
+    tables: Sequence[pd.DataFrame],
+    *,
+    kind: str,
+    n: int,
+    validation: float,
+    test: float,
+    seed: int,
+    fold: int,
+) -> list[pd.Series]:
+    """The splits of data sets with the same people: a person is in the same split in all of them.
+
+    One draw over the groups of all, stratified by the worst label that a person has in each data set. Where
+    nobody is in two data sets, each is drawn by itself, as :func:`assign` does. Raises SplitError.
+    """
+    if kind in ("all", "paper") or not joint.is_shared(tables):
+        alone = functools.partial(
+            assign, kind=kind, n=n, validation=validation, test=test, seed=seed, fold=fold
+        )
+        return list(map(alone, tables))
+    units = people.units(tables)
+    cells = joint.cells(tables, units)
+    counts = [int(count) for count in cells.sum(0)]
+    folds, least = kind == "folds", n if kind == "folds" else len(SPLITS)
+    if min(counts) < least:
+        pairs = zip(counts[::2], counts[1::2], strict=True)
+        found = "; ".join(f"{no} of label 0, {yes} of label 1" for no, yes in pairs)
+        raise SplitError(
+            f"groups: {found}", expected=f"at least {least} groups of each label in each data set"
+        )
+    parts = [np.arange(count) % n if folds else _hold_out(count, validation, test) for count in counts]
+    wanted = np.array([np.bincount(part, minlength=least) for part in parts]).T
+    dealt = joint.deal(cells, wanted, ("split", seed, "together", "" if folds else fold))
+    splits = np.array(SPLITS)[_rotated(dealt, n, fold) if folds else dealt]
+    return [
+        pd.Series(splits[numbers], index=table.index) for table, numbers in zip(tables, units, strict=True)
+    ]
 
 
 def balanced_views(
@@ -157,11 +201,21 @@ def _offenders(kind: str, keys: pd.Series, splits: pd.Series, most: int) -> str:
     return f"{count}{kind} in several splits: {', '.join(names[:most])}{more}"
 
 
-def leaks(store: Path, table: pd.DataFrame, most: int = NAMED_OFFENDERS) -> Iterator[str]:
+def images(store: Path) -> list[str]:
+    """The digest of view 0 of each finding of a store: equal ones are of one image."""
+    count = len(read_info(store).findings)
+    return [
+        hashlib.sha256(read_patches(store, [number], [1]).tobytes()).hexdigest() for number in range(count)
+    ]
+
+
+def leaks(
+    store: Path, table: pd.DataFrame, most: int = NAMED_OFFENDERS, seen: Sequence[str] | None = None
+) -> Iterator[str]:
     """What is in several splits: groups, patients, identical images; each with the first ``most`` names.
 
-    ``table`` is a split table of ``store``; images are compared by the digest of their view 0. Raises
-    LeakError if a finding of the store is in no split.
+    ``table`` is a split table of ``store``; ``seen`` are its :func:`images`, where they were read before.
+    Raises LeakError if a finding of the store is in no split.
     """
     info = read_info(store)
     keys = ["patient_id", "finding_id"]
@@ -171,12 +225,8 @@ def leaks(store: Path, table: pd.DataFrame, most: int = NAMED_OFFENDERS) -> Iter
         raise LeakError(
             f"no split for finding {' '.join(lost)}", file=store, expected="a split for each finding"
         )
-    digests = [
-        hashlib.sha256(read_patches(store, [number], [1]).tobytes()).hexdigest()
-        for number in range(len(rows))
-    ]
     case = rows["patient_id"] + " " + rows["finding_id"]
-    first = case.groupby(digests).transform("first").rename("image")
+    first = case.groupby(list(seen or images(store))).transform("first").rename("image")
     for kind, names in (
         ("groups", rows["group_id"]),
         ("patients", people.called(rows["patient_id"])),
@@ -186,17 +236,43 @@ def leaks(store: Path, table: pd.DataFrame, most: int = NAMED_OFFENDERS) -> Iter
             yield offenders
 
 
-def assert_no_leak(store: Path, table: pd.DataFrame, leak: str = "refuse") -> None:
+def leaks_across(
+    tables: Mapping[str, pd.DataFrame], names: Mapping[str, str], most: int = NAMED_OFFENDERS
+) -> Iterator[str]:
+    """What data sets share that is not in the same split in all of them; with the first ``most`` names.
+
+    ``tables`` are split tables by data set with a column ``image``, see :func:`images`. Data sets of one name
+    in ``names`` have the same people, each of whom is in one split. Equal ids of others mean nothing, but an
+    image that trains in one is not validated or tested in another.
+    """
+    every = pd.concat(tables, names=["dataset", None]).reset_index("dataset")
+    for _, part in every.groupby(every["dataset"].map(names).to_numpy()):
+        if offenders := _offenders("patients", people.called(part["patient_id"]), part["split"], most):
+            yield f"{offenders} (data sets with the same people: {', '.join(part['dataset'].unique())})"
+    case = every["dataset"] + " " + every["patient_id"] + " " + every["finding_id"]
+    first = case.groupby(every["image"].to_numpy()).transform("first")
+    trains = (every["split"] == SPLITS[0]).groupby(first.to_numpy()).transform("any").to_numpy()
+    if offenders := _offenders("images like", first[trains], every["split"][trains], most):
+        yield offenders
+
+
+def assert_no_leak(
+    store: Path, table: pd.DataFrame, leak: str = "refuse", seen: Sequence[str] | None = None
+) -> None:
     """Raise LeakError, with the offenders, if a group or an identical image is in several splits.
 
     With ``leak="warn"``, which is for the published splits, all offenders are listed in warnings instead.
     """
-    if leak == "refuse":
-        for offenders in leaks(store, table):
-            raise LeakError(offenders, file=store)
-    else:
-        for offenders in leaks(store, table, most=len(table)):
-            log.warning("LEAK, as published: %s", offenders)
+    most = NAMED_OFFENDERS if leak == "refuse" else len(table)
+    refuse(leaks(store, table, most, seen), leak, store)
+
+
+def refuse(found: Iterator[str], leak: str, file: str | Path) -> None:
+    """Raise LeakError at the first offenders; with ``leak="warn"`` list them all in warnings instead."""
+    for offenders in found:
+        if leak == "refuse":
+            raise LeakError(offenders, file=file)
+        log.warning("LEAK, as published: %s", offenders)
 
 
 def read_splits(path: str | Path) -> pd.DataFrame:
@@ -204,10 +280,26 @@ def read_splits(path: str | Path) -> pd.DataFrame:
     return read_csv(path).astype({"label": int, "views": int})
 
 
+def _labelled(store: Path) -> StoreInfo:
+    info = read_info(store)
+    if unknown := int((info.findings["label"] == UNKNOWN).sum()):
+        raise LabelError(
+            f"{unknown} findings without",
+            file=store,
+            expected="a label for each finding",
+            remedy="leave the data set out of datasets: it can be cut and looked at, not trained on",
+        )
+    return info
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Split the findings of a store; stops first if more findings failed than max_skipped allows."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.split", description=main.__doc__)
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
+    parser.add_argument(
+        "--beside", type=Path, nargs="*", default=[], metavar="STORE",
+        help="patches.h5 of the other data sets of the experiment that have the same people",
+    )  # fmt: skip
     parser.add_argument("--skipped", type=Path, required=True, help="skipped.csv")
     parser.add_argument("--max-skipped", type=int, default=0, help="failed findings that are put up with")
     parser.add_argument("--kind", choices=KINDS, default="holdout")
@@ -226,17 +318,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     skipped.check(args.skipped, args.max_skipped)
-    info = read_info(args.store)
-    unknown = int((info.findings["label"] == UNKNOWN).sum())
-    if unknown:
-        raise LabelError(
-            f"{unknown} findings without",
-            file=args.store,
-            expected="a label for each finding",
-            remedy="leave the data set out of datasets: it can be cut and looked at, not trained on",
-        )
-    splits = assign(
-        info.findings,
+    info, *beside = map(_labelled, [args.store, *args.beside])
+    # In one order, whichever of them is written: each comes to the same draw.
+    findings = {one.dataset: one.findings for one in sorted([info, *beside], key=lambda one: one.dataset)}
+    splits = assign_together(
+        list(findings.values()),
         kind=args.kind,
         n=args.n,
         validation=args.validation,
@@ -246,7 +332,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     table = split_table(
         info,
-        splits,
+        splits[list(findings).index(info.dataset)],
         majority_views=args.majority_views,
         evaluation_views=args.evaluation_views,
         balance=args.balance,

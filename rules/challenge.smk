@@ -28,12 +28,13 @@ rule predict_challenge:
         target=lookup("target", within=config),
         views=lookup("evaluation_views", within=config),
         leak=leak,
+        people=people_of(datasets),
         code=code("model.score_views"),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m workflow.logged {log} model.score_views --stores {input.stores:q} --splits {input.splits:q}"
-        " --leak {params.leak} --model {input.model} --gpu {resources.gpu} --unlabelled {input.challenge:q}"
+        " --leak {params.leak} --people {params.people} --model {input.model} --gpu {resources.gpu} --unlabelled {input.challenge:q}"
         " --target {params.target} --views {params.views} --out {output.predictions}"
 
 

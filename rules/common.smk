@@ -11,7 +11,7 @@ from model import methods
 from model.methods import METHODS
 from model.baselines import BASELINES
 from pipeline.errors import ConfigError
-from workflow import beside, driver, effects, raw, shared, stale
+from workflow import beside, driver, effects, people, raw, shared, stale
 from pipeline.files import sha256
 from pipeline.provenance import ROOT, code
 from workflow.config import channels_differ, check_file, checked
@@ -116,6 +116,21 @@ def stored_views(wildcards):
 def leak(wildcards):
     """What commands do about patients in several splits, which only the published splits have."""
     return "warn" if config["split"]["kind"] == "paper" else "refuse"
+
+
+def people_of(datasets):
+    """A name for the people of each of the data sets that a function of the wildcards gives."""
+
+    def of(wildcards):
+        names = people.names(config)
+        return [names.get(dataset, dataset) for dataset in datasets(wildcards)]
+
+    return of
+
+
+def same_people(wildcards):
+    """The stores of the other data sets with the same people, which are split together."""
+    return expand("<data>/{dataset}/patches.h5", dataset=people.same(config, wildcards.dataset))
 
 
 def base(wildcards):

@@ -173,6 +173,7 @@ rule split_findings:
     """Part the groups into training, validation and test, and check that nothing leaks."""
     input:
         patches=rules.build_patches.output.patches,
+        beside=same_people,
         skipped=rules.list_skipped.output.skipped,
     output:
         split="<data>/{dataset}/splits/fold{fold}.csv",
@@ -200,6 +201,7 @@ rule split_findings:
         "Splitting {wildcards.dataset}, fold {wildcards.fold}"
     shell:
         "python -m workflow.logged {log} pipeline.split --store {input.patches:q} --skipped {input.skipped:q}"
+        " --beside {input.beside:q}"
         " {params.options} --kind {params.kind} --n {params.n} --validation {params.validation}"
         " --test {params.test} --seed {params.seed} --fold {wildcards.fold}"
         " --majority-views {params.majority_views} --evaluation-views {params.evaluation_views}"

@@ -27,6 +27,7 @@ rule bootstrap_network:
         runtime=600,
     params:
         leak=leak,
+        people=people_of(datasets),
         scored=started_on,
         candidates=candidates_of,
         views=lookup("bootstrap/views", within=config),
@@ -39,7 +40,7 @@ rule bootstrap_network:
     message:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "exec python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
+        "exec python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
         " --score {params.scored}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
@@ -73,6 +74,7 @@ rule train_model:
         runtime=2880,
     params:
         leak=leak,
+        people=people_of(datasets),
         phases=lambda wildcards: json.dumps(phases(wildcards)),
         target=lookup("target", within=config),
         batch_norm=lookup("evaluation/batch_norm", within=config),
@@ -87,7 +89,7 @@ rule train_model:
     message:
         "Training {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "exec python -m workflow.logged {log} model.train --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
+        "exec python -m workflow.logged {log} model.train --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
         " --network {input.network} --phases {params.phases:q} --seed {wildcards.seed}"
         " --target {params.target} --batch-norm {params.batch_norm} --every {params.every}"
         " {params.follow} {params.paper}"
@@ -126,13 +128,14 @@ rule predict_findings:
         runtime=60,
     params:
         leak=leak,
+        people=people_of(datasets),
         target=lookup("target", within=config),
         state=lookup("evaluation/state", within=config),
         code=code("model.score_views"),
     message:
         "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.score_views --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak}"
+        "python -m workflow.logged {log} model.score_views --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
         " --model {input.model} {input.best} --gpu {resources.gpu}"
         " --out {output.predictions} {output.best} --cards {input.cards:q} --method {wildcards.method}"
         " --target {params.target} --state {params.state} --card {output.card}"

@@ -39,13 +39,14 @@ rule verify_dataset:
         beside=other_folders,
         folds=lookup("split/n", within=config),
         leak=leak,
+        people=people_of(lambda wildcards: [wildcards.dataset, *others(wildcards)]),
         licence=attribution,
         code=code("pipeline.verify.__main__"),
     message:
         "Checking whether {wildcards.dataset} can be trusted"
     shell:
         "python -m workflow.logged {log} pipeline.verify {params.folder:q} --raw {params.raw:q}"
-        " --folds {params.folds} --leak {params.leak} --licence {params.licence:q} --out {output.page:q}"
+        " --folds {params.folds} --leak {params.leak} --people {params.people} --licence {params.licence:q} --out {output.page:q}"
         " --table {output.table:q} --processes {threads} --exit-zero --beside {params.beside:q}"
 
 

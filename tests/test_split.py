@@ -28,10 +28,18 @@ def findings_of(labels: list[list[int]]) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(width_mm=np.nan, height_mm=np.nan)
 
 
-def store_of(path: Path, findings: pd.DataFrame, patches: np.ndarray | None = None) -> Path:
+def store_of(
+    path: Path, findings: pd.DataFrame, patches: np.ndarray | None = None, dataset: str = "x"
+) -> Path:
     if patches is None:
         patches = np.random.default_rng(0).normal(size=(len(findings), 6, 1, 65, 65)).astype("f4")
-    about = {"views": 6, "dataset": "x", "channels": ["image"], "normalization": "series", "provenance": {}}
+    about = {
+        "views": 6,
+        "dataset": dataset,
+        "channels": ["image"],
+        "normalization": "series",
+        "provenance": {},
+    }
     write_store(path, findings, list(patches), **about)
     return path
 

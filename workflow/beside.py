@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 
-OWN = {"part", "max_skipped", "training_views"}
+OWN = {"part", "patients", "max_skipped", "training_views"}
 """Options in which the challenge's collection may differ from the target: all others show in the patches."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.files import write_text
-from workflow import beside
+from workflow import beside, people
 
 FILE = "settings.json"
 KEYS = ("split", "views", "view_seed", "majority_views", "evaluation_views", "balance")
@@ -19,7 +19,11 @@ KEYS = ("split", "views", "view_seed", "majority_views", "evaluation_views", "ba
 
 def settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """Everything in the config that the stores and splits of a data set follow from."""
-    return {"collection": config["collections"][dataset], **{key: config[key] for key in KEYS}}
+    own = {key: value for key, value in config["collections"][dataset].items() if key != "patients"}
+    same = people.same(config, dataset)
+    return {
+        "collection": own, **{key: config[key] for key in KEYS}, **({"same_people": same} if same else {})
+    }  # fmt: skip
 
 
 def is_borrowed(config: Mapping[str, Any]) -> bool:

@@ -51,6 +51,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--raw", type=Path, required=True, help="folder of the downloads; never written to")
     parser.add_argument("--beside", type=Path, nargs="*", default=[],
                         help="folders of the other data sets of the experiment")  # fmt: skip
+    parser.add_argument(
+        "--people",
+        nargs="*",
+        metavar="NAME",
+        help="whose patients the data set and those beside have; equal names are the same people",
+    )
     parser.add_argument("--folds", type=int, help="splits of the experiment; default: all in the folder")
     parser.add_argument("--leak", choices=["refuse", "warn"], default="refuse",
                         help="warn: the published splits, which are known to leak")  # fmt: skip
@@ -63,9 +69,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     out, written = args.out or args.folder / "verify.html", args.table or args.folder / "verify.csv"
     tables = read_tables(args.folder)
+    folders = [args.folder, *args.beside]
     member, *others = (
-        overlap.read_member(folder, args.folds, processes=args.processes)
-        for folder in [args.folder, *args.beside]
+        overlap.read_member(folder, args.folds, people, processes=args.processes)
+        for folder, people in zip(folders, args.people or [""] * len(folders), strict=True)
     )
     pictures = documents(args.folder / "index.parquet")
     shots = screenshots.matches(tables.choices, tables.index, args.raw, pictures)

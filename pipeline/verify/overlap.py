@@ -29,13 +29,14 @@ class Member:
     """A data set of the experiment, by its folder: who is in which split, and its images.
 
     ``folds`` has a split table per fold; ``images`` a row per slice with patient_id, group_id, finding_id,
-    channel, label, study_uid, digest and hash.
+    channel, label, study_uid, digest and hash. Data sets of one name in ``people`` have the same people.
     """
 
     name: str
     folder: Path
     folds: tuple[pd.DataFrame, ...]
     images: pd.DataFrame
+    people: str = ""
 
 
 def _image(number: int, slices: Path) -> tuple[str, int] | None:
@@ -45,7 +46,7 @@ def _image(number: int, slices: Path) -> tuple[str, int] | None:
     return hashlib.sha256(source.pixels.tobytes()).hexdigest(), phash(source.pixels)
 
 
-def read_member(folder: Path, folds: int | None = None, *, processes: int = 1) -> Member:
+def read_member(folder: Path, folds: int | None = None, people: str = "", *, processes: int = 1) -> Member:
     """Read a data set's folder; its first ``folds`` split tables, or all that are there."""
     tables = sorted(folder.glob("splits/fold*.csv"), key=lambda path: (len(path.name), path.name))
     findings = read_csv(folder / "findings.csv")
@@ -58,7 +59,7 @@ def read_member(folder: Path, folds: int | None = None, *, processes: int = 1) -
         digest=[image[0] for image in found if image],
         hash=np.array([image[1] for image in found if image], "u8"),
     )
-    return Member(folder.name, folder, tuple(map(read_splits, tables[:folds])), images)
+    return Member(folder.name, folder, tuple(map(read_splits, tables[:folds])), images, people)
 
 
 def _split_of(table: pd.DataFrame) -> dict[tuple[str, str], str]:
@@ -152,8 +153,10 @@ def _tested(
 def shared_patients(own: Member, other: Member, leak: str) -> Check:
     """Patient ids of both data sets, and whether one trains in one and is validated or tested in the other.
 
-    That fails only where ids mean the same in both: a patient has a study or an identical slice in both.
+    That fails only where ids mean the same in both: the config says so, or a patient has a study or an
+    identical slice in both. Where the config says so, a patient must be in the same split of both.
     """
+    declared = bool(own.people) and own.people == other.people
     tables = (own.images, other.images)
     ours, theirs = (table.assign(patient=persons(table["patient_id"])) for table in tables)
     spelt = dict(zip(ours["patient"], ours["patient_id"], strict=True))  # as the own data set has it
@@ -163,9 +166,9 @@ def shared_patients(own: Member, other: Member, leak: str) -> Check:
         mine, others = map(_splits_of, folds)
         for patient in patients:
             one, two = mine.get(patient, set()), others.get(patient, set())
-            if one and two and SPLITS[0] in one | two and len(one | two) > 1:
+            if one and two and (declared or SPLITS[0] in one | two) and len(one | two) > 1:
                 found.append(f"{spelt[patient]} in fold {fold}")
-    same = any(
+    same = declared or any(
         not ours[ours[name] != ""].merge(theirs, on=["patient", name]).empty
         for name in ("study_uid", "digest")
     )
@@ -174,9 +177,19 @@ def shared_patients(own: Member, other: Member, leak: str) -> Check:
         if patients
         else "no patient id in both"
     )
+    if declared:
+        detail += ", who are the same people and in the same split of both"
     if found:
         detail = f"trained on in one data set, tested in the other: {named(found)}"
-    result = FAILED if found and same and leak == "refuse" else WARNING if patients else OK
+        if declared:
+            detail = f"the same people in several splits: {named(found)}"
+    result = (
+        FAILED
+        if found and same and leak == "refuse"
+        else WARNING
+        if found or (patients and not declared)
+        else OK
+    )
     return Check(f"patients in {other.name}", result, len(found) or len(patients), detail)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from workflow import raw, shared
+from workflow import people, raw, shared
 
 FILE = Path(__file__).with_name("effects.yaml")
 KEPT = (
@@ -128,7 +128,11 @@ def _trimmed(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: copy.deepcopy(config[key]) for key in KEPT} | {
         "data": config["data"],
         "methods": [of_method],
-        "collections": {dataset: config["collections"][dataset] for dataset in config["datasets"]},
+        # The folder of a variant does not tell which data sets lie in one raw folder.
+        "collections": {
+            dataset: config["collections"][dataset] | {"patients": who}
+            for dataset, who in people.names(config).items()
+        },
         "comparison": {key: config["comparison"][key] for key in PROPORTIONS},
         "hyperparameters": {of_method: config["hyperparameters"][of_method]},
     }

@@ -1,0 +1,270 @@
+"""Data sets with the same people: one draw, and nobody trains in one and is tested in another."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.findings import load
+from pipeline import joint, split
+from pipeline.errors import LeakError, SplitError
+from pipeline.files import SKIPPED_COLUMNS, read_csv, write_csv
+from pipeline.people import person
+from pipeline.split import SPLITS, assign, assign_together
+from pipeline.verify.overlap import Member, across
+from tests.test_config import changed
+from tests.test_split import store_of
+from tests.test_verify import images, member
+from tests.test_workflow import DEMO, copy_project, snakemake
+from workflow import people, shared
+from workflow.config import checked
+
+HOLDOUT = {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0, "fold": 0}
+
+
+def findings_of(ids: list[str], labels: list[int]) -> pd.DataFrame:
+    """A finding each; groups are the ids as they are spelt."""
+    table = pd.DataFrame({"patient_id": ids, "group_id": ids, "label": labels})
+    return table.assign(finding_id=[str(number) for number in range(len(ids))], width_mm=1.0, height_mm=1.0)
+
+
+def splits_of(tables: list[pd.DataFrame], splits: list[pd.Series]) -> pd.DataFrame:
+    every = pd.concat([table.assign(split=own) for table, own in zip(tables, splits, strict=True)])
+    return every.assign(who=every["patient_id"].map(person))
+
+
+def test_two_labels_of_one_collection_are_one_draw() -> None:
+    # 40 people; every second is of label 1 in the first task, every fourth in the other, which has 30 of them.
+    one = findings_of([f"{number:08d}" for number in range(40)], [number % 2 for number in range(40)])
+    two = findings_of([f"{number}.0" for number in range(30)], [int(number % 4 == 0) for number in range(30)])
+    splits = assign_together([one, two], **HOLDOUT)
+    every = splits_of([one, two], splits)
+    assert (every.groupby("who")["split"].nunique() == 1).all()
+    # Of 20 and 20 groups 4 are tested; of 22 and 8 groups 4 and 2.
+    tested = [
+        table["label"][own == "test"].value_counts().to_dict()
+        for table, own in zip([one, two], splits, strict=True)
+    ]
+    assert tested == [{0: 4, 1: 4}, {0: 4, 1: 2}]
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(2, 3), st.integers(0, 4), st.sampled_from(["holdout", "repeats", "folds"]))
+def test_nobody_crosses_whatever_is_shared(data: st.DataObject, count: int, fold: int, kind: str) -> None:
+    tables = []
+    for _ in range(count):
+        own = data.draw(st.lists(st.integers(20, 60), unique=True, max_size=30)) + list(range(20))
+        spell = data.draw(st.sampled_from([str, "{}.0".format, "{:06d}".format]))
+        labels = [number % 2 if number < 20 else data.draw(st.integers(0, 1)) for number in own]
+        tables.append(findings_of([spell(number) for number in own], labels))
+    rule = HOLDOUT | {"kind": kind, "n": 5, "fold": fold}
+    splits = assign_together(tables, **rule)
+    every = splits_of(tables, splits)
+    assert (every.groupby("who")["split"].nunique() == 1).all()
+    for table, own in zip(tables, splits, strict=True):
+        assert set(pd.MultiIndex.from_arrays([own, table["label"]])) == {
+            (name, label) for name in SPLITS for label in (0, 1)
+        }
+    again = assign_together([table.sample(frac=1, random_state=0) for table in tables], **rule)
+    assert all(own.equals(other.sort_index()) for own, other in zip(splits, again, strict=True))
+
+
+def test_folds_test_everybody_once() -> None:
+    tables = [
+        findings_of([str(number) for number in range(30)], [number % k == 0 for number in range(30)])
+        for k in (2, 3)
+    ]
+    tables = [table.astype({"label": int}) for table in tables]
+    tested = [
+        set(
+            tables[0]["patient_id"][
+                assign_together(tables, **HOLDOUT | {"kind": "folds", "n": 5, "fold": fold})[0] == "test"
+            ]
+        )
+        for fold in range(5)
+    ]
+    assert sorted(map(len, tested)) == [6] * 5
+    assert len(set().union(*tested)) == 30
+
+
+def test_data_sets_that_share_nobody_are_drawn_as_ever() -> None:
+    one, two = (findings_of([f"{name}{n}" for n in range(20)], [n % 2 for n in range(20)]) for name in "ab")
+    both = assign_together([one, two], **HOLDOUT)
+    assert all(own.equals(assign(table, **HOLDOUT)) for own, table in zip(both, [one, two], strict=True))
+
+
+def test_what_is_too_little_is_counted_in_each_data_set() -> None:
+    one = findings_of([str(n) for n in range(20)], [n % 2 for n in range(20)])
+    two = findings_of([str(n) for n in range(20)], [int(n < 2) for n in range(20)])
+    with pytest.raises(SplitError, match="10 of label 0, 10 of label 1; 18 of label 0, 2 of label 1"):
+        assign_together([one, two], **HOLDOUT)
+
+
+def test_the_rarest_label_is_dealt_first() -> None:
+    cells = np.array([[1, 0], [1, 0], [1, 1], [1, 1]], bool)
+    part = joint.deal(cells, np.array([[2, 1], [2, 1]]), ("any",))
+    assert sorted(part[2:]) == sorted(part[:2]) == [0, 1]
+
+
+# --- from the stores to the check before training
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """Stores of 24 people, spelt otherwise in the second."""
+    found = []
+    for name, spell in (("mass", "{:08d}"), ("effusion", "{}.0")):
+        ids = [spell.format(number) for number in range(1, 25)]
+        table = findings_of(ids, [number % (2 if name == "mass" else 3) == 0 for number in range(24)])
+        rng = np.random.default_rng(len(name))
+        patches = rng.normal(size=(24, 6, 1, 65, 65)).astype("f4")
+        found.append(store_of(tmp_path / f"{name}.h5", table.astype({"label": int}), patches, dataset=name))
+    write_csv(tmp_path / "skipped.csv", SKIPPED_COLUMNS, [])
+    return found[0], found[1]
+
+
+def split_step(store: Path, *beside: Path) -> Path:
+    out = store.with_suffix(".csv")
+    flags = ["--store", store, "--skipped", store.with_name("skipped.csv"), "--out", out]
+    if beside:
+        flags += ["--beside", *beside]
+    split.main([*map(str, flags), "--majority-views", "2", "--evaluation-views", "1"])
+    return out
+
+
+def test_each_step_comes_to_the_same_draw(two: tuple[Path, Path]) -> None:
+    tables = [split_step(two[0], two[1]), split_step(two[1], two[0])]
+    one, other = (read_csv(path).assign(who=lambda t: t["patient_id"].map(person)) for path in tables)
+    both = one.merge(other, on="who")
+    assert len(both) == 24
+    assert (both["split_x"] == both["split_y"]).all()
+    assert list(load(two, tables, people=["nih", "nih"])) == ["mass", "effusion"]
+
+
+def test_training_stops_where_data_sets_with_the_same_people_were_split_apart(two: tuple[Path, Path]) -> None:
+    tables = [split_step(two[0]), split_step(two[1])]
+    with pytest.raises(
+        LeakError, match=r"patients in several splits: .*0000\d+ = \d+\.0.*the same people: mass, effusion"
+    ):
+        load(two, tables, people=["nih", "nih"])
+    load(two, tables)  # who they are nobody said: equal ids are not the same person
+    load(two, tables, people=["a", "b"])
+    load(two, tables, people=["nih", "nih"], leak="warn")
+
+
+@pytest.mark.parametrize(("there", "refused"), [("train", False), ("validation", True), ("test", True)])
+def test_an_image_that_trains_in_one_store_and_is_tested_in_another_stops_the_training(
+    tmp_path: Path, there: str, refused: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    patches = rng.normal(size=(12, 6, 1, 65, 65)).astype("f4")
+    other = rng.normal(size=(12, 6, 1, 65, 65)).astype("f4")
+    other[5, 0] = patches[0, 0]
+    splits = np.array(["train"] * 4 + ["validation"] * 4 + ["test"] * 4)
+    stores, tables = [], []
+    for name, own, of in (
+        ("a", patches, splits),
+        ("b", other, np.roll(splits, {"train": 4, "validation": 0, "test": 8}[there])),
+    ):
+        table = findings_of([f"{name}{number}" for number in range(12)], [0, 1] * 6)
+        stores.append(store_of(tmp_path / f"{name}.h5", table, own, dataset=name))
+        tables.append(tmp_path / f"{name}.csv")
+        rows = table.assign(split=of, views=1)[list(split.COLUMNS)]
+        write_csv(tables[-1], split.COLUMNS, rows.to_dict("records"))
+    assert read_csv(tables[1])["split"][5] == there
+    if not refused:
+        load(stores, tables)
+        return
+    with pytest.raises(LeakError, match="images like in several splits: a a0 0"):
+        load(stores, tables)
+
+
+# --- who has the same people, by the config
+
+
+def config_of(tmp_path: Path, raw: dict[str, str], **patients: str) -> dict[str, object]:
+    label = {"kind": "chestxray14", "label": "Mass"}
+    collections = {
+        name: dict(label, **({"patients": patients[name]} if name in patients else {})) for name in "abcd"
+    }
+    config = changed("collections", collections)
+    config |= {"datasets": ["d", "c", "b", "a"], "target": "d", "data": str(tmp_path / "data"), "raw": raw}
+    return checked(config)
+
+
+def test_a_raw_folder_has_the_same_people_by_whatever_way_it_is_reached(tmp_path: Path) -> None:
+    (tmp_path / "chest").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "chest")
+    raw = {"a": str(tmp_path / "chest"), "b": str(tmp_path / "link"), "c": f"{tmp_path}/x/../chest/"}
+    config = config_of(tmp_path, raw)
+    assert people.names(config) == {"a": "a", "b": "a", "c": "a", "d": "d"}
+    assert people.same(config, "b") == ["a", "c"]
+    assert people.same(config, "d") == []
+
+
+def test_people_have_names_of_which_that_of_their_data_set_is_one(tmp_path: Path) -> None:
+    assert people.names(config_of(tmp_path, {}, a="nih", c="nih")) == {"a": "a", "b": "b", "c": "a", "d": "d"}
+    assert people.same(config_of(tmp_path, {}, a="d"), "d") == ["a"]
+    # By a name with one and by the folder with another: all three.
+    config = config_of(tmp_path, {"a": str(tmp_path), "b": str(tmp_path)}, b="nih", d="nih")
+    assert people.names(config) == {"a": "a", "b": "a", "d": "a", "c": "c"}
+
+
+def test_a_borrowed_data_folder_was_split_with_the_same_people(tmp_path: Path) -> None:
+    alone, together = config_of(tmp_path, {}), config_of(tmp_path, {}, a="nih", b="nih")
+    assert shared.settings(alone, "c") == shared.settings(together, "c")
+    assert "patients" not in shared.settings(alone, "a")["collection"]
+    assert shared.settings(together, "a") == shared.settings(alone, "a") | {"same_people": ["b"]}
+
+
+# --- verify
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "leak", "result"),
+    [
+        ("t", "t", "refuse", "ok"),
+        ("t", "e", "refuse", "failed"),
+        ("v", "e", "refuse", "failed"),
+        ("t", "e", "warn", "warning"),
+    ],
+)
+def test_people_that_the_config_says_are_the_same_fail_where_they_are_split_apart(
+    ours: str, theirs: str, leak: str, result: str
+) -> None:
+    def of(name: str, who: str, letter: str) -> Member:
+        made = member(name, images((who, who, name, len(name))), letter)
+        return Member(made.name, made.folder, made.folds, made.images, "nih")
+
+    check = next(across(of("a", "0014", ours), [of("bbb", "14.0", theirs)], leak))
+    assert (check.check, check.result, check.count) == ("patients in bbb", result, 1)
+    assert check.detail.endswith("0014 in fold 0" if result != "ok" else "in the same split of both")
+
+
+def test_the_workflow_splits_them_together_and_tells_the_training(tmp_path: Path) -> None:
+    project = copy_project(tmp_path)
+    same = "collections={prostatex: {patients: clinic}, lungx: {patients: clinic}}"
+    printed = snakemake(
+        project, *DEMO, "-n", "-p", "results/checks.csv", "results/typhon_auc.json", "--config", same
+    )
+    commands = [" ".join(line.split()) for line in printed.splitlines() if "workflow.logged" in line]
+    splits = {name: line for line in commands for name in ("brain", "lungx", "prostatex")
+              if f"--out data/{name}/splits/fold0.csv" in line}  # fmt: skip
+    assert "--beside data/lungx/patches.h5 " in splits["prostatex"]
+    assert "--beside data/prostatex/patches.h5 " in splits["lungx"]
+    assert "--beside --" in splits["brain"]
+    training = next(line for line in commands if " model.train " in line)
+    stores = re.search("--stores (.*) --splits", training)
+    names = re.search("--people (.*) --network", training)
+    assert stores
+    assert names
+    given = dict(zip(re.findall("data/([a-z]+)/", stores[1]), names[1].split(), strict=True))
+    assert given == {"prostatex": "lungx", "lungx": "lungx", "brain": "brain"}
+    checks = [line for line in commands if "pipeline.verify " in line]
+    assert sorted(re.findall("--people (.*?) --", " ".join(checks))) == [
+        "brain lungx lungx", "lungx lungx brain", "lungx lungx brain",
+    ]  # fmt: skip

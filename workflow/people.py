@@ -1,0 +1,33 @@
+"""Which data sets of an experiment have the same people, so that they are split together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workflow import raw
+
+
+def names(config: Mapping[str, Any]) -> dict[str, str]:
+    """A name for the people of each data set of the experiment: equal names are the same people.
+
+    Data sets have the same people where they lie in the same raw folder, links followed, or where
+    ``patients`` in ``collections`` names the same, by itself the data set.
+    """
+    marks = {
+        dataset: {
+            ("patients", config["collections"][dataset].get("patients") or dataset),
+            ("raw", str(raw.folder(config, dataset).resolve())),
+        }
+        for dataset in config["datasets"]
+    }
+    found: list[tuple[set[str], set[tuple[str, str]]]] = []
+    for dataset, own in marks.items():
+        same = [entry for entry in found if entry[1] & own]
+        found = [entry for entry in found if entry not in same]
+        found.append(({dataset}.union(*(who for who, _ in same)), own.union(*(them for _, them in same))))
+    return {dataset: min(who) for who, _ in found for dataset in who}
+
+
+def same(config: Mapping[str, Any], dataset: str) -> list[str]:
+    """The other data sets of the experiment with the same people, sorted."""
+    of = names(config)
+    return sorted(name for name in of if name != dataset and of[name] == of.get(dataset))
