@@ -11,6 +11,7 @@ import functools
 import itertools
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,15 @@ def build(
     return table.reset_index(drop=True), found, documents, errors + conflicts
 
 
+def most_frequent(errors: Sequence[InputError], most: int = 3) -> str:
+    """The commonest codes, each with how often, and the first file and reason."""
+    first = {error.code: error for error in reversed(errors)}
+    counts = Counter(error.code for error in errors).most_common(most)
+    return "; ".join(
+        f"{count} × {code} such as {first[code].file}, {first[code].reason}" for code, count in counts
+    )
+
+
 def as_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Rows of :func:`read_row` as a table: text is never null, a missing number is NaN."""
     table = pd.DataFrame(list(rows), columns=COLUMNS)
@@ -236,6 +246,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     previous = _previous(args.out, args.files)
     table, found, digests, errors = build(args.raw, *previous, processes=args.processes)
+    if table.empty:
+        # The skipped table of a failed job does not outlive it, so the message says it all.
+        raise EmptyError(f"none: {most_frequent(errors)}", file=args.raw, expected="a readable image",
+                         remedy="see what these files are, and whether this is the right folder")  # fmt: skip
     write_csv(
         args.skipped,
         SKIPPED_COLUMNS,

@@ -375,6 +375,28 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path, content: str) -> No
     assert not (tmp_path / "index.parquet").exists()
 
 
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_folder_in_which_nothing_can_be_read_stops_here_with_the_commonest_reasons(
+    raw: Path, tmp_path: Path, earlier: bool
+) -> None:
+    if earlier:
+        run(raw, tmp_path)
+    shutil.rmtree(raw)
+    raw.mkdir()
+    for name in ("x.img", "a.img", "b.img"):
+        (raw / name).write_bytes(b"no picture")
+    (raw / "c.dcm").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(EmptyError) as caught:
+        run(raw, tmp_path)
+    message = str(caught.value)
+    assert message.startswith(
+        f"E-EMPTY {raw}: expected a readable image, found none: 3 × E-DCM-NOTDICOM such as a.img, "
+    )
+    assert "; 1 × " in message
+    assert message.endswith("whether this is the right folder")
+    assert (tmp_path / "index.parquet").exists() == earlier
+
+
 def test_images_and_volumes_stand_beside_dicom(raw: Path, tmp_path: Path) -> None:
     Image.new("L", (7, 3)).save(raw / "picture.dcm", format="PNG")
     write_ct_series(raw / "ct", np.zeros((1, 2, 2)), GRID)
