@@ -17,7 +17,7 @@ HEADLINE = {
     "AUROC": "auroc", "95 %, other patients": "ci95", "95 %, Newcombe": "newcombe95",
     "95 %, other splits": "t95", "AUROC of one view": "auroc_single",
 }  # fmt: skip
-COUNTS = {"findings": "findings", "positive": "positives", "patients": "patients", "runs": "runs"}
+COUNTS = {"findings": "findings", "positive": "positives", "groups": "groups", "runs": "runs"}
 METRICS = ("auroc", "accuracy", "precision", "recall", "specificity", "f1")
 NOTES = (
     "AUROC: of two findings, one positive and one negative, how often the positive one scores higher; 0.5 "
@@ -27,6 +27,7 @@ NOTES = (
     "Where it has no width, all resamples agree because the test is small: then read Newcombe's interval.",
     "95 %, other splits: what if the data had been split otherwise? It needs several splits and may reach "
     "beyond 1.",
+    "Groups: patients, however their ids are spelt; where nobody knows the patients, near-duplicate images.",
     "Look at the number of findings, and of positive ones, before any difference. Methods share their test "
     "findings, so overlapping intervals say nothing about a difference: see the paired differences under "
     "Comparison.",

@@ -157,7 +157,7 @@ def as_table(figures: dict[str, Any]) -> str:
         f"{figures['method']}, target {figures['target']}, {figures['state']} state: "
         f"AUROC per finding (mean of its views' scores), mean of {rows[0]['runs']} runs",
         f"{'data set':{width}}  {'split':10}  {'AUROC':>6}  {'95 % interval':16}  {'view 0':>6}"
-        f"  {'findings':>8}  {'positive':>8}  {'patients':>8}",
+        f"  {'findings':>8}  {'positive':>8}  {'groups':>8}",
     ]
     resampling = figures["resampling"]
     notes = [
@@ -179,7 +179,7 @@ def as_table(figures: dict[str, Any]) -> str:
         lines.append(
             f"{name:{width}}  {row['split']:10}  {_number(row['auroc']):>6}  {interval:16}"
             f"  {_number(row['auroc_single']):>6}"
-            f"  {row['findings']:8}  {row['positives']:8}  {row['patients']:8}"
+            f"  {row['findings']:8}  {row['positives']:8}  {row['groups']:8}"
         )
     return "\n".join([*lines, *dict.fromkeys(notes)])
 

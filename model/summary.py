@@ -70,7 +70,7 @@ def describe(run: Evaluated) -> dict[str, Any]:
         "auroc": auroc(labels, table["score"]),
         "auroc_single": auroc(labels, table["single"]),
         "findings": len(table), "positives": int(labels.sum()),
-        "patients": int(table["patient_id"].nunique()), "groups": int(table["group_id"].nunique()),
+        "patients": int(table["group_id"].nunique()), "groups": int(table["group_id"].nunique()),
         **threshold_metrics(labels, table["score"]),
     }  # fmt: skip
     one_class = missing_class(labels)
@@ -105,7 +105,7 @@ def summarize(
         newcombe95=None if area is None else newcombe(area, groups[1], groups[0]),
         runs=len(runs), folds=len(numbers),
         findings=len(findings), positives=int(findings["label"].sum()),
-        patients=int(findings["patient_id"].nunique()), groups=int(findings["group_id"].nunique()),
+        patients=int(findings["group_id"].nunique()), groups=int(findings["group_id"].nunique()),
         redrawn=resampled.redrawn,
         reasons={
             "auroc": gap, "auroc_single": gap, "newcombe95": gap,

@@ -16,6 +16,7 @@ from pipeline.drawing import save, spread
 from pipeline.errors import run_cli
 from pipeline.files import read_csv, write_csv
 from pipeline.fingerprint_plot import draw
+from pipeline.people import of_findings, unknown
 from pipeline.store import read_info, read_patches, read_slice
 
 log = logging.getLogger("typhon")
@@ -76,17 +77,26 @@ def step_rows(
         yield _row("left out", step, f"{kind}, {code}: {reason}", cases["number"].nunique())
 
 
-def class_rows(kept: pd.DataFrame) -> Iterator[Row]:
-    """Class balance, groups, and findings per patient of the store's findings."""
+def class_rows(kept: pd.DataFrame, findings: pd.DataFrame) -> Iterator[Row]:
+    """Class balance, groups, and findings per patient of the store's findings; ``findings`` is findings.csv.
+
+    Where nobody knows the patient, it is the groups of near-duplicates that are counted.
+    """
     for label, part in kept.groupby("label"):
         yield _row("class", f"label {label}", "findings", len(part))
         yield _row("class", f"label {label}", "groups", part["group_id"].nunique())
     mixed = int((kept.groupby("group_id")["label"].nunique() > 1).sum())
     yield _row("class", "both labels", "groups", mixed)
     yield _row("class", "all", "groups", kept["group_id"].nunique())
-    sizes = kept.groupby("patient_id").size().value_counts().sort_index()
-    for size, patients in sizes.items():
-        yield _row("findings per patient", size, "patients", int(patients))
+    nobody = unknown(of_findings(kept, findings)).to_numpy()
+    if nobody.any():
+        yield _row("patients unknown", "all", "groups", kept["group_id"][nobody].nunique())
+    for what, statistic, groups in (
+        ("findings per patient", "patients", kept["group_id"][~nobody]),
+        ("findings per group, patients unknown", "groups", kept["group_id"][nobody]),
+    ):
+        for size, count in groups.value_counts().value_counts().sort_index().items():
+            yield _row(what, size, statistic, int(count))
 
 
 def source_rows(index: pd.DataFrame, findings: pd.DataFrame) -> Iterator[Row]:
@@ -166,7 +176,7 @@ def fingerprint(
     found, kept = read_csv(findings), read_info(store).findings
     rows = [
         *step_rows(table, found, read_csv(skipped), kept),
-        *class_rows(kept),
+        *class_rows(kept, found),
         *source_rows(table, found),
         *(choice_rows(read_csv(choices)) if choices else ()),
         *intensity_rows(found, slices, store),

@@ -87,6 +87,19 @@ def _draw_counts(axes: Axes, table: pd.DataFrame, group: str, title: str, statis
     _bars(axes, names, values)
 
 
+def _draw_people(axes: Axes, table: pd.DataFrame) -> None:
+    """Findings per patient; where nobody is known, per group of near-duplicates."""
+    nobody = table.loc[table["group"] == "patients unknown", "value"].tolist()
+    known = (table["group"] == "findings per patient").any()
+    title = f"patients unknown: {nobody[0]} groups" if nobody else "findings per patient: patients"
+    if nobody and known:
+        title = f"findings per patient: patients\n({title})"
+    elif nobody:
+        title = f"{title}\nfindings per group: groups"
+    group = "findings per group, patients unknown" if nobody and not known else "findings per patient"
+    _draw_counts(axes, table, group, title, "groups" if nobody and not known else "patients")
+
+
 def _draw_intensity(axes: Axes, table: pd.DataFrame, group: str, title: str, unit: str) -> None:
     part = table[table["group"] == group]
     for color, (channel, rows) in zip(COLORS, part.groupby("channel", sort=False), strict=False):
@@ -105,7 +118,7 @@ def draw(table: pd.DataFrame, dataset: str) -> Figure:
     figure, axes = plt.subplots(2, 4, figsize=(13.5, 5.6), layout="constrained")
     _draw_steps(axes[0, 0], table)
     _draw_counts(axes[0, 1], table, "class", "class balance: findings", "findings")
-    _draw_counts(axes[0, 2], table, "findings per patient", "findings per patient: patients", "patients")
+    _draw_people(axes[0, 2], table)
     _draw_counts(axes[0, 3], table, "scanner", "scanners: slices")
     _draw_counts(axes[1, 0], table, "spacing", "pixel spacing, column × row: slices")
     _draw_counts(axes[1, 1], table, "size", "image size, columns × rows: slices")

@@ -20,11 +20,13 @@ NOBODY = frozenset(
         "nil", "none", "notapplicable", "notavailable", "notknown", "null", "undefined", "unk", "unknown",
     }
 )  # fmt: skip
-"""Words, letters and digits alone, that programs and people write where they do not know the patient."""
+"""What programs and people write where they do not know the patient: ``n/a`` and ``<NA>``, too, and ``?``."""
 PATIENT, IMAGES = "patient", "near-duplicates"
 """What the group of a finding is (column ``group_kind`` of findings.csv)."""
 
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—−"), "-")
+_AROUND = str.maketrans("", "", " #()-./<>?[]_")
+"""Signs that such words come with."""
 _WHOLE = re.compile(r"0*([0-9]+?)(?:\.0*|,0)?")
 
 
@@ -42,7 +44,7 @@ def person(patient_id: object) -> str:
     hidden = {letter for letter in folded if unicodedata.category(letter) in ("Cc", "Cf")}
     seen = "".join(letter for letter in folded if letter.isspace() or letter not in hidden)
     name = " ".join(seen.translate(_DASHES).split())
-    if "".join(filter(str.isalnum, name)) in NOBODY:
+    if (name.translate(_AROUND) or name.strip("-?")) in NOBODY:
         return ""
     whole = _WHOLE.fullmatch(name)
     return whole[1] if whole else name
@@ -78,8 +80,25 @@ def units(tables: Sequence[pd.DataFrame]) -> list[np.ndarray]:
 
 
 def unknown(findings: pd.DataFrame) -> pd.Series:
-    """Whether nobody knows the patient of each row of findings.csv: images that are alike are its group."""
+    """Whether nobody knows the patient of each finding (column group_kind): near-duplicates are the group."""
     return findings["group_kind"] == IMAGES
+
+
+def of_findings(kept: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
+    """The findings of a store with the ``group_kind`` that findings.csv has for each."""
+    key = ["patient_id", "finding_id"]
+    return kept.merge(findings[[*key, "group_kind"]].drop_duplicates(key), on=key, how="left")
+
+
+def counted(findings: pd.DataFrame) -> str:
+    """How many people findings are of: ``12 patients``, or ``patients unknown: 8 groups``."""
+    nobody = unknown(findings)
+    known, groups = (findings["group_id"][which].nunique() for which in (~nobody, nobody))
+    if not groups:
+        return f"{known} patients"
+    return (
+        f"patients unknown: {groups} groups" if not known else f"{known} patients and {groups} unknown groups"
+    )
 
 
 def spellings(findings: pd.DataFrame) -> list[str]:

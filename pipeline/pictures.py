@@ -8,10 +8,13 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from pipeline import people
 from pipeline.drawing import GAP, RED, STYLE, finish, gray, limits, mosaic, names, of_label, save, spread
 from pipeline.errors import EmptyError, InputError, run_cli
+from pipeline.files import read_csv
 from pipeline.red_dots import red_dots
 from pipeline.store import PATCH_SIDE, StoreInfo, read_info, read_patches
 from pipeline.views import CENTRE
@@ -25,22 +28,31 @@ PICTURES = {
 }
 
 
-def counts(info: StoreInfo) -> str:
-    """What a store holds, in a line."""
+def counts(info: StoreInfo, findings: pd.DataFrame | None = None) -> str:
+    """What a store holds, in a line; with findings.csv it says of how many patients, or that nobody knows."""
     table = info.findings
     positive = int(table["label"].sum())
-    people = "patients" if (table["group_id"] == table["patient_id"]).all() else "groups"
+    groups = f"{table['group_id'].nunique()} groups"
+    who = groups if findings is None else people.counted(people.of_findings(table, findings))
     return (
         f"{len(table)} findings ({positive} of label 1, {len(table) - positive} of label 0) "
-        f"in {table['group_id'].nunique()} {people}, {info.views} views of each"
+        f"of {who}, {info.views} views of each"
     )
 
 
 @mpl.rc_context(STYLE)
 def contact_sheet(
-    store: str | Path, *, findings: int = 6, views: int = 6, channel: str = "", licence: str = ""
+    store: str | Path,
+    *,
+    table: str | Path | None = None,
+    findings: int = 6,
+    views: int = 6,
+    channel: str = "",
+    licence: str = "",
 ) -> Figure:
     """View 0 of ``findings`` findings of each label beside ``views`` of their augmented views.
+
+    ``table`` is findings.csv, which knows whether patients are known.
 
     Raises InputError for a channel that the store does not have.
     """
@@ -69,7 +81,8 @@ def contact_sheet(
             axes.text(PATCH_SIDE + 3 * GAP, -4, "turned, flipped and shifted", fontsize=9)
         for row, name in enumerate(names(info.findings, chosen[label])):
             axes.text(-4, row * (PATCH_SIDE + GAP) + CENTRE, name, ha="right", va="center", fontsize=6.5)
-    finish(figure, f"{info.dataset}, {info.channels[plane]}: {counts(info)}", licence)
+    known = None if table is None else read_csv(table)
+    finish(figure, f"{info.dataset}, {info.channels[plane]}: {counts(info, known)}", licence)
     return figure
 
 
@@ -127,8 +140,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for kind, text in PICTURES.items():
         sub = kinds.add_parser(kind, help=text, description=text)
         sub.add_argument("--store", type=Path, required=True, help="patches.h5")
+        if kind != "alignment":
+            needed = kind == "red-dots"
+            sub.add_argument("--findings", type=Path, required=needed, help="findings.csv")
         if kind == "red-dots":
-            sub.add_argument("--findings", type=Path, required=True, help="findings.csv")
             sub.add_argument("--slices", type=Path, required=True, help="slices.h5")
         if kind == "contact-sheet":
             sub.add_argument("--channel", default="", help="the first one by default")
@@ -137,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.kind == "contact-sheet":
-        figure = contact_sheet(args.store, channel=args.channel, licence=args.licence)
+        figure = contact_sheet(args.store, table=args.findings, channel=args.channel, licence=args.licence)
     elif args.kind == "red-dots":
         figure = red_dots(args.findings, args.slices, args.store, licence=args.licence)
     else:

@@ -5,6 +5,7 @@ rule draw_contact_sheet:
     """Show patches of each class, as they are and augmented."""
     input:
         patches=rules.build_patches.output.patches,
+        findings=rules.locate_findings.output.findings,
     output:
         picture=report(
             "<data>/{dataset}/contact_sheet.png",
@@ -29,7 +30,7 @@ rule draw_contact_sheet:
         "Drawing the patches of {wildcards.dataset}"
     shell:
         "python -m workflow.logged {log} pipeline.pictures contact-sheet --store {input.patches:q}"
-        " --licence {params.licence:q} --out {output.picture:q}"
+        " --findings {input.findings:q} --licence {params.licence:q} --out {output.picture:q}"
 
 
 rule draw_red_dots:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,6 +114,43 @@ def test_classes_and_sources_are_counted(folder: Path) -> None:
     assert _values(table, "b value", "t2") == {}
     assert _values(table, "scanner", "t2") == {"SIEMENS Skyra: slices": "3", "SIEMENS TrioTim: slices": "1"}
     assert _values(table, "distance to plane (mm)", "t2") == {": median": "1.750", ": largest": "3.250"}
+
+
+def _of_people(folder: Path, kinds: list[str]) -> tuple[pd.DataFrame, str]:
+    """The fingerprint, and its panel of people, where the groups of the findings are of these kinds."""
+    findings = read_csv(folder / "findings.csv").assign(group_kind=[kind for kind in kinds for _ in range(2)])
+    write_csv(folder / "findings.csv", FINDING_COLUMNS, findings.to_dict("records"))
+    table = _table(folder)
+    axes = fingerprint_plot.draw(table, "test").axes[2]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    plt.close("all")
+    return table, f"{axes.get_title(loc='left')}; {', '.join(labels)}".replace("\n", " ")
+
+
+def test_nobody_is_called_a_patient_where_patients_are_unknown(folder: Path) -> None:
+    table, panel = _of_people(folder, ["near-duplicates"] * 4)
+    assert _values(table, "findings per patient") == {}
+    assert _values(table, "patients unknown") == {"all: groups": "2"}
+    assert _values(table, "findings per group, patients unknown") == {"1: groups": "1", "2: groups": "1"}
+    assert panel.startswith("patients unknown: 2 groups findings per group: groups;")
+
+
+def test_known_patients_are_counted_beside_unknown_ones(folder: Path) -> None:
+    # Findings are A 1, A 2, B 1 and C 1, which has no patches.
+    assert [case[0] for case in FOUND[:3]] == ["A", "A", "B"]
+    table, panel = _of_people(folder, ["patient", "patient", "near-duplicates", "patient"])
+    assert _values(table, "findings per patient") == {"2: patients": "1"}
+    assert _values(table, "patients unknown") == {"all: groups": "1"}
+    assert panel.startswith("findings per patient: patients (patients unknown: 1 groups);")
+
+
+def test_two_spellings_are_one_patient_of_the_fingerprint() -> None:
+    kept = pd.DataFrame(
+        {"patient_id": ["A", "a", "B"], "group_id": ["A", "A", "B"], "finding_id": "1", "label": 0}
+    )
+    rows = fingerprint.class_rows(kept, kept.assign(group_kind="patient"))
+    sizes = [(row["item"], row["value"]) for row in rows if row["group"] == "findings per patient"]
+    assert sizes == [(1, 1), (2, 1)]
 
 
 def test_quantiles_are_those_of_slices_and_of_view_zero(folder: Path) -> None:

@@ -7,7 +7,7 @@ from model import overview
 
 LINE = {
     "dataset": "a", "split": "test", "state": "last", "auroc": 0.75, "auroc_single": 0.5, "ci95": [0.25, 1.0],
-    "newcombe95": [0.3, 0.95], "t95": None, "t95_reason": "one split", "findings": 12, "positives": 4, "patients": 9,
+    "newcombe95": [0.3, 0.95], "t95": None, "t95_reason": "one split", "findings": 12, "positives": 4, "groups": 9,
     "runs": 1,
 }  # fmt: skip
 RUN = {

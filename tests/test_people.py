@@ -40,7 +40,7 @@ def test_spellings_of_one_id_are_one_person(spellings: tuple[str, ...]) -> None:
     ("one", "two"),
     [
         ("P1", "P10"), ("1", "10"), ("1", "-1"), ("1.0", "1.5"), ("1,0", "1,000"), ("P1", "P01"), ("P1", "P 1"),
-        ("a-1", "a1"), ("a.0", "a"), ("1", "l"), ("Müller", "Muller"), ("nan", "nana"), ("0", ""),
+        ("a-1", "a1"), ("a.0", "a"), ("1", "l"), ("Müller", "Muller"), ("nan", "nana"), ("0", ""), ("..", "~"), ("..", ""),
     ],
 )  # fmt: skip
 def test_other_ids_are_other_people(one: str, two: str) -> None:

@@ -129,6 +129,8 @@ def test_contact_sheet_says_what_the_store_holds(brain: Path) -> None:
     assert f"{len(info.findings)} findings ({positive} of label 1" in texts
     assert f"{info.findings['group_id'].nunique()} groups, 5 views" in texts
     assert "CC BY 3.0" in texts
+    told = pictures.contact_sheet(brain / "patches.h5", table=brain / "findings.csv").get_suptitle()
+    assert f"patients unknown: {info.findings['group_id'].nunique()} groups, 5 views" in told
     with pytest.raises(InputError, match="a channel of image"):
         pictures.contact_sheet(brain / "patches.h5", channel="t2")
     plt.close("all")
