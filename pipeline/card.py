@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline import stacks
 from pipeline.errors import StoreError, run_cli
 from pipeline.files import read_csv, write_text
 from pipeline.index import read_index
@@ -83,8 +84,8 @@ def measure(
     statistics : mean and standard deviation of the series of each row.
     patches : the same of the un-augmented patch of each row, see :func:`moments`.
     """
-    dicoms = index[index["format"] == "dicom"].fillna({"b_value": -1.0})
-    counts = dicoms.groupby(["series_uid", "b_value"])["file"].transform("size")
+    dicoms = index[index["format"] == "dicom"]
+    counts = dicoms["file"].groupby(stacks.numbers(dicoms)).transform("size")
     known = index[["file", "format", "modality", "slice_thickness_mm", "slices"]].set_index("file")
     known.loc[dicoms["file"], "slices"] = counts.to_numpy(float)
     spacings = rows[["spacing_column_mm", "spacing_row_mm"]].apply(pd.to_numeric)

@@ -43,6 +43,7 @@ TEXT_TAGS = {
     "model": "ManufacturerModelName",
     "series_description": "SeriesDescription",
     "photometric": "PhotometricInterpretation",
+    "echo_numbers": "EchoNumbers",
 }
 NUMBER_TAGS = {
     "series_number": "SeriesNumber",
@@ -52,6 +53,7 @@ NUMBER_TAGS = {
     "columns": "Columns",
     "slice_thickness_mm": "SliceThickness",
     "echo_time_ms": "EchoTime",
+    "temporal_position": "TemporalPositionIdentifier",
 }
 VECTOR_TAGS = {
     "ImagePositionPatient": ("position_x", "position_y", "position_z"),

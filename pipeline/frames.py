@@ -22,7 +22,7 @@ MACROS = {
     "MRDiffusionSequence": {"DiffusionBValue": "DiffusionBValue"},
     "MREchoSequence": {"EffectiveEchoTime": "EchoTime"},
     "FrameContentSequence": {
-        "TemporalPositionIndex": "TemporalPositionIndex",
+        "TemporalPositionIndex": "TemporalPositionIdentifier",
         "FrameAcquisitionNumber": "AcquisitionNumber",
     },
     "FrameVOILUTSequence": {"WindowCenter": "WindowCenter", "WindowWidth": "WindowWidth"},
@@ -37,7 +37,7 @@ OVER_THE_FILE = {
     "ImageType",
     "EchoTime",
     "AcquisitionNumber",
-    "TemporalPositionIndex",
+    "TemporalPositionIdentifier",
     "WindowCenter",
     "WindowWidth",
 }

@@ -27,6 +27,8 @@ ORIENTATION_TOLERANCE = 1e-3
 """Largest difference of direction cosines between slices that count as parallel."""
 SPACING_TOLERANCE = 1e-3
 """Largest difference of pixel spacings of one series, in mm."""
+STEP_TOLERANCE = 0.05
+"""Share by which the steps of a regular stack may differ."""
 POSITION_TOLERANCE_MM = 1e-2
 """Slices nearer than this are at the same position."""
 
@@ -139,6 +141,51 @@ def ordered(series: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     return series.iloc[order], positions
 
 
+def is_regular(positions: np.ndarray) -> bool:
+    """Whether sorted positions along the normal (mm) lie at one distance, so that an index means a place."""
+    steps = np.diff(positions)
+    return not steps.size or bool(np.abs(steps - np.median(steps)).max() <= _slack(np.median(steps)))
+
+
+def _slack(step: np.ndarray | float) -> np.ndarray:
+    """By how much steps may differ and count as equal: headers round, tables move not quite evenly."""
+    return np.asarray(STEP_TOLERANCE * np.asarray(step) + POSITION_TOLERANCE_MM)
+
+
+def steps_meant(steps: np.ndarray) -> np.ndarray:
+    """How far slices lie apart at each step of a stack, in mm, were none missing.
+
+    A step that is longer than steps on both sides of it, or one alone at an end, has lost slices; where the
+    spacing changes once and for all, nothing is missing.
+    """
+    if steps.size < 2:
+        return steps
+    before, after = steps.copy(), steps.copy()
+    before[0], after[-1] = steps[:2].min(), steps[-2:].min()
+    return np.maximum(np.minimum.accumulate(before), np.minimum.accumulate(after[::-1])[::-1])
+
+
+def check_regular(positions: np.ndarray, file: str) -> None:
+    """Raise GapError, and say what is true, where an index into a stack would not mean a place."""
+    if is_regular(positions):
+        return
+    steps = np.diff(positions)
+    meant = steps_meant(steps)
+    gaps = np.flatnonzero(steps > meant + _slack(meant))
+    if gaps.size:
+        at = gaps[0]
+        found = f"no slice between {positions[at]:.1f} and {positions[at + 1]:.1f} mm"
+        raise GapError(
+            f"{found}, where others are {meant[at]:.3g} mm apart", file=file,
+            expected="slices that an index can count",
+            remedy="download the missing slices, or give the point in mm",
+        )  # fmt: skip
+    raise GapError(
+        f"a spacing that changes from {steps.min():.3g} to {steps.max():.3g} mm", file=file,
+        expected="slices that an index can count", remedy="give the point in mm",
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a point lies in a series: the index row of its slice, and its pixel position there."""
@@ -153,7 +200,8 @@ class Place:
 def locate(series: pd.DataFrame, point: np.ndarray) -> Place:
     """The slice of a series that is nearest to ``point`` (mm, LPS), and the pixel position in it.
 
-    A point belongs to a slice if it lies within half a slice spacing of it, or of a lone slice's thickness.
+    A point belongs to the nearest slice of its stack, unless one is missing there; beyond the first and the
+    last slice it may lie half a slice spacing, or half a lone slice's thickness.
     Raises OutOfImageError (with the distance in mm), GapError (a slice is missing there), MissingTagError
     or what :func:`ordered` raises.
     """
@@ -163,9 +211,7 @@ def locate(series: pd.DataFrame, point: np.ndarray) -> Place:
     instance = slices.iloc[nearest]
     place = plane(instance)
     column, row, distance = place.to_pixel(point)
-    thickness = (
-        float(np.median(np.diff(positions))) if len(slices) > 1 else float(instance["slice_thickness_mm"])
-    )
+    thickness = _reach(positions, here) if len(slices) > 1 else float(instance["slice_thickness_mm"])
     if np.isnan(thickness):
         raise MissingTagError(
             "none", file=instance["file"], expected="tag SliceThickness in a series of one slice"
@@ -173,7 +219,7 @@ def locate(series: pd.DataFrame, point: np.ndarray) -> Place:
     if abs(distance) > thickness / 2 + POSITION_TOLERANCE_MM:
         if positions[0] < here < positions[-1]:
             raise GapError(
-                f"the nearest {abs(distance):.1f} mm away",
+                f"the nearest {abs(distance):.1f} mm away, where others are {thickness:.3g} mm apart",
                 file=instance["file"],
                 expected="a slice at the point",
             )
@@ -184,6 +230,16 @@ def locate(series: pd.DataFrame, point: np.ndarray) -> Place:
     if outside:
         raise OutOfImageError(f"one {outside:.1f} mm outside the image", file=instance["file"])
     return Place(instance, place, column, row, distance)
+
+
+def _reach(positions: np.ndarray, here: float) -> float:
+    """Up to half of how many mm a point at ``here`` along the normal may lie from its slice."""
+    steps = np.diff(positions)
+    meant = steps_meant(steps)
+    at = int(np.clip(np.searchsorted(positions, here) - 1, 0, len(steps) - 1))
+    inside = positions[0] < here < positions[-1]
+    # Between neighbours whose distance is as it should be, the nearest slice is the right one.
+    return float(steps[at] if inside and steps[at] <= meant[at] + _slack(meant[at]) else meant[at])
 
 
 def try_locate(series: pd.DataFrame, point: np.ndarray) -> Place | InputError:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import dicom
+from pipeline import dicom, stacks
 from pipeline.errors import EmptyError, InputError, LimitError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.index import read_index
@@ -46,9 +46,9 @@ class Read:
 
 
 def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
-    """One task per series and b-value, per image, or per volume and time; in the order of findings.csv."""
+    """One task per stack of DICOM images, per image, or per volume and time; in the order of findings.csv."""
     dicoms = index[index["format"] == "dicom"]
-    keys = list(zip(dicoms["series_uid"], dicoms["b_value"].fillna(-1.0), strict=True))
+    keys = stacks.numbers(dicoms).tolist()
     files, key_of = defaultdict(list), dict(zip(dicoms["file"], keys, strict=True))
     for file, key in zip(dicoms["file"], keys, strict=True):
         files[key].append(file)
@@ -56,7 +56,7 @@ def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
     for number, file, name in zip(range(len(findings)), findings["file"], findings["slice"], strict=True):
         time = slice_of(name)[2] if name else None
         rows.setdefault(key_of.get(file, (file, time)), []).append((number, file, name))
-    return [Task(tuple(sorted(files.get(key, key[:1]))), tuple(wanted)) for key, wanted in rows.items()]
+    return [Task(tuple(sorted(files.get(key) or key[:1])), tuple(wanted)) for key, wanted in rows.items()]
 
 
 def _paper(path: Path, name: str) -> np.ndarray:

@@ -218,9 +218,8 @@ def test_of_two_chest_ct_series_the_longest_is_taken_but_a_pixel_is_of_neither(t
     assert case.rows["file"].str.startswith("b/").all()
     assert case.rows["reason"].tolist() == ["the longest of 2 series"]
     line = refused(tmp_path, at(10, 7, 2), how("lungx", ("ct",)))
-    assert (
-        f"{tmp_path.name}: expected one series in the folder, found 2 (one per b-value counted); give" in line
-    )
+    expected = "expected one series of one contrast in the folder, found 2 that differ in SeriesInstanceUID"
+    assert f"{tmp_path.name}: {expected}, SeriesDescription; give" in line
 
 
 def test_a_compression_without_its_codec_is_named(tmp_path: Path) -> None:

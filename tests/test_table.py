@@ -318,8 +318,9 @@ def test_a_point_where_a_slice_is_missing_is_one_line(tmp_path: Path) -> None:
         tmp_path / "s", np.ones((5, 6, 5)), Geometry((0, 0, 0)), description="t2", number=1, descending=False
     )
     paths[2].unlink()  # 0, 3, 9 and 12 mm are left
-    found = run(tmp_path, HEADER + "s,p,1,1,2,2,1.5,,,\ns,q,1,1,2,2,1.2,,,\n")
-    (row,) = found.skipped
-    assert (row["code"], row["patient_id"]) == ("E-GEO-GAP", "p")
-    assert row["reason"].startswith("expected a slice at the point, found z 1.5, 3.0 mm from the nearest;")
+    found = run(tmp_path, HEADER + "s,p,1,1,2,2,1.5,,,\ns,q,1,1,,,,2,2,4.2\ns,r,1,1,,,,2,2,6\n")
+    assert [(row["code"], row["patient_id"]) for row in found.skipped] == [
+        ("E-GEO-GAP", "p"),
+        ("E-GEO-GAP", "r"),
+    ]
     assert float(found.rows[0]["plane_distance_mm"]) == pytest.approx(1.2)

@@ -14,10 +14,17 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline import labels
+from pipeline import labels, stacks
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
-from pipeline.errors import InputError, LabelError, NoSeriesError, NotTissueError, OutOfImageError
-from pipeline.geometry import ordered
+from pipeline.errors import (
+    DuplicatePositionError,
+    InputError,
+    LabelError,
+    NoSeriesError,
+    NotTissueError,
+    OutOfImageError,
+)
+from pipeline.geometry import check_regular, ordered
 from pipeline.people import person, persons
 from pipeline.pixels import read_pixels
 
@@ -102,19 +109,31 @@ def nodules(source: Source, result: Findings) -> Iterator[Nodule]:
             yield Nodule(patient_id, finding_id, labels.text(row[column]), x, y, int(number), path)
 
 
-def _slices(series: pd.DataFrame, number: int) -> dict[str, pd.Series]:
-    """The slice that each reading of a slice number means, where there is one."""
-    along, _ = ordered(series)  # towards the head or the feet, as the normal points
+def _slices(series: pd.DataFrame, number: int) -> dict[str, pd.Series | InputError]:
+    """The slice that each reading of a slice number means, or why none: counting asks for a regular stack."""
+    along, positions = ordered(series)  # towards the head or the feet, as the normal points
     upwards = along if along["position_z"].iloc[-1] > along["position_z"].iloc[0] else along.iloc[::-1]
     numbered = series[series["instance_number"] == number]
-    slices = {"instance number": numbered.iloc[0]} if len(numbered) else {}
+    slices: dict[str, pd.Series | InputError] = {}
+    if len(numbered) == 1:
+        slices["instance number"] = numbered.iloc[0]
+    elif len(numbered):
+        slices["instance number"] = DuplicatePositionError(
+            f"{len(numbered)}", expected=f"one instance {number}"
+        )
+    try:
+        check_regular(positions, series["file"].iloc[0])
+    except InputError as error:
+        return dict.fromkeys(READINGS, error) | slices
     if 1 <= number <= len(series):
         slices |= {"from the feet": upwards.iloc[number - 1], "from the head": upwards.iloc[-number]}
     return slices
 
 
-def _centre_hu(source: Source, instance: pd.Series | None, nodule: Nodule) -> float | InputError:
+def _centre_hu(source: Source, instance: pd.Series | InputError | None, nodule: Nodule) -> float | InputError:
     """Mean HU of the 3×3 pixels at the centre, or why there is none."""
+    if isinstance(instance, InputError):
+        return instance
     if instance is None or not (
         0 <= nodule.column < instance["columns"] and 0 <= nodule.row < instance["rows"]
     ):
@@ -133,11 +152,9 @@ def _is_tissue(hu: float | InputError) -> bool:
 
 
 def series_of(source: Source, patient_id: str) -> pd.DataFrame:
-    """The CT series of a patient with the most slices; raises NoSeriesError."""
+    """The CT stack of a patient with the most slices; raises NoSeriesError."""
     same = persons(source.index["patient_id"]) == person(patient_id)
-    found = [
-        part for _, part in source.index[same & (source.index["modality"] == "CT")].groupby("series_uid")
-    ]
+    found = stacks.split(source.index[same & (source.index["modality"] == "CT")])
     if not found:
         raise NoSeriesError("none", expected="a CT series of the patient")
     return max(found, key=len)
@@ -146,7 +163,7 @@ def series_of(source: Source, patient_id: str) -> pd.DataFrame:
 def find(source: Source, options: argparse.Namespace) -> Findings:  # noqa: ARG001  (every kind has options)
     """Locate the nodules of both spreadsheets; see the module for how a slice number is read."""
     result = Findings()
-    located: list[tuple[Nodule, int, dict[str, pd.Series], dict[str, float | InputError]]] = []
+    located: list[tuple[Nodule, int, dict[str, pd.Series | InputError], dict[str, float | InputError]]] = []
     for nodule in nodules(source, result):
         case = {"patient_id": nodule.patient_id, "finding_id": nodule.finding_id, "channel": "ct"}
         diagnosis = " ".join(nodule.diagnosis.lower().split())
@@ -178,6 +195,7 @@ def find(source: Source, options: argparse.Namespace) -> Findings:  # noqa: ARG0
             result.leave_out(hu, **case)
             continue
         instance = slices[reading]
+        assert isinstance(instance, pd.Series)  # it has a density
         if not _is_tissue(hu):
             result.leave_out(NotTissueError(f"{hu:.0f} HU at {nodule.where}", file=instance["file"]), **case)
             continue

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import labels
+from pipeline import labels, stacks
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.errors import InputError, LabelError, NoSeriesError, OutOfImageError
 from pipeline.geometry import Place, is_transverse, plane, try_locate
@@ -70,9 +70,8 @@ def _is_map(description: str) -> bool:
 
 
 def _acquisitions(patient: pd.DataFrame) -> list[pd.DataFrame]:
-    """The transverse series of a patient, one per b-value, in the order of acquisition."""
-    parts = [part for _, part in patient.groupby(["series_uid", "b_value"], dropna=False, sort=True)]
-    transverse = [part for part in parts if is_transverse(part.iloc[0])]
+    """The transverse series of a patient, one per contrast, in the order of acquisition."""
+    transverse = [part for part in stacks.split(patient) if is_transverse(part.iloc[0])]
     # A series without a number counts as the first; NaN would leave the order to chance.
     return sorted(
         transverse, key=lambda part: tuple(part[["study_date", "series_number"]].iloc[0].fillna(-1))

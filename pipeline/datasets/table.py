@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import geometry, labels
+from pipeline import geometry, labels, stacks
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.errors import (
     DuplicateFindingError,
     EmptyError,
-    GapError,
     ImageMissingError,
     InputError,
     LabelError,
@@ -141,19 +140,18 @@ def in_series(series: pd.DataFrame, pixel: np.ndarray | None, world: np.ndarray 
         return instance_row(place.instance) | pixel_row(place.column, place.row, place.distance_mm)
     if len(series) == 1:
         instance, distance = series.iloc[0], 0.0
+        if pixel is not None and abs(pixel[2]) > 0.5:
+            raise OutOfImageError(f"z {pixel[2]:g}", expected="z 0 in a series of one slice")
     else:
         along, positions = geometry.ordered(series)
+        if pixel is not None:
+            geometry.check_regular(positions, along["file"].iloc[0])
         depth = (len(along) - 1) / 2 if pixel is None else float(_needed(pixel, 3)[2])
         if not -0.5 <= depth <= len(along) - 0.5:
             raise OutOfImageError(f"z {depth:g}", expected=f"z from 0 to {len(along) - 1}")
         number = min(max(round(depth), 0), len(along) - 1)
         instance = along.iloc[number]
         distance = float(np.interp(depth, np.arange(len(along)), positions) - positions[number])
-        if abs(distance) > np.median(np.diff(positions)) / 2 + geometry.POSITION_TOLERANCE_MM:
-            raise GapError(
-                f"z {depth:g}, {abs(distance):.1f} mm from the nearest", file=instance["file"],
-                expected="a slice at the point",
-            )  # fmt: skip
     size = np.array([instance["columns"], instance["rows"]])
     column, row = (size - 1) / 2 if pixel is None else _needed(pixel, 2)
     _check_inside(column, row, *map(int, size))
@@ -224,11 +222,11 @@ def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict
         raise ImageMissingError("no readable file of that name", file=name)
     kind = found["format"].iloc[0]
     if kind == "dicom":
-        series = [part for _, part in found.groupby(["series_uid", "b_value"], dropna=False)]
+        series = stacks.split(found)
         if len(series) > 1:
             raise NoSeriesError(
-                f"{len(series)} (one per b-value counted)", file=name, expected="one series in the folder",
-                remedy="give each series a folder of its own, and name that",
+                stacks.difference(series), file=name, expected="one series of one contrast in the folder",
+                remedy="give each a folder of its own, and name that",
             )  # fmt: skip
         return in_series(series[0], pixel, world)
     if len(found) > 1:

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist
 
+from pipeline import stacks
 from pipeline.errors import InputError, StoreError
-from pipeline.geometry import POSITION_TOLERANCE_MM, ordered, plane
+from pipeline.geometry import POSITION_TOLERANCE_MM, ordered, plane, steps_meant
 from pipeline.intensity import BLANK_SHARE
 from pipeline.patches import SPOT_COLUMNS
 from pipeline.pool import parallel
@@ -197,17 +198,17 @@ def alignment(findings: pd.DataFrame, index: pd.DataFrame) -> Check:
 def half_spacings(findings: pd.DataFrame, index: pd.DataFrame) -> np.ndarray:
     """Half the slice spacing in mm of the series of each row of findings.csv; NaN where it is not known."""
     dicoms = index[index["format"] == "dicom"]
-    keys = [dicoms["series_uid"], dicoms["b_value"].fillna(-1.0)]
-    key_of = dict(zip(dicoms["file"], zip(*keys, strict=True), strict=True))
+    numbers = stacks.numbers(dicoms)
+    key_of = dict(zip(dicoms["file"], numbers, strict=True))
     wanted = {key_of[file] for file in findings["file"] if file in key_of}
     half: dict[object, float] = {}
-    for key, series in dicoms.groupby(keys):
+    for key, series in dicoms.groupby(numbers):
         if key in wanted:
             try:
                 _, positions = ordered(series)
             except InputError:
                 continue  # slices of one place by the published rule, which asks for no geometry
-            half[key] = float(np.median(np.diff(positions))) / 2 if len(positions) > 1 else np.nan
+            half[key] = float(steps_meant(np.diff(positions)).max()) / 2 if len(positions) > 1 else np.nan
     return np.array([half.get(key_of.get(file), np.nan) for file in findings["file"]], float)
 
 

@@ -1,0 +1,101 @@
+"""Which images of an index make one stack: one series, one contrast, one pass over the body.
+
+SeriesInstanceUID alone does not say: a series may hold several b-values, echoes, kinds of image or times, and
+some scanners (Canon) give each slice a series of its own.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipeline import geometry
+from pipeline.dicom import NUMBER_TAGS, TEXT_TAGS
+from pipeline.errors import InputError
+
+CONTRAST = (
+    "series_number", "series_description", "image_type", "b_value", "echo_time_ms", "echo_numbers",
+)  # fmt: skip
+"""Columns in which the images of a stack are alike."""
+PASSES = ("temporal_position", "acquisition_number")
+"""Columns in which images differ that were taken of the same place one after the other."""
+SLICED = {"CT", "MR", "PT"}
+"""Modalities whose images are slices of one grid."""
+TAGS = {**TEXT_TAGS, **NUMBER_TAGS, "image_type": "ImageType", "b_value": "DiffusionBValue"}
+
+
+def _lone_slices(images: pd.DataFrame) -> pd.Series:
+    """SeriesInstanceUID, or the first of them all where each slice of a series has one of its own.
+
+    Such slices agree in study, number, contrast and grid, are parallel, and no two lie at one position.
+    """
+    uids = images["series_uid"]
+    places = images[geometry.POSITION + geometry.ORIENTATION + geometry.SPACING]
+    lone = (uids.groupby(uids).transform("size") == 1) & images["modality"].isin(SLICED)
+    lone &= np.isfinite(places.to_numpy(float)).all(axis=1) & images["series_number"].notna()
+    if lone.sum() < 2:
+        return uids
+    alike = images.loc[lone, ["patient_id", "study_uid", "modality", *CONTRAST, "rows", "columns"]].assign(
+        **places[lone][geometry.ORIENTATION + geometry.SPACING].round(3)
+    )
+    uids = uids.copy()
+    for _, part in images[lone].groupby([alike[name] for name in alike], dropna=False):
+        if len(part) > 1 and _orderly(part, regular=False):
+            uids.loc[part.index] = part["series_uid"].min()
+    return uids
+
+
+def _orderly(images: pd.DataFrame, *, regular: bool = True) -> bool:
+    """Whether images are parallel slices, no two at one position, and if so wanted at a regular distance."""
+    try:
+        _, positions = geometry.ordered(images)
+    except InputError:
+        return False
+    return not regular or geometry.is_regular(positions)
+
+
+def _passes(images: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The images of one contrast, in passes where they are no regular stack together but each pass is one.
+
+    Passes that follow each other in space, such as a CT in two breaths, are one stack.
+    """
+    for name in PASSES:
+        parts = [part for _, part in images.groupby(name, dropna=False)]
+        if len(parts) > 1 and not _orderly(images) and all(map(_orderly, parts)) and _overlap(parts):
+            yield from parts
+            return
+    yield images
+
+
+def _overlap(parts: Sequence[pd.DataFrame]) -> bool:
+    """Whether the slabs of passes overlap."""
+    normal = geometry.plane(parts[0].iloc[0]).normal
+    along = [part[geometry.POSITION].to_numpy(float) @ normal for part in parts]
+    slabs = sorted((one.min(), one.max()) for one in along)
+    return any(below[1] > above[0] for below, above in itertools.pairwise(slabs))
+
+
+def split(images: pd.DataFrame) -> list[pd.DataFrame]:
+    """The stacks of DICOM images (rows of an index), in the order of their UIDs and contrasts."""
+    if images.empty:
+        return []
+    keys = [_lone_slices(images), *(images[name] for name in CONTRAST)]
+    return [one for _, part in images.groupby(keys, dropna=False, sort=True) for one in _passes(part)]
+
+
+def numbers(images: pd.DataFrame) -> np.ndarray:
+    """The number of the stack that each DICOM image belongs to, 0, 1, … (images,)."""
+    found = np.zeros(len(images), int)
+    place = pd.Series(np.arange(len(images)), index=images.index)
+    for number, part in enumerate(split(images)):
+        found[place[part.index].to_numpy(int)] = number
+    return found
+
+
+def difference(stacks: Sequence[pd.DataFrame]) -> str:
+    """The tags in which stacks differ, in words."""
+    firsts = pd.concat([stack.iloc[:1] for stack in stacks])
+    names = ("series_uid", *CONTRAST, *PASSES)
+    found = [TAGS[name] for name in names if firsts[name].nunique(dropna=False) > 1]
+    return f"{len(stacks)} that differ in {', '.join(found) or 'nothing that is known'}"
