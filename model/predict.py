@@ -20,11 +20,14 @@ from model.runs import DISCLAIMER, Run, agree, find
 from pipeline import labels
 from pipeline.card import Preprocessing, outside
 from pipeline.case import Case, prepare
-from pipeline.datasets.table import NUMBERS, PIXELS, WORLD
+from pipeline.datasets.listed import NUMBERS, PIXELS, WORLD
+from pipeline.datasets.table import add_columns, headers
 from pipeline.drawing import save
 from pipeline.errors import ConfigError, EmptyError, InputError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
+from pipeline.names import Names
 from pipeline.saw import draw
+from pipeline.scan import scan
 
 log = logging.getLogger("typhon")
 
@@ -136,19 +139,45 @@ def point_row(at: str | None, mm: bool) -> dict[str, str]:
     return dict(zip(WORLD if mm else PIXELS, cells, strict=False))
 
 
-def predict_table(path: Path, how: Preprocessing, runs: Sequence[Run], dataset: str, out: Path) -> None:
+def _places(path: Path, written: Sequence[str]) -> list[Path | InputError]:
+    """The file or folder of each name in a table, beside which they lie, or why there is none."""
+    places: list[Path | InputError] = [path.parent / name for name in written]
+    lost = [number for number, name in enumerate(written) if not (name and (path.parent / name).exists())]
+    if lost:  # only then is it worth looking what there is
+        names = Names([file for file, size, _ in scan(path.parent) if size >= 0], path.parent, written)
+    for number in lost:
+        try:
+            places[number] = path.parent / names.find(written[number])
+        except InputError as error:
+            places[number] = error
+    return places
+
+
+def predict_table(
+    path: Path,
+    how: Preprocessing,
+    runs: Sequence[Run],
+    dataset: str,
+    out: Path,
+    columns: Mapping[str, str] | None = None,
+) -> None:
     """Predict each row of a table of cases; those that fail are listed in skipped.csv.
 
-    Exits with status 1 if there are any.
+    ``columns`` are the headers by our names, where they differ. Exits with status 1 if any row fails.
     """
-    table = labels.read_csv(path, ["image", "patient_id", "finding_id"], numbers=NUMBERS)
+    table = labels.read_csv(
+        path, ["image", "patient_id", "finding_id"], numbers=NUMBERS, columns=columns or {}
+    )
     clear(out, ("predictions.csv", "skipped.csv"))
     rows, skipped = [], []
-    for number, row in enumerate(table.to_dict("records"), start=1):
+    places = _places(path, table["image"].tolist())
+    for number, (row, place) in enumerate(zip(table.to_dict("records"), places, strict=True), start=1):
         ids = {name: row[name] for name in ("patient_id", "finding_id")}
         clear(folder := out / f"{number:04d}")
         try:
-            found = write(folder, prepare(path.parent / row["image"], row, how), runs, dataset)
+            if isinstance(place, InputError):
+                raise place
+            found = write(folder, prepare(place, row, how), runs, dataset)
         except InputError as error:
             skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))
             log.warning("%d: %s", number, error)
@@ -187,6 +216,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="DICOM folder or file, NIfTI, MetaImage, PNG or JPEG; or a CSV of cases with the columns "
         "image, patient_id, finding_id, x,y,z or x_mm,y_mm,z_mm, and time",
     )  # fmt: skip
+    add_columns(parser)
     parser.add_argument("--at", metavar="X,Y[,Z]", help="zero-based column,row[,slice]; without: the middle")
     parser.add_argument("--time", default="", help="which time of a volume that has several, from 0")
     parser.add_argument("--mm", action="store_true", help="--at is in millimetres, LPS")
@@ -214,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.case.suffix.lower() in (".csv", ".tsv"):
         if options.at is not None:
             raise ConfigError("--at", file=options.case, expected="points in the table itself")
-        predict_table(options.case, how, runs, dataset, options.out)
+        predict_table(options.case, how, runs, dataset, options.out, headers(options.columns))
         return
     row = {"patient_id": options.patient_id, "finding_id": options.finding_id, "time": options.time}
     row |= point_row(options.at, options.mm)

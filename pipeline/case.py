@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline import index, patches, slices
 from pipeline.card import Preprocessing, measure, moments
 from pipeline.datasets import Source, instance_row, lungx, pixel_row, prostatex, table
+from pipeline.datasets.listed import PIXELS, WORLD
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import FINDING_COLUMNS
 from pipeline.geometry import Place, plane
@@ -75,7 +76,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
     places = _locate(Source("case", raw, known, []), image, how, lps)
     ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
-    given = any(table.point_of(image, names) is not None for names in (table.PIXELS, table.WORLD))
+    given = any(table.point_of(image, names) is not None for names in (PIXELS, WORLD))
     found = [
         {**ids, "channel": name, **places[name], "image": _image(known, places[name]["file"])}
         | ({} if given else {"reason": f"{places[name]['reason']}; no point given: the middle"})
@@ -137,7 +138,7 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> di
             expected=f"DICOM series of {', '.join(how.channels)}",
             remedy="give a folder that holds them all, or a model of other channels",
         )
-    world = table.point_of(row, table.WORLD)
+    world = table.point_of(row, WORLD)
     if how.kind == "lungx" and dicom["series_uid"].nunique() > 1 and world is not None:
         series = lungx.series_of(source, dicom["patient_id"].iloc[0])
         reason = f"the longest of {dicom['series_uid'].nunique()} series"
@@ -153,7 +154,7 @@ def _is_named(dicom: pd.DataFrame, channels: tuple[str, ...]) -> bool:
 
 def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -> dict[str, Cells]:
     """The series that training would choose for a point in mm; a pixel is one of the first channel."""
-    world = table.point_of(row, table.WORLD)
+    world = table.point_of(row, WORLD)
     if world is None:
         world = _to_world(dicom, row, channels[0])
     if np.isnan(world).any():
@@ -179,7 +180,7 @@ def _to_world(dicom: pd.DataFrame, row: pd.Series, channel: str) -> np.ndarray:
             expected=f"one series of {channel} that a pixel can belong to",
             remedy="give the point in mm (LPS), or a folder with one of them",
         )
-    cells = table.in_series(found[0], table.point_of(row, table.PIXELS), None)
+    cells = table.in_series(found[0], table.point_of(row, PIXELS), None)
     instance = found[0].set_index("file", drop=False).loc[cells["file"]]
     return plane(instance).to_world(float(cells["column"]), float(cells["row"]))
 

@@ -183,7 +183,7 @@ class DisplayError(InputError):
 
 class ColumnError(InputError):
     code = "E-CSV-COL"
-    remedy = "correct the header or use the file as published"
+    remedy = "correct the header, or use the file as published"
 
 
 class DuplicateFindingError(InputError):
@@ -211,12 +211,12 @@ class OutOfImageError(InputError):
 class NotTissueError(InputError):
     code = "E-LESION-AIR"
     expected = "soft tissue at the lesion centre"
-    remedy = "look at the slice; raise max_skipped to go on without"
+    remedy = "look at the slice and correct the position"
 
 
 class NoSeriesError(InputError):
     code = "E-LESION-NOSERIES"
-    remedy = "download the series, or raise max_skipped to go on without"
+    remedy = "download the series"
 
 
 class NoCentreError(InputError):
@@ -249,7 +249,7 @@ class EmptyError(InputError):
 
 class SkippedError(InputError):
     code = "E-SKIPPED"
-    remedy = "look at the reasons there, then mend the input or raise max_skipped"
+    remedy = "look at the reasons there and mend the input"
 
 
 class RawMissingError(InputError):

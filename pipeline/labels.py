@@ -1,10 +1,13 @@
 """Label tables as people and spreadsheets write them."""
 
 import csv
+import difflib
 import io
 import itertools
 import math
+import re
 import string
+import unicodedata
 import warnings
 import zipfile
 from collections import Counter
@@ -18,6 +21,9 @@ from pipeline.errors import ColumnError, DuplicateFindingError, LabelError, RawM
 
 POSITIVE = {"true", "1", "yes", "malignant", "positive"}
 NEGATIVE = {"false", "0", "no", "benign", "negative"}
+WORDS = {**dict.fromkeys(POSITIVE, 1), **dict.fromkeys(NEGATIVE, 0)}
+MOST_SHOWN = 12
+"""Labels that a message names: a column of something else has as many as rows."""
 
 
 def find(documents: Iterable[str], name: str, raw: Path) -> Path:
@@ -30,23 +36,51 @@ def find(documents: Iterable[str], name: str, raw: Path) -> Path:
     return raw / matches[0]
 
 
-def check_columns(path: Path, found: Sequence[str], needed: Iterable[str]) -> None:
-    """Raise ColumnError naming the needed columns that are missing or repeated, and those found."""
-    missing = [name for name in needed if found.count(name) != 1]
-    if missing:
-        names = ", ".join(map(str, found)) or "none"
-        raise ColumnError(f"columns {names}", file=path, expected=", ".join(missing))
+def check_columns(
+    path: Path, found: Sequence[str], needed: Iterable[str], columns: Mapping[str, str] | None = None
+) -> None:
+    """Raise ColumnError naming the needed columns that are missing or repeated, and those found.
+
+    ``columns`` are those that the user calls otherwise; None where a table has the names as published.
+    """
+    headers = {name: (columns or {}).get(name, name) for name in [*needed, *(columns or {})]}
+    missing = {name: header for name, header in headers.items() if found.count(header) != 1}
+    if not missing:
+        return
+    remedy = ""
+    if columns is not None:
+        near = {name: _nearest(header, found) for name, header in missing.items()}
+        meant = ", ".join(f"{name}: {header or '…'}" for name, header in near.items())
+        remedy = (
+            f"say what they are called, columns: {{{meant}}} in the config, or --columns "
+            f"{meant.replace(': ', '=').replace(',', '')} of model.predict, or correct the header"
+        )
+    expected = ", ".join(name if name == header else f"{header} ({name})" for name, header in missing.items())
+    names = ", ".join(map(str, found)) or "none"
+    raise ColumnError(f"columns {names}", file=path, expected=expected, remedy=remedy)
+
+
+def _nearest(header: str, found: Sequence[str]) -> str:
+    """The column most like one that is not there; empty where none is alike."""
+    known = {name.casefold(): name for name in found if found.count(name) == 1}
+    close = difflib.get_close_matches(header.casefold(), known, n=1, cutoff=0.7)
+    return known[close[0]] if close else ""
 
 
 def read_csv(
-    path: Path, needed: Iterable[str], *, numbers: Iterable[str] = (), brackets: bool = False
+    path: Path,
+    needed: Iterable[str],
+    *,
+    numbers: Iterable[str] = (),
+    brackets: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """A CSV in any dialect (byte-order mark, CRLF, comma, semicolon or tab), every cell stripped text.
 
     Where semicolons or tabs separate, a comma in the columns ``numbers`` marks decimals and becomes a point.
     Where commas separate, it is left for :func:`number` to refuse: it may mark thousands. With ``brackets``
     a quoted heading such as ``Size[Width,Height]`` stands for two columns, as it does without the quotes.
-    Raises ColumnError.
+    ``columns`` says by name which header a user's own table has for it. Raises ColumnError.
     """
     try:
         content = path.read_text(encoding="utf-8-sig")
@@ -63,7 +97,7 @@ def read_csv(
         header = [name.strip() for name in next(reader, [])]
         if brackets:
             header = [part for name in header for part in (name.split(",") if "[" in name else [name])]
-        check_columns(path, header, needed)
+        check_columns(path, header, needed, columns)
         for row in reader:
             stripped = [cell.strip() for cell in row]
             while len(stripped) > len(header) and not stripped[-1]:
@@ -75,8 +109,11 @@ def read_csv(
     except csv.Error as error:
         raise ColumnError(f"{error} in line {reader.line_num}", file=path, expected="a CSV") from error
     table = pd.DataFrame(cells, columns=header, dtype=str)
+    if columns:
+        meant = {name: table[header] for name, header in columns.items()}
+        table = table.drop(columns=meant.keys() & set(header)).assign(**meant)
     if separator != ",":
-        for name in set(numbers).intersection(header):
+        for name in set(numbers).intersection(table.columns):
             table[name] = table[name].str.replace(",", ".", regex=False)
     return table
 
@@ -125,13 +162,45 @@ def number(cell: object, path: Path) -> float:
     return value
 
 
+def word(cell: object) -> str:
+    """A label as it is compared: without case, blanks around it, and the ``.0`` of a spreadsheet's number.
+
+    >>> word(" Benign\u00a0 tumour"), word("1.0"), word("1.5")
+    ('benign tumour', '1', '1.5')
+    """
+    folded = " ".join(unicodedata.normalize("NFKC", str(cell)).casefold().split())
+    return folded.removesuffix(".0") if re.fullmatch(r"[-+]?[0-9]+\.0", folded) else folded
+
+
 def binary(cell: object, path: Path, words: Mapping[str, int] | None = None) -> int:
-    """1 or 0 from the words for positive and negative, in any case; raises LabelError."""
-    word = " ".join(str(cell).lower().split())
-    known = words or {**dict.fromkeys(POSITIVE, 1), **dict.fromkeys(NEGATIVE, 0)}
-    if word not in known:
+    """1 or 0 from the words for positive and negative, however written; raises LabelError."""
+    known = words or WORDS
+    if word(cell) not in known:
         raise LabelError(repr(cell), file=path, expected=f"one of {', '.join(sorted(known))}")
-    return known[word]
+    return known[word(cell)]
+
+
+def binaries(cells: Sequence[str], path: Path, words: Mapping[str, int] | None = None) -> list[int]:
+    """The same of a user's column, in which every label has to be known; ``words`` are the user's own.
+
+    Raises LabelError, with all labels that there are and how often: a class is never dropped for its name.
+    """
+    known = WORDS if words is None else {word(name): label for name, label in words.items()}
+    folded = [word(cell) for cell in cells]
+    if known.keys() >= set(folded):
+        return [known[name] for name in folded]
+    counts = Counter(cells).most_common()
+    shown = ", ".join(f"{cell or 'nothing'} ({count})" for cell, count in counts[:MOST_SHOWN])
+    more = f" and {len(counts) - MOST_SHOWN} more" if len(counts) > MOST_SHOWN else ""
+    spelt = {word(cell): cell for cell, _ in reversed(counts) if cell}
+    remedy = "fill in those that are empty, or take these rows out"
+    if spelt.keys() - known.keys():
+        meant = ", ".join(
+            f'"{cell}": {known.get(name, "…")}' for name, cell in sorted(spelt.items())[:MOST_SHOWN]
+        )
+        remedy = f"say in the config which are 0 and which are 1: labels: {{{meant}}}"
+    expected = f"labels {', '.join(sorted(known) if words is None else words)}"
+    raise LabelError(f"{shown}{more}", file=path, expected=expected, remedy=remedy)
 
 
 def unique_ids(keys: Sequence[tuple[str, str]]) -> list[str]:

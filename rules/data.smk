@@ -64,6 +64,8 @@ rule locate_findings:
             "against",
             "version",
             "table",
+            "labels",
+            "columns",
             "folders",
             "exclude",
             "patient_pattern",

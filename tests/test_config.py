@@ -191,6 +191,41 @@ def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, messa
         ),
         (
             "collections/mine",
+            {"kind": "table", "folders": {"a": 0, "b": 1}, "labels": {"a": 0, "b": 1}},
+            "collections/mine/labels: expected a table beside it, found folders",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "folders": {"a": 0, "b": 1}, "columns": {"image": "file"}},
+            "collections/mine/columns: expected a table beside it, found folders",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "table": "a.csv", "labels": {"a": 0, "b": 0}},
+            "collections/mine/labels: expected both labels, 0 and 1",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "table": "a.csv", "labels": {"a": 0, "M": 1, "m ": 0}},
+            "collections/mine/labels/m : expected one of them, found 0 and 1 for one word in two spellings",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "table": "a.csv", "labels": {"a": 0, "b": 2}},
+            "collections/mine/labels/b: expected 0 or 1, found 2",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "table": "a.csv", "columns": {"images": "file"}},
+            "collections/mine/columns/images: found an unknown name; did you mean image",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "table": "a.csv", "columns": {"image": 7}},
+            "collections/mine/columns/image: expected text, .*found 7; put it in quotes",
+        ),
+        (
+            "collections/mine",
             {"kind": "table", "folders": {"a": 0, "b": 1}, "patient_pattern": "("},
             "collections/mine/patient_pattern: expected a regular expression",
         ),

@@ -17,7 +17,7 @@ from PIL import Image
 
 from model import weights
 from model.predict import main
-from pipeline.errors import EmptyError, OutOfImageError, run_cli
+from pipeline.errors import ColumnError, EmptyError, OutOfImageError, run_cli
 from pipeline.files import read_csv
 from pipeline.geometry import plane
 from pipeline.phantom import write_phantom
@@ -173,6 +173,45 @@ def test_a_table_of_cases_gets_the_scores_of_its_run_whatever_the_format(
         assert_same_views(tmp_path / f"{numbers[patient]:04d}", views)
         probability = summary.loc[summary["patient_id"] == patient, "probability"].astype(float)
         assert probability.iloc[0] == pytest.approx(views["score"].mean(), abs=1e-6)
+
+
+def test_a_table_with_headers_and_names_of_its_own_gets_the_same_scores(
+    several: Made, tmp_path: Path
+) -> None:
+    raw = several.raw / "own"
+    plain = read_csv(raw / "own.csv")[:6]
+    names = [name.upper() for name in plain["image"]]
+    names = [f"C:\\study\\{name}" if number % 2 else f".\\{name}" for number, name in enumerate(names)]
+    plain.assign(image=names).rename(columns={"image": "Datei", "x": "links"}).to_csv(
+        raw / "other.csv", index=False, sep=";"
+    )
+    call = ["--dataset", "own", "--model", str(several.run), "--out"]
+    main([str(raw / "own.csv"), *call, str(tmp_path / "plain")])
+    main([str(raw / "other.csv"), *call, str(tmp_path / "other"), "--columns", "image=Datei", "x=links"])
+    same, other = (read_csv(tmp_path / folder / "predictions.csv") for folder in ("plain", "other"))
+    assert len(other) == 6
+    pd.testing.assert_frame_equal(other, same[:6])
+
+
+def test_a_case_that_no_file_fits_is_listed_with_the_nearest(several: Made, tmp_path: Path) -> None:
+    raw = several.raw / "own"
+    name = read_csv(raw / "own.csv")["image"][0]
+    (raw / "lost.csv").write_text(f"image,patient_id,finding_id\n{name}x,p,1\n,q,1\n")
+    with pytest.raises(EmptyError):
+        main([str(raw / "lost.csv"), "--dataset", "own", "--model", str(several.run), "--out", str(tmp_path)])
+    skipped = read_csv(tmp_path / "skipped.csv")
+    assert skipped["code"].tolist() == ["E-IMG-MISSING"] * 2
+    assert f"did you mean {name}" in skipped["reason"][0]
+    assert "found no name" in skipped["reason"][1]
+
+
+def test_a_header_of_another_name_is_named_with_the_option_that_maps_it(
+    several: Made, tmp_path: Path
+) -> None:
+    table = tmp_path / "cases.csv"
+    table.write_text("Image,patient_id,finding_id\na.png,p,1\n")
+    with pytest.raises(ColumnError, match=r"--columns image=Image of model.predict"):
+        main([str(table), "--dataset", "own", "--model", str(several.run), "--out", str(tmp_path)])
 
 
 def test_millimetres_are_lps_for_nifti_too(several: Made, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pipeline import findings as findings_step
 from pipeline import index, slices
 from pipeline.datasets import Findings, Source, table
 from pipeline.datasets.table import find
-from pipeline.errors import ColumnError, DuplicateFindingError, EmptyError
+from pipeline.errors import ColumnError, ConfigError, DuplicateFindingError, EmptyError, LabelError
 from pipeline.files import read_csv
 from pipeline.phantom import Geometry, write_mr_series
 from pipeline.pixels import read_pixels
@@ -107,7 +107,6 @@ def test_semicolons_decimal_commas_and_a_byte_order_mark(raw: Path) -> None:
         ("a.png,p,1,1,,,,1,2,3", "E-LESION-NOCENTRE", "the image has no scale"),
         ("v.mha,p,1,1,4,7,,,,", "E-LESION-NOCENTRE", "x and y and z"),
         ("v.mha,p,1,1,4,7,10,,,", "E-LESION-OOB", "[20, 30, 10] voxels"),
-        ("a.png,p,1,maybe,3,4,,,,", "E-LABEL", "'maybe'"),
         ("a.png,p,1,1,three,4,,,,", "E-LABEL", "a number"),
         ("b.png,p,1,1,3,4,,,,", "E-IMG-MISSING", "no readable file of that name"),
     ],
@@ -119,6 +118,120 @@ def test_a_bad_row_is_left_out_with_its_reason_and_the_others_go_on(
     assert [(row["code"], row["patient_id"]) for row in found.skipped] == [(code, "p")]
     assert words in found.skipped[0]["reason"]
     assert [row["patient_id"] for row in found.rows] == ["q"]
+
+
+# --- a user's own words
+
+
+@pytest.mark.parametrize(
+    ("cells", "words", "labels"),
+    [
+        (["B", "M", " m ", "b"], ["B=0", "M=1"], [0, 1, 1, 0]),
+        (["2", "1", "2.0"], ["1=0", "2=1"], [1, 0, 1]),
+        (["-1", "+1"], ["-1=0", "+1=1"], [0, 1]),
+        (["a=b", "c, d"], ["A=B=1", "C,  D=0"], [1, 0]),
+        (["gutartig", "BÖSARTIG"], ["gutartig=0", "bo\u0308sartig=1"], [0, 1]),
+        (["1", "0"], ["0=1", "1=0"], [0, 1]),  # the user's words alone count
+        (["true", "No", "1.0", "0.0"], [], [1, 0, 1, 0]),
+    ],
+)
+def test_labels_are_the_words_of_the_user_in_any_case(
+    raw: Path, cells: list[str], words: list[str], labels: list[int]
+) -> None:
+    lines = [f'v.mha,p{number},1,"{cell}"' for number, cell in enumerate(cells)][: len(labels)]
+    options = [f"--labels={word}" for word in words]
+    found = run(raw, "image,patient_id,finding_id,label\n" + "\n".join(lines) + "\n", *options)
+    assert [row["label"] for row in found.rows] == labels
+
+
+THREE = "image,patient_id,finding_id,label\na.png,p,1,B\na.png,q,1,M\na.png,r,1,b\na.png,s,1,U\na.png,t,1,\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], 'found B (1), M (1), b (1), U (1), nothing (1); say in the config which are 0 and which are 1: labels: '
+             '{"B": …, "M": …, "U": …}'),
+        (["--labels", "B=0", "M=1"], 'expected labels B, M, found B (1), M (1), b (1), U (1), nothing (1); '
+                                     'say in the config which are 0 and which are 1: labels: {"B": 0, "M": 1, "U": …}'),
+        (["--labels", "B=0", "M=1", "U=1"], "nothing (1); fill in those that are empty, or take these rows out"),
+    ],
+)  # fmt: skip
+def test_a_label_that_nobody_explained_stops_the_table_and_drops_no_class(
+    raw: Path, options: list[str], message: str
+) -> None:
+    with pytest.raises(LabelError) as caught:
+        run(raw, THREE, *options)
+    assert message in str(caught.value)
+    assert "max_skipped" not in str(caught.value)
+
+
+def test_a_column_of_other_things_names_a_dozen_of_them(raw: Path) -> None:
+    lines = [f"a.png,p{number},1,text {number:02}\n" for number in range(30)]
+    with pytest.raises(LabelError, match=r"text 11 \(1\) and 18 more; .*text 11\W+\}$"):
+        run(raw, "image,patient_id,finding_id,label\n" + "".join(lines))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_may_be_called_as_the_user_calls_them(raw: Path, separator: str) -> None:
+    header = ["Datei", "Fall", "Befund (0/1)", "X Mitte", "Y", "image"]
+    rows = [header, ["a.png", "7", "1", "3.5", "4", "not meant"]]
+    names = ["image=Datei", "patient_id=Fall", "finding_id=Datei", "label=Befund (0/1)", "x=X Mitte", "y=Y"]
+    found = run(raw, "\n".join(separator.join(row) for row in rows), "--columns", *names)
+    (row,) = found.rows
+    assert (row["patient_id"], row["finding_id"], row["label"], *place(row)) == ("7", "a.png", 1, 3.5, 4, "")
+
+
+def test_decimal_commas_are_read_in_columns_of_other_names(raw: Path) -> None:
+    lines = "image;patient_id;finding_id;label;links;oben\na.png;p;1;1;3,5;4,25\n"
+    (row,) = run(raw, lines, "--columns", "x=links", "y=oben").rows
+    assert place(row) == (3.5, 4.25, "")
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "message"),
+    [
+        ("Image,patient,finding_id,label", [],
+         "expected image, patient_id, found columns Image, patient, finding_id, label; say what they are called, "
+         "columns: {image: Image, patient_id: patient} in the config"),
+        ("file,patient_id,finding_id,label", [], "columns: {image: …} in the config"),
+        ("file,patient_id,finding_id,label", ["--columns", "image=files"],
+         r"expected files (image), found columns file, patient_id, finding_id, label; say what they are called, "
+         "columns: {image: file} in the config"),
+        ("image,patient_id,finding_id,label", ["--columns", "x=column"], "expected column (x)"),
+        ("file,file,patient_id,finding_id,label", ["--columns", "image=file"], "expected file (image)"),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_not_there_is_named_with_one_that_may_be_meant(
+    raw: Path, header: str, options: list[str], message: str
+) -> None:
+    with pytest.raises(ColumnError) as caught:
+        run(raw, header + "\n", *options)
+    assert message in str(caught.value)
+
+
+def test_a_column_that_no_table_has_is_an_error(raw: Path) -> None:
+    with pytest.raises(ConfigError, match=r"E-CONFIG --columns: expected one of image, .*, found images"):
+        run(raw, HEADER, "--columns", "images=a")
+
+
+@pytest.mark.parametrize("name", ["./a.png", "A.PNG", ".\\a.png", "C:\\my data\\a.png", "/home/me/a.png"])
+def test_one_image_under_several_names_is_one_image(raw: Path, name: str) -> None:
+    rows = run(raw, HEADER + f"{name},,1,1,3,4,,,,\na.png,,2,0,5,6,,,,\n").rows
+    assert [(row["file"], row["patient_id"]) for row in rows] == [("a.png", "a.png")] * 2
+    with pytest.raises(DuplicateFindingError, match=r"1 twice for a\.png"):
+        run(raw, HEADER + f"{name},p,1,1,3,4,,,,\na.png,p,1,0,5,6,,,,\n")
+
+
+def test_a_name_that_no_file_has_is_left_out_with_the_nearest(raw: Path) -> None:
+    found = run(raw, HEADER + "a.jpg,p,1,1,3,4,,,,\na.png,q,1,0,5,6,,,,\n")
+    assert [(row["code"], row["file"]) for row in found.skipped] == [("E-IMG-MISSING", "a.jpg")]
+    assert found.skipped[0]["reason"].endswith("did you mean a.png?")
+
+
+def test_an_empty_table_is_an_error(raw: Path) -> None:
+    with pytest.raises(EmptyError, match="expected a row per finding, found no rows"):
+        run(raw, HEADER)
 
 
 def test_repeated_finding_ids_get_letters_in_file_order(raw: Path) -> None:
@@ -228,8 +341,26 @@ def test_masks_beside_the_images_are_no_images(tmp_path: Path) -> None:
 
 
 def test_no_folder_of_that_name_is_an_error(raw: Path) -> None:
-    with pytest.raises(EmptyError, match="expected images in folders 0_normal, 1_abnormal"):
+    with pytest.raises(
+        EmptyError, match="expected images in folders 0_normal, 1_abnormal, found folders none"
+    ):
         folders(raw)
+
+
+@pytest.mark.parametrize(("normal", "abnormal"), [("0_Normal", "1_ABNORMAL"), ("0_normal", "1_Abnormal")])
+def test_folders_are_found_in_any_case(tmp_path: Path, normal: str, abnormal: str) -> None:
+    for folder in (normal, abnormal):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(RNG.integers(0, 255, (8, 8), dtype="u1")).save(tmp_path / folder / "a.png")
+    assert [row["label"] for row in folders(tmp_path).rows] == [0, 1]
+
+
+def test_of_two_folders_that_differ_in_case_neither_is_taken_for_a_third(tmp_path: Path) -> None:
+    for folder in ("0_Normal", "0_NORMAL", "1_abnormal"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(RNG.integers(0, 255, (8, 8), dtype="u1")).save(tmp_path / folder / "a.png")
+    with pytest.raises(EmptyError, match="folders 0_normal, found folders 0_NORMAL, 0_Normal, 1_abnormal;"):
+        folders(tmp_path)
 
 
 def test_real_chest_x_rays_have_264_patients(shared: Path) -> None:

@@ -17,6 +17,7 @@ from model.baselines import BASELINES
 from model.grid import candidate_config
 from model.methods import METHODS, phases
 from pipeline.errors import ConfigError
+from pipeline.labels import word
 from workflow import beside, plain, schema
 
 MAX_BYTES = 100_000
@@ -173,6 +174,10 @@ def _translated(error: ValidationError) -> ConfigError:
     if error.validator == "additionalProperties":
         unknown = next(name for name in error.instance if name not in part["properties"])
         return _error([*path, unknown], "an unknown key", remedy=nearest(unknown, part["properties"]))
+    if "propertyNames" in error.absolute_schema_path and error.validator == "enum":
+        return _error(
+            [*path, error.instance], "an unknown name", remedy=nearest(error.instance, part["enum"])
+        )
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
         return _error([*path, missing], "nothing", expected="a value")
@@ -265,6 +270,11 @@ def _collection_contradictions(path: list[str], collection: Mapping[str, Any]) -
         yield _error(path, "both or none", expected="either table or folders")
     if collection["folders"] and set(collection["folders"].values()) != {0, 1}:
         yield _error([*path, "folders"], schema.spell(collection["folders"]), expected="both labels, 0 and 1")
+    for key in ("labels", "columns"):
+        if collection[key] and collection["folders"]:
+            yield _error([*path, key], "folders", expected="a table beside it")
+    if collection["labels"]:
+        yield from _label_contradictions([*path, "labels"], collection["labels"])
     pattern = collection["patient_pattern"]
     if pattern is None:
         return
@@ -279,6 +289,16 @@ def _collection_contradictions(path: list[str], collection: Mapping[str, Any]) -
     else:
         if groups != 1:
             yield _error([*path, "patient_pattern"], pattern, expected="one group in brackets, the patient")
+
+
+def _label_contradictions(path: list[str], words: Mapping[str, int]) -> Iterator[ConfigError]:
+    """Words of a user that do not part the findings into two classes."""
+    if set(words.values()) != {0, 1}:
+        yield _error(path, schema.spell(words), expected="both labels, 0 and 1")
+    known: dict[str, int] = {}
+    for name, label in words.items():
+        if known.setdefault(word(name), label) != label:
+            yield _error([*path, name], "0 and 1 for one word in two spellings", expected="one of them")
 
 
 def _rate_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:

@@ -6,20 +6,22 @@ from typing import Any
 
 
 def flags(settings: Mapping[str, Any]) -> str:
-    """Flags named as the keys, quoted for a shell; None is left out, a mapping becomes ``key=value`` words.
+    """Flags named as the keys, quoted for a shell; None is left out, a mapping becomes ``name=value`` words.
+
+    Each of these stands with the flag, so that a name may begin with a dash.
 
     >>> flags({"slice_rule": "paper", "window": [-1400, 200], "table": None, "folders": {"no": 0, "yes": 1}})
-    '--slice-rule paper --window -1400 200 --folders no=0 yes=1'
+    '--slice-rule paper --window -1400 200 --folders=no=0 --folders=yes=1'
     """
     words: list[str] = []
     for key, value in settings.items():
         if value is None:
             continue
-        words.append(f"--{key.replace('_', '-')}")
+        flag = f"--{key.replace('_', '-')}"
         if isinstance(value, Mapping):
-            words += [f"{name}={entry}" for name, entry in value.items()]
+            words += [f"{flag}={name}={entry}" for name, entry in value.items()]
         elif isinstance(value, list | tuple):
-            words += map(str, value)
+            words += [flag, *map(str, value)]
         else:
-            words.append(str(value))
+            words += [flag, str(value)]
     return shlex.join(words)

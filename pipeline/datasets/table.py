@@ -8,7 +8,7 @@ point the centre of the image is taken and marked so (column ``centre`` of findi
 """
 
 import argparse
-import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,9 +17,9 @@ import pandas as pd
 
 from pipeline import geometry, labels, stacks
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
+from pipeline.datasets.listed import COLUMNS, PIXELS, WORLD, from_csv, from_folders
 from pipeline.errors import (
-    DuplicateFindingError,
-    EmptyError,
+    ConfigError,
     ImageMissingError,
     InputError,
     LabelError,
@@ -31,10 +31,27 @@ from pipeline.errors import (
 from pipeline.people import persons
 from pipeline.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
 
-PIXELS = ("x", "y", "z")
-WORLD = ("x_mm", "y_mm", "z_mm")
-NUMBERS = (*PIXELS, *WORLD, "time")
 PAPER_EXTENT = "1/6 width"
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """The option that says what the columns of a user's table are called."""
+    parser.add_argument(
+        "--columns", nargs="+", action="extend", metavar="NAME=HEADER", default=[],
+        help=f"headers of the table that are called otherwise than {', '.join(COLUMNS)}",
+    )  # fmt: skip
+
+
+def headers(given: Sequence[str]) -> dict[str, str]:
+    """The headers by our names; raises ConfigError for a name that no column has."""
+    columns = dict(text.partition("=")[::2] for text in given)
+    for name in columns.keys() - set(COLUMNS):
+        raise ConfigError(name, file="--columns", expected=f"one of {', '.join(COLUMNS)}")
+    return columns
+
+
+def _numbers(given: Sequence[str]) -> dict[str, int]:
+    return {name: int(label) for name, label in (text.rsplit("=", 1) for text in given)}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +59,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--table", type=Path, help="CSV of findings, absolute or relative to the raw folder")
     given.add_argument(
-        "--folders", nargs="+", metavar="NAME=LABEL", help="folders whose images have a label, 0 or 1"
-    )
+        "--folders", nargs="+", action="extend", metavar="NAME=LABEL",
+        help="folders whose images have a label, 0 or 1",
+    )  # fmt: skip
+    parser.add_argument(
+        "--labels", nargs="+", action="extend", metavar="WORD=LABEL",
+        help="with --table: which label, 0 or 1, each word of its column label stands for",
+    )  # fmt: skip
+    add_columns(parser)
     parser.add_argument("--exclude", help="with --folders: regular expression on file names to leave out")
     parser.add_argument(
         "--patient-pattern", help="regular expression on file names; its group is the patient"
@@ -51,48 +74,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--axis", type=int, choices=[0, 1, 2], default=2, help="axis along which volumes are sliced"
     )
-
-
-def _from_folders(
-    source: Source, folders: list[str], pattern: str | None, exclude: str | None
-) -> pd.DataFrame:
-    known = dict(text.rsplit("=", 1) for text in folders)
-    rows = []
-    for file in sorted(source.index["file"]):
-        path = PurePosixPath(file)
-        label = next((known[name] for name in reversed(path.parts[:-1]) if name in known), None)
-        if label is None or (exclude and re.search(exclude, path.name)):
-            continue
-        match = re.search(pattern, path.name) if pattern else None
-        if pattern and not match:
-            raise LabelError(
-                repr(path.name),
-                file=file,
-                expected=f"a name that matches {pattern}",
-                remedy="correct patient_pattern, or take the file out of the labelled folders",
-            )
-        rows.append(
-            {"image": file, "patient_id": match[1] if match else "", "finding_id": path.stem, "label": label}
-        )
-    empty = [name for name in known if not any(f"/{name}/" in f"/{row['image']}" for row in rows)]
-    if empty:
-        raise EmptyError("none", file=source.raw, expected=f"images in folders {', '.join(empty)}")
-    return pd.DataFrame(rows, dtype=str)
-
-
-def _from_csv(source: Source, path: Path) -> pd.DataFrame:
-    path = path if path.is_absolute() else source.raw / path
-    if not path.is_file():
-        raise EmptyError("no such file", file=path, expected="a CSV of findings")
-    table = labels.read_csv(path, ["image", "patient_id", "finding_id", "label"], numbers=NUMBERS)
-    keys = table[["image", "finding_id"]].assign(person=persons(table["patient_id"]))
-    repeated = table[keys.duplicated()]
-    if len(repeated):
-        row = repeated.iloc[0]
-        raise DuplicateFindingError(
-            f"{row['patient_id']} {row['finding_id']} twice for {row['image']}", file=path
-        )
-    return table
 
 
 def point_of(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
@@ -243,18 +224,25 @@ def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict
 def find(source: Source, options: argparse.Namespace) -> Findings:
     """Locate every row of the table, or every image below the labelled folders."""
     result = Findings()
+    files = source.index["file"].tolist()
     if options.table is not None:
-        table = _from_csv(source, options.table)
+        words = _numbers(options.labels) if options.labels else None
+        listed = from_csv(source.raw, options.table, files, words, headers(options.columns)).found()
     else:
-        table = _from_folders(source, options.folders, options.patient_pattern, options.exclude)
+        folders = _numbers(options.folders)
+        listed = from_folders(source.raw, files, folders, options.patient_pattern, options.exclude).found()
+    table = listed.table
     known = persons(table["patient_id"])
     # An image whose patient nobody knows stands for itself, until near-duplicates are looked for.
     patients = table["patient_id"].where(known != "", table["image"])
     ids = labels.unique_ids(list(zip(known.where(known != "", patients), table["finding_id"], strict=True)))
-    for patient_id, person, finding_id, (_, row) in zip(patients, known, ids, table.iterrows(), strict=True):
+    for patient_id, person, finding_id, (number, row) in zip(
+        patients, known, ids, table.iterrows(), strict=True
+    ):
         case = {"patient_id": patient_id, "finding_id": finding_id, "channel": "image"}
         try:
-            label = labels.binary(row["label"], Path(row["image"]))
+            if number in listed.missing:
+                raise listed.missing[number]
             cells = locate(source, row, options.axis)
         except InputError as error:
             error.file = error.file or row["image"]
@@ -262,5 +250,5 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
             continue
         marked = point_of(row, PIXELS) is not None or point_of(row, WORLD) is not None
         group = {"group_id": patient_id if person else "", "centre": "given" if marked else "image"}
-        result.rows.append({**case, **group, "label": label, **cells})
+        result.rows.append({**case, **group, "label": row["label"], **cells})
     return result

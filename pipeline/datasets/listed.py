@@ -1,0 +1,141 @@
+"""What a user's table or folders list: which image, whose, which finding, which label. No image is opened."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from pipeline import labels
+from pipeline.errors import DuplicateFindingError, EmptyError, ImageMissingError, InputError, LabelError
+from pipeline.names import Names, folded
+from pipeline.people import persons
+
+NEEDED = ("image", "patient_id", "finding_id", "label")
+PIXELS = ("x", "y", "z")
+WORLD = ("x_mm", "y_mm", "z_mm")
+NUMBERS = (*PIXELS, *WORLD, "time")
+COLUMNS = (*NEEDED, *NUMBERS)
+
+
+@dataclass
+class Listed:
+    """The rows of a table, their images called as on the disk, their labels 0 or 1, and what is wrong."""
+
+    table: pd.DataFrame
+    problems: list[InputError] = field(default_factory=list)
+    """Of the table as a whole: with any of them no row counts."""
+    missing: dict[int, ImageMissingError] = field(default_factory=dict)
+    """By number of the row: images that are not there."""
+
+    def found(self) -> "Listed":
+        """The same, or the first of its problems, raised."""
+        for problem in self.problems:
+            raise problem
+        return self
+
+
+def from_csv(
+    raw: Path,
+    path: Path,
+    files: Collection[str],
+    words: Mapping[str, int] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Listed:
+    """The rows of a CSV; ``path`` is absolute or relative to ``raw``, as the images and ``files`` are.
+
+    ``words`` are the labels, and ``columns`` the headers by our names, of a user who has others. Raises
+    EmptyError (there is no such table) and ColumnError.
+    """
+    path = raw / path
+    if not path.is_file():
+        raise EmptyError("no such file", file=path, expected="a CSV of findings")
+    headers = {name: unicodedata.normalize("NFC", header) for name, header in (columns or {}).items()}
+    table = labels.read_csv(path, NEEDED, numbers=NUMBERS, columns=headers)
+    if table.empty:
+        raise EmptyError("no rows", file=path, expected="a row per finding")
+    listed = Listed(table)
+    names = Names(files, raw, table["image"])
+    images = table["image"].tolist()
+    for number, name in enumerate(images):
+        try:
+            images[number] = names.find(name)
+        except ImageMissingError as error:
+            listed.missing[number] = error
+    table["image"] = images
+    try:
+        table["label"] = labels.binaries(table["label"], path, words)
+    except LabelError as error:
+        listed.problems.append(error)
+    repeated = table[table[["image", "finding_id"]].assign(person=persons(table["patient_id"])).duplicated()]
+    if len(repeated):
+        row = repeated.iloc[0]
+        more = f", and {len(repeated) - 1} more rows" if len(repeated) > 1 else ""
+        found = f"{row['patient_id']} {row['finding_id']} twice for {row['image']}{more}"
+        listed.problems.append(DuplicateFindingError(found, file=path))
+    return listed
+
+
+def from_folders(
+    raw: Path,
+    files: Collection[str],
+    folders: Mapping[str, int],
+    pattern: str | None = None,
+    exclude: str | None = None,
+) -> Listed:
+    """A row for each of the image ``files`` below a folder with a label, and the patient of its name."""
+    listed = Listed(pd.DataFrame(columns=list(NEEDED)))
+    known = _on_disk(raw, files, folders, listed.problems)
+    rows, strange = [], []
+    for file in sorted(files):
+        path = PurePosixPath(file)
+        label = next((known[name] for name in reversed(path.parts[:-1]) if name in known), None)
+        if label is None or (exclude and re.search(exclude, path.name)):
+            continue
+        match = re.search(pattern, path.name) if pattern else None
+        if pattern and not match:
+            strange.append(file)
+        patient = match[1] if match else ""
+        rows.append({"image": file, "patient_id": patient, "finding_id": path.stem, "label": label})
+    if strange:
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        listed.problems.append(
+            LabelError(
+                f"{PurePosixPath(strange[0]).name!r}{more}", file=strange[0],
+                expected=f"a name that matches {pattern}",
+                remedy="correct patient_pattern, or take the file out of the labelled folders",
+            )
+        )  # fmt: skip
+    empty = [name for name in known if not any(f"/{name}/" in f"/{row['image']}" for row in rows)]
+    if empty:
+        expected = f"images in folders {', '.join(empty)}"
+        listed.problems.append(EmptyError("none", file=raw, expected=expected))
+    listed.table = pd.DataFrame(rows, columns=list(NEEDED)).astype(dict.fromkeys(NEEDED[:3], str))
+    return listed
+
+
+def _on_disk(
+    raw: Path, files: Collection[str], folders: Mapping[str, int], problems: list[InputError]
+) -> dict[str, int]:
+    """The label by name of a folder as it is on the disk, where case and Unicode composition may differ."""
+    there = sorted({part for file in files for part in file.split("/")[:-1]})
+    known: dict[str, int] = {}
+    lost = []
+    for name, label in folders.items():
+        fits = [name] if name in there else [other for other in there if folded(other) == folded(name)]
+        if len(fits) == 1:
+            known[fits[0]] = label
+        else:
+            lost.append(name)
+    if lost:
+        shown = ", ".join(there[: labels.MOST_SHOWN]) or "none"
+        more = f" and {len(there) - labels.MOST_SHOWN} more" if len(there) > labels.MOST_SHOWN else ""
+        problems.append(
+            EmptyError(
+                f"folders {shown}{more}", file=raw, expected=f"images in folders {', '.join(lost)}",
+                remedy="name the folders as they are",
+            )
+        )  # fmt: skip
+    return known
