@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,7 @@ PYTHON = """#!/bin/sh
 # Stands for Python: knows its version, venv, and pip, which fails while a file `broken` is there.
 case "$*" in
     *ensurepip*) exit {too_old} ;;
-    --version) cat "$here/version" ;;
+    --version) ! [ -e "$here/unseen" ] && cat "$here/version" ;;
     "-m venv --clear"*) rm -rf "$4"; mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
     "-m pip install"*) echo install >> "$here/installs"; ! [ -e "$here/broken" ] ;;
     "-m workflow.run"*) echo "in $PWD: $*" ;;
@@ -30,7 +32,7 @@ def clone(tmp_path):
     shutil.copy(ROOT / "run", folder / "run")
     (folder / "requirements.lock").write_text("torch==2\n")
     (folder / "version").write_text("Python 3.12.1\n")
-    for tool in ("sh", "dirname", "cat", "cmp", "mkdir", "cp", "rm"):
+    for tool in ("sh", "dirname", "cat", "sed", "ln", "mv", "mkdir", "cp", "rm"):
         (folder / "bin" / tool).symlink_to(shutil.which(tool))
     return folder
 
@@ -54,6 +56,7 @@ def installs(clone):
 def test_sets_up_once_and_passes_words_and_folder_on(clone, tmp_path):
     python(clone, "python3.12")
     first = call(clone, "--cores", "1", "a b", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
     assert first.stdout == f"in {tmp_path}: -m workflow.run --cores 1 a b\n"
     assert "Setting up .venv" in first.stderr
     second = call(clone)
@@ -68,6 +71,134 @@ def test_an_interrupted_set_up_is_done_again(clone):
     (clone / "broken").unlink()
     assert call(clone).returncode == 0
     assert installs(clone) == 2
+
+
+@pytest.mark.parametrize(
+    ("lock", "times"),
+    [
+        ("# a comment\ntorch==2\n", 1),
+        ("torch==2  # behind it\n", 1),
+        ("\n\ntorch==2\n  \n", 1),
+        ("torch==2", 1),
+        ("torch==2\nnumpy==1\n", 2),
+        ("", 2),
+        ("torch @ https://example.org/torch.whl#sha256=12\n", 2),
+    ],
+)
+def test_comments_and_blank_lines_of_the_lock_do_not_count(clone, lock, times):
+    python(clone, "python3.12")
+    call(clone)
+    (clone / "requirements.lock").write_text(lock)
+    again = call(clone)
+    assert again.returncode == 0
+    assert installs(clone) == times
+    assert ("Setting up" in again.stderr) == (times == 2)
+
+
+def test_an_address_behind_a_number_sign_counts(clone):
+    python(clone, "python3.12")
+    for times, digest in enumerate("ab", start=1):
+        (clone / "requirements.lock").write_text(f"torch @ https://example.org/torch.whl#sha256={digest}\n")
+        call(clone)
+        assert installs(clone) == times
+
+
+def test_what_an_older_version_wrote_down_with_comments_is_understood(clone):
+    python(clone, "python3.12")
+    call(clone)
+    (clone / ".venv/made-of").write_text("Python 3.12.1\n# a comment\n\ntorch==2\n")
+    call(clone)
+    assert installs(clone) == 1
+
+
+def environment(folder):
+    """Everything in ``.venv``, by name."""
+    return {path.name: path.read_bytes() for path in folder.joinpath(".venv").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("link", [True, False], ids=["link", "folder of an older version"])
+def test_a_set_up_that_fails_leaves_the_old_environment_and_says_so(clone, link):
+    python(clone, "python3.12")
+    call(clone)
+    if not link:
+        made = (clone / ".venv").resolve()
+        (clone / ".venv").unlink()
+        made.rename(clone / ".venv")
+    before = environment(clone)
+    (clone / "requirements.lock").write_text("torch==3\n")
+    (clone / "broken").touch()
+    failed = call(clone, "-n")
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert failed.stderr.splitlines()[-1] == (
+        f"E-PYTHON {clone}/requirements.lock: expected to install it, found what is said above; "
+        "run again; what was there is as it was"
+    )
+    assert environment(clone) == before
+    assert len(list(clone.glob(".venv*"))) == 1 + link
+    (clone / "broken").unlink()
+    done = call(clone)
+    assert done.returncode == 0
+    assert environment(clone) != before
+    assert "Remove it when nothing runs in it" in done.stderr, "it is kept: a run may be using it"
+
+
+def test_a_python_that_is_not_on_this_node_is_one_line_and_nothing_is_touched(clone):
+    python(clone, "python3.12")
+    call(clone)
+    before = environment(clone)
+    (clone / "unseen").touch()
+    for lock in ("torch==2\n", "torch==3\n"):
+        (clone / "requirements.lock").write_text(lock)
+        process = call(clone)
+        assert process.returncode == 1
+        assert process.stderr.startswith(
+            f"E-PYTHON {clone}/.venv: expected its Python on this machine, found none"
+        )
+        assert len(process.stderr.splitlines()) == 1
+    assert environment(clone) == before
+    assert installs(clone) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_an_environment_of_another_user_is_used_and_never_replaced(clone):
+    python(clone, "python3.12")
+    call(clone)
+    os.chown((clone / ".venv").resolve(), 1234, -1)
+    before = environment(clone)
+    assert call(clone).returncode == 0
+    (clone / "requirements.lock").write_text("torch==3\n")
+    process = call(clone)
+    assert process.returncode == 1
+    assert "found an older one of another user; ask its owner" in process.stderr
+    assert len(process.stderr.splitlines()) == 1
+    assert environment(clone) == before
+
+
+def test_with_a_real_python_and_no_network(tmp_path):
+    shutil.copy(ROOT / "run", tmp_path / "run")
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "workflow/__init__.py").touch()
+    (tmp_path / "workflow/run.py").write_text("import sys; print(sys.prefix)")
+    (tmp_path / "requirements.lock").write_text("# nothing yet\n")
+    offline = {
+        **os.environ,
+        "PIP_NO_INDEX": "1",
+        "PATH": f"{Path(sys.base_prefix, 'bin')}:{os.environ['PATH']}",
+    }
+
+    def start():
+        return subprocess.run([tmp_path / "run"], cwd=tmp_path, env=offline, capture_output=True, text=True,
+                              timeout=120, check=False)  # fmt: skip
+
+    first = start()
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.strip() == str((tmp_path / ".venv").resolve())
+    subprocess.run([tmp_path / ".venv/bin/pip", "--version"], check=True, capture_output=True)
+    (tmp_path / "requirements.lock").write_text("no-such-package==1\n")
+    assert start().returncode == 1
+    (tmp_path / "requirements.lock").write_text("# nothing again\n\n")
+    assert (start().stdout, start().stderr) == (first.stdout, "")
 
 
 def test_a_changed_lock_is_installed(clone):
@@ -104,12 +235,12 @@ def test_without_python_there_is_one_clear_line(clone):
     python(clone, "python3", too_old=True)
     process = call(clone)
     assert process.returncode == 1
-    assert process.stderr.startswith("E-PYTHON: expected Python 3.11 or newer")
+    assert process.stderr.startswith("E-PYTHON PATH: expected Python 3.11 or newer")
     assert len(process.stderr.splitlines()) == 1
 
 
 def test_the_script_is_short_and_can_be_run():
-    assert len((ROOT / "run").read_text().splitlines()) <= 20
+    assert len((ROOT / "run").read_text().splitlines()) <= 45
     assert os.access(ROOT / "run", os.X_OK)
 
 
