@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model.findings import load
+from pipeline import split
 from pipeline.errors import DuplicateFindingError, LeakError
 from pipeline.files import read_csv, write_csv
 from pipeline.people import called, person, units
 from pipeline.split import COLUMNS, assign
 from pipeline.verify.overlap import identity
+from tests.collection import HIGH_B, Collection
 from tests.etl import build
 
 HOLDOUT = {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0, "fold": 0}
@@ -193,3 +195,46 @@ def test_one_finding_under_two_spellings_is_a_repeated_row(tmp_path: Path) -> No
     rows = [*pictures(tmp_path / "raw", ["Case-1"]), '0.png,"case-1 ",1,0\n']
     with pytest.raises(DuplicateFindingError, match=r"case-1 1 twice for 0\.png"):
         built(tmp_path / "raw", rows, tmp_path / "mine")
+
+
+def test_the_names_of_files_spell_people_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        for name in (f"P{number}_a.png", f"p{number}_b.png", f"unknown_{number}.png"):
+            place = tmp_path / "raw" / ("yes" if number % 2 else "no") / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (70, 70), dtype="u1")).save(place)
+    words = ("--folders", "no=0", "yes=1", "--patient-pattern", "^([a-zA-Z0-9]+)_")
+    folder = build("table", tmp_path / "raw", tmp_path / "mine", *words, extent="whole")
+    found = read_csv(folder / "findings.csv")
+    groups = found.groupby(found["patient_id"].str.lower())["group_id"].nunique()
+    assert (groups == 1).all()
+    assert found["group_kind"].value_counts().to_dict() == {"patient": 20, "near-duplicates": 10}
+
+
+@pytest.mark.parametrize("spelt", ["PROSTATEX-0000", "prostatex-0000\u00a0", "ProstateX–0000"])
+def test_the_images_of_a_patient_are_found_however_the_table_spells_the_id(
+    tmp_path: Path, spelt: str
+) -> None:
+    collection = Collection(tmp_path)
+    collection.series(HIGH_B, 5)  # of ProstateX-0000
+    collection.finding("8 8 6", patient=spelt)
+    assert [row["patient_id"] for row in collection.find().rows] == [spelt.strip()]
+
+
+def test_two_data_sets_of_one_folder_train_together_however_they_spell_their_people(tmp_path: Path) -> None:
+    raw, stores, splits = tmp_path / "raw", [], []
+    for name, spell in (("mass", "{:05d}"), ("effusion", "{}.0")):
+        ids = [spell.format(number) for number in range(1, 25)]
+        folder = built(raw, pictures(raw, ids, first=100 * len(stores)), tmp_path / name)
+        stores.append(folder / "patches.h5")
+    with pytest.raises(LeakError, match="the same people: mass, effusion"):
+        load(
+            stores, [tmp_path / name / "splits/fold0.csv" for name in ("mass", "effusion")], people=["x", "x"]
+        )
+    for store, other in (stores, reversed(stores)):
+        splits.append(store.with_name("together.csv"))
+        split.main(["--store", str(store), "--beside", str(other), "--out", str(splits[-1]), "--seed", "3",
+                    "--skipped", str(store.with_name("skipped.csv")), "--max-skipped", "99",
+                    "--majority-views", "2", "--evaluation-views", "1"])  # fmt: skip
+    load(stores, splits, people=["x", "x"])
