@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from model.delong import clustered_interval
 from model.intervals import REPLICATES, Fold, bootstrap, newcombe
 from model.metrics import auroc
 from model.predictions import COLUMNS, PredictionsError
@@ -160,7 +161,7 @@ def _numbered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def score(predicted: pd.DataFrame, truth: pd.DataFrame, file: str | Path = "") -> dict[str, Any]:
-    """AUROC per finding with intervals that resample patients, over the findings whose label is known.
+    """AUROC per finding with intervals for other patients, over the findings whose label is known.
 
     Rows of the truth that were not asked for, of the training say, do not count. Where an id is there more
     than once, the rows are matched in their order; DuplicateFindingError if their numbers differ.
@@ -177,15 +178,16 @@ def score(predicted: pd.DataFrame, truth: pd.DataFrame, file: str | Path = "") -
     area = auroc(known, values)
     fold = Fold(groups, known, values[None])
     resampled = bootstrap([fold], stream("challenge")) if area is not None else None
-    sizes = [len(set(groups[known == label])) for label in (1, 0)]
+    interval, kind = (None, None) if area is None else clustered_interval([fold])
     plain = {
         "auroc": area,
-        "ci95": resampled.interval if resampled else None,
-        "newcombe95": None if area is None else newcombe(area, sizes[0], sizes[1]),
+        "ci95": interval,
+        "ci95_kind": kind,
+        "bootstrap95": resampled.interval if resampled else None,
     }
     reasons = dict.fromkeys(plain, one_class)
     if resampled:
-        reasons["ci95"] = resampled.reason
+        reasons["bootstrap95"] = resampled.reason
     return {
         **with_reasons(plain, reasons),
         "findings": len(both),
@@ -225,9 +227,7 @@ def score_file(options: argparse.Namespace) -> None:
     }
     write_text(options.out, json.dumps(figures, indent=2, allow_nan=False) + "\n")
     if figures["auroc"] is not None:
-        resampled = figures["ci95"] or (0, 0)
-        # An interval without width does not show how small the set is.
-        low, high = resampled if resampled[0] < resampled[1] else figures["newcombe95"]
+        low, high = figures["ci95"]
         of = f"{figures['findings']} findings of the challenge, {figures['positives']} of them positive"
         print(f"{options.method}: AUROC {figures['auroc']:.3f} [{low:.3f}, {high:.3f}] on {of}")
 

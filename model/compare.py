@@ -4,31 +4,29 @@ The docs say what each interval answers: docs/statistics.md.
 """
 
 import argparse
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 
+from model import results
 from model.comparison import Table, choose_reference, differences_table, methods_table, pairs
+from model.corrected import overlap
 from model.forest import plot_differences, plot_rocs
 from model.intervals import REPLICATES
 from model.paired import DIFFERENCE, Difference, Paired, Runs, UnpairedError, collect, pair, subtract
 from model.plots import STYLE, save
 from model.predictions import evaluate, read_splits
+from model.results import Figures
 from model.tabular import write_table
 from pipeline.errors import run_cli
 from pipeline.seeds import stream
 
-Figures = dict[str, Any]
-"""The content of a ``results/{method}_auc.json``."""
-
 
 def read_results(paths: Iterable[Path]) -> list[Figures]:
     """Figures of all methods; raises UnpairedError unless they are of one target and state."""
-    figures = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    figures = results.read_all(paths)
     for key in ("target", "state"):
         found = {each["method"]: each[key] for each in figures}
         if len(set(found.values())) > 1:
@@ -54,14 +52,6 @@ def read_runs(figures: Sequence[Figures], paths: Iterable[Path], splits: pd.Data
         collect(name, [part for path in mine for part in evaluate(path, state, splits, (target, "test"))])
         for name, mine in own.items()
     ]
-
-
-def overlap(splits: pd.DataFrame, target: str) -> float:
-    """Test findings over training findings of the target, mean over splits; 0 without training."""
-    counts = splits[splits["dataset"] == target].groupby(["fold", "split"]).size().unstack(fill_value=0)
-    if not {"train", "test"} <= set(counts) or not counts["train"].all():
-        return 0.0
-    return float((counts["test"] / counts["train"]).mean())
 
 
 def compare(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from model.corrected import LEAST, POWER
 from model.intervals import REPLICATES
 from model.paired import Difference, Paired, Spread, holm, spread_of
 
@@ -14,12 +15,7 @@ TOLERANCE = 0.05
 """Share by which target samples may differ and still count as equal."""
 UNTRAINED = ("rwg", "logistic", "adc")
 """Methods that train no network, so that their number of training samples is 0 or means something else."""
-PVALUES = {
-    "p_groups": "holm_groups",
-    "p_delong": "holm_delong",
-    "p_t": "holm_t",
-    "p_corrected": "holm_corrected",
-}
+PVALUES = {"p_delong": "holm_delong", "p_groups": "holm_groups", "p_corrected": "holm_corrected"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,8 @@ def methods_table(figures: Sequence[Mapping[str, Any]], paired: Paired, referenc
             "method": method.name,
             "runs": len(method.keys), "splits": len(method.folds),
             "seeds": len({seed for _, seed in method.keys}),
-            "auroc": each["auroc"], "ci95": each["ci95"], "delong95": each["delong95"], "t95": each["t95"],
+            "auroc": each["auroc"], "ci95": each["ci95"], "ci95_kind": each["ci95_kind"],
+            "bootstrap95": each["bootstrap95"], "corrected95": each["corrected95"],
             "sd_groups": drawn, "sd_splits": spread.splits, "sd_seeds": spread.seeds,
             "validation_auroc": _line(each, "validation").get("auroc"),
             "target_samples": each.get("target_samples"),
@@ -113,15 +110,16 @@ def methods_table(figures: Sequence[Mapping[str, Any]], paired: Paired, referenc
     notes = [
         "auroc: mean over all runs of the AUROC per finding (mean of its views' scores); splits together"
         f" test {line['findings']} findings ({line['positives']} positive) in {line['groups']} groups.",
-        f"ci95: {REPLICATES:,} resamples of groups; delong95: in closed form, by group, on the scale of the"
-        " logit; t95: t over splits, which may reach beyond [0, 1].",
+        "ci95: for other patients, in closed form, by group, on the scale of the logit with a quantile of t"
+        " (ci95_kind logit), or Newcombe's where that is empty; bootstrap95: the percentiles of"
+        f" {REPLICATES:,} resamples of groups, too narrow in small sets; corrected95: for other splits"
+        f" (Nadeau and Bengio 2003), from {LEAST} splits on.",
         "sd_groups: what the choice of patients leaves open. sd_splits, sd_seeds: spread of the AUROC between"
         " splits, and between starts within a split.",
         "target_samples, training_samples: views of the target, and of all data sets, that a run trained on;"
         " seconds: of a run.",
         *samples_notes(figures, reference),
-        *_missing(figures, ("auroc", "ci95", "delong95", "t95")),
-        *_without_width(figures),
+        *_missing(figures, ("auroc", "ci95", "bootstrap95", "corrected95")),
     ]
     formats = {"target_samples": "d", "training_samples": "d", "seconds": ".1f"}
     return Table(pd.DataFrame(rows, dtype=object), f"{_caption(head)}, test findings", notes, formats)
@@ -136,12 +134,11 @@ def differences_table(
     rows: list[dict[str, Any]] = [
         {
             "method": each.method, "reference": each.reference, "difference": each.value,
-            "ci95": each.ci95, "p_groups": each.p_groups, "holm_groups": None,
-            "delong95": each.delong95, "p_delong": each.p_delong, "holm_delong": None,
-            "t95": each.t95, "p_t": each.p_t, "holm_t": None,
+            "ci95": each.ci95, "p_delong": each.p_delong, "holm_delong": None,
+            "bootstrap95": each.bootstrap95, "p_groups": each.p_groups, "holm_groups": None,
             "corrected95": each.corrected95, "p_corrected": each.p_corrected, "holm_corrected": None,
             "sd_groups": each.sd_groups, "sd_splits": each.spread.splits, "sd_seeds": each.spread.seeds,
-            "runs_needed": each.runs_needed,
+            "detectable": each.detectable, "runs_needed": each.runs_needed,
             "target_samples": samples_mark(
                 each.method, samples[each.method], each.reference, samples[each.reference]
             ),
@@ -156,15 +153,17 @@ def differences_table(
         family = f"all {_count(len(rows), 'pair')} of the {len(figures)} methods"
     notes = [
         "difference: AUROC of the method less that of its reference, on the same findings, splits and seeds.",
-        f"ci95, p_groups: {REPLICATES:,} resamples of groups, one draw for both methods and all runs;"
-        " delong95, p_delong: the same question in closed form. Both take splits and starts as they are.",
-        "t95, p_t: t over splits (mean over seeds in each), which takes them for independent;"
-        " corrected95, p_corrected: wider, as their training sets overlap (Nadeau and Bengio 2003).",
+        "ci95, p_delong: for other patients, in closed form, by group, with a quantile of t;"
+        f" bootstrap95, p_groups: the same question by {REPLICATES:,} resamples of groups, one draw for both"
+        " methods and all runs. Both take splits and starts as they are.",
+        "corrected95, p_corrected: for other splits (mean over seeds in each), a t that allows for training"
+        f" sets that overlap (Nadeau and Bengio 2003), from {LEAST} splits on.",
         f"holm_…: p-values adjusted by Holm for the family of {family}, each kind of test by itself.",
         "sd_groups: what the choice of patients leaves open. sd_splits, sd_seeds: spread of the difference"
         " between splits, and between starts within a split.",
-        f"runs_needed: paired runs, each on a split of its own, that find a difference of {margin:g} with"
-        " 80 % power at two-sided 5 %, if their spread is the one seen here.",
+        f"detectable: the smallest difference that these splits find with {POWER * 100:.0f} % power at"
+        " two-sided 5 % by the test of p_corrected; runs_needed: paired runs, each on a split of its own,"
+        f" that find {margin:g} so. Both if the spread is the one seen here.",
         *samples_notes(figures, reference),
         *_reasons({f"{each.method} - {each.reference}": each.reasons for each in differences}),
     ]
@@ -206,14 +205,4 @@ def _reasons(of: Mapping[str, Mapping[str, str]]) -> list[str]:
     return [
         f"No {', '.join(keys)}{'' if len(rows) == len(of) else ' of ' + ', '.join(rows)}: {why}."
         for (why, rows), keys in notes.items()
-    ]
-
-
-def _without_width(figures: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Newcombe's interval where all resamples agree, for then theirs does not show how small the set is."""
-    return [
-        f"{each['method']}: every resample gives the same AUROC; Newcombe's interval is"
-        f" {each['newcombe95'][0]:.4f} to {each['newcombe95'][1]:.4f}."
-        for each in figures
-        if each["ci95"] and each["ci95"][0] == each["ci95"][1]
     ]

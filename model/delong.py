@@ -3,18 +3,22 @@
 DeLong, DeLong & Clarke-Pearson 1988 by the midranks of Sun & Xu 2014; where a group (a patient) has several
 findings, their components are summed by group first (Obuchowski 1997). Like the resampling of groups it
 answers "what if other patients had been tested": the networks stay as they are.
+
+A variance from a handful of patients is itself uncertain, so its quantile is that of t, with one degree of
+freedom less than the rarer class has groups.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import expit, logit, stdtr, stdtrit
 from scipy.stats import rankdata
 
-from model.intervals import LEVEL, Fold
+from model.intervals import LEVEL, Fold, newcombe
 
-Z = float(ndtri((1 + LEVEL) / 2))
+LOGIT, NEWCOMBE = "logit", "newcombe"
+"""Kinds of ``clustered_interval``."""
 _ZERO = 1e-12
 """Below this a variance or a difference is what rounding left of 0."""
 
@@ -27,6 +31,8 @@ class Areas:
     """(k,)."""
     covariance: np.ndarray | None
     """(k, k)."""
+    freedom: int
+    """Degrees of freedom: the smaller number of groups with a positive, with a negative finding, less 1."""
     reason: str = ""
 
     def interval(self, number: int = 0) -> tuple[float, float] | None:
@@ -38,12 +44,12 @@ class Areas:
         if self.covariance is None or self.covariance[number, number] < _ZERO:
             return None
         area = float(self.areas[number])
-        half = Z * float(np.sqrt(self.covariance[number, number])) / (area * (1 - area))
+        half = self._quantile * float(np.sqrt(self.covariance[number, number])) / (area * (1 - area))
         low, high = expit(logit(area) + np.array([-half, half]))
         return float(low), float(high)
 
     def difference(self, first: int, second: int) -> tuple[tuple[float, float] | None, float | None]:
-        """95 % interval of ``first`` less ``second``, plain, and the two-sided p-value of no difference.
+        """95 % interval of ``first`` less ``second``, within [-1, 1], and the two-sided p of no difference.
 
         A difference may be 0 or negative, so no logit. Methods that rank all pairs of findings alike have
         the interval (0, 0) and p = 1; where the difference is not 0 but has no variance there is neither.
@@ -56,7 +62,13 @@ class Areas:
         if variance < _ZERO:
             return ((0.0, 0.0), 1.0) if abs(value) < _ZERO else (None, None)
         error = float(np.sqrt(variance))
-        return (value - Z * error, value + Z * error), float(2 * ndtr(-abs(value) / error))
+        half = self._quantile * error
+        p = float(2 * stdtr(self.freedom, -abs(value) / error))
+        return (max(-1.0, value - half), min(1.0, value + half)), p
+
+    @property
+    def _quantile(self) -> float:
+        return float(stdtrit(self.freedom, (1 + LEVEL) / 2))
 
 
 def components(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +146,33 @@ def mean_areas(methods: Sequence[Sequence[Fold]]) -> Areas:
             y[:, column] += of_y * negative
             shared_x[:, column] += of_both * positive
             shared_y[:, column] += of_both * negative
+    freedom = min(groups_by_label(first)) - 1
     if reason:
-        return Areas(areas, None, reason)
+        return Areas(areas, None, freedom, reason)
     cross = shared_x.T @ shared_y
-    return Areas(areas, x.T @ x + y.T @ y + cross + cross.T)
+    return Areas(areas, x.T @ x + y.T @ y + cross + cross.T, freedom)
+
+
+def groups_by_label(folds: Sequence[Fold]) -> tuple[int, int]:
+    """How many groups have a positive finding, and how many a negative one, in any of the folds."""
+    positive, negative = (
+        len(np.unique(np.concatenate([fold.groups[fold.labels == label] for fold in folds])))
+        for label in (1, 0)
+    )
+    return positive, negative
+
+
+def clustered_interval(folds: Sequence[Fold]) -> tuple[tuple[float, float], str]:
+    """95 % interval of the mean AUROC over runs and folds, for other patients, and its kind.
+
+    The logit's, and where that has no width or a class is of one group alone Newcombe's of as many groups.
+
+    Raises
+    ------
+    ValueError : a fold holds one class.
+    """
+    made = mean_areas([folds])
+    interval = made.interval()
+    if interval is not None:
+        return interval, LOGIT
+    return newcombe(float(made.areas[0]), *groups_by_label(folds)), NEWCOMBE

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from model.device import set_up
 from model.inference import Folded
+from model.results import read
 from model.runs import DISCLAIMER, Run, RunError, agree, find
 from pipeline.errors import run_cli
 from pipeline.files import atomic, sha256, write_text
@@ -35,7 +36,7 @@ OPSET, IR_VERSION = 17, 8
 """Of ONNX 1.12: no node needs more, and an older runtime may do."""
 INPUT, OUTPUT = "patches", "probability"
 VERSIONS = ("numpy", "onnx", "torch")
-FIGURES = ("auroc", "ci95", "t95", "newcombe95", "runs", "findings", "positives")
+FIGURES = ("auroc", "ci95", "ci95_kind", "corrected95", "runs", "findings", "positives")
 """What a card has of a line of ``…_auc.json``."""
 
 
@@ -107,7 +108,7 @@ def results(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     for path, method, state in sorted(found):
         if not path.is_file():
             continue
-        figures = json.loads(path.read_text(encoding="utf-8"))
+        figures = read(path)
         for line in figures["summary"]:
             if (line["dataset"], line["split"], line["state"]) == (figures["target"], "test", state):
                 kept = {key: line[key] for key in FIGURES}

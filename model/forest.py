@@ -11,8 +11,8 @@ from model.paired import Difference, Runs
 from model.plots import CHANCE, COLOURS, GREY, figure
 from model.roc import mean_curve, roc
 
-KINDS = (("ci95", "groups resampled", 0, 3.2, 1.0), ("t95", "t over splits", 2, 1.4, 1.0),
-         ("corrected95", "t, corrected for overlap", 2, 1.4, 0.45))  # fmt: skip
+KINDS = (("ci95", "other patients", 0, 3.2, 1.0), ("bootstrap95", "the same, resampled", 0, 1.4, 0.45),
+         ("corrected95", "other splits, corrected", 2, 1.4, 1.0))  # fmt: skip
 """Field of a difference, name, colour, line width and opacity."""
 STEP = 0.22
 """Between the intervals of a row, in rows."""
@@ -54,7 +54,7 @@ def plot_differences(differences: Sequence[Difference], title: str) -> Figure:
 
 
 def plot_rocs(figures: Sequence[Mapping[str, Any]], methods: Sequence[Runs], title: str) -> Figure:
-    """The mean ROC curve of each method over all its runs, with AUROC and interval over groups."""
+    """The mean ROC curve of each method over all its runs, with AUROC and ``ci95``."""
     labels = [_label(each) for each in figures]
     made = figure(6.4 + 0.082 * max(map(len, labels)), max(5.6, 0.4 + 0.25 * len(labels)))
     axes = made.add_subplot()

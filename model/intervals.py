@@ -1,14 +1,14 @@
-"""Intervals around a mean AUROC: groups resampled, t over splits, and one that never closes.
+"""Intervals around a mean AUROC: groups resampled, and one that never closes.
 
-Resampling patients answers "what if other patients had been tested"; it varies neither the split nor the
-start of the network. The t interval over splits does. Both belong beside an AUROC.
+Both answer "what if other patients had been tested"; they vary neither the split nor the start of the
+network. ``model.corrected`` does, and ``model.delong`` has the headline.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import ndtri
 
 from model.metrics import auroc
 
@@ -140,37 +140,6 @@ def weighted_means(folds: Sequence[Fold], draws: Draws) -> np.ndarray:
         )
         total += won / (2 * pairs)
     return total / runs
-
-
-def t_interval(values: Sequence[float], overlap: float = 0.0) -> tuple[float, float] | None:
-    """95 % t interval of the mean of ``values``, one per split; None for fewer than two.
-
-    Parameters
-    ----------
-    overlap : test findings over training findings of a split. 0 takes the splits for independent; their
-        training sets overlap, which makes that interval too narrow. With the ratio it is that of the
-        corrected resampled t test (Nadeau & Bengio 2003). Either may reach beyond [0, 1].
-    """
-    if len(values) < 2:
-        return None
-    half = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * _standard_error(values, overlap)
-    mean = float(np.mean(values))
-    return mean - half, mean + half
-
-
-def t_test(values: Sequence[float], overlap: float = 0.0) -> float | None:
-    """Two-sided p-value of a mean of 0, of the same t as ``t_interval``.
-
-    1 where all values are 0; None for fewer than two and where all are alike but not 0.
-    """
-    if len(values) < 2 or not np.ptp(values):
-        return 1.0 if len(values) > 1 and not np.any(values) else None
-    t = abs(float(np.mean(values))) / _standard_error(values, overlap)
-    return float(2 * stdtr(len(values) - 1, -t))
-
-
-def _standard_error(values: Sequence[float], overlap: float) -> float:
-    return float(np.std(values, ddof=1) * np.sqrt(1 / len(values) + overlap))
 
 
 def hanley_mcneil_variance(area: float, positives: float, negatives: float) -> float:

@@ -1,11 +1,12 @@
 """The results of all methods as one page of the report: AUROC, intervals, and every run."""
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from model.corrected import LEAST
+from model.results import read_all
 from model.tabular import text
 from pipeline import page
 from pipeline.errors import run_cli
@@ -14,8 +15,8 @@ from pipeline.files import write_text
 Figures = Mapping[str, Any]
 """What stands in ``results/{method}_auc.json``."""
 HEADLINE = {
-    "AUROC": "auroc", "95 %, other patients": "ci95", "95 %, Newcombe": "newcombe95",
-    "95 %, other splits": "t95", "AUROC of one view": "auroc_single",
+    "AUROC": "auroc", "95 %, other patients": "ci95", "kind": "ci95_kind", "95 %, resampled": "bootstrap95",
+    "95 %, other splits": "corrected95", "AUROC of one view": "auroc_single",
 }  # fmt: skip
 COUNTS = {"findings": "findings", "positive": "positives", "groups": "groups", "runs": "runs"}
 METRICS = ("auroc", "accuracy", "precision", "recall", "specificity", "f1")
@@ -23,10 +24,11 @@ NOTES = (
     "AUROC: of two findings, one positive and one negative, how often the positive one scores higher; 0.5 "
     "is chance, 1 is perfect. A finding's score is the mean over its views; the figure is the mean over "
     "all runs.",
-    "95 %, other patients: what if other patients had been tested? 2,000 resamples of the test groups. "
-    "Where it has no width, all resamples agree because the test is small: then read Newcombe's interval.",
-    "95 %, other splits: what if the data had been split otherwise? It needs several splits and may reach "
-    "beyond 1.",
+    "95 %, other patients: what if other patients had been tested? In closed form, by patient, on the scale "
+    "of the logit; Newcombe's where that has no width, as where all pairs are ranked rightly.",
+    "95 %, resampled: the same question by 2,000 resamples of the test groups; too narrow in small tests.",
+    "95 %, other splits: what if the data had been split otherwise? It allows for training sets that overlap "
+    f"and needs {LEAST} splits.",
     "Groups: patients, however their ids are spelt; where nobody knows the patients, near-duplicate images.",
     "Look at the number of findings, and of positive ones, before any difference. Methods share their test "
     "findings, so overlapping intervals say nothing about a difference: see the paired differences under "
@@ -98,8 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="HTML")
     args = parser.parse_args(argv)
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in args.results]
-    write_text(args.out, overview(results))
+    write_text(args.out, overview(read_all(args.results)))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,23 @@
 """One method less another on the same findings, splits and seeds: how much, how sure, how many more runs.
 
-What varies is kept apart: which patients were tested (groups resampled, DeLong), how they were split, and
-from which start the network was trained (the spread of the paired differences).
+What varies is kept apart: which patients were tested (in closed form, and groups resampled), how they were
+split, and from which start the network was trained (the spread of the paired differences).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import ceil, sqrt
+from math import inf, sqrt
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
+from model.corrected import detectable, difference_interval, missing, runs_needed
 from model.delong import Areas, mean_areas
-from model.intervals import LEVEL, REPLICATES, Fold, draw, percentile, t_interval, t_test, weighted_means
+from model.intervals import REPLICATES, Fold, draw, percentile, weighted_means
 from model.metrics import auroc
 from model.predictions import Evaluated
 from model.summary import folds_of
 from pipeline.errors import InputError
 
-POWER = 0.8
 DIFFERENCE = 0.03
 """The difference of AUROCs for which ``runs_needed`` counts, unless told otherwise."""
 _NAMED = 6
@@ -85,16 +84,17 @@ class Difference:
     reference: str
     value: float | None = None
     ci95: tuple[float, float] | None = None
+    """For other patients, in closed form; ``bootstrap95`` by resampling; ``corrected95`` for other splits."""
+    p_delong: float | None = None
+    bootstrap95: tuple[float, float] | None = None
     p_groups: float | None = None
     sd_groups: float | None = None
     """Standard deviation over the resamples: what the choice of patients leaves open."""
-    delong95: tuple[float, float] | None = None
-    p_delong: float | None = None
-    t95: tuple[float, float] | None = None
-    p_t: float | None = None
     corrected95: tuple[float, float] | None = None
     p_corrected: float | None = None
     spread: Spread = Spread(None, None)
+    detectable: float | None = None
+    """The smallest difference that as many splits find with 80 % power."""
     runs_needed: int | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -144,7 +144,7 @@ def subtract(
 
     Parameters
     ----------
-    overlap : test findings over training findings of a split, for the corrected t.
+    overlap : test findings over training findings of a split, see ``model.corrected``.
     margin : the difference that ``runs_needed`` should find.
     """
     method, reference = paired.methods[first], paired.methods[second]
@@ -154,12 +154,20 @@ def subtract(
     values = [np.round(one - other, _DIGITS) for one, other in zip(ours, theirs, strict=True)]
     splits = [float(row.mean()) for row in values]
     spread = spread_of(values)
-    delong95, p_delong = paired.closed.difference(first, second)
-    reasons = {"ci95": paired.reason}
-    if delong95 is None:
-        reasons["delong95"] = paired.closed.reason or "it is the same whichever group is left out"
-    if len(splits) < 2:
-        reasons |= dict.fromkeys(("t95", "corrected95", "sd_splits", "runs_needed"), "one split")
+    ci95, p_delong = paired.closed.difference(first, second)
+    corrected95, p_corrected = difference_interval(splits, overlap)
+    few = missing(splits) if corrected95 is None else ""
+    needed = None if few or spread.run is None else runs_needed(spread.run, overlap, margin)
+    reasons = {"bootstrap95": paired.reason, "corrected95": few, "detectable": few, "runs_needed": few}
+    if ci95 is None:
+        reasons["ci95"] = paired.closed.reason or "it is the same whichever group is left out"
+    if spread.splits is None:
+        reasons["sd_splits"] = "one split"
+    if needed is None and spread.run is not None and not few:
+        least = detectable(spread.run, overlap, inf)
+        reasons["runs_needed"] = (
+            f"not reachable on these data, where no number of splits finds a difference below {least:.3f}"
+        )
     if spread.seeds is None:
         reasons["sd_seeds"] = "one seed per split; its spread is within that over splits"
     drawn = None
@@ -169,14 +177,14 @@ def subtract(
     return Difference(
         method.name, reference.name,
         value=float(np.concatenate(values).mean()),
-        ci95=None if drawn is None else percentile(drawn),
+        ci95=ci95, p_delong=p_delong,
+        bootstrap95=None if drawn is None else percentile(drawn),
         p_groups=None if drawn is None else bootstrap_p(drawn),
         sd_groups=None if drawn is None else float(np.std(drawn, ddof=1)),
-        delong95=delong95, p_delong=p_delong,
-        t95=t_interval(splits), p_t=t_test(splits),
-        corrected95=t_interval(splits, overlap), p_corrected=t_test(splits, overlap),
+        corrected95=corrected95, p_corrected=p_corrected,
         spread=spread,
-        runs_needed=None if spread.run is None else runs_needed(spread.run, margin),
+        detectable=None if few else detectable(float(np.std(splits, ddof=1)), overlap, len(splits)),
+        runs_needed=needed,
         reasons={key: why for key, why in reasons.items() if why},
     )  # fmt: skip
 
@@ -220,20 +228,3 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
         highest = max(highest, min(1.0, (len(tests) - rank) * value))
         adjusted[place] = highest
     return adjusted
-
-
-def runs_needed(deviation: float, difference: float = DIFFERENCE, power: float = POWER) -> int:
-    """How many paired runs, each on a split of its own, find ``difference`` with ``power``, two-sided 5 %.
-
-    The smallest n >= 2 with n >= ((t(0.975, n-1) + t(power, n-1)) · deviation / difference)². It takes the
-    deviation of one paired run for known; with few splits it is not.
-    """
-
-    def wanted(low: float, high: float) -> float:
-        return ((low + high) * deviation / difference) ** 2
-
-    # Normal quantiles are below those of t, so no fewer will do.
-    count = max(2, ceil(wanted(float(ndtri((1 + LEVEL) / 2)), float(ndtri(power)))))
-    while count < wanted(float(stdtrit(count - 1, (1 + LEVEL) / 2)), float(stdtrit(count - 1, power))):
-        count += 1
-    return count

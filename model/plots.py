@@ -1,7 +1,6 @@
 """Figures of the report: ROC curves, learning curves, bootstrap candidates."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -15,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from model import results
+from model.delong import NEWCOMBE
 from model.predictions import STATES, numbered, read_predictions
 from model.roc import mean_curve, roc
 from pipeline.errors import run_cli
@@ -99,10 +100,8 @@ def _entry(figures: dict[str, Any], fold: int, seed: int) -> dict[str, Any]:
 
 def _headline(figures: dict[str, Any]) -> str:
     text = "mean" if figures["auroc"] is None else f"mean {figures['auroc']:.3f}"
-    low, high = figures["ci95"] or (0.0, 0.0)
-    # Where every resample agrees the interval has no width; Newcombe's shows how small the set is.
-    first = ("ci95", "95 % over groups") if low < high else ("newcombe95", "95 % (Newcombe)")
-    for key, name in (first, ("t95", "t over splits")):
+    patients = "95 % (Newcombe)" if figures["ci95_kind"] == NEWCOMBE else "95 %, patients"
+    for key, name in (("ci95", patients), ("corrected95", "95 %, splits")):
         if figures[key] is not None:
             text += f"\n{name} [{figures[key][0]:.3f}, {figures[key][1]:.3f}]"
     return text
@@ -239,7 +238,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     with mpl.rc_context(STYLE):
         if args.kind == "roc":
-            figures = json.loads(args.figures.read_text(encoding="utf-8"))
+            figures = results.read(args.figures)
             made = plot_roc(figures, [run / STATES[figures["state"]] for run in args.runs])
         elif args.kind == "curves":
             made = plot_curves(args.history)

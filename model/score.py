@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from model.corrected import overlap
+from model.delong import NEWCOMBE
 from model.intervals import REPLICATES
 from model.predictions import STATES, Evaluated, PredictionsError, evaluate, read_splits
 from model.summary import describe, summarize, with_reasons
@@ -25,6 +27,7 @@ from pipeline.files import sha256, write_text
 from pipeline.seeds import stream
 
 SAMPLES = ("bootstrap", "training", "specialization", "evaluation")
+NEWCOMBE_NOTE = "Newcombe's interval: all pairs are ranked alike, or a class is of one group alone"
 
 
 def collect_costs(runs: Iterable[Path], benchmarks: Iterable[Path]) -> dict[str, Any]:
@@ -113,10 +116,13 @@ def score(
             file=runs[0] / STATES[state], expected=f"predictions of the target {target}",
         )  # fmt: skip
     # Named by data set and split alone: both states and all methods are judged on the same draws.
-    lines = {key: summarize(parts, stream("score", seed, *key[:2])) for key, parts in together.items()}
+    lines = {
+        key: summarize(parts, stream("score", seed, *key[:2]), overlap(table, *key[:2]))
+        for key, parts in together.items()
+    }
     head = lines[target, "test", state]
     headline = {key: value for key, value in head.plain().items()
-                if key.startswith(("auroc", "ci95", "t95", "delong95", "newcombe95"))}  # fmt: skip
+                if key.startswith(("auroc", "ci95", "bootstrap95", "corrected95"))}  # fmt: skip
     costs = collect_costs(runs, benchmarks)
     trained = costs["trained"]
     samples = with_reasons(
@@ -160,22 +166,18 @@ def as_table(figures: dict[str, Any]) -> str:
         f"  {'findings':>8}  {'positive':>8}  {'groups':>8}",
     ]
     resampling = figures["resampling"]
-    notes = [
-        f"* target; intervals resample its {resampling['groups']} groups {resampling['replicates']:,} times"
-    ]
+    notes = [f"* target; intervals are for other patients than the {resampling['groups']} groups of its test"]
     for row in rows:
         name = row["dataset"] + (" *" if row["dataset"] == figures["target"] else "")
         what = f"{row['dataset']} {row['split']}"
         interval = _range(row["ci95"])
         if row["auroc"] is None:
             notes.append(f"{what}: no AUROC, {row['auroc_reason']}")
-        elif row["ci95"] is None or row["ci95"][0] == row["ci95"][1]:
-            # An interval without width does not show how small the set is.
-            interval = f"{_range(row['newcombe95'])} n"
-            why = row.get("ci95_reason", "every resample gives the same AUROC")
-            notes.append(f"n Newcombe's interval: {why}")
-        if row["t95"] is not None:
-            notes.append(f"{what}: t interval over {row['folds']} splits {_range(row['t95'])}")
+        elif row["ci95_kind"] == NEWCOMBE:
+            interval += " n"
+            notes.append(f"n {NEWCOMBE_NOTE}")
+        if row["corrected95"] is not None:
+            notes.append(f"{what}: for other splits than these {row['folds']} {_range(row['corrected95'])}")
         lines.append(
             f"{name:{width}}  {row['split']:10}  {_number(row['auroc']):>6}  {interval:16}"
             f"  {_number(row['auroc_single']):>6}"

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model.delong import mean_areas
-from model.intervals import REPLICATES, Fold, bootstrap, mean_auroc, newcombe, t_interval
+from model.corrected import area_interval, missing
+from model.delong import clustered_interval
+from model.intervals import REPLICATES, Fold, bootstrap, mean_auroc
 from model.metrics import auroc, threshold_metrics
 from model.predictions import Evaluated
 
@@ -23,9 +24,9 @@ class Line:
     auroc: float | None
     auroc_single: float | None
     ci95: tuple[float, float] | None
-    t95: tuple[float, float] | None
-    delong95: tuple[float, float] | None
-    newcombe95: tuple[float, float] | None
+    ci95_kind: str | None
+    bootstrap95: tuple[float, float] | None
+    corrected95: tuple[float, float] | None
     runs: int
     folds: int
     findings: int
@@ -82,35 +83,36 @@ def describe(run: Evaluated) -> dict[str, Any]:
 
 
 def summarize(
-    runs: Sequence[Evaluated], generator: np.random.Generator, replicates: int = REPLICATES
+    runs: Sequence[Evaluated], generator: np.random.Generator, overlap: float, replicates: int = REPLICATES
 ) -> Line:
-    """Mean AUROC and intervals of the runs (all folds and seeds) of one data set, split and state."""
+    """Mean AUROC and intervals of the runs (all folds and seeds) of one data set, split and state.
+
+    ``overlap`` is how many findings the split has for one of training, see ``model.corrected``.
+    """
     numbers = sorted({run.fold for run in runs})
     folds = {score: folds_of(runs, score) for score in ("score", "single")}
-    per_fold = [mean_auroc([fold]) for fold in folds["score"]]
     findings = pd.concat([run.findings for run in runs]).drop_duplicates(["patient_id", "finding_id"])
-    groups = {label: findings.loc[findings["label"] == label, "group_id"].nunique() for label in (0, 1)}
     gaps = {number: missing_class(fold.labels) for number, fold in zip(numbers, folds["score"], strict=True)}
     gap = "; ".join(f"fold {number}: {why}" for number, why in gaps.items() if why)
     resampled = bootstrap(folds["score"], generator, replicates)
     area = mean_auroc(folds["score"])
-    closed = None if area is None else mean_areas([folds["score"]])
+    means = [mean for fold in folds["score"] if (mean := mean_auroc([fold])) is not None]
+    interval, kind = (None, None) if gap else clustered_interval(folds["score"])
     return Line(
         runs[0].dataset, runs[0].split, runs[0].state,
         auroc=area,
         auroc_single=mean_auroc(folds["single"]),
-        ci95=resampled.interval,
-        t95=None if area is None else t_interval([mean for mean in per_fold if mean is not None]),
-        delong95=None if closed is None else closed.interval(),
-        newcombe95=None if area is None else newcombe(area, groups[1], groups[0]),
+        ci95=interval,
+        ci95_kind=kind,
+        bootstrap95=resampled.interval,
+        corrected95=None if gap else area_interval(means, overlap),
         runs=len(runs), folds=len(numbers),
         findings=len(findings), positives=int(findings["label"].sum()),
         patients=int(findings["group_id"].nunique()), groups=int(findings["group_id"].nunique()),
         redrawn=resampled.redrawn,
         reasons={
-            "auroc": gap, "auroc_single": gap, "newcombe95": gap,
-            "ci95": gap or resampled.reason, "t95": gap or "one split",
-            "delong95": gap or (closed and closed.reason) or "all pairs of findings are ranked alike",
+            "auroc": gap, "auroc_single": gap, "ci95": gap, "ci95_kind": gap,
+            "bootstrap95": gap or resampled.reason, "corrected95": gap or missing(means),
         },
     )  # fmt: skip
 

@@ -147,8 +147,9 @@ class TestScore:
         found = score(self.predicted, truth)
         assert found["auroc"] == 0.5
         assert (found["findings"], found["positives"], found["patients"]) == (4, 2, 2)
-        low, high = found["newcombe95"]
+        low, high = found["ci95"]
         assert low < 0.5 < high
+        assert found["ci95_kind"] == "logit"
 
     def test_ids_that_repeat_are_matched_in_their_order(self) -> None:
         # ProstateX-0205-1 is benign first (.3), then malignant (.9).
@@ -177,7 +178,8 @@ class TestScore:
             pd.DataFrame({"proxid": ids, "label": labels}),
         )
         assert found["ci95"][0] < found["auroc"] < found["ci95"][1]
-        assert found["patients"] == 20
+        assert found["bootstrap95"][0] < found["auroc"] < found["bootstrap95"][1]
+        assert (found["patients"], found["ci95_kind"]) == (20, "logit")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from model import baselines, score
-from model.compare import main, overlap, read_results, read_runs
+from model.compare import main, read_results, read_runs
 from model.comparison import UNTRAINED, choose_reference, pairs, samples_mark
-from model.intervals import percentile
+from model.corrected import overlap
+from model.intervals import newcombe, percentile
 from model.paired import UnpairedError, pair
 from model.predictions import PredictionsError, read_splits
 from pipeline.files import write_csv
@@ -88,18 +89,20 @@ class Experiment:
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
-    """Classical: AUROC 1/2 and 3/4; typhon: 1 and 3/4."""
-    made = Experiment(tmp_path)
-    made.add("classical", HALF, THREE_QUARTERS)
-    made.add("typhon", RIGHT, THREE_QUARTERS)
+    """Classical: AUROC 1/2 and 3/4, twice; typhon: 1 and 3/4, twice."""
+    made = Experiment(tmp_path, folds=4)
+    made.add("classical", *[HALF, THREE_QUARTERS] * 2)
+    made.add("typhon", *[RIGHT, THREE_QUARTERS] * 2)
     return made
 
 
 def test_both_tables_by_hand(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
-    """Differences 1/2 and 0: mean 1/4, standard error 1/4, t(.975, 1) = 12.7062, p = 1 - 2/pi · atan 1 = 1/2.
-
-    Four test findings to four in training: corrected s² · (1/2 + 1), sqrt(3) times as wide; t = 1/sqrt(3),
-    p = 1 - 2/pi · pi/6 = 2/3. One pair is a family of one, so Holm changes nothing.
+    """Differences 1/2, 0, 1/2, 0: mean 1/4, s² = 1/12. Four test findings to four in training: the mean's
+    variance is s² · (1/4 + 1) = 5/48, t = sqrt(3/5), of three degrees of freedom: x = t / sqrt 3,
+    p = 1 - 2/pi · (atan x + x / (1 + x²)) = .4950, half width 3.1824 · .3227 = 1.0271, cut at 1.
+    The mean of classical is 5/8, s² = 1/48: on the logit .5108 ± 3.1824 · .1614 · 64/15.
+    No number of splits takes the standard error below s: .84162 + 1.95996 times .2887 is .809.
+    One pair is a family of one, so Holm changes nothing.
     """
     tables = experiment.compare()
     first, second = tables["comparison.csv"]
@@ -109,9 +112,10 @@ def test_both_tables_by_hand(experiment: Experiment, capsys: pytest.CaptureFixtu
         "typhon",
         "0.8750",
     )
-    assert (first["runs"], first["splits"], first["seeds"]) == ("2", "2", "1")
-    assert first["t95"] == "[-0.9633, 2.2133]"  # 5/8 ± 12.7062 · 1/8
-    assert first["sd_splits"] == "0.1768"  # 1/4 / sqrt 2
+    assert (first["runs"], first["splits"], first["seeds"]) == ("4", "4", "1")
+    assert first["corrected95"] == "[0.1570, 0.9371]"
+    assert first["ci95_kind"] == "logit"
+    assert first["sd_splits"] == "0.1443"  # 1 / sqrt 48
     assert (first["validation_auroc"], first["target_samples"], first["training_samples"]) == (
         "1.0000",
         "1000",
@@ -121,11 +125,17 @@ def test_both_tables_by_hand(experiment: Experiment, capsys: pytest.CaptureFixtu
     assert first["seconds"] == "3.0"
     (row,) = tables["differences.csv"]
     assert (row["method"], row["reference"], row["difference"]) == ("typhon", "classical", "0.2500")
-    assert (row["t95"], row["p_t"], row["holm_t"]) == ("[-2.9266, 3.4266]", "0.5000", "0.5000")
-    assert (row["corrected95"], row["p_corrected"]) == ("[-5.2519, 5.7519]", "0.6667")
-    assert (row["sd_splits"], row["sd_seeds"]) == ("0.3536", "")
+    assert (row["corrected95"], row["p_corrected"], row["holm_corrected"]) == (
+        "[-0.7771, 1.0000]", "0.4950", "0.4950",
+    )  # fmt: skip
+    assert (row["sd_splits"], row["sd_seeds"], row["runs_needed"]) == ("0.2887", "", "")
+    assert not {"t95", "p_t", "holm_t", "delong95"} & {*row, *first}
     assert row["target_samples"] == "equal"
     notes = experiment.notes("differences")
+    assert (
+        "- No runs_needed: not reachable on these data, where no number of splits finds a difference below 0.809.\n"
+        in notes
+    )
     assert "Holm for the family of 1 comparison with classical" in notes
     assert "- No sd_seeds: one seed per split; its spread is within that over splits.\n" in notes
     assert "Target samples are equal (within 5 %)" in notes
@@ -141,7 +151,7 @@ def test_interval_of_a_method_is_that_of_its_result_and_of_the_paired_draws(expe
     paired = pair(methods, stream("score", 0, "t", "test"))
     assert paired.drawn is not None
     for each, drawn in zip(figures, paired.drawn, strict=True):
-        assert percentile(drawn) == pytest.approx(each["ci95"], abs=1e-12)
+        assert percentile(drawn) == pytest.approx(each["bootstrap95"], abs=1e-12)
 
 
 def test_order_of_runs_does_not_matter_and_the_same_input_gives_the_same_bytes(
@@ -244,12 +254,12 @@ class TestTargetSamples:
 def test_a_method_that_ranks_alike_differs_by_nothing_with_certainty(experiment: Experiment) -> None:
     experiment.add(
         "squared",
-        *({who: value**2 for who, value in scores.items()} for scores in (HALF, THREE_QUARTERS)),
+        *({who: value**2 for who, value in scores.items()} for scores in [HALF, THREE_QUARTERS] * 2),
     )
     row = experiment.compare()["differences.csv"][1]
     assert row["difference"] == "0.0000"
-    assert row["ci95"] == row["delong95"] == row["t95"] == row["corrected95"] == "[0.0000, 0.0000]"
-    assert row["p_groups"] == row["p_delong"] == row["p_t"] == row["p_corrected"] == "1.0000"
+    assert row["ci95"] == row["bootstrap95"] == row["corrected95"] == "[0.0000, 0.0000]"
+    assert row["p_groups"] == row["p_delong"] == row["p_corrected"] == "1.0000"
 
 
 def test_one_split_has_no_interval_over_splits_and_says_so(tmp_path: Path) -> None:
@@ -258,17 +268,10 @@ def test_one_split_has_no_interval_over_splits_and_says_so(tmp_path: Path) -> No
     made.add("typhon", RIGHT, THREE_QUARTERS)
     (row,) = made.compare()["differences.csv"]
     assert (row["difference"], row["sd_seeds"]) == ("0.3750", "0.1768")
-    assert (
-        row["t95"]
-        == row["p_t"]
-        == row["holm_t"]
-        == row["corrected95"]
-        == row["runs_needed"]
-        == row["sd_splits"]
-        == ""
-    )
-    assert "- No t95, corrected95, sd_splits, runs_needed: one split.\n" in made.notes("differences")
-    assert "- No t95: one split.\n" in made.notes("comparison")
+    keys = ("corrected95", "p_corrected", "holm_corrected", "detectable", "runs_needed", "sd_splits")
+    assert {row[key] for key in keys} == {""}
+    assert "- No corrected95, detectable, runs_needed, sd_splits: one split.\n" in made.notes("differences")
+    assert "- No corrected95: one split.\n" in made.notes("comparison")
 
 
 def test_one_class_in_the_test_leaves_reasons_and_whole_pictures(tmp_path: Path) -> None:
@@ -287,9 +290,19 @@ def test_separated_classes_show_the_interval_that_has_a_width(tmp_path: Path) ->
     made = Experiment(tmp_path)
     for name in ("classical", "typhon"):
         made.add(name, RIGHT)
-    made.compare()
-    note = "classical: every resample gives the same AUROC; Newcombe's interval is 0."
-    assert note in made.notes("comparison")
+    row = made.compare()["comparison.csv"][0]
+    low, high = newcombe(1.0, 2, 2)
+    assert (row["ci95"], row["ci95_kind"]) == (f"[{low:.4f}, {high:.4f}]", "newcombe")
+    assert row["bootstrap95"] == "[1.0000, 1.0000]"
+
+
+def test_a_result_of_an_older_version_is_named(experiment: Experiment) -> None:
+    path = experiment.result("classical")
+    figures = json.loads(path.read_text())
+    del figures["ci95_kind"]
+    path.write_text(json.dumps(figures))
+    with pytest.raises(PredictionsError, match=r"classical_auc\.json: .* found that of an older version"):
+        experiment.compare()
 
 
 class TestPairs:
@@ -325,10 +338,10 @@ class TestPairs:
 
     def test_runs_needed_are_for_the_difference_that_is_asked_for(self, experiment: Experiment) -> None:
         some, fewer = (
-            experiment.compare("--difference", size)["differences.csv"][0] for size in ("0.03", "0.3")
+            experiment.compare("--difference", size)["differences.csv"][0] for size in ("0.82", "0.9")
         )
-        assert int(some["runs_needed"]) > 1000 > 10 < int(fewer["runs_needed"]) < 20
-        assert "find a difference of 0.3 with 80 % power" in experiment.notes("differences")
+        assert int(some["runs_needed"]) > 30 > int(fewer["runs_needed"]) > 4
+        assert "find 0.9 so" in experiment.notes("differences")
 
 
 def test_overlap_is_test_over_training_findings_of_the_target(experiment: Experiment) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from model.delong import Areas, components, delong, mean_areas
-from model.intervals import Fold, bootstrap, hanley_mcneil_variance
+from model.delong import Areas, clustered_interval, components, delong, groups_by_label, mean_areas
+from model.intervals import Fold, bootstrap, hanley_mcneil_variance, newcombe
 from pipeline.seeds import stream
 
 LABELS = np.array([1, 1, 0, 0])
@@ -81,16 +81,16 @@ def test_two_methods_by_hand() -> None:
     made = delong(LABELS, SCORES)
     assert made.areas.tolist() == [0.875, 0.5]
     assert made.covariance == pytest.approx(np.array([[1 / 32, -1 / 16], [-1 / 16, 1 / 4]]))
-    # The difference of 3/8 has the variance 1/32 + 1/4 + 2/16 = 13/32: z = 0.5883.
+    # The difference of 3/8 has the variance 1/32 + 1/4 + 2/16 = 13/32: t = 0.5883, of two groups of either
+    # class and thus one degree of freedom, where p is 1 - 2/pi · atan t and t(.975) is 12.7062.
+    assert made.freedom == 1
     interval, p = made.difference(0, 1)
-    assert interval == pytest.approx(
-        (0.375 - 1.959964 * (13 / 32) ** 0.5, 0.375 + 1.959964 * (13 / 32) ** 0.5)
-    )
-    assert p == pytest.approx(0.5563, abs=1e-4)
-    # logit(7/8) = ln 7 = 1.9459; half width 1.959964 · (1/32)^(1/2) / (7/8 · 1/8) = 3.1678.
+    assert interval == (-1, 1)  # 0.375 ± 8.1
+    assert p == pytest.approx(1 - 2 / np.pi * np.arctan(0.375 / (13 / 32) ** 0.5))
+    # logit(7/8) = ln 7 = 1.9459; half width 12.706205 · (1/32)^(1/2) / (7/8 · 1/8) = 20.5363.
     low, high = made.interval() or (0, 0)
-    assert np.log(low / (1 - low)) == pytest.approx(1.945910 - 3.167777, abs=1e-5)
-    assert np.log(high / (1 - high)) == pytest.approx(1.945910 + 3.167777, abs=1e-5)
+    assert np.log(low / (1 - low)) == pytest.approx(1.945910 - 20.536267, abs=1e-4)
+    assert 1 - high == pytest.approx(np.exp(-1.945910 - 20.536267), rel=1e-4)
 
 
 def test_groups_by_hand() -> None:
@@ -101,6 +101,15 @@ def test_groups_by_hand() -> None:
     """
     made = delong(LABELS, SCORES[:1], np.array(["a", "b", "a", "c"]))
     assert made.covariance == pytest.approx(np.array([[5 / 256]]))
+    assert made.freedom == 1
+
+
+def test_degrees_of_freedom_are_of_the_groups_of_the_rarer_class_in_all_folds() -> None:
+    """Positives lie in a, b, then b, c, d: four groups; negatives in a, e, f, then e, g, h: five of them."""
+    one = Fold(np.array(list("abaef")), np.array([1, 1, 0, 0, 0]), np.arange(5.0)[None])
+    other = Fold(np.array(list("bcdegh")), np.array([1, 1, 1, 0, 0, 0]), np.arange(6.0)[None])
+    assert groups_by_label([one, other]) == (4, 5)
+    assert mean_areas([[one, other]]).freedom == 3
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -132,6 +141,43 @@ def test_variance_agrees_with_hanley_and_mcneil_and_with_resampling() -> None:
     assert made.covariance[0, 0] == pytest.approx(theirs, rel=0.2)
     drawn = bootstrap([Fold(np.arange(200).astype(str), labels, scores)], stream("test")).interval
     assert made.interval() == pytest.approx(drawn, abs=0.015)
+
+
+class TestHeadline:
+    def test_it_is_the_logits_with_a_quantile_of_t(self) -> None:
+        """Five positive and nine negative patients: t(.975, 4) = 2.776445."""
+        labels = np.repeat([1, 0], [5, 9])
+        fold = Fold(np.arange(14).astype(str), labels, stream("headline").normal(size=(1, 14)) + labels)
+        interval, kind = clustered_interval([fold])
+        made = delong(labels, fold.scores)
+        assert made.covariance is not None
+        area = made.areas[0]
+        half = 2.776445 * made.covariance[0, 0] ** 0.5 / (area * (1 - area))
+        assert kind == "logit"
+        assert interval == pytest.approx(1 / (1 + (1 - area) / area * np.exp([half, -half])), rel=1e-6)
+
+    def test_a_difference_has_the_same_quantile(self) -> None:
+        labels = np.repeat([1, 0], [5, 9])
+        scores = stream("difference").normal(size=(2, 14)) + labels
+        made = delong(labels, scores)
+        assert made.covariance is not None
+        error = (made.covariance[0, 0] + made.covariance[1, 1] - 2 * made.covariance[0, 1]) ** 0.5
+        value = made.areas[0] - made.areas[1]
+        interval, p = made.difference(0, 1)
+        assert interval == pytest.approx((value - 2.776445 * error, value + 2.776445 * error), rel=1e-6)
+        assert p == pytest.approx(2 * stats.t.sf(abs(value) / error, 4))
+
+    @pytest.mark.parametrize("area", [0.0, 1.0])
+    def test_separated_classes_have_newcombes_of_as_many_groups(self, area: float) -> None:
+        """Eight findings of four patients are no more evidence than four."""
+        labels = np.repeat([1, 0], [4, 4])
+        groups = np.array(list("aabbccdd"))
+        scores = (labels if area else 1 - labels)[None].astype(float)
+        assert clustered_interval([Fold(groups, labels, scores)]) == (newcombe(area, 2, 2), "newcombe")
+
+    def test_a_class_of_one_patient_has_newcombes(self) -> None:
+        fold = Fold(np.array(list("aabc")), LABELS, SCORES[:1])
+        assert clustered_interval([fold]) == (newcombe(0.875, 1, 2), "newcombe")
 
 
 class TestSeveralRunsAndFolds:

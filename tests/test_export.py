@@ -54,9 +54,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (0, 1):
         train(folder / "data", folder / "results", NAMES, 3, seed=seed)
     test = {"dataset": "prostatex", "split": "test", "state": "last", "auroc": 0.75, "ci95": [0.5, 1.0],
-            "t95": None, "newcombe95": [0.3, 0.9], "runs": 2, "findings": 2, "positives": 1}  # fmt: skip
+            "ci95_kind": "logit", "corrected95": None, "runs": 2, "findings": 2, "positives": 1}  # fmt: skip
     summary = [{**test, "split": "validation"}, test, {**test, "state": "best", "auroc": 0.5}]
-    figures = {"target": "prostatex", "state": "last", "auroc": 0.75, "summary": summary}
+    figures = {
+        "target": "prostatex",
+        "state": "last",
+        "auroc": 0.75,
+        "ci95_kind": "logit",
+        "summary": summary,
+    }
     (folder / "results" / "typhon_auc.json").write_text(json.dumps(figures))
     return folder / "results"
 
@@ -149,7 +155,7 @@ def test_the_card_says_what_a_user_must_know(exported: Path) -> None:
     assert card["input"]["shape"] == ["n", 3, 65, 65]
     assert card["output"]["of"] == "not"
     (result,) = card["results"]
-    assert (result["auroc"], result["ci95"], result["newcombe95"]) == (0.75, [0.5, 1.0], [0.3, 0.9])
+    assert (result["auroc"], result["ci95"], result["ci95_kind"]) == (0.75, [0.5, 1.0], "logit")
     assert (result["runs"], result["findings"], result["positives"]) == (2, 2, 1)
     assert card["collections"] == {"prostatex": COLLECTION, "mine": {}}
     first = card["models"][0]

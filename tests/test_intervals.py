@@ -13,8 +13,6 @@ from model.intervals import (
     mean_auroc,
     newcombe,
     published_interval,
-    t_interval,
-    t_test,
 )
 from model.metrics import auroc
 from pipeline.seeds import stream
@@ -143,34 +141,6 @@ def test_twenty_runs_take_less_than_five_seconds() -> None:
     start = time.process_time()
     bootstrap(folds, stream("test"))
     assert time.process_time() - start < 5
-
-
-def test_t_interval_by_hand() -> None:
-    # Mean 0.7, standard deviation 0.1, standard error 0.1 / sqrt 3; t(0.975, 2) = 4.3027.
-    low, high = t_interval([0.6, 0.7, 0.8]) or (0, 0)
-    assert (low, high) == pytest.approx((0.7 - 4.302653 * 0.1 / 3**0.5, 0.7 + 4.302653 * 0.1 / 3**0.5))
-    assert t_interval([0.7]) is None
-
-
-def test_corrected_t_by_hand() -> None:
-    """Mean 0.04, standard deviation 0.02, three splits that test a third as many findings as they train on.
-
-    With 2 degrees of freedom the two-sided p-value of t is 1 - t / sqrt(2 + t²). Taken for independent:
-    t = 0.04 / (0.02 · sqrt(1/3)) = sqrt(12). Corrected: t = 0.04 / (0.02 · sqrt(1/3 + 1/3)) = sqrt(6).
-    """
-    values = [0.02, 0.04, 0.06]
-    assert t_test(values) == pytest.approx(1 - (12 / 14) ** 0.5)
-    assert t_test(values, 1 / 3) == pytest.approx(1 - (6 / 8) ** 0.5)
-    half = 4.302653 * 0.02 * (2 / 3) ** 0.5
-    assert t_interval(values, 1 / 3) == pytest.approx((0.04 - half, 0.04 + half))
-    assert t_test(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
-
-
-def test_no_difference_in_any_split_is_certain_and_the_same_one_in_all_is_no_test() -> None:
-    assert t_test([0.0, 0.0]) == 1.0
-    assert t_interval([0.0, 0.0]) == (0.0, 0.0)
-    assert t_test([0.1, 0.1]) is None
-    assert t_test([0.1]) is None
 
 
 @pytest.mark.parametrize(

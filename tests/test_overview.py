@@ -7,7 +7,8 @@ from model import overview
 
 LINE = {
     "dataset": "a", "split": "test", "state": "last", "auroc": 0.75, "auroc_single": 0.5, "ci95": [0.25, 1.0],
-    "newcombe95": [0.3, 0.95], "t95": None, "t95_reason": "one split", "findings": 12, "positives": 4, "groups": 9,
+    "ci95_kind": "logit", "bootstrap95": [0.3, 0.95], "corrected95": None, "corrected95_reason": "one split",
+    "findings": 12, "positives": 4, "groups": 9,
     "runs": 1,
 }  # fmt: skip
 RUN = {
@@ -20,7 +21,7 @@ RUN = {
 def test_a_method_has_a_line_and_what_is_not_of_its_headline_state_has_none(tmp_path: Path) -> None:
     other = {"dataset": "b", "split": "validation", "auroc": 0.125}
     best = {"state": "best", "auroc": 0.999}
-    result = {"method": "typhon", "target": "a", "state": "last", "summary": [LINE, LINE | other, LINE | best],
+    result = {"method": "typhon", "target": "a", "state": "last", "ci95_kind": "logit", "summary": [LINE, LINE | other, LINE | best],
               "runs": [RUN, RUN | best]}  # fmt: skip
     (tmp_path / "r.json").write_text(json.dumps(result))
     overview.main(["--results", str(tmp_path / "r.json"), "--out", str(tmp_path / "o.html")])

@@ -19,7 +19,6 @@ from model.paired import (
     collect,
     holm,
     pair,
-    runs_needed,
     spread_of,
     subtract,
 )
@@ -34,7 +33,7 @@ def method(name: str, *folds: list[list[float]], labels: tuple[int, ...] = (1, 1
     return Runs(name, tuple(keys), tuple(Fold(groups, truth, np.array(runs)) for runs in folds))
 
 
-def simulated(name: str, seed: int, *, folds: int = 3, seeds: int = 2, skill: float = 1.0) -> Runs:
+def simulated(name: str, seed: int, *, folds: int = 4, seeds: int = 2, skill: float = 1.0) -> Runs:
     """Patients of two findings each, other ones in each fold but for some; scores with ties."""
     made = []
     for number in range(folds):
@@ -55,24 +54,29 @@ RIGHT, HALF, WRONG = [0.9, 0.8, 0.2, 0.1], [0.5, 0.5, 0.5, 0.5], [0.1, 0.2, 0.8,
 """AUROC 1, 1/2 and 0 of two positives and two negatives."""
 
 
-def test_two_splits_of_two_seeds_by_hand() -> None:
-    """AUROCs 1, 1/2 and 1, 0 less 1/2, 1/2 and 0, 0: differences 1/2, 0 and 1, 0.
+def test_four_splits_of_two_seeds_by_hand() -> None:
+    """AUROCs 1, 1/2 and 1, 0 less 1/2, 1/2 and 0, 0, both twice: differences 1/2, 0 and 1, 0.
 
-    Splits 1/4 and 1/2: mean 3/8, standard error 1/8, so t = 3 with one degree of freedom, whose two-sided p
-    is 1 - 2/pi · atan 3. Within splits the squares are 1/8 and 1/2 of 2 degrees of freedom: variance 5/16.
-    Between: 2 · (1/8² + 1/8²) = 1/16, less than within, so no variance of splits.
+    Splits 1/4 and 1/2, twice: mean 3/8, s² = 1/48. Four splits that test a quarter of what they train on:
+    s² · (1/4 + 1/4) = 1/96. Within splits the squares are twice 1/8 and 1/2, of 4 degrees of freedom: variance
+    5/16. Between: 2 · 4/8² / 3 = 1/24, less than within, so no variance of splits.
     """
-    made = difference(method("a", [RIGHT, HALF], [RIGHT, WRONG]), method("b", [HALF, HALF], [WRONG, WRONG]))
-    assert (made.method, made.reference, made.value) == ("a", "b", 0.375)
-    assert made.t95 == pytest.approx((0.375 - 12.7062 * 0.125, 0.375 + 12.7062 * 0.125), abs=1e-4)
-    assert made.p_t == pytest.approx(1 - 2 / np.pi * np.arctan(3))
-    # Corrected: s² = 1/32 and 1/2 + 1/4 in place of 1/2, so t shrinks by sqrt(2/3).
-    assert made.p_corrected == pytest.approx(1 - 2 / np.pi * np.arctan(3 * (2 / 3) ** 0.5))
-    assert made.corrected95 == pytest.approx(
-        (0.375 - 12.7062 * 0.1530931, 0.375 + 12.7062 * 0.1530931), abs=1e-4
+    made = difference(
+        method("a", *[[RIGHT, HALF], [RIGHT, WRONG]] * 2), method("b", *[[HALF, HALF], [WRONG, WRONG]] * 2)
     )
+    assert (made.method, made.reference, made.value) == ("a", "b", 0.375)
+    half = 3.182446 / 96**0.5
+    assert made.corrected95 == pytest.approx((0.375 - half, 0.375 + half), abs=1e-6)
+    x = 0.375 * 96**0.5 / 3**0.5  # two-sided p of t with three degrees of freedom, in closed form
+    assert made.p_corrected == pytest.approx(1 - 2 / np.pi * (np.arctan(x) + x / (1 + x**2)))
     assert made.spread == Spread(0.0, pytest.approx((5 / 16) ** 0.5))
-    assert made.reasons == {"delong95": "it is the same whichever group is left out"}
+    # One run has a standard deviation of sqrt(5/16); at any number of splits sqrt(1/4) of it stays.
+    least = (1.959964 + 0.841621) * (5 / 64) ** 0.5
+    assert made.reasons == {
+        "ci95": "it is the same whichever group is left out",
+        "runs_needed": "not reachable on these data, where no number of splits finds a difference below"
+        f" {least:.3f}",
+    }
 
 
 def test_interval_and_p_are_those_of_resampling_done_one_by_one() -> None:
@@ -92,7 +96,7 @@ def test_interval_and_p_are_those_of_resampling_done_one_by_one() -> None:
                 runs.append(areas[0] - areas[1])
         values.append(np.mean(runs))
     made = difference(one, other, replicates=60)
-    assert made.ci95 == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=1e-12)
+    assert made.bootstrap95 == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=1e-12)
     assert made.sd_groups == pytest.approx(np.std(values, ddof=1))
     below = sum(value <= 1e-12 for value in values)
     assert made.p_groups == pytest.approx(2 * (min(below, 60 - below) + 1) / 61, abs=1e-12)
@@ -102,16 +106,19 @@ def test_interval_and_p_are_those_of_resampling_done_one_by_one() -> None:
         for x, y in zip(a.scores, b.scores, strict=True)
     ]
     assert made.value == pytest.approx(np.mean(every))
-    assert made.p_t == pytest.approx(stats.ttest_1samp(np.reshape(every, (3, 2)).mean(axis=1), 0).pvalue)
+    free = difference(one, other, overlap=0.0, replicates=60)  # independent splits have the usual t
+    assert free.p_corrected == pytest.approx(
+        stats.ttest_1samp(np.reshape(every, (4, 2)).mean(axis=1), 0).pvalue
+    )
 
 
 def test_a_method_is_not_different_from_itself() -> None:
     same = simulated("a", 2)
     made = difference(same, Runs("copy", same.keys, same.folds))
     assert made.value == 0
-    assert made.ci95 == made.delong95 == made.t95 == made.corrected95 == (0, 0)
-    assert made.p_groups == made.p_delong == made.p_t == made.p_corrected == 1
-    assert (made.sd_groups, made.spread, made.runs_needed) == (0, Spread(0, 0), 2)
+    assert made.ci95 == made.bootstrap95 == made.corrected95 == (0, 0)
+    assert made.p_groups == made.p_delong == made.p_corrected == 1
+    assert (made.sd_groups, made.spread, made.detectable, made.runs_needed) == (0, Spread(0, 0), 0, 4)
 
 
 @settings(max_examples=15)
@@ -120,10 +127,10 @@ def test_swapping_the_methods_negates_the_difference(seed: int) -> None:
     one, other = simulated("one", seed), simulated("other", seed)
     there, back = difference(one, other), difference(other, one)
     assert there.value == -(back.value or 0)
-    for kind in ("ci95", "delong95", "t95", "corrected95"):
+    for kind in ("ci95", "bootstrap95", "corrected95"):
         low, high = getattr(there, kind)
         assert (-high, -low) == pytest.approx(getattr(back, kind), abs=1e-12)
-    for kind in ("p_groups", "p_delong", "p_t", "p_corrected"):
+    for kind in ("p_groups", "p_delong", "p_corrected"):
         assert getattr(there, kind) == pytest.approx(getattr(back, kind))
     assert (there.spread, there.runs_needed) == (back.spread, back.runs_needed)
 
@@ -169,13 +176,12 @@ def close(one: Difference, other: Difference) -> None:
     for kind in (
         "value",
         "ci95",
+        "p_delong",
+        "bootstrap95",
         "p_groups",
         "sd_groups",
-        "delong95",
-        "p_delong",
-        "t95",
-        "p_t",
         "corrected95",
+        "detectable",
     ):
         assert getattr(one, kind) == pytest.approx(getattr(other, kind), abs=1e-12)
     assert one.spread.seeds == pytest.approx(other.spread.seeds)
@@ -248,28 +254,6 @@ class TestSpread:
         assert np.mean(found, axis=0) == pytest.approx([0.04**2, 0.03**2], rel=0.1)
 
 
-class TestRunsNeeded:
-    @pytest.mark.parametrize(("deviation", "runs"), [(0.05, 24), (0.08, 58), (0.001, 2), (0.0, 2)])
-    def test_by_hand(self, deviation: float, runs: int) -> None:
-        """.05: n = 24 has t(.975, 23) = 2.0687 and t(.8, 23) = .8575, (2.9262 · 5/3)² = 23.79 <= 24; n = 23 has
-        2.0739 and .8583, (2.9322 · 5/3)² = 23.88 > 23. .08: 57.79 <= 58 and 57.83 > 57.
-        .001: n = 2 has 12.706 and 1.376, (14.08 / 30)² = .22 <= 2, and one run has no spread.
-        """
-        assert runs_needed(deviation) == runs
-
-    def test_power_is_what_was_asked_for(self) -> None:
-        """By the noncentral t, whose quantiles the sum of two central ones comes close to."""
-        for deviation in (0.03, 0.05, 0.08, 0.2):
-            n = runs_needed(deviation)
-            limit = stats.t.ppf(0.975, n - 1)
-            power = stats.nct.sf(limit, n - 1, 0.03 / deviation * n**0.5)
-            assert power == pytest.approx(0.8, abs=0.03)
-
-    def test_more_for_less(self) -> None:
-        assert runs_needed(0.05, 0.01) > runs_needed(0.05, 0.03) > runs_needed(0.05, 0.1)
-        assert runs_needed(0.05, power=0.9) > runs_needed(0.05)
-
-
 class TestFamilies:
     def test_holm_by_hand(self) -> None:
         """3 · .01, then 2 · .03, then the higher of that and 1 · .04."""
@@ -302,10 +286,10 @@ def test_size_of_the_resampled_test() -> None:
         shared = random.normal(size=60) + np.array(labels)
         one, other = (method(name, [list(shared + random.normal(size=60))], labels=labels) for name in "ab")
         made = subtract(pair([one, other], stream("cover", number), 400), 0, 1, overlap=0.0)
-        assert made.ci95 is not None
+        assert made.bootstrap95 is not None
         assert made.p_groups is not None
         hits += made.p_groups < 0.05
         # Interval and test say the same but for the quantile's interpolation.
-        assert (made.p_groups < 0.04) <= (not made.ci95[0] <= 0 <= made.ci95[1])
-        assert (made.p_groups > 0.06) <= (made.ci95[0] <= 0 <= made.ci95[1])
+        assert (made.p_groups < 0.04) <= (not made.bootstrap95[0] <= 0 <= made.bootstrap95[1])
+        assert (made.p_groups > 0.06) <= (made.bootstrap95[0] <= 0 <= made.bootstrap95[1])
     assert 0.02 <= hits / 200 <= 0.10

@@ -24,8 +24,8 @@ def figures_of(runs: int, auroc: float | None = 0.75) -> dict[str, Any]:
     return {
         "method": "typhon", "target": "a", "state": "last", "auroc": auroc,
         "auroc_reason": "no positive finding",
-        "newcombe95": None if auroc is None else [0.25, 1.0],
-        "ci95": None if auroc is None else [0.5, 1.0], "t95": None,
+        "ci95_kind": None if auroc is None else "logit",
+        "ci95": None if auroc is None else [0.5, 1.0], "corrected95": None,
         "runs": [{"fold": 0, "seed": seed, "auroc": auroc, **common} for seed in range(runs)],
         "summary": [{**common, "findings": 4, "positives": 2, "groups": 3}],
     }  # fmt: skip
@@ -59,14 +59,16 @@ def test_roc_names_each_run_and_the_mean_with_its_interval(tmp_path: Path) -> No
     made = plot_roc(figures_of(2), [predictions(tmp_path, 0), predictions(tmp_path, 1)])
     assert legend(made.axes[0]) == [
         "chance", "fold 0, seed 0: 0.750", "fold 0, seed 1: 0.750",
-        "mean 0.750\n95 % over groups [0.500, 1.000]",
+        "mean 0.750\n95 %, patients [0.500, 1.000]",
     ]  # fmt: skip
     assert "2 positive and 2 negative findings in 3 groups" in made.axes[0].get_title(loc="left")
 
 
-def test_roc_shows_newcombes_interval_where_every_resample_agrees(tmp_path: Path) -> None:
-    made = plot_roc(figures_of(1) | {"ci95": [0.75, 0.75]}, [predictions(tmp_path, 0)])
-    assert legend(made.axes[0])[-1] == "mean 0.750\n95 % (Newcombe) [0.250, 1.000]"
+def test_roc_names_newcombes_interval_and_the_one_over_splits(tmp_path: Path) -> None:
+    more = {"ci95": [0.25, 1.0], "ci95_kind": "newcombe", "corrected95": [0.5, 0.875]}
+    made = plot_roc(figures_of(1) | more, [predictions(tmp_path, 0)])
+    shown = "mean 0.750\n95 % (Newcombe) [0.250, 1.000]\n95 %, splits [0.500, 0.875]"
+    assert legend(made.axes[0])[-1] == shown
 
 
 def test_roc_of_many_runs_names_their_range(tmp_path: Path) -> None:

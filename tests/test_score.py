@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model import results
+from model.intervals import newcombe
 from model.predictions import PredictionsError
 from model.score import commit, main
 from pipeline.files import write_csv
@@ -16,7 +19,7 @@ SPLIT_COLUMNS = ("patient_id", "group_id", "finding_id", "label", "split", "view
 PREDICTION_COLUMNS = ("dataset", "split", "patient_id", "finding_id", "view", "label", "score")
 SETS = {
     "target": {"p1": (1, "test"), "p2": (0, "test"), "p3": (0, "test"),
-               "p4": (1, "validation"), "p5": (0, "validation")},
+               "p4": (1, "validation"), "p5": (0, "validation"), "p6": (1, "train"), "p7": (0, "train")},
     "support": {"q1": (0, "test"), "q2": (0, "test"), "q3": (1, "validation"), "q4": (0, "validation")},
 }  # fmt: skip
 
@@ -33,6 +36,7 @@ def write_run(folder: Path, fold: int, seed: int, scores: dict[str, list[float]]
             (dataset, split, patient, "1", view, label, 1 - score if opposite else score)
             for dataset, patients in SETS.items()
             for patient, (label, split) in patients.items()
+            if split != "train"
             for view, score in enumerate(scores.get(patient, [0.25]))
         ]
         table(run / f"{state}predictions.csv", PREDICTION_COLUMNS, rows)
@@ -79,11 +83,12 @@ def test_figures_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (figures["method"], figures["target"], figures["state"]) == ("typhon", "target", "last")
     assert figures["auroc"] == 0.75
     assert figures["auroc_single"] == 0.5
-    assert figures["ci95"] == [0.5, 1.0]  # p2 or p3 or both are drawn: 1/2, 3/4 or 1 on the mean
-    assert figures["t95"] is None
-    assert figures["t95_reason"] == "one split"
-    assert figures["delong95"] is None
-    assert figures["delong95_reason"] == "a class is of one group alone"
+    assert figures["bootstrap95"] == [0.5, 1.0]  # p2 or p3 or both are drawn: 1/2, 3/4 or 1 on the mean
+    assert figures["ci95"] == pytest.approx(newcombe(0.75, 1, 2))  # p1 is the only positive patient
+    assert figures["ci95_kind"] == "newcombe"
+    assert figures["corrected95"] is None
+    assert figures["corrected95_reason"] == "one split"
+    assert not {"t95", "delong95", "newcombe95"} & set(figures)
     assert figures["resampling"]["replicates"] == 2000
     # Of the 27 draws 8 lack p1 and 1 lacks p2 and p3: 9 of 27 are drawn again.
     assert figures["resampling"]["redrawn"] / (2000 + figures["resampling"]["redrawn"]) == pytest.approx(
@@ -110,10 +115,12 @@ def test_figures_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         "accuracy": 2 / 3, "precision": 0.5, "recall": 1.0, "f1": 2 / 3, "specificity": 0.5,
     }  # fmt: skip
     shown = capsys.readouterr().out
-    assert "target *    test         0.750  [0.500, 1.000]     0.500         3         1         3" in shown
+    low, high = newcombe(0.75, 1, 2)
+    line = f"target *    test         0.750  [{low:.3f}, {high:.3f}] n   0.500         3         1         3"
+    assert line in shown
     assert "support test: no AUROC, fold 0: no positive finding among 2" in shown
     assert "target *    validation   0.500  [0.055, 0.945] n   0.500         2         1         2" in shown
-    assert "n Newcombe's interval: every resample gives the same AUROC" in shown
+    assert "n Newcombe's interval: all pairs are ranked alike, or a class is of one group alone" in shown
 
 
 def test_best_state_is_the_headline_on_demand(tmp_path: Path) -> None:
@@ -128,22 +135,58 @@ def test_one_class_is_null_with_the_reason_beside_it(tmp_path: Path) -> None:
     assert run["auroc_reason"] == "no positive finding among 2"
     assert run["recall_reason"] == "no positive finding"
     line = next(r for r in figures["summary"] if (r["dataset"], r["split"]) == ("support", "test"))
-    for key in ("auroc", "ci95", "t95", "delong95", "newcombe95"):
+    for key in ("auroc", "ci95", "ci95_kind", "bootstrap95", "corrected95"):
         assert line[key] is None
         assert line[f"{key}_reason"] == "fold 0: no positive finding among 2"
 
 
-def test_t_interval_is_over_splits_of_means_over_seeds(tmp_path: Path) -> None:
-    """Folds have 1 and 1/2, 1/2 and 0: means 3/4 and 1/4, standard error 1/4, t(0.975, 1) = 12.706."""
-    best, half, worst = {"p1": [0.9]}, {"p1": [0.5], "p2": [0.6]}, {"p1": [0.0]}
+BEST, HALF, WORST = {"p1": [0.9]}, {"p1": [0.5], "p2": [0.6]}, {"p1": [0.0]}
+"""AUROC 1, 1/2 and 0 of the target's test."""
+
+
+def test_interval_over_splits_is_of_means_over_seeds_on_the_scale_of_the_logit(tmp_path: Path) -> None:
+    """Folds have 1 and 1/2, 1/2 and 0, and so on: means 3/4, 1/4, 3/4, 1/4; standard deviation 1/sqrt 12.
+
+    Three test findings to two of training (p6, p7): s² · (1/4 + 3/2). By the derivative of the logit at 1/2,
+    which is 4, the half width is t(.975, 3) = 3.1824 times 4 sqrt(1.75/12).
+    """
     runs = [
         write_run(tmp_path, fold, seed, scores)
-        for fold, seed, scores in ((0, 0, best), (0, 1, half), (1, 0, half), (1, 1, worst))
+        for fold in range(4)
+        for seed, scores in enumerate((HALF, WORST) if fold % 2 else (BEST, HALF))
     ]
-    figures = run_score(tmp_path, runs, 2)
+    figures = run_score(tmp_path, runs, 4)
     assert figures["auroc"] == 0.5
-    assert figures["t95"] == pytest.approx([0.5 - 12.7062 * 0.25, 0.5 + 12.7062 * 0.25], abs=1e-4)
-    assert "t95_reason" not in figures
+    end = 1 / (1 + math.exp(-3.182446 * 4 * (1.75 / 12) ** 0.5))
+    assert figures["corrected95"] == pytest.approx([1 - end, end], abs=1e-6)
+    assert "corrected95_reason" not in figures
+
+
+@pytest.mark.parametrize("folds", [2, 3])
+def test_two_or_three_splits_have_no_interval_over_splits(tmp_path: Path, folds: int) -> None:
+    """Of two a t interval was [-1.31, 2.29]."""
+    runs = [write_run(tmp_path, fold, 0, WORST if fold else BEST) for fold in range(folds)]
+    figures = run_score(tmp_path, runs, folds)
+    assert (figures["corrected95"], figures["corrected95_reason"]) == (None, "fewer than 4 splits")
+
+
+def test_perfect_splits_have_newcombes_interval_and_none_over_splits(tmp_path: Path) -> None:
+    figures = run_score(tmp_path, [write_run(tmp_path, fold, 0, BEST) for fold in range(5)], 5)
+    assert (figures["auroc"], figures["bootstrap95"]) == (1.0, [1.0, 1.0])
+    assert (figures["ci95_kind"], figures["ci95"]) == ("newcombe", pytest.approx(newcombe(1.0, 1, 2)))
+    assert (figures["corrected95"], figures["corrected95_reason"]) == (None, "the same in every split")
+
+
+def test_a_result_of_an_older_version_is_one_clear_line(tmp_path: Path) -> None:
+    """Its ci95 was that of the resamples."""
+    path = tmp_path / "typhon_auc.json"
+    path.write_text(json.dumps({"method": "typhon", "auroc": 0.8, "ci95": [0.7, 0.9], "t95": None}))
+    with pytest.raises(PredictionsError) as caught:
+        results.read(path)
+    assert str(caught.value) == (
+        f"E-PREDICTIONS {path}: expected a result with ci95_kind, found that of an older version;"
+        " delete the file and run again; its rule makes it anew"
+    )
 
 
 def test_same_seed_same_bytes_and_another_seed_other_draws(tmp_path: Path) -> None:

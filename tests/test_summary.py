@@ -7,7 +7,7 @@ from workflow.summary import failures, summary
 def write(folder, method, **changes):
     runs = [{"fold": fold, "seed": seed, "dataset": dataset, "split": "test", "state": state, "findings": 7}
             for fold in (0, 1) for seed in (0, 1) for dataset in ("a", "b") for state in ("last", "best")]  # fmt: skip
-    result = {"method": method, "target": "a", "auroc": 0.8125, "ci95": [0.6, 0.95], "newcombe95": [0.5, 1.0],
+    result = {"method": method, "target": "a", "auroc": 0.8125, "ci95": [0.6, 0.95], "ci95_kind": "logit",
               "device": "cpu", "runs": runs} | changes  # fmt: skip
     (folder / "results").mkdir(exist_ok=True)
     (folder / "results" / f"{method}_auc.json").write_text(json.dumps(result))
@@ -22,9 +22,13 @@ def test_one_line_per_method_with_findings_counted_once(tmp_path):
     assert classical.split() == ["classical", "a", "none", "none", "14", "2", "2", "cpu"]
 
 
-def test_an_interval_without_width_gives_way_to_one_that_says_something(tmp_path):
-    write(tmp_path, "typhon", auroc=1.0, ci95=[1.0, 1.0], newcombe95=[0.44, 1.0])
-    assert "0.440–1.000" in summary(tmp_path)
+def test_a_result_whose_interval_meant_something_else_says_so(tmp_path):
+    write(tmp_path, "typhon")
+    path = tmp_path / "results" / "typhon_auc.json"
+    result = json.loads(path.read_text())
+    del result["ci95_kind"]
+    path.write_text(json.dumps(result))
+    assert "  older version  " in summary(tmp_path)
 
 
 def test_paired_differences_stand_below(tmp_path):

@@ -26,7 +26,7 @@ def result(method: str, test: float | None, validation: float = 0.6, **more: Any
     lines = [
         {
             "dataset": dataset, "split": split, "state": state, "auroc": value, "ci95": (0.25, 0.75),
-            "newcombe95": (0.125, 0.875), "runs": 2, "findings": 20, "positives": 5,
+            "ci95_kind": "logit", "runs": 2, "findings": 20, "positives": 5,
             "auroc_reason": "no positive finding",
         }
         for dataset, split, state, value in (
@@ -48,7 +48,7 @@ def result(method: str, test: float | None, validation: float = 0.6, **more: Any
         for state, accuracy, precision in (("last", 0.5, 0.5), ("last", 0.7, None), ("best", 1.0, 1.0))
     ]
     seen = {"bootstrap": 900, "training": 200, "specialization": 100, "evaluation": 900}
-    about = {"method": method, "target": "target", "state": "last", "auroc": test}
+    about = {"method": method, "target": "target", "state": "last", "auroc": test, "ci95_kind": "logit"}
     return about | {"summary": lines, "runs": runs, "samples_seen": seen} | more
 
 
@@ -193,9 +193,9 @@ class TestOurs:
         assert (value.text, value.interval, value.note) == ("–", "", "no AUROC: no positive finding")
         assert experiment.value(cell("test-validation")).text == "–"
 
-    def test_an_interval_without_width_gives_way_to_newcombes(self) -> None:
+    def test_newcombes_interval_is_marked(self) -> None:
         made = result("hydra", 1.0)
-        made["summary"][-1]["ci95"] = (1.0, 1.0)
+        made["summary"][-1] |= {"ci95": (0.125, 0.875), "ci95_kind": "newcombe"}
         value = Experiment("target", ["target"], {"hydra": made}).value(cell("test"))
         assert value.interval == "[0.125, 0.875] n"
 
@@ -261,7 +261,7 @@ class TestOurs:
         }  # fmt: skip
 
     def test_the_challenge_counts_for_the_line_of_what_was_trained_on(self) -> None:
-        challenge = {"classical": {"auroc": 0.7, "ci95": (0.6, 0.8), "newcombe95": (0.5, 0.9)}}
+        challenge = {"classical": {"auroc": 0.7, "ci95": (0.6, 0.8), "ci95_kind": "logit"}}
         for split, own, other in (("holdout", "split", "all"), ("all", "all", "split")):
             experiment = Experiment("target", [], challenge=challenge, split=split)
             value = experiment.value(cell(f"challenge@{own}", "classical"))

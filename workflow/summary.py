@@ -47,9 +47,9 @@ def _row(result: dict[str, Any]) -> tuple[str, ...]:
     tests = [run for run in result["runs"] if (run["dataset"], run["split"]) == (target, "test")]
     findings = sum({run["fold"]: run["findings"] for run in tests}.values())
     ends = result["ci95"]
-    if ends and ends[0] == ends[1]:  # all resamples agree, which says nothing: see model.intervals.newcombe
-        ends = result["newcombe95"]
     interval = "–".join(map(_number, ends)) if ends else "none"
+    if "ci95_kind" not in result:  # a version whose interval meant something else
+        interval = "older version"
     counts = [len({run[key] for run in tests}) for key in ("fold", "seed")]
     figures = _number(result["auroc"]), interval, *map(str, [findings, *counts])
     return result["method"], target, *figures, result["device"]

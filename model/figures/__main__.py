@@ -1,7 +1,6 @@
 """Draw one figure of the papers from our runs, with what was published beside or beneath it."""
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from model.figures.registry import FIGURES, PaperFigure, drawn
 from model.figures.summary import plot_summary
 from model.plots import STYLE, plot_roc, save
 from model.predictions import STATES
+from model.results import read_all
 from pipeline.errors import ConfigError, run_cli
 
 
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs: dict[str, list[Path]] = {}
     for run in args.runs:
         runs.setdefault(run.parent.parent.name, []).append(run)
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in args.results]
+    results = read_all(args.results)
     with mpl.rc_context(STYLE):
         made = draw(
             args.name, runs, args.target, {figures["method"]: figures for figures in results},

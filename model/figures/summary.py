@@ -45,7 +45,7 @@ def plot_summary(before: Mapping[str, Any], after: Mapping[str, Any]) -> Figure:
             _bars(axes, x, {metric: _mean(values) for metric, values in runs.items()}, colour)
             for at, values in zip(x, runs.values(), strict=True):
                 axes.plot(np.full(len(values), at), values, "o", color="black", markersize=2.5)
-            _interval(axes, x[-1], _interval_of(ours))
+            _interval(axes, x[-1], ours["ci95"])
         entries.append(Patch(color=colour, label=name))
     axes.set_xticks(range(len(METRICS)), [NAMES.get(metric, metric) for metric in METRICS])
     axes.grid(visible=False, axis="x")
@@ -68,14 +68,6 @@ def runs_by_metric(figures: Mapping[str, Any]) -> dict[str, list[float]]:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else float("nan")
-
-
-def _interval_of(figures: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Over groups; Newcombe's where every resample agrees, for then the former has no width."""
-    low, high = figures["ci95"] or (0.0, 0.0)
-    if low < high:
-        return low, high
-    return figures["newcombe95"]
 
 
 def _bars(axes: Axes, x: np.ndarray, values: Mapping[str, float], colour: str) -> None:

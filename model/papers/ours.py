@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from model.delong import NEWCOMBE
 from model.papers.numbers import Cell, compared, needs_history
 
 NOT_RUN = "not run"
@@ -192,12 +193,10 @@ def _line(result: Mapping[str, Any], split: str) -> Mapping[str, Any]:
 
 
 def _area(line: Mapping[str, Any]) -> Value:
-    """An AUROC with its interval over groups, or with Newcombe's where that has no width."""
+    """An AUROC with its interval for other patients; n marks Newcombe's."""
     if line["auroc"] is None:
         return Value("–", note=f"no AUROC: {line['auroc_reason']}")
-    interval, mark = line["ci95"], ""
-    if interval is None or interval[0] == interval[1]:
-        interval, mark = line["newcombe95"], " n"
+    interval, mark = line["ci95"], " n" if line["ci95_kind"] == NEWCOMBE else ""
     return Value(f"{line['auroc']:.3f}", f"[{interval[0]:.3f}, {interval[1]:.3f}]{mark}")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from model.intervals import NEGATIVES, POSITIVES, newcombe, published_interval
 from model.papers.numbers import TABLES, Cell, read_cells, read_inconsistencies
 from model.papers.ours import NOT_RUN, Experiment, best
+from model.results import read_all
 from model.tabular import write_table
 from pipeline.errors import run_cli
 from pipeline.files import read_csv
@@ -82,7 +83,7 @@ def notes_of(name: str, experiment: Experiment, kind: str) -> list[str]:
         notes.append(
             f"ours: mean over {' or '.join(map(str, runs))} run(s), {result['state']} state, per finding;"
             f" {line['positives']} positive of {line['findings']} test findings."
-            " ours 95 %: groups resampled; n: Newcombe's, where every resample gives the same."
+            " ours 95 %: for other patients, by group, logit and t; n: Newcombe's, where that is empty."
         )
     if any("validation" in measure for measure in measures):
         notes.append(
@@ -151,8 +152,7 @@ def _read_history(path: Path) -> pd.DataFrame:
 
 
 def _by_method(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    return {result["method"]: result for result in results}
+    return {result["method"]: result for result in read_all(paths)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from model.intervals import REPLICATES
 from model.paired import Difference, Runs, UnpairedError, collect, pair, subtract
 from model.predictions import Evaluated
 from model.tabular import text, write_table
@@ -58,7 +57,7 @@ def notes(about: Mapping[str, Any]) -> list[str]:
     return [
         f"Each line: the run once more with this key alone changed.{synthetic if about['synthetic'] else ''}",
         "difference: AUROC of paper less that of right, per finding, on the same findings, splits and seeds;"
-        f" 95 %: {REPLICATES:,} resamples of the groups. It says nothing of other splits and starts, and"
+        " 95 %: for other patients, by group. It says nothing of other splits and starts, and"
         " is not adjusted for the number of lines.",
         "scores: mean absolute difference of the test findings' scores.",
         "besides: paper, in brackets right. start: the random network that training started from; training"
