@@ -4,6 +4,7 @@ import csv
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,21 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give a folder beside ``path`` to fill; on success it takes the final name, free or an empty folder."""
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)  # what a crash left
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        beside.replace(path)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError, run_cli
+from pipeline.files import atomic_folder
+from pipeline.phantoms import SYNTHETIC
 from pipeline.phantoms.brain import write_brain
 from pipeline.phantoms.dicom import Geometry, write_ct_series, write_mr_series
 from pipeline.phantoms.lungx import write_lungx
@@ -26,14 +28,18 @@ def write_phantom(kind: str, out: str | Path, patients: int, seed: int, test: in
     the folder holds something: raw data may be somebody's only copy.
     """
     out = Path(out)
-    if out.exists() and any(out.iterdir()):
-        raise InputError(
-            "files in it", file=out, expected="a new or empty folder", remedy="remove it or choose another"
-        )
+    _check_free(out)
     if kind == "prostatex":
         write_prostatex(out, patients, seed, test)
     else:
         KINDS[kind](out, patients, seed)
+
+
+def _check_free(out: Path) -> None:
+    if out.exists() and any(out.iterdir()):
+        raise InputError(
+            "files in it", file=out, expected="a new or empty folder", remedy="remove it or choose another"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -47,8 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--test", type=int, default=0, help="prostatex: patients of the challenge's test besides"
     )
     arguments = parser.parse_args(argv)
-    write_phantom(arguments.kind, arguments.out, arguments.patients, arguments.seed, arguments.test)
-    count = sum(1 for path in arguments.out.rglob("*") if path.is_file())
+    _check_free(arguments.out)
+    with atomic_folder(arguments.out) as beside:
+        write_phantom(arguments.kind, beside, arguments.patients, arguments.seed, arguments.test)
+        count = sum(1 for path in beside.rglob("*") if path.is_file())
+        (beside / SYNTHETIC).touch()
     logging.getLogger("typhon").info("%s: %d files", arguments.out, count)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DiskError, InputError, run_cli
-from pipeline.files import atomic, read_csv, sha256, skip, write_csv, write_text
+from pipeline.files import atomic, atomic_folder, read_csv, sha256, skip, write_csv, write_text
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     "text": lambda path: write_text(path, "new"),
@@ -171,3 +171,21 @@ def test_an_error_is_one_line_whatever_is_in_it() -> None:
 def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert sha256(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    (tmp_path / ".a.part").mkdir()
+    (tmp_path / ".a.part/old").touch()  # of a crash
+
+    def interrupted():
+        with atomic_folder(tmp_path / "a") as beside:
+            (beside / "x").touch()
+            assert not (tmp_path / "a").exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(tmp_path / "a") as beside:
+        (beside / "x").touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["a", "a/x"]

@@ -177,6 +177,41 @@ def test_ctrl_c_leaves_nothing_behind_a_step_and_its_processes(
         wait_for(lambda: session(process) == [])
 
 
+# --- the demo's raw data
+
+STOPS = {
+    "Ctrl-C": (signal.SIGINT, "session"),
+    "the terminal closed": (signal.SIGHUP, "session"),
+    "all killed": (signal.SIGKILL, "session"),
+    "the driver killed": (signal.SIGKILL, "driver"),
+}
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_demo_that_is_stopped_while_it_writes_raw_data_starts_again(tmp_path: Path, stop: str) -> None:
+    number, whom = STOPS[stop]
+    line = ["--directory", "demo", "--configfile", str(ROOT / "config/demo.yaml")]
+    line += ["--config", "phantom={patients: 8}", "--", "data/raw/prostatex"]
+    part = tmp_path / "demo/data/raw/.prostatex.part"
+    with started("workflow.run", *line, folder=tmp_path) as driver:
+        wait_for(lambda: len(list(part.rglob("*.dcm"))) > 5, driver)
+        assert not (tmp_path / "demo/data/raw/prostatex").exists(), "never half under its own name"
+        (os.killpg if whom == "session" else os.kill)(driver.pid, number)
+        driver.wait(timeout=60)
+        with started("workflow.run", *line, folder=tmp_path) as again:
+            printed, _ = again.communicate(timeout=120)
+        assert again.returncode == 0, printed
+    write_phantom("prostatex", tmp_path / "undisturbed", 8, 0)
+    written, expected = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "demo/data/raw/prostatex", tmp_path / "undisturbed")
+    )
+    for mark in (".snakemake_timestamp", ".synthetic"):
+        written.pop(Path(mark))
+    assert written == expected
+    assert not part.exists()
+
+
 # --- the driver and the jobs of an experiment
 
 RUN = Path("results/typhon/fold0/seed0")

@@ -16,7 +16,7 @@ from model.metrics import auroc
 from pipeline.errors import InputError
 from pipeline.files import read_csv, sha256
 from pipeline.phantom import Geometry, main, write_ct_series, write_mr_series, write_phantom
-from pipeline.phantoms import shapes
+from pipeline.phantoms import SYNTHETIC, shapes
 from pipeline.phantoms.dicom import decimal
 
 COSINE, SINE = math.cos(0.3), math.sin(0.3)
@@ -33,7 +33,8 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != SYNTHETIC)
+    return {str(path.relative_to(folder)): sha256(path) for path in found}
 
 
 def test_geometry_counts_mm_along_rows_columns_and_planes() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.download.manifest import UNFINISHED
 from pipeline.errors import ConfigError, RawMissingError
+from pipeline.phantoms import SYNTHETIC
 from pipeline.scan import file_state, scan
 from workflow import beside
 
@@ -37,12 +38,12 @@ def missing(config: Mapping[str, Any]) -> str:
 
 
 def occupied(config: Mapping[str, Any], dataset: str) -> str:
-    """What to say where the raw folder holds files that Snakemake did not put there; else empty.
+    """What to say where the raw folder holds files that are not synthetic; else empty.
 
     Snakemake empties the folder of a rule's output before it runs the rule.
     """
     raw = folder(config, dataset)
-    if not _has_files(raw) or (raw / ".snakemake_timestamp").exists():
+    if not _has_files(raw) or any((raw / mark).exists() for mark in (SYNTHETIC, ".snakemake_timestamp")):
         return ""
     return str(RawMissingError("files", file=raw, expected="an empty folder for synthetic data",
                                remedy="run elsewhere: --directory demo"))  # fmt: skip
