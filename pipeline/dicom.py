@@ -1,5 +1,6 @@
 """DICOM: the header of one file as a row, and the pixels of one file in physical units."""
 
+import functools
 import os
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import VR
 
 from pipeline import diffusion, frames, tags
 from pipeline.errors import (
@@ -75,13 +78,19 @@ HEADER_TAGS: list[Any] = [
 PIXEL_DATA = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R 601), as for PNG and JPEG."""
+VRS = {vr.value for vr in VR}
 NOT_IMAGES = {"SR", "SEG", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "DOC"}
 """Modalities (0008,0060) that hold no image of their own."""
 
 
 def is_dicom(start: bytes) -> bool:
-    """Whether a file that begins with these bytes has the DICOM preamble (PS3.10 section 7.1)."""
-    return start[128:132] == b"DICM"
+    """Whether a file that begins with these bytes is DICOM, with its preamble (PS3.10 7.1) or without."""
+    if start[128:132] == b"DICM":
+        return True
+    # Without preamble a file begins with group 2 or 8: an element, then a VR or, implicit, a short length.
+    vr, length = start[4:6], int.from_bytes(start[4:8], "little")
+    known = vr.decode("latin-1") in VRS or (start[0:1] == b"\x08" and 0 < length <= 64)
+    return len(start) >= 8 and start[:2] in (b"\x02\0", b"\x08\0") and start[3] < 0x20 and known
 
 
 @contextmanager
@@ -125,7 +134,7 @@ def _check_tags(ds: Dataset, path: Path) -> None:
     if missing:
         raise MissingTagError("none of them", expected=f"tags {', '.join(missing)}")
     tags.check_bits(ds)
-    if (found := frames.count(ds)) > 1:
+    if (found := frames.count(ds)) > 1 and not frames.is_enhanced(ds):
         raise MultiFrameError(f"{found} frames")
     if "MOSAIC" in _image_type(ds):
         raise NotImageError("a MOSAIC of slices")
@@ -151,7 +160,7 @@ def _check_length(ds: Dataset, file: BinaryIO, path: Path) -> None:
     skip, length = (4, header[4:8]) if syntax.is_implicit_VR else (8, header[8:12])
     stated = int.from_bytes(length, order)
     present = min(stated, size - start - skip - 4)
-    needed = ds.Rows * ds.Columns * ds.SamplesPerPixel * ds.BitsAllocated // 8
+    needed = frames.count(ds) * ds.Rows * ds.Columns * ds.SamplesPerPixel * ds.BitsAllocated // 8
     if ds.PhotometricInterpretation == "YBR_FULL_422":
         needed = needed * 2 // 3  # two neighbours share their colour
     if present < needed:
@@ -161,15 +170,24 @@ def _check_length(ds: Dataset, file: BinaryIO, path: Path) -> None:
 def read_header(path: Path) -> dict[str, Any]:
     """The tags that later steps need, as one flat row; positions in mm (LPS), spacing in mm.
 
+    That of an enhanced file holds ``frames``: such a row for each of its frames, in their order.
+
     Raises NotDicomError, NotImageError, MissingTagError, TagValueError, MultiFrameError,
     SyntaxUnsupportedError or TruncatedError.
     """
     with path.open("rb") as file, _parsing(path):
-        ds = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+        ds = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS, force=True)
+        _assume_syntax(ds)
         _check_tags(ds, path)
         _check_syntax(ds, path)
         _check_length(ds, file, path)
-        return _row(frames.flat(ds))
+        if not frames.is_enhanced(ds) or frames.count(ds) == 1:
+            return _row(frames.flat(ds))
+        return {
+            "frames": [
+                _row(frames.flat(ds, number)) | {"frame": number + 1} for number in range(frames.count(ds))
+            ]
+        }
 
 
 def _row(ds: Dataset) -> dict[str, Any]:
@@ -189,10 +207,17 @@ def _row(ds: Dataset) -> dict[str, Any]:
     return row
 
 
-def _decode(ds: Dataset, path: Path) -> np.ndarray:
+def _assume_syntax(ds: Dataset) -> None:
+    """Give a file without meta header the transfer syntax that it was read with, a plain one."""
+    if not ds.file_meta.get("TransferSyntaxUID") and len(ds) and not len(ds.file_meta):
+        implicit = ds.original_encoding[0]
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+
+
+def _decode(ds: Dataset, path: Path, frame: int) -> np.ndarray:
     """Stored values (rows, columns), or (rows, columns, 3) in colour: RGB, also from YCbCr or a palette."""
     try:
-        stored = pixel_array(ds, correct_unused_bits=False)  # it takes no notice of High Bit
+        stored = pixel_array(ds, index=frame, correct_unused_bits=False)  # it takes no notice of High Bit
         colour = ds.get("PhotometricInterpretation") == "PALETTE COLOR"
         return apply_color_lut(stored, ds) if colour else stored
     except (MemoryError, LimitError):
@@ -217,20 +242,37 @@ def _significant(ds: Dataset, stored: np.ndarray) -> np.ndarray:
     return (stored << (size - 1 - high)) >> (size - bits)
 
 
+@functools.lru_cache(maxsize=1)
+def _enhanced(path: Path, size: int, changed: int) -> Dataset:  # noqa: ARG001  (the file is still the same)
+    """A file of many frames; the last one is kept for its next frame."""
+    return pydicom.dcmread(path, force=True)
+
+
 def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:
     """A file's data set and its stored values (rows, columns), integers as stored; colour becomes grey.
+
+    ``path`` may name a frame (:func:`pipeline.frames.named`), whose data set is as if of a plain file.
 
     Raises SyntaxUnsupportedError, TruncatedError, MissingTagError, TagValueError or MultiFrameError.
     """
     with _parsing(path):
-        ds: Dataset = pydicom.dcmread(path)
+        path, frame = frames.named(path)
+        if frame is None:
+            ds: Dataset = pydicom.dcmread(path, force=True)
+        else:
+            state = path.stat()
+            ds = _enhanced(path, state.st_size, state.st_mtime_ns)
+        _assume_syntax(ds)
         if not PIXEL_DATA.intersection(ds.dir("PixelData")):
             # The parser forgets everything it has read where compressed pixels end too early.
             raise TruncatedError("no end of its pixel data", file=path, expected="a whole file")
         _check_tags(ds, path)
         _check_syntax(ds, path)
-        stored = _decode(ds, path)
-        ds = frames.flat(ds)
+        found = frames.count(ds)
+        if not 0 <= (frame or 0) < found or (frame is None and found > 1):
+            raise MultiFrameError(f"{found} frames")
+        stored = _decode(ds, path, frame or 0)
+        ds = frames.flat(ds, frame or 0)
     if stored.ndim == 3 and stored.shape[2] == len(LUMA):
         # An ultrasound or secondary capture: its luminance, as a PNG of it would give.
         return ds, np.rint(stored @ np.array(LUMA)).astype(stored.dtype)

@@ -88,8 +88,8 @@ class TagValueError(InputError):
 
 class MultiFrameError(InputError):
     code = "E-DCM-MULTIFRAME"
-    expected = "one image per file"
-    remedy = "split the enhanced object into single frames"
+    expected = "one image per file, or functional groups that place each frame"
+    remedy = "name one frame, such as scan.dcm#3; without functional groups split the file"
 
 
 class NotImageError(InputError):

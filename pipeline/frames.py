@@ -1,6 +1,7 @@
 """Enhanced DICOM: what the functional groups say of a frame, as if it were a plain file (PS3.3 C.7.6.16)."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from pydicom.dataelem import DataElement
@@ -42,6 +43,23 @@ OVER_THE_FILE = {
     "WindowWidth",
 }
 """What a file says of all its frames at once, so that a frame may say otherwise."""
+
+
+def called(file: str, frame: int) -> str:
+    """What an index calls frame 0, 1, … of a file: with its number, counted from 1 as in DICOM."""
+    return f"{file}#{frame + 1}"
+
+
+def named(path: Path) -> tuple[Path, int | None]:
+    """The file on disk, and which of its frames (0, 1, …) is meant: ``scan.dcm#3`` is the third of scan.dcm.
+
+    >>> named(Path("scan.dcm#3"))[1], named(Path("scan.dcm"))[1]
+    (2, None)
+    """
+    name, _, number = path.name.rpartition("#")
+    if not name or not number.isdecimal() or path.exists():
+        return path, None
+    return path.with_name(name), int(number) - 1
 
 
 def is_enhanced(ds: Dataset) -> bool:

@@ -12,7 +12,7 @@ import itertools
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import dicom, images, volumes
+from pipeline import dicom, frames, images, volumes
 from pipeline.errors import (
     DuplicateUidError,
     EmptyError,
@@ -51,6 +51,7 @@ NUMBERS = (
     *dicom.NUMBER_TAGS,
     *(name for names in dicom.VECTOR_TAGS.values() for name in names),
     "b_value",
+    "frame",
     "slices",
 )
 COLUMNS = [*TEXT, *NUMBERS]
@@ -103,15 +104,19 @@ def _digest(file: str, raw: Path) -> str | InputError:
 
 def _merge_duplicates(table: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, list[InputError]]:
     """Keep one of several files with one SOP Instance UID if they are the same, none if they differ."""
-    repeated = table[(table["format"] == "dicom") & table.duplicated("sop_instance_uid", keep=False)]
+    twice = table.duplicated(["sop_instance_uid", "frame"], keep=False)
+    repeated = table[(table["format"] == "dicom") & twice].assign(file=on_disk)
     drop: list[Any] = []
     errors: list[InputError] = []
     for uid, copies in repeated.groupby("sop_instance_uid"):
-        if len({_digest(file, raw) for file in copies["file"]}) == 1:
-            drop.extend(copies.index[1:])
+        if len({_digest(file, raw) for file in copies["file"].unique()}) == 1:
+            drop.extend(copies.index[copies["file"] != copies["file"].iloc[0]])
         else:
             drop.extend(copies.index)
-            errors += [DuplicateUidError(f"different files with {uid}", file=file) for file in copies["file"]]
+            errors += [
+                DuplicateUidError(f"different files with {uid}", file=file)
+                for file in copies["file"].unique()
+            ]
     return table.drop(index=drop), errors
 
 
@@ -139,8 +144,8 @@ def build(
             errors.append(digest)
         else:
             documents[file] = digest
-    kept = known[known["file"].isin(unchanged)]
-    fresh = files[~files.isin(set(kept["file"]))].tolist()
+    kept = known[on_disk(known).isin(unchanged)]
+    fresh = files[~files.isin(set(on_disk(kept)))].tolist()
     log.info("%s: %d files, %d of them new or changed", raw, len(files), len(fresh))
     read = functools.partial(read_row, raw=raw)
     results = parallel(read, fresh, processes=processes, label="reading headers", chunk=CHUNK, lost=_lost)
@@ -150,7 +155,7 @@ def build(
         errors += [row for row in rows if isinstance(row, InputError)]
         tables.append(as_table([row for row in rows if not isinstance(row, InputError)]))
     table = pd.concat([part for part in tables if len(part)] or tables[:1])
-    table = table.sort_values(["sop_instance_uid", "file"], ignore_index=True)
+    table = table.sort_values(["sop_instance_uid", "frame", "file"], ignore_index=True)
     table, conflicts = _merge_duplicates(table, raw)
     return table.reset_index(drop=True), found, documents, errors + conflicts
 
@@ -164,9 +169,24 @@ def most_frequent(errors: Sequence[InputError], most: int = 3) -> str:
     )
 
 
+def on_disk(table: pd.DataFrame) -> pd.Series:
+    """The file of each row of an index, without the number of its frame."""
+    files, framed = table["file"].copy(), table["frame"].notna()
+    files[framed] = [file.rpartition("#")[0] for file in files[framed]]
+    return files
+
+
+def _of_frames(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of the frames of a file, called ``file#1``, ``file#2`` …, or the row of a plain one."""
+    if "frames" not in row:
+        yield row
+    for number, one in enumerate(row.get("frames", ())):
+        yield {"format": row["format"], **one, "file": frames.called(row["file"], number)}
+
+
 def as_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Rows of :func:`read_row` as a table: text is never null, a missing number is NaN."""
-    table = pd.DataFrame(list(rows), columns=COLUMNS)
+    table = pd.DataFrame([one for row in rows for one in _of_frames(row)], columns=COLUMNS)
     table[list(TEXT)] = table[list(TEXT)].astype(object).fillna("").astype(str)
     table[list(NUMBERS)] = table[list(NUMBERS)].astype(float)
     return table
@@ -206,7 +226,7 @@ def documents(path: str | Path) -> dict[str, str]:
 
 def _readers() -> bytes:
     """A digest of the code that reads headers: rows of other readers are not kept."""
-    return code(*(module.__name__ for module in (dicom, images, volumes))).encode()
+    return code(*(module.__name__ for module in (dicom, frames, images, volumes))).encode()
 
 
 def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:

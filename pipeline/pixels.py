@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import dicom, images, rescale, tags, volumes
+from pipeline import dicom, frames, images, rescale, tags, volumes
 from pipeline.errors import InputError, NotFiniteError
 
 UNDECLARED_PADDING_HU = -1500.0
@@ -53,11 +53,11 @@ def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
 
 
 def read_pixels(path: Path, slice_name: str = "") -> Pixels:
-    """Read one slice: a DICOM file, a PNG or JPEG, or a slice of a volume (:func:`slice_of`).
+    """Read one slice: of DICOM a file or frame, a PNG or JPEG, or a slice of a volume (:func:`slice_of`).
 
     Raises the readers' errors, or NotFiniteError with the first place of a NaN or Inf.
     """
-    with path.open("rb") as file:
+    with frames.named(path)[0].open("rb") as file:
         start = file.read(132)
     note = ""
     if slice_name:

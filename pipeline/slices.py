@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import dicom, stacks
+from pipeline import dicom, frames, stacks
 from pipeline.errors import EmptyError, InputError, LimitError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.index import read_index
@@ -60,7 +60,7 @@ def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
 
 
 def _paper(path: Path, name: str) -> np.ndarray:
-    with path.open("rb") as file:
+    with frames.named(path)[0].open("rb") as file:
         start = file.read(132)
     if dicom.is_dicom(start):
         return paper_bytes(*dicom.read_dataset(path))

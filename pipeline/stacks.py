@@ -93,6 +93,22 @@ def numbers(images: pd.DataFrame) -> np.ndarray:
     return found
 
 
+TIMES = ("b_value", *PASSES)
+"""Columns in which stacks may differ and be told apart by a number."""
+
+
+def are_times(stacks: Sequence[pd.DataFrame]) -> bool:
+    """Whether stacks are one place at several b-values, times or acquisitions, and differ in nothing else."""
+    firsts = pd.concat([stack.iloc[:1] for stack in stacks])
+    others = [name for name in ("series_uid", *CONTRAST) if name not in TIMES]
+    return bool((firsts[others].nunique(dropna=False) == 1).all())
+
+
+def in_time(stacks: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Such stacks in the order of b-value, time and acquisition."""
+    return sorted(stacks, key=lambda stack: tuple(stack[list(TIMES)].iloc[0].fillna(-1)))
+
+
 def difference(stacks: Sequence[pd.DataFrame]) -> str:
     """The tags in which stacks differ, in words."""
     firsts = pd.concat([stack.iloc[:1] for stack in stacks])

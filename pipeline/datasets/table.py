@@ -26,8 +26,10 @@ from pipeline.errors import (
     NoCentreError,
     NoSeriesError,
     OutOfImageError,
+    TimeError,
     UnplacedError,
 )
+from pipeline.index import on_disk
 from pipeline.people import persons
 from pipeline.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
 
@@ -146,6 +148,12 @@ def _whole(cell: str, path: Path) -> int:
     return int(value)
 
 
+def _at(series: list[pd.DataFrame], time: int, name: str) -> pd.DataFrame:
+    if not 0 <= time < len(series):
+        raise TimeError(f"time {time}", file=name, expected=f"a time from 0 to {len(series) - 1}")
+    return series[time]
+
+
 def _in_volume(
     source: Source,
     image: pd.Series,
@@ -198,16 +206,22 @@ def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict
     pixel, world = point_of(row, PIXELS), point_of(row, WORLD)
     name = str(PurePosixPath(row["image"]))
     index = source.index
-    found = index[(name == ".") | (index["file"] == name) | index["file"].str.startswith(f"{name}/")]
+    inside = index["file"].str.startswith(f"{name}/") | (on_disk(index) == name)
+    found = index[(name == ".") | (index["file"] == name) | inside]
     if found.empty:
         raise ImageMissingError("no readable file of that name", file=name)
     kind = found["format"].iloc[0]
     if kind == "dicom":
         series = stacks.split(found)
+        time = str(row.get("time", "")).strip()
+        if time and len(series) > 1 and stacks.are_times(series):
+            return in_series(_at(stacks.in_time(series), _whole(time, Path(name)), name), pixel, world)
         if len(series) > 1:
             raise NoSeriesError(
                 stacks.difference(series), file=name, expected="one series of one contrast in the folder",
-                remedy="give each a folder of its own, and name that",
+                remedy="say which in the column time, counted from 0"
+                if stacks.are_times(series)
+                else "give each a folder of its own, and name that",
             )  # fmt: skip
         return in_series(series[0], pixel, world)
     if len(found) > 1:
@@ -224,10 +238,11 @@ def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict
 def find(source: Source, options: argparse.Namespace) -> Findings:
     """Locate every row of the table, or every image below the labelled folders."""
     result = Findings()
-    files = source.index["file"].tolist()
+    files = sorted(on_disk(source.index).unique())
     if options.table is not None:
+        named = sorted({*files, *source.index["file"]})  # a frame of a file has a name of its own
         words = _numbers(options.labels) if options.labels else None
-        listed = from_csv(source.raw, options.table, files, words, headers(options.columns)).found()
+        listed = from_csv(source.raw, options.table, named, words, headers(options.columns)).found()
     else:
         folders = _numbers(options.folders)
         listed = from_folders(source.raw, files, folders, options.patient_pattern, options.exclude).found()

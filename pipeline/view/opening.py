@@ -158,7 +158,7 @@ def candidates(raw: Path) -> dict[str, tuple[str, Callable[[], Stack]]]:
     table = index.as_table([row for row in rows if not isinstance(row, InputError)])
     table = table.sort_values("file")
     found: dict[str, tuple[str, Callable[[], Stack]]] = {}
-    dicoms = table[table["format"] == "dicom"].drop_duplicates("sop_instance_uid")
+    dicoms = table[table["format"] == "dicom"].drop_duplicates(["sop_instance_uid", "frame"])
     series: list[Any] = [
         part for _, part in dicoms.groupby(["series_number", "study_uid", "series_uid"], dropna=False)
     ]

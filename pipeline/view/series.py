@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline import geometry
 from pipeline.errors import InputError
 from pipeline.pixels import read_pixels
-from pipeline.view.stacks import Sheets, Stack, Voxels
+from pipeline.view.stacks import Sheets, Stack, Voxels, instance_name
 
 log = logging.getLogger("typhon")
 
@@ -73,8 +73,11 @@ def of_series(series: pd.DataFrame, raw: Path) -> Stack:
         for level, (_, row) in zip(np.searchsorted(levels, key), rows.iterrows(), strict=True):
             k = int(level)
             origins[k] = row[geometry.POSITION].to_numpy(float)
-            names_of[row["sop_instance_uid"]] = k, time
-            captions[k, time] = f"instance {row['instance_number']:.0f}"
+            names_of[instance_name(row)] = k, time
+            number, word = row["frame"], "frame"
+            if number != number:
+                number, word = row["instance_number"], "instance"
+            captions[k, time] = f"{word} {number:.0f}"
             try:
                 values[:, :, k, time] = read_pixels(raw / row["file"]).values.T
             except InputError as error:

@@ -1,5 +1,6 @@
 """Whatever can be looked at, as one thing: planes along up to three axes, over time."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,8 +63,8 @@ class Voxels:
     def spot(self, number: int, row: pd.Series) -> tuple[np.ndarray, int] | None:  # noqa: ARG002
         """Voxel and time at which row ``number`` of a findings.csv lies, if it is of this stack."""
         place = float(row["column"]), float(row["row"])
-        if row["sop_instance_uid"] in self.names:
-            k, time = self.names[row["sop_instance_uid"]]
+        if instance_name(row) in self.names:
+            k, time = self.names[instance_name(row)]
             return np.array([*place, k]), time
         if not row["slice"] or self.file is None or not _is_file(self.file, row["file"]):
             return None
@@ -117,6 +118,11 @@ class Sheets:
 
 
 Stack = Voxels | Sheets
+
+
+def instance_name(row: pd.Series) -> str:
+    """SOP Instance UID, and which of its frames where the file of a row names one."""
+    return str(row["sop_instance_uid"]) + "".join(re.findall(r"#\d+$", row["file"]))
 
 
 def _is_file(path: Path, relative: str) -> bool:
