@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -103,8 +104,11 @@ def _parsing(path: Path) -> Iterator[None]:
     except InputError as error:
         error.file = error.file or str(path)
         raise
-    except OSError:
-        raise
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # Decoders raise it too, of bytes that they cannot read: no fault of the disk.
+        raise NotDicomError(f"an unreadable header ({error})", file=path) from error
     except EOFError as error:
         raise TruncatedError(f"its end too early ({error})", file=path, expected="a whole file") from error
     except Exception as error:
@@ -248,6 +252,20 @@ def _enhanced(path: Path, size: int, changed: int) -> Dataset:  # noqa: ARG001  
     return pydicom.dcmread(path, force=True)
 
 
+def _closed(path: Path) -> Dataset:
+    """A file whose compressed pixels lack nothing but the delimiter behind their last item (PS3.5 A.4)."""
+    content = path.read_bytes()
+    file = BytesIO(content)
+    ds: Dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+    at = file.tell() + 12
+    if content[file.tell() : at] == b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff":
+        while content[at : at + 4] == b"\xfe\xff\0\xe0" and len(content) >= at + 8:
+            at += 8 + int.from_bytes(content[at + 4 : at + 8], "little")
+        if at == len(content):
+            return pydicom.dcmread(BytesIO(content + b"\xfe\xff\xdd\xe0\0\0\0\0"), force=True)
+    return ds
+
+
 def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:
     """A file's data set and its stored values (rows, columns), integers as stored; colour becomes grey.
 
@@ -264,7 +282,9 @@ def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:
             ds = _enhanced(path, state.st_size, state.st_mtime_ns)
         _assume_syntax(ds)
         if not PIXEL_DATA.intersection(ds.dir("PixelData")):
-            # The parser forgets everything it has read where compressed pixels end too early.
+            # The parser forgets everything it has read where compressed pixels end without their delimiter.
+            ds = _closed(path)
+        if not PIXEL_DATA.intersection(ds.dir("PixelData")):
             raise TruncatedError("no end of its pixel data", file=path, expected="a whole file")
         _check_tags(ds, path)
         _check_syntax(ds, path)

@@ -111,6 +111,28 @@ def test_compressed_pixels_cut_short_are_told(mr: Path, syntax: uid.UID) -> None
     assert code(mr).startswith("E-DCM-TRUNC: expected a whole file, found no end of its pixel data")
 
 
+@pytest.mark.parametrize("syntax", [uid.RLELossless, uid.JPEGLosslessSV1, uid.JPEG2000Lossless])
+def test_compressed_pixels_without_their_closing_delimiter_are_read(mr: Path, syntax: uid.UID) -> None:
+    stored = np.tile(STORED, (16, 13)).astype("<u2")
+    SYNTAXES[syntax](change(mr, stored))
+    content = mr.read_bytes()
+    at = content.rindex(b"\xfe\xff\xdd\xe0\0\0\0\0")
+    mr.write_bytes(content[:at])
+    assert not code(mr)
+    assert (read_pixels(mr).values == stored).all()
+    mr.write_bytes(content[: at - 2])
+    assert code(mr).startswith("E-DCM-TRUNC: expected a whole file, found no end of its pixel data")
+
+
+def test_an_oserror_of_a_parser_is_no_fault_of_the_disk(mr: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("broken data stream")
+
+    monkeypatch.setattr(pydicom, "dcmread", broken)
+    assert code(mr).startswith("E-DCM-NOTDICOM")
+    assert "an unreadable header (broken data stream)" in code(mr)
+
+
 def test_deflated_pixels_cut_short_are_told(mr: Path) -> None:
     _encoded(uid.DeflatedExplicitVRLittleEndian)(mr)
     mr.write_bytes(mr.read_bytes()[:-30])
