@@ -16,7 +16,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 from pydicom.valuerep import VR
 
 from pipeline import diffusion, frames, tags
@@ -119,6 +119,13 @@ def _check_syntax(ds: Dataset, path: Path) -> None:
     syntax = ds.file_meta.get("TransferSyntaxUID")
     if not syntax:
         raise MissingTagError("no TransferSyntaxUID", file=path, expected="a transfer syntax")
+    if syntax == JPEGExtended12Bit and ds.BitsStored > 8:
+        # GDCM reads it, but what is nearly black or white comes out as white or black.
+        raise SyntaxUnsupportedError(
+            f"{syntax.name}, {ds.BitsStored} bits", file=path,
+            expected="a compression that is read without error",
+            remedy="convert it with dcmdjpeg of DCMTK; GDCM turns the darkest and brightest pixels round",
+        )  # fmt: skip
     try:
         decoder = get_decoder(syntax)
         needs = "" if decoder.is_available else f", needs {'; '.join(decoder.missing_dependencies)}"

@@ -111,6 +111,17 @@ def test_compressed_pixels_cut_short_are_told(mr: Path, syntax: uid.UID) -> None
     assert code(mr).startswith("E-DCM-TRUNC: expected a whole file, found no end of its pixel data")
 
 
+def test_twelve_bits_of_lossy_jpeg_are_named_not_read_wrong(mr: Path) -> None:
+    # Black and white pixels in turns: GDCM gives thousands where it overshoots below 0.
+    change(mr, np.where(np.random.default_rng(0).random((64, 64)) < 0.5, 0, 4095).astype("<u2"), BitsStored=12,
+           HighBit=11)  # fmt: skip
+    _gdcm(gdcm.TransferSyntax.JPEGExtendedProcess2_4)(mr)
+    assert code(mr).startswith(
+        "E-DCM-SYNTAX: expected a compression that is read without error, found JPEG Extended (Process 2 and 4), 12 bits"
+    )
+    assert "dcmdjpeg" in code(mr)
+
+
 @pytest.mark.parametrize("syntax", [uid.RLELossless, uid.JPEGLosslessSV1, uid.JPEG2000Lossless])
 def test_compressed_pixels_without_their_closing_delimiter_are_read(mr: Path, syntax: uid.UID) -> None:
     stored = np.tile(STORED, (16, 13)).astype("<u2")
