@@ -29,7 +29,7 @@ if message := shared.differs(config):
 
 
 # Rules run `python -m …` from any working directory, within or without a conda environment.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH='{ROOT}'; ")
+shell.prefix(f"set -euo pipefail; export PYTHONPATH='{ROOT}' PYTHONSAFEPATH=1; ")
 
 
 pathvars:

@@ -32,7 +32,7 @@ def start(folder, *words):
     """``./run`` in ``folder``, in a session of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-m", "workflow.run", "--cores", "1", "--rerun-incomplete", *words],
+        [sys.executable, "-m", "workflow.run", "--cores", "1", "--rerun-incomplete", "-s", "Snakefile", *words],
         cwd=folder, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 

@@ -187,8 +187,13 @@ def test_with_a_real_python_and_no_network(tmp_path):
         "PATH": f"{Path(sys.base_prefix, 'bin')}:{os.environ['PATH']}",
     }
 
+    foreign = tmp_path / "elsewhere/workflow"
+    foreign.mkdir(parents=True)
+    (foreign / "__init__.py").touch()
+    (foreign / "run.py").write_text("print('foreign')")
+
     def start():
-        return subprocess.run([tmp_path / "run"], cwd=tmp_path, env=offline, capture_output=True, text=True,
+        return subprocess.run([tmp_path / "run"], cwd=foreign.parent, env=offline, capture_output=True, text=True,
                               timeout=120, check=False)  # fmt: skip
 
     first = start()

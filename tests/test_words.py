@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 from snakemake.cli import get_argument_parser
 
@@ -97,10 +101,55 @@ class TestPrepare:
         assert line.values("resources") is None
         assert line.values("cores") is None
 
-    def test_finds_the_snakefile_from_any_folder(self, tmp_path, monkeypatch):
-        assert prepare(["x"], gpu=True).values("snakefile") is None
-        monkeypatch.chdir(tmp_path)
-        assert prepare(["x"], gpu=True).values("snakefile")[0].endswith("/Snakefile")
+    @pytest.mark.parametrize(
+        "typed",
+        [["--profile", "mine"], ["--profile=mine"], ["--executor", "slurm"], ["--workflow-prof", "slurm"]],
+    )
+    def test_so_may_those_of_any_profile_and_executor(self, typed):
+        named = {name for name, _ in prepare([*typed, "x"], gpu=False).options}
+        assert not named & {"cores", "resources"}
+
+    def test_a_profile_in_the_environment_counts_as_one_on_the_line(self, monkeypatch):
+        monkeypatch.setenv("SNAKEMAKE_PROFILE", "mine")
+        line = prepare(["x"], gpu=False)
+        assert line.values("resources") is None
+        assert line.values("cores") is None
+        assert prepare(["--profile", "none", "x"], gpu=False).values("cores") == ["all"]
+
+    @pytest.mark.parametrize("value", ["none", ""])
+    def test_no_profile_is_none(self, monkeypatch, value):
+        monkeypatch.setenv("SNAKEMAKE_PROFILE", value)
+        line = prepare(["--workflow-profile", "none", "x"], gpu=False)
+        assert line.values("resources") == ["gpu=0"]
+        assert line.values("cores") == ["all"]
+
+    def test_runs_our_snakefile_with_our_profile_from_any_folder(self, tmp_path, monkeypatch):
+        for folder in (ROOT, tmp_path):
+            monkeypatch.chdir(folder)
+            line = prepare(["x"], gpu=True)
+            assert line.values("snakefile") == [str(ROOT / "Snakefile")]
+            assert line.values("workflow_profile") == [str(ROOT / "profiles/default")]
+
+    @pytest.mark.parametrize(
+        "named", [["--snakefile", "mine.smk"], ["-s", "mine.smk"], ["--snakefile=mine.smk"]]
+    )
+    def test_runs_another_one_only_if_it_is_named(self, named):
+        line = prepare([*named, "x"], gpu=True)
+        assert line.values("snakefile") == ["mine.smk"]
+        assert line.values("workflow_profile") is None
+
+
+@pytest.mark.parametrize("place", ["Snakefile", "workflow/Snakefile"])
+def test_a_foreign_workflow_in_the_folder_never_runs(tmp_path, place):
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("rule all:\n    shell: 'touch foreign'\n")
+    (tmp_path / "default").mkdir()  # no profile either
+    words = [sys.executable, "-m", "workflow.run", "--list-rules"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "train_model" in done.stdout
+    assert ("The Snakefile of this folder is not used" in done.stderr) == (place == "Snakefile")
 
 
 @pytest.mark.parametrize("name", ["slurm", "none", str(ROOT / "profiles/workstation")])

@@ -21,9 +21,6 @@ READ_ONLY = {
     "report", "unlock", "version", "help", "print_compilation", "bash_completion", "archive", "containerize",
 }  # fmt: skip
 """Options, by ``dest``, that run no job: they need no lock and no driver."""
-ELSEWHERE = {"executor", "profile", "workflow_profile"}
-"""Options with which jobs may run on other machines: whether this one has a GPU says nothing."""
-
 LARGEST_PAGE = 50 << 20
 """Bytes of a report in one page. Chromium opened 50 MiB in 2 s, 100 in 5, 200 in 16 and 400 in 64."""
 STYLE = ROOT / "workflow" / "report" / "report.css"
@@ -35,19 +32,35 @@ def prepare(argv: Sequence[str], *, gpu: bool) -> words.Words:
     Where there is no NVIDIA device (``gpu``), ``gpu=0`` lets runs go side by side on the CPU.
     """
     line = words.parse(argv, get_argument_parser())
-    named = _named(line)
-    if not Path("Snakefile").exists() and "snakefile" not in named:
+    named, elsewhere = _named(line), _elsewhere(line)
+    if "snakefile" not in named:  # else Snakemake takes that of the folder, and its profile
         line.options.append(("snakefile", ["--snakefile", str(ROOT / "Snakefile")]))
-    if not named & {"cores", "jobs", *ELSEWHERE}:
+        if "workflow_profile" not in named:
+            line.options.append(("workflow_profile", ["--workflow-profile", str(ROOT / "profiles/default")]))
+    if not elsewhere and not named & {"cores", "jobs"}:
         line.options.append(("cores", ["--cores", "all"]))
     limits = line.values("resources") or []
-    if not gpu and not named & ELSEWHERE and not any(limit.startswith("gpu=") for limit in limits):
+    if not gpu and not elsewhere and not any(limit.startswith("gpu=") for limit in limits):
         line.options.append(("resources", ["--resources", *limits, "gpu=0"]))
     return line
 
 
+def _elsewhere(line: words.Words) -> bool:
+    """Whether jobs may run on other machines: whether this one has a GPU then says nothing."""
+    profiles = [
+        line.values("profile") or [os.environ.get("SNAKEMAKE_PROFILE", "none")],
+        line.values("workflow_profile") or ["none"],
+    ]
+    return "executor" in _named(line) or any(names not in (["none"], [""]) for names in profiles)
+
+
 def _named(line: words.Words) -> set[str]:
     return {name for name, _ in line.options}
+
+
+def _ignores_snakefile(line: words.Words) -> bool:
+    here, ours = Path("Snakefile"), ROOT / "Snakefile"
+    return here.exists() and not here.samefile(ours) and line.values("snakefile") == [str(ours)]
 
 
 def check_profiles(names: Sequence[str]) -> None:
@@ -73,6 +86,8 @@ def run(argv: Sequence[str]) -> int:
     for file in line.values("configfile") or []:
         config.check_file(file)
     check_profiles(line.values("workflow_profile") or [])
+    if _ignores_snakefile(line):
+        print("The Snakefile of this folder is not used; to run it: --snakefile Snakefile", file=sys.stderr)
     if not named & READ_ONLY:
         folder = Path((line.values("directory") or ["."])[0])
         if done := driver.clear(folder):
