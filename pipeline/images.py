@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import BombError, NotDicomError, TruncatedError
+from pipeline.pool import in_child
 
 MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 FORMATS = ("PNG", "JPEG")
@@ -29,6 +30,7 @@ def _open(path: Path) -> Image.Image:
         raise NotDicomError(f"an unreadable image ({error})", file=path) from error
 
 
+@in_child
 def read_header(path: Path) -> dict[str, Any]:
     """Rows and columns as the image is seen (EXIF orientation applied)."""
     with _open(path) as image:
@@ -40,6 +42,7 @@ def read_header(path: Path) -> dict[str, Any]:
     return {"columns": rows, "rows": columns} if turned else {"columns": columns, "rows": rows}
 
 
+@in_child
 def read_gray(path: Path) -> np.ndarray:
     """The image as float32 (rows, columns) luminance: 0…255, or 0…65535 for 16-bit PNG.
 

@@ -91,7 +91,8 @@ def read_row(file: str, raw: Path) -> dict[str, Any] | InputError:
         return type(error)(error.found, file=file, expected=error.expected, remedy=error.remedy)
 
 
-def _lost(file: str) -> dict[str, Any] | InputError:
+def lost(file: str) -> LimitError:
+    """What is listed of a file that ended the process which read it."""
     return LimitError("the end of the process that read it", file=file)
 
 
@@ -148,7 +149,7 @@ def build(
     fresh = files[~files.isin(set(on_disk(kept)))].tolist()
     log.info("%s: %d files, %d of them new or changed", raw, len(files), len(fresh))
     read = functools.partial(read_row, raw=raw)
-    results = parallel(read, fresh, processes=processes, label="reading headers", chunk=CHUNK, lost=_lost)
+    results = parallel(read, fresh, processes=processes, label="reading headers", chunk=CHUNK, lost=lost)
     tables = [kept]
     # A table takes a fraction of the memory of its rows as dictionaries.
     while rows := list(itertools.islice(results, ROWS_AT_ONCE)):

@@ -1,5 +1,9 @@
-"""Run a function over many items in several processes, results in the order of the items."""
+"""Run a function in other processes: over many items, in their order, or once where it may end its process.
 
+A decoder is C or C++ code that runs on a stranger's bytes. What it does to its process must not end the step.
+"""
+
+import functools
 import multiprocessing
 import os
 import threading
@@ -7,17 +11,39 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
-from typing import TypeVar
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from tqdm import tqdm
 
+from pipeline.errors import LimitError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Options = ParamSpec("Options")
+
+_kept: list[ProcessPoolExecutor] = []
+"""The worker that stays for the next call, if there is one."""
+_keeping = threading.Lock()
 
 
-def _run(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
+def in_worker() -> bool:
+    """Whether this process is one that may die: another one waits for its results."""
+    return multiprocessing.parent_process() is not None
+
+
+def _run(function: Callable[[Item], Result], chunk: Sequence[Item], folder: str) -> list[Result]:
+    with suppress(OSError):
+        os.chdir(folder)  # a worker that is kept may come from another one
     return [function(item) for item in chunk]
+
+
+def _submit(
+    pool: ProcessPoolExecutor, function: Callable[[Item], Result], chunk: Sequence[Item]
+) -> Future[list[Result]]:
+    return pool.submit(_run, function, chunk, str(Path.cwd()))
 
 
 def _end_with_parent() -> None:
@@ -38,16 +64,64 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
 
 
+@contextmanager
+def _workers(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Workers for a while. A single one is kept: to start it takes as long as to read hundreds of files."""
+    if processes > 1:
+        with _pool(processes) as pool:
+            yield pool
+        return
+    with _keeping:
+        if not _kept:
+            _kept.append(_pool(1))
+        pool = _kept[0]
+    try:
+        yield pool
+    except BrokenProcessPool:
+        with _keeping:
+            if pool in _kept:
+                _kept.remove(pool)
+        raise
+
+
+def in_child(
+    read: Callable[Concatenate[Path, Options], Result],
+) -> Callable[Concatenate[Path, Options], Result]:
+    """Let ``read(path, …)`` run in a process that may die: a worker, or else a child that is kept.
+
+    Raises LimitError where it has died, and what ``read`` raises.
+    """
+
+    @functools.wraps(read)
+    def safely(path: Path, /, *args: Options.args, **kwargs: Options.kwargs) -> Result:
+        if in_worker():
+            return read(path, *args, **kwargs)
+        try:
+            with _workers(1) as pool:
+                (result,) = _submit(pool, functools.partial(_call, safely, args, kwargs), [path]).result()
+        except BrokenProcessPool as error:
+            raise LimitError("the end of the process that read it", file=path) from error
+        return result
+
+    return safely
+
+
+def _call(
+    read: Callable[..., Result], args: tuple[object, ...], kwargs: dict[str, object], path: Path
+) -> Result:
+    return read(path, *args, **kwargs)
+
+
 def _chunked(
     function: Callable[[Item], Result], chunks: Sequence[Sequence[Item]], processes: int
 ) -> Iterator[list[Result]]:
-    with _pool(processes) as pool:
+    with _workers(processes) as pool:
         waiting: deque[Future[list[Result]]] = deque()
         for part in chunks:
             # Results wait in memory until they are asked for: keep only a few of them under way.
             if len(waiting) == 2 * processes:
                 yield waiting.popleft().result()
-            waiting.append(pool.submit(_run, function, part))
+            waiting.append(_submit(pool, function, part))
         while waiting:
             yield waiting.popleft().result()
 
@@ -58,14 +132,14 @@ def _one_by_one(
     """The results of items of which some may end their process."""
     rest = deque(items)
     while rest:
-        with _pool(1) as alone:
-            try:
+        try:
+            with _workers(1) as alone:
                 while rest:
-                    result = alone.submit(function, rest[0]).result()
+                    (result,) = _submit(alone, function, [rest[0]]).result()
                     rest.popleft()
                     yield result
-            except BrokenProcessPool:
-                yield lost(rest.popleft())
+        except BrokenProcessPool:
+            yield lost(rest.popleft())
 
 
 def _surviving(
@@ -101,10 +175,10 @@ def parallel(
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for each item, in order, whatever the number of processes.
 
-    ``lost`` gives the result of an item that ends the process that works on it, by a crash or a limit.
-    ``function`` and the items travel to other processes, so they must be picklable. A terminal shows
-    a progress bar called ``label``; a log stays quiet.
+    ``lost`` gives the result of an item that ends the process that works on it, by a crash or a limit; with
+    it no item is worked on in a process that must live. ``function`` and the items travel to other processes,
+    so they must be picklable. A terminal shows a progress bar called ``label``; a log stays quiet.
     """
-    alone = processes == 1 or len(items) <= chunk
+    alone = in_worker() or (lost is None and (processes == 1 or len(items) <= chunk))
     results = map(function, items) if alone else _surviving(function, items, processes, chunk, lost)
     yield from tqdm(results, desc=label, total=len(items), disable=None, unit="", leave=False)

@@ -185,7 +185,8 @@ def write_pngs(
         raise EmptyError("none", file=raw, expected="images", remedy="give a folder of images")
     function = functools.partial(convert, raw=raw, axis=axis, flip=flip)
     names, written, errors = Names(), 0, []
-    for file, result in zip(files, parallel(function, files, processes=processes, label="PNG"), strict=True):
+    results = parallel(function, files, processes=processes, label="PNG", lost=index.lost)
+    for file, result in zip(files, results, strict=True):
         if isinstance(result, InputError):
             errors.append(result)
             continue

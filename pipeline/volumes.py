@@ -14,6 +14,7 @@ import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 
 from pipeline import metaimage
 from pipeline.errors import NotDicomError, TimeError, UnplacedError, VolumeError
+from pipeline.pool import in_child
 
 NIFTI_MAGIC = (b"n+1\0", b"n+2\0")
 MOST_INFLATED = 1100
@@ -124,12 +125,14 @@ def _unzipped(path: Path, voxels: Any) -> bytes:
     return content
 
 
+@in_child
 def read_header(path: Path) -> dict[str, Any]:
     """Columns (i), rows (j), slices (k) of a volume, without reading voxels."""
     shape = _nifti(path).shape if is_nifti(path.name) else _meta_header(path).GetSize()
     return {"columns": shape[0], "rows": shape[1], "slices": shape[2]}
 
 
+@in_child
 def read_times(path: Path) -> list[Volume]:
     """Every time of a file in physical units (NIfTI's slope and intercept applied); one if it has no time.
 

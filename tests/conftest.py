@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from pipeline import pool
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -18,6 +20,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; TYPHON_SHARED_DATA names another folder")
     return folder
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read files in this process, where what a test changes is seen, and not in a child."""
+    monkeypatch.setattr(pool, "in_worker", lambda: True)
 
 
 @pytest.fixture(scope="session")

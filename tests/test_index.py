@@ -53,7 +53,7 @@ def run(raw: Path, out: Path, processes: int = 1) -> tuple[pd.DataFrame, pd.Data
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def reads(monkeypatch: pytest.MonkeyPatch, in_this_process: None) -> list[str]:  # noqa: ARG001
     """The files whose headers are read from now on."""
     read: list[str] = []
     original = index.read_row
@@ -304,6 +304,7 @@ def test_links_to_other_disks_are_followed(classic: Path, tmp_path: Path) -> Non
     assert all(file.startswith(("prostatex/P", "one more")) for file in table["file"])
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_what_cannot_be_opened_is_listed(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (raw / "dangling.dcm").symlink_to(raw / "nowhere.dcm")
     os.mkfifo(raw / "pipe.dcm")

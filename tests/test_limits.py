@@ -18,16 +18,17 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from pipeline import index, limits, slices
-from pipeline.errors import LimitError, VolumeError
+from pipeline.errors import InputError, LimitError, VolumeError
 from pipeline.files import read_csv
+from pipeline.images import read_gray
 from pipeline.pixels import read_pixels
-from pipeline.pool import parallel
+from pipeline.pool import in_child, parallel
 from pipeline.volumes import read_volume
 from tests.dicoms import code, write_mr
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(monkeypatch: pytest.MonkeyPatch, in_this_process: None) -> None:  # noqa: ARG001
     monkeypatch.setattr(limits, "MEMORY", 2**28)
 
 
@@ -181,3 +182,37 @@ def test_a_series_that_ends_its_process_leaves_out_each_of_its_findings() -> Non
         ("E-DCM-LIMIT", "a"),
         ("E-DCM-LIMIT", "c"),
     ]
+
+
+@in_child
+def process_of(path: Path, *, die: bool = False) -> tuple[int, str]:
+    """Where it runs, and what it is given; a decoder that crashes is a process that ends."""
+    if die:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid(), path.read_text()
+
+
+def test_a_decoder_that_dies_is_an_error_with_the_file_and_the_next_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("one")
+    first, text = process_of(tmp_path / "a")
+    assert (text, first == os.getpid()) == ("one", False)
+    assert process_of(tmp_path / "a")[0] == first, "a child is kept"
+    with pytest.raises(LimitError, match=r"/a: .* found the end of the process that read it"):
+        process_of(tmp_path / "a", die=True)
+    monkeypatch.chdir(tmp_path)
+    second, text = process_of(Path("a"))
+    assert (text, second in (first, os.getpid())) == ("one", False)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_item_that_may_end_its_process_never_runs_in_this_one(processes: int) -> None:
+    found = parallel(double_or_die, [3, 4], processes=processes, label="", lost=minus)
+    assert list(found) == [-3, 8]
+
+
+def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(InputError, match=r"^E-DCM-NOTDICOM \S+/a\.png: "):
+        read_gray(tmp_path / "a.png")

@@ -153,7 +153,9 @@ def candidates(raw: Path) -> dict[str, tuple[str, Callable[[], Stack]]]:
     alone = [file for file in names if file.lower().endswith((".npy", ".h5"))]
     others = [file for file in names if not index.is_document(file) and file not in alone]
     read = functools.partial(index.read_row, raw=raw)
-    rows = list(parallel(read, others, processes=1, label="reading headers"))
+    rows = list(
+        parallel(read, others, processes=1, label="reading headers", chunk=index.CHUNK, lost=index.lost)
+    )
     errors = [row for row in rows if isinstance(row, InputError)]
     table = index.as_table([row for row in rows if not isinstance(row, InputError)])
     table = table.sort_values("file")
