@@ -1,3 +1,4 @@
+import functools
 import json
 import sys
 import time
@@ -11,7 +12,7 @@ from model import methods
 from model.methods import METHODS
 from model.baselines import BASELINES
 from pipeline.errors import ConfigError
-from workflow import beside, driver, effects, people, raw, shared, stale
+from workflow import ahead, beside, driver, effects, people, raw, shared, stale
 from pipeline.files import sha256
 from pipeline.provenance import ROOT, code
 from workflow.config import channels_differ, check_file, checked
@@ -83,12 +84,18 @@ def collection_code(module):
 
 
 def raw_data(wildcards):
-    """What the index waits for: the phantoms, if any; ends the run where downloads are missing."""
+    """What the index waits for: the phantoms, if any; ends the run where downloads are missing or faulty."""
     if "phantom" in config:
         return f"<data>/raw/{beside.home(config, wildcards.dataset)}"
-    if message := raw.missing(config):
+    if message := raw.missing(config) or faults():
         sys.exit(message)
     return []
+
+
+@functools.cache
+def faults():
+    """What is wrong with the tables of the data sets: looked for once, whatever the number of data sets."""
+    return ahead.faults(config)
 
 
 def room_for_phantom(wildcards):

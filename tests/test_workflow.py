@@ -191,6 +191,31 @@ class TestMessages:
         assert "Traceback" not in "".join(lines)
         assert not (project / "data").exists()
 
+    def test_faults_of_all_tables_are_named_at_once_before_any_job_the_target_first(self, project):
+        for name, line in (("first", "b.png,p,1,1"), ("second", "a.png,p,1,B")):
+            raw = project / "data/raw" / name
+            raw.mkdir(parents=True)
+            (raw / "a.png").write_bytes(b"")
+            (raw / "t.csv").write_text(f"image,patient_id,finding_id,label\na.png,p,0,0\n{line}\n")
+        kind = "{kind: table, table: t.csv}"
+        (project / "own.yaml").write_text(
+            f"datasets: [first, second]\ntarget: second\ncollections:\n  first: {kind}\n  second: {kind}\n"
+        )
+        call = ("--configfile", "own.yaml", "results/typhon_auc.json")
+        for words in (("-n", *call), call):
+            lines = [
+                line for line in snakemake(project, *words, status=1).splitlines() if line.startswith("E-")
+            ]
+            assert [line.split(":")[0] for line in lines] == [
+                "E-LABEL data/raw/second/t.csv", "E-IMG-MISSING data/raw/first/t.csv"
+            ]  # fmt: skip
+        assert not (project / "data/first/index.parquet").exists()
+        (project / "data/raw/second/t.csv").write_text(
+            "image,patient_id,finding_id,label\na.png,p,0,0\na.png,q,1,1\n"
+        )
+        (project / "data/raw/first/b.png").write_bytes(b"")
+        assert plan(project, *call)["index_raw_files"] == 2
+
     def test_a_typo_in_the_config_is_one_line_with_the_nearest_key(self, project):
         printed = snakemake(project, *DEMO, "-n", "--config", "sedes=[0]", status=1)
         assert "\nE-CONFIG sedes: found an unknown key; did you mean seeds?\n" in printed
@@ -345,6 +370,7 @@ class TestRerun:
         image = built / "own/data/raw/brain/deep/folder/1.jpg"
         image.parent.mkdir(parents=True)
         image.write_text("1")
+        (built / "own/data/raw/brain/centres.csv").write_text("kaggle_file,source,cx,cy\n")
         snakemake(built, *own)
         assert plan(built, *own) == {}
         image.with_name("2.jpg").write_text("2")

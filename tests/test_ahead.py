@@ -1,0 +1,246 @@
+"""What is said about data before any job starts."""
+
+import copy
+import csv
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline.phantom import write_phantom
+from pipeline.provenance import ROOT
+from workflow import ahead
+from workflow.config import checked
+
+HEADER = "image,patient_id,finding_id,label,x,y,z,x_mm\n"
+GOOD = ["a.png,p,1,0,3,4,,", "b/c.png,q,1,1,59,39,,"]
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """One table, target of the experiment, with two pictures of 60 columns and 40 rows."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/raw/mine/b").mkdir(parents=True)
+    for name in ("a.png", "b/c.png"):
+        Image.fromarray(np.zeros((40, 60), "u1")).save(tmp_path / "data/raw/mine" / name)
+    return made({"mine": {"kind": "table", "table": "t.csv"}})
+
+
+def made(collections, **settings):
+    base = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    names = list(collections)
+    return checked({**base, "datasets": names, "target": names[-1], "collections": collections, **settings})
+
+
+def said(config, *lines, header=HEADER):
+    """The lines about a table of these rows, each as code and the rest."""
+    (ahead.raw.folder(config, "mine") / "t.csv").write_text(header + "\n".join(lines) + "\n")
+    return ahead.faults(config).splitlines()
+
+
+def test_of_a_table_without_faults_nothing_is_said(config):
+    assert said(config, *GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        ("c.png,p,2,1,,,,",
+         "E-IMG-MISSING data/raw/mine/t.csv: expected 'c.png' in the raw folder, found no readable file of that name; "
+         "did you mean b/c.png?"),
+        (",p,2,1,,,,", "E-IMG-MISSING data/raw/mine/t.csv: expected '' in the raw folder, found no name"),
+        ("a.png,p,2,2,,,,", "E-LABEL data/raw/mine/t.csv: expected labels 0, 1"),
+        ("a.png,p,1,1,,,,", "E-CSV-DUP data/raw/mine/t.csv: found p 1 twice for a.png"),
+        ("A.PNG,P,1,1,,,,", "E-CSV-DUP data/raw/mine/t.csv: found P 1 twice for a.png"),
+        ("a.png,p,2,1,three,4,,", "E-LABEL data/raw/mine/t.csv: expected a number, found 'three' in the row of a.png, 2"),
+        ("a.png,p,2,1,,,,nan", "E-LABEL data/raw/mine/t.csv: expected a number, found 'nan' in the row of a.png, 2"),
+        ("a.png,p,2,1,-1,4,,", "E-LESION-OOB data/raw/mine/t.csv: expected x of at least 0, found x -1 in the row of"),
+        ("a.png,p,2,1,3,4,-2,", "expected z of at least 0, found z -2"),
+        ("a.png,p,2,1,39,59,,",
+         "E-LESION-OOB data/raw/mine/t.csv: expected a point in 60 columns × 40 rows, found column 39, row 59"),
+        ("b/c.png,p,2,1,60,4,,", "expected a point in 60 columns × 40 rows, found column 60, row 4"),
+        ("b/c.png,p,2,1,4", "E-CSV-COL data/raw/mine/t.csv: expected 8 cells in line 4, found 5"),
+    ],
+)  # fmt: skip
+def test_a_faulty_row_is_one_line(config, row, line):
+    (found,) = said(config, *GOOD, row)
+    assert line in found
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        (
+            "file,patient_id,finding_id,label\n",
+            "E-CSV-COL data/raw/mine/t.csv: expected image, found columns file",
+        ),
+        ("image,patient_id,finding_id,label\n", "E-EMPTY data/raw/mine/t.csv: expected a row per finding"),
+    ],
+)
+def test_a_faulty_header_and_an_empty_table_are_one_line(config, header, line):
+    (found,) = said(config, header=header)
+    assert found.startswith(line)
+
+
+def test_a_table_that_is_not_there_is_one_line(config):
+    assert ahead.faults(config) == (
+        "E-EMPTY data/raw/mine/t.csv: expected a CSV of findings, found no such file; "
+        "check the raw folder and the skipped table"
+    )
+
+
+def test_one_label_alone_is_no_two_classes(config):
+    (found,) = said(config, "a.png,p,1,1,3,4,,", "b/c.png,q,1,1,9,9,,")
+    assert found.startswith(
+        "E-LABEL data/raw/mine/t.csv: expected findings of both labels, 0 and 1, found 1 alone (2)"
+    )
+
+
+def test_labels_and_columns_of_the_user_are_understood(config):
+    config["collections"]["mine"] |= {"labels": {"B": 0, "M": 1}, "columns": {"image": "file"}}
+    rows = [row.replace(",0,", ",B,", 1).replace(",1,1,", ",1,m,") for row in GOOD]
+    header = HEADER.replace("image", "file")
+    assert said(config, *rows, header=header) == []
+    (found,) = said(config, *rows, "a.png,p,2,U,,,,", header=header)
+    assert (
+        'found B (1), m (1), U (1); say in the config which are 0 and which are 1: labels: {"B": 0, ' in found
+    )
+
+
+def test_all_faults_of_a_table_are_told_and_hundreds_are_counted(config):
+    missing = [f"x{number}.png,p,{number},1,,,," for number in range(30)]
+    lines = said(config, *GOOD, "a.png,p,1,U,,,,", "a.png,r,1,1,99,4,,", *missing)
+    assert [line.split()[0] for line in lines] == [
+        "E-LABEL", "E-CSV-DUP", "E-LESION-OOB", *["E-IMG-MISSING"] * 7, "…"
+    ]  # fmt: skip
+    assert lines[-1] == "… and 23 more in mine"
+
+
+def test_single_rows_that_max_skipped_allows_are_left_to_the_job_but_no_label_is(config):
+    config["collections"]["mine"]["max_skipped"] = 2
+    faulty = ["x.png,p,2,1,,,,", "a.png,p,3,1,99,4,,"]
+    assert said(config, *GOOD, *faulty) == []
+    assert len(said(config, *GOOD, *faulty, "y.png,p,5,1,,,,")) == 3
+    assert len(said(config, *GOOD, "a.png,p,2,U,,,,")) == 1
+
+
+def test_the_target_comes_first_and_every_data_set_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("first", "second", "third")
+    for name in names:
+        (tmp_path / "data/raw" / name).mkdir(parents=True)
+        (tmp_path / "data/raw" / name / "other.png").write_bytes(b"")
+    config = made({name: {"kind": "table", "table": "t.csv"} for name in names})
+    found = [line.split()[1] for line in ahead.faults(config).splitlines()]
+    assert found == [f"data/raw/{name}/t.csv:" for name in ("third", "first", "second")]
+
+
+@pytest.mark.parametrize("what", ["phantom", "no folder", "empty folder"])
+def test_data_that_are_not_there_yet_have_no_faults(config, tmp_path, what):
+    if what == "phantom":
+        config["phantom"] = {"patients": 8}
+    else:
+        (tmp_path / "data/raw/mine").rename(tmp_path / "gone")
+    if what == "empty folder":
+        (tmp_path / "data/raw/mine").mkdir()
+    assert ahead.faults(config) == ""
+
+
+class TestFolders:
+    @pytest.fixture
+    def config(self, config, tmp_path):
+        (tmp_path / "data/raw/mine/benign").mkdir()
+        (tmp_path / "data/raw/mine/a.png").rename(tmp_path / "data/raw/mine/benign/case1_a.png")
+        (tmp_path / "data/raw/mine/b/c.png").rename(tmp_path / "data/raw/mine/b/case2_c.png")
+        (tmp_path / "data/raw/mine/b/Thumbs.db").write_bytes(b"")
+        return config
+
+    def said(self, config, **options):
+        config = copy.deepcopy(config)
+        config["collections"] = {"mine": {"kind": "table", **options}}
+        return ahead.faults(checked(config)).splitlines()
+
+    def test_folders_that_are_there_have_no_faults(self, config):
+        assert self.said(config, folders={"benign": 0, "B": 1}, patient_pattern="^(case[0-9]+)_") == []
+
+    def test_a_folder_that_is_not_there_is_named_with_those_that_are(self, config):
+        (found,) = self.said(config, folders={"benign": 0, "malignant": 1})
+        assert found == (
+            "E-EMPTY data/raw/mine: expected images in folders malignant, found folders b, benign; "
+            "name the folders as they are"
+        )
+
+    def test_a_folder_that_holds_documents_alone_has_no_images(self, config, tmp_path):
+        (tmp_path / "data/raw/mine/b/case2_c.png").unlink()
+        (found,) = self.said(config, folders={"benign": 0, "b": 1})
+        assert "expected images in folders b, found folders benign" in found
+
+    def test_names_that_the_pattern_does_not_fit_are_counted(self, config):
+        (found,) = self.said(config, folders={"benign": 0, "b": 1}, patient_pattern="^(kase[0-9]+)_")
+        assert "expected a name that matches ^(kase[0-9]+)_, found 'case2_c.png' and 1 more" in found
+
+
+class TestPublished:
+    """Label files of the collections that everybody has."""
+
+    def said(self, tmp_path, monkeypatch, kind, *, without="", spoilt="", **options):
+        monkeypatch.chdir(tmp_path)
+        raw = tmp_path / "data/raw" / kind
+        if kind == "chestxray14":
+            raw.mkdir(parents=True)
+            (raw / "00000001_000.png").write_bytes(b"")
+            (raw / "Data_Entry_2017_v2020.csv").write_text(
+                "Image Index,Finding Labels,Patient ID,Original[Width,Height]\n"
+            )
+        else:
+            write_phantom(kind, raw, patients=8, seed=0)
+        if without:
+            next(raw.rglob(without)).unlink()
+        if spoilt:
+            path = next(raw.rglob(spoilt))
+            path.write_text(path.read_text().replace(",", ",x", 1))
+        return ahead.faults(made({kind: {"kind": kind, **options}})).splitlines()
+
+    @pytest.mark.parametrize("kind", ["prostatex", "lungx", "brain", "chestxray14"])
+    def test_what_is_as_published_is_without_faults(self, tmp_path, monkeypatch, kind):
+        options = {"label": "Mass"} if kind == "chestxray14" else {}
+        assert self.said(tmp_path, monkeypatch, kind, **options) == []
+
+    @pytest.mark.parametrize(
+        ("kind", "without"),
+        [("prostatex", "ProstateX-Images-Train.csv"), ("lungx", "CalibrationSet_NoduleData.xlsx"),
+         ("chestxray14", "Data_Entry_2017_v2020.csv")],
+    )  # fmt: skip
+    def test_a_label_file_that_is_not_there_is_named(self, tmp_path, monkeypatch, kind, without):
+        options = {"label": "Mass"} if kind == "chestxray14" else {}
+        (found,) = self.said(tmp_path, monkeypatch, kind, without=without, **options)
+        assert found.startswith(f"E-RAW data/raw/{kind}: expected {without}, found no such file; ")
+
+    def test_a_header_that_is_not_the_published_one_is_named(self, tmp_path, monkeypatch):
+        (found,) = self.said(tmp_path, monkeypatch, "prostatex", spoilt="ProstateX-Findings-Train.csv")
+        assert "E-CSV-COL" in found
+        assert "ProstateX-Findings-Train.csv: expected fid, found columns ProxID, xfid" in found
+
+    def test_a_collection_that_was_indexed_is_left_to_its_jobs(self, tmp_path, monkeypatch):
+        (tmp_path / "data/prostatex").mkdir(parents=True)
+        (tmp_path / "data/prostatex/index.parquet").write_bytes(b"")
+        assert self.said(tmp_path, monkeypatch, "prostatex", without="ProstateX-Images-Train.csv") == []
+
+
+def test_twenty_thousand_rows_take_seconds_and_no_torch(config, tmp_path):
+    names = [f"{number:05}.png" for number in range(20_000)]
+    for name in names:
+        (tmp_path / "data/raw/mine" / name).touch()
+    with (tmp_path / "data/raw/mine/t.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "patient_id", "finding_id", "label", "x", "y"])
+        writer.writerows([name.upper(), f"P{n}", n, n % 2, 3, 4] for n, name in enumerate(names))
+    started = time.process_time()
+    assert ahead.faults(config) == ""
+    assert time.process_time() - started < 10
+    code = "import sys, workflow.ahead; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
