@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline import dicom, frames, images, rescale, tags, volumes
 from pipeline.errors import InputError, NotFiniteError
+from pipeline.pool import in_child
 
 UNDECLARED_PADDING_HU = -1500.0
 """Nothing is lighter than air (−1000 HU, less some noise): what is lower lies outside the scan.
@@ -52,6 +53,20 @@ def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
     return np.take(voxels, index, axis=axis).T
 
 
+@in_child
+def _read_dicom(path: Path) -> Pixels:
+    """A DICOM file or frame; a decoder that is at a loss may end its process."""
+    ds, stored = dicom.read_dataset(path)
+    try:
+        values, valid = rescale.physical(ds, stored), ~rescale.padding(ds, stored)
+        if tags.modality(ds) == "CT":
+            valid &= values > UNDECLARED_PADDING_HU
+        return Pixels(values, valid, rescale.note(ds))
+    except InputError as error:
+        error.file = error.file or str(path)
+        raise
+
+
 def read_pixels(path: Path, slice_name: str = "") -> Pixels:
     """Read one slice: of DICOM a file or frame, a PNG or JPEG, or a slice of a volume (:func:`slice_of`).
 
@@ -65,15 +80,8 @@ def read_pixels(path: Path, slice_name: str = "") -> Pixels:
         values = plane_of(read_volume(path, time).voxels, axis, index)
         valid = np.ones(values.shape, bool)
     elif dicom.is_dicom(start):
-        ds, stored = dicom.read_dataset(path)
-        try:
-            values, valid = rescale.physical(ds, stored), ~rescale.padding(ds, stored)
-            note = rescale.note(ds)
-            if tags.modality(ds) == "CT":
-                valid &= values > UNDECLARED_PADDING_HU
-        except InputError as error:
-            error.file = error.file or str(path)
-            raise
+        read = _read_dicom(path)
+        values, valid, note = read.values, read.valid, read.note
     else:
         values = images.read_gray(path)
         valid = np.ones(values.shape, bool)

@@ -21,7 +21,7 @@ from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.index import read_index
 from pipeline.intensity import Statistics, check_not_blank, clip_window, paper_bytes
 from pipeline.pixels import read_pixels, read_volume, slice_of
-from pipeline.pool import parallel
+from pipeline.pool import in_child, parallel
 from pipeline.store import write_slices
 
 log = logging.getLogger("typhon")
@@ -59,11 +59,16 @@ def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
     return [Task(tuple(sorted(files.get(key) or key[:1])), tuple(wanted)) for key, wanted in rows.items()]
 
 
+@in_child
+def _paper_dicom(path: Path) -> np.ndarray:
+    return paper_bytes(*dicom.read_dataset(path))
+
+
 def _paper(path: Path, name: str) -> np.ndarray:
     with frames.named(path)[0].open("rb") as file:
         start = file.read(132)
     if dicom.is_dicom(start):
-        return paper_bytes(*dicom.read_dataset(path))
+        return _paper_dicom(path)
     values = read_pixels(path, name).values
     return np.floor(values * (255 / max(float(values.max()), 1e-9))) if values.max() > 255 else values
 

@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom import uid
 from pydicom.encaps import encapsulate, generate_frames
 
-from pipeline import dicom
+from pipeline import dicom, slices
 from pipeline.errors import InputError, MissingTagError, MultiFrameError, TruncatedError
 from pipeline.images import read_gray
 from pipeline.phantom import write_mr_series
@@ -109,6 +109,23 @@ def test_compressed_pixels_cut_short_are_told(mr: Path, syntax: uid.UID) -> None
     assert code(mr).startswith("E-DCM-TRUNC: expected whole pixel data, found what")
     mr.write_bytes(mr.read_bytes()[:-20])
     assert code(mr).startswith("E-DCM-TRUNC: expected a whole file, found no end of its pixel data")
+
+
+def test_a_decoder_that_ends_its_process_costs_one_file(mr: Path) -> None:
+    # A precision that no JPEG has: GDCM throws in C++, which nobody catches.
+    SYNTAXES[uid.JPEGLosslessSV1](change(mr, np.tile(STORED, (16, 13)).astype("<u2")))
+    content = bytearray(mr.read_bytes())
+    content[content.index(b"\xff\xc3") + 4] = 243
+    damaged = mr.with_name("damaged.dcm")
+    damaged.write_bytes(content)
+    for _ in range(2):
+        assert code(damaged).startswith("E-DCM-LIMIT: ")
+        assert "found the end of the process that read it" in code(damaged)
+    row = ("damaged.dcm", "")
+    read = slices.read_series(slices.Task((row[0],), ((0, *row),)), mr.parent, None, "paper")
+    assert isinstance(read, list)
+    assert [error.code for error in read] == ["E-DCM-LIMIT"]
+    assert (read_pixels(mr).values[:4, :5] == STORED).all()
 
 
 def test_twelve_bits_of_lossy_jpeg_are_named_not_read_wrong(mr: Path) -> None:
