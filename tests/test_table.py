@@ -1,5 +1,6 @@
 """A user's own data: every kind of image, every kind of point, one line for each mistake."""
 
+import shlex
 from pathlib import Path
 
 import nibabel as nib
@@ -17,6 +18,7 @@ from pipeline.errors import ColumnError, ConfigError, DuplicateFindingError, Emp
 from pipeline.files import read_csv
 from pipeline.phantom import Geometry, write_mr_series
 from pipeline.pixels import read_pixels
+from workflow.flags import flags
 
 RNG = np.random.default_rng(0)
 VOXELS = RNG.integers(0, 1000, (20, 30, 10)).astype("i2")  # i, j, k
@@ -208,6 +210,27 @@ def test_a_column_that_is_not_there_is_named_with_one_that_may_be_meant(
     with pytest.raises(ColumnError) as caught:
         run(raw, header + "\n", *options)
     assert message in str(caught.value)
+
+
+def test_the_flags_that_the_workflow_writes_are_understood_whatever_the_words(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.fromarray(RNG.integers(0, 255, (40, 60), dtype="u1")).save(tmp_path / name)
+    (tmp_path / "own.csv").write_text("the file;who=who;--id;label\nA.png;p;1;-1\nB.png;q;1;no 'tumour'\n")
+    settings = {
+        "table": "own.csv",
+        "labels": {"-1": 1, "No 'tumour'": 0},
+        "columns": {"image": "the file", "patient_id": "who=who", "finding_id": "--id"},
+    }
+    paths = {name: tmp_path / "out" / name for name in ("index", "files", "skipped", "out", "choices")}
+    words = [word for name in ("out", "files", "skipped") for word in (f"--{name}", str(paths[name]))]
+    words[1] = str(paths["index"])
+    index.main(["--raw", str(tmp_path), *words])
+    files = {"index": paths["index"], "out": paths["out"], "skipped": paths["skipped"], "choices": paths["choices"],
+             "near_duplicates": tmp_path / "out" / "near"}  # fmt: skip
+    named = ["table", "--dataset", "own", "--raw", str(tmp_path)]
+    findings_step.main([*named, *shlex.split(flags(files)), *shlex.split(flags(settings))])
+    rows = read_csv(paths["out"])[["patient_id", "file", "label"]]
+    assert rows.to_numpy().tolist() == [["p", "a.png", "1"], ["q", "b.png", "0"]]
 
 
 def test_a_column_that_no_table_has_is_an_error(raw: Path) -> None:
