@@ -50,6 +50,7 @@ wildcard_constraints:
 
 onstart:
     driver.record(Path.cwd(), sys.argv[1:], Path(workflow.workdir_init))
+    driver.stop_jobs_with_me(Path.cwd())
     shared.record(config)
     if not workflow.touch:
         stale.set_aside(workflow.dag.needrun_jobs())

@@ -344,6 +344,35 @@ def test_after_ctrl_c_once_and_twice_the_next_run_goes_on(experiment: Path, undi
     assert contents(experiment, RESULTS) == contents(undisturbed, RESULTS)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_driver_alone_ends_the_training_within_seconds(
+    experiment: Path, undisturbed: Path, number: int
+) -> None:
+    long = json.loads((experiment / "tiny.json").read_text())
+    long["hyperparameters"]["typhon"]["training"]["epochs"] = 100_000
+    (experiment / "long.json").write_text(json.dumps(long))
+    words = ("--directory", ".", "--configfile", "long.json", "--resources", "gpu=0", RESULTS[0])
+    with started("workflow.run", *words, folder=experiment, code=experiment) as driver:
+        wait_for(lambda: trainer(experiment), driver)
+        pid = trainer(experiment)
+        os.kill(pid, signal.SIGSTOP)
+        driver.send_signal(number)
+        wait_for(lambda: "stopping" in (experiment / ".snakemake/driver.json").read_text(), driver)
+        with started("workflow.run", *words, folder=experiment, code=experiment) as following:
+            printed, _ = following.communicate(timeout=60)
+        assert following.returncode == 1
+        assert f"found process {driver.pid}, which is stopping; wait for it" in printed
+        os.kill(pid, signal.SIGCONT)
+        printed, _ = driver.communicate(timeout=30)
+        assert driver.returncode not in (0, KILLED), printed
+        assert "Traceback" not in printed
+        assert session(driver) == []
+    assert any((experiment / CHECKPOINT).glob("*-*.safetensors"))
+    assert f"signal {signal.SIGINT}: leaving" in (experiment / "logs" / RUN / "model.log").read_text()
+    finish(experiment, RESULTS[0])
+    assert contents(experiment, RESULTS) == contents(undisturbed, RESULTS)
+
+
 def test_a_killed_prediction_leaves_nothing_half_and_its_rerun_the_same_bytes(
     undisturbed: Path, tmp_path: Path
 ) -> None:

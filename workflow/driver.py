@@ -6,14 +6,17 @@ the driver is dead on this host, its orphans are ended and the lock is taken awa
 """
 
 import contextlib
+import functools
 import json
 import os
 import shutil
 import signal
 import socket
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from pipeline.errors import LockedError
@@ -23,6 +26,8 @@ FILE = ".snakemake/driver.json"
 MARK = "TYPHON_DRIVER"
 GRACE_SECONDS = 10.0
 """Between SIGTERM and SIGKILL: enough for a trainer to write its checkpoint."""
+PASSED_ON_SECONDS = 1.0
+"""Between a signal and its passing on: Ctrl-C in a terminal reaches the jobs by itself."""
 
 
 def record(folder: Path, argv: Sequence[str], started_in: Path) -> None:
@@ -63,11 +68,40 @@ def clear(folder: Path) -> str:
         raise _locked(folder, f"process {pid} on {host}", "if it has ended there: ./run --unlock")
     same_boot = facts["boot"] == _boot()
     if same_boot and facts["mark"] == f"{pid}-{_started(pid)}":
+        if facts.get("stopping"):
+            raise _locked(folder, f"process {pid}, which is stopping", "wait for it, some seconds as a rule")
         raise _locked(folder, f"process {pid}", f"wait for it, or end it: kill {pid}")
     ended = _end_all(facts["mark"]) if same_boot else 0
     shutil.rmtree(locks)  # what snakemake --unlock does, without reading the workflow first
     orphans = f" and ended what its jobs had left running ({ended})" if ended else ""
     return f"The last driver of {folder.resolve()}, process {pid}, is dead: cleared its lock{orphans}."
+
+
+def stop_jobs_with_me(folder: Path) -> None:
+    """Have Ctrl-C and SIGTERM end the jobs as well, also where they reach this process alone.
+
+    Snakemake would wait for them, be it for days. A trainer saves its progress first.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+        if callable(before):  # else it is ignored, as in the background of a script
+            signal.signal(number, functools.partial(_stop, folder.resolve(), before))
+
+
+def _stop(folder: Path, before: Callable[..., Any], number: int, frame: FrameType | None) -> None:
+    mark = os.environ[MARK]
+    if facts := read(folder):
+        write_text(folder / FILE, json.dumps(facts | {"stopping": True}))
+    passing_on = threading.Timer(PASSED_ON_SECONDS, _interrupt, (mark,))
+    passing_on.daemon = True
+    passing_on.start()
+    before(number, frame)
+
+
+def _interrupt(mark: str) -> None:
+    for pid in _marked(mark):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)  # which every step knows how to end by
 
 
 def _locked(folder: Path, found: str, remedy: str) -> LockedError:
