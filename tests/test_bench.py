@@ -2,9 +2,7 @@
 
 import ast
 import json
-import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +20,6 @@ from workflow.bench.__main__ import as_table, main
 from workflow.bench.guesses import Sizes
 from workflow.bench.measure import Result, compare, once, watch
 from workflow.bench.trials import Trials
-
-
-@pytest.fixture(autouse=True)
-def _leave_the_log_as_it_was() -> Iterator[None]:
-    level = logging.getLogger("typhon").level
-    yield
-    logging.getLogger("typhon").setLevel(level)
 
 
 def test_both_sides_run_as_often_after_one_run_that_does_not_count() -> None:

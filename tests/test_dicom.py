@@ -98,7 +98,7 @@ def test_a_broken_file_is_listed_with_its_code(mr: Path, kind: str) -> None:
     assert re.match(reason, found), found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_damage_ends_the_index(mr: Path, data: st.DataObject) -> None:
     whole = mr.read_bytes()

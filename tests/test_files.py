@@ -142,7 +142,7 @@ CELLS = st.text(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(CELLS, CELLS), max_size=20))
 def test_every_cell_and_no_other_row_comes_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]

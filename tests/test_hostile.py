@@ -63,7 +63,7 @@ def scripts(text: str) -> list[str]:
     return [tag for tag in Page(text).tags if tag in ("script", "iframe", "link", "object", "base", "form")]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1), min_size=1, max_size=4))
 def test_any_text_in_a_table_of_a_page_is_that_text_and_no_markup(texts: list[str]) -> None:
     columns = [f"{number} {text}" for number, text in enumerate(texts)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from model.findings import load
@@ -52,7 +52,6 @@ def test_two_labels_of_one_collection_are_one_draw() -> None:
     assert tested == [{0: 4, 1: 4}, {0: 4, 1: 2}]
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(2, 3), st.integers(0, 4), st.sampled_from(["holdout", "repeats", "folds"]))
 def test_nobody_crosses_whatever_is_shared(data: st.DataObject, count: int, fold: int, kind: str) -> None:
     tables = []

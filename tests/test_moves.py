@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.view.moves import Moves
@@ -11,8 +11,6 @@ from pipeline.view.moves import Moves
 COUNTS = st.dictionaries(st.sampled_from("xyz"), st.integers(1, 6), min_size=1)
 STACKS = st.builds(Moves, COUNTS, st.integers(1, 4), low=st.just(-100.0), high=st.just(300.0))
 ANY = st.tuples(STACKS, st.integers(-100, 200)).map(lambda pair: pair[0].step(pair[1]))
-CALM = settings(deadline=None)
-"""A busy machine is no failure."""
 TWO = Moves({"x": 4, "z": 3}, times=2)
 
 
@@ -20,7 +18,6 @@ def place(moves: Moves) -> tuple[str, int, int]:
     return moves.axis, moves.time, moves.slice
 
 
-@CALM
 @given(STACKS)
 def test_the_wheel_shows_every_picture_once_axis_by_axis_and_time_by_time(moves: Moves) -> None:
     shown = [place(moves.step(number)) for number in range(moves.total)]
@@ -38,7 +35,6 @@ def test_at_the_end_of_a_time_the_wheel_goes_on_to_the_first_slice_of_the_next()
     assert place(TWO.at("z", 2, 1).step(1)) == ("z", 1, 2)  # and there it ends
 
 
-@CALM
 @given(ANY, st.integers(-50, 50))
 def test_no_step_leads_out_and_a_step_back_returns(moves: Moves, steps: int) -> None:
     there = moves.step(steps)
@@ -47,7 +43,6 @@ def test_no_step_leads_out_and_a_step_back_returns(moves: Moves, steps: int) -> 
         assert there.step(-steps) == moves
 
 
-@CALM
 @given(ANY, st.integers(-5, 5))
 def test_another_time_is_the_same_slice_of_the_same_axis(moves: Moves, steps: int) -> None:
     there = moves.step_time(steps)
@@ -55,7 +50,6 @@ def test_another_time_is_the_same_slice_of_the_same_axis(moves: Moves, steps: in
     assert there.time == min(max(moves.time + steps, 0), moves.times - 1)
 
 
-@CALM
 @given(ANY)
 def test_turning_goes_through_all_axes_at_the_same_time(moves: Moves) -> None:
     there, axes = moves, []
@@ -67,7 +61,6 @@ def test_turning_goes_through_all_axes_at_the_same_time(moves: Moves) -> None:
     assert there.axis == moves.axis
 
 
-@CALM
 @given(ANY, st.floats(-1, 1), st.floats(-1, 1))
 def test_a_drag_changes_the_window_alone_and_leaves_it_a_width(
     moves: Moves, across: float, up: float

@@ -54,7 +54,7 @@ def prostatex(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("prostatex"), "prostatex", 2, "65 mm", *channels)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.floats(-0.5, 89.5), st.floats(-0.5, 69.5), st.floats(0.3, 4), st.floats(0.3, 4), st.floats(0.5, 2),
     st.sampled_from(AUGMENTED),

@@ -191,7 +191,7 @@ def test_only_the_bits_that_count_are_read(
     slope=st.floats(-10, 10).map(lambda x: round(x, 4)).filter(bool),
     intercept=st.floats(-2000, 2000).map(lambda x: round(x, 2)),
 )
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rescaling_is_slope_times_stored_plus_intercept(
     ct: Path, stored: list[int], slope: float, intercept: float
 ) -> None:

@@ -99,7 +99,7 @@ def test_a_public_state_dict_gives_the_logits_of_the_published_network(public: P
 
 
 @torch.no_grad()
-@settings(deadline=None, max_examples=25)  # milliseconds alone, a second beside other work
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.floats(-10, 10), st.floats(0, 10), st.sampled_from((1, 3)))
 def test_any_state_dict_of_the_published_network_gives_its_logits(
     tmp_path_factory: pytest.TempPathFactory, seed: int, mean: float, scale: float, channels: int

@@ -165,7 +165,7 @@ def oblique(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, sit
     return indexed(folder), volume(folder), grid
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(-0.4, 15.4), st.floats(-0.4, 11.4), st.floats(-0.4, 6.4))
 def test_any_point_of_an_oblique_series_lies_where_simpleitk_puts_it(
     oblique: tuple[pd.DataFrame, sitk.Image, Geometry], column: float, row: float, plane: float

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -46,7 +46,6 @@ def test_an_image_of_one_value_is_black(value: int) -> None:
     assert to_bytes(np.full((3, 4), value)).tolist() == [[0] * 4] * 3
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(
     st.one_of(
         arrays.arrays("i4", (3, 4), elements=st.integers(-(2**31), 2**31 - 1)),
