@@ -56,7 +56,7 @@ class UnreadableError(InputError):
 
 class NotDicomError(InputError):
     code = "E-DCM-NOTDICOM"
-    expected = "a DICOM file, PNG, JPEG, NIfTI or MetaImage"
+    expected = "DICOM, a picture (PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, PGM), NIfTI or MetaImage"
     remedy = "download the file again or remove it"
 
 

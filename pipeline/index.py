@@ -11,8 +11,9 @@ import functools
 import itertools
 import json
 import logging
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import dicom, frames, images, volumes
+from pipeline import dicom, formats, frames, images, volumes
 from pipeline.errors import (
     DuplicateUidError,
     EmptyError,
@@ -42,10 +43,12 @@ log = logging.getLogger("typhon")
 
 DOCUMENTS = {
     ".csv", ".tsv", ".xlsx", ".xls", ".docx", ".pdf", ".txt", ".md", ".xml", ".html", ".json", ".zip", ".gz",
-    ".raw", ".zraw", ".bmp", ".log", ".ini", ".db", ".lnk", ".tcia", ".s5cmd",
+    ".raw", ".zraw", ".log", ".ini", ".db", ".lnk", ".tcia", ".s5cmd",
 }  # fmt: skip
 """Suffixes of files that come with a download and are no images; .raw belongs to its .mhd."""
 TEXT = ("file", "format", *dicom.TEXT_TAGS, "image_type")
+SCREENSHOT = re.compile(r"ProstateX-\d+-Finding\d+-.+\.bmp", re.IGNORECASE)
+"""Names of the official screenshots of PROSTATEx: what verify looks at, and no images of a data set."""
 DOCUMENT_NAMES = {"LICENSE", "README", "DICOMDIR"}
 NUMBERS = (
     *dicom.NUMBER_TAGS,
@@ -66,7 +69,10 @@ def is_document(name: str) -> bool:
     if path.name.lower().endswith(".nii.gz"):
         return False
     return (
-        path.name.startswith(".") or path.suffix.lower() in DOCUMENTS or path.stem.upper() in DOCUMENT_NAMES
+        path.name.startswith(".")
+        or path.suffix.lower() in DOCUMENTS
+        or path.stem.upper() in DOCUMENT_NAMES
+        or SCREENSHOT.fullmatch(path.name) is not None
     )
 
 
@@ -84,11 +90,14 @@ def read_row(file: str, raw: Path) -> dict[str, Any] | InputError:
             return {"file": file, "format": "image", **images.read_header(path)}
         if volumes.is_volume(start, file):
             return {"file": file, "format": "volume", **volumes.read_header(path)}
-        raise NotDicomError(f"{len(start)} bytes of something else" if start else "an empty file")
+        name = formats.name_of(start)
+        raise NotDicomError(name or f"{len(start)} bytes of something else", remedy=name and formats.REMEDY)
     except OSError as error:
         return UnreadableError(str(error.strerror), file=file)
     except InputError as error:
         return type(error)(error.found, file=file, expected=error.expected, remedy=error.remedy)
+    except Exception as error:  # whatever else an odd file may do, it costs its own row alone
+        return NotDicomError(f"an unreadable file ({type(error).__name__}: {error})", file=file)
 
 
 def lost(file: str) -> LimitError:
@@ -153,6 +162,7 @@ def build(
     tables = [kept]
     # A table takes a fraction of the memory of its rows as dictionaries.
     while rows := list(itertools.islice(results, ROWS_AT_ONCE)):
+        remark(rows)
         errors += [row for row in rows if isinstance(row, InputError)]
         tables.append(as_table([row for row in rows if not isinstance(row, InputError)]))
     table = pd.concat([part for part in tables if len(part)] or tables[:1])
@@ -185,6 +195,13 @@ def _of_frames(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"format": row["format"], **one, "file": frames.called(row["file"], number)}
 
 
+def remark(rows: Iterable[dict[str, Any] | InputError]) -> None:
+    """Say what readers note about files that they read: that there is more in one, or that it is odd."""
+    for row in rows:
+        if isinstance(row, dict) and "note" in row:
+            log.info("%s: %s", row["file"], row["note"])
+
+
 def as_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Rows of :func:`read_row` as a table: text is never null, a missing number is NaN."""
     table = pd.DataFrame([one for row in rows for one in _of_frames(row)], columns=COLUMNS)
@@ -204,6 +221,7 @@ def look(path: Path) -> tuple[Path, pd.DataFrame, list[InputError]]:
         raw = path
     elif path.exists():
         raw, row = path.parent, read_row(path.name, path.parent)
+        remark([row])
         table, errors = (as_table([]), [row]) if isinstance(row, InputError) else (as_table([row]), [])
     else:
         raise ImageMissingError("nothing of that name", file=path, remedy="correct the name")

@@ -68,7 +68,7 @@ def _read_dicom(path: Path) -> Pixels:
 
 
 def read_pixels(path: Path, slice_name: str = "") -> Pixels:
-    """Read one slice: of DICOM a file or frame, a PNG or JPEG, or a slice of a volume (:func:`slice_of`).
+    """Read one slice: of DICOM a file or frame, a picture, or a slice of a volume (:func:`slice_of`).
 
     Raises the readers' errors, or NotFiniteError with the first place of a NaN or Inf.
     """

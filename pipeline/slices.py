@@ -1,6 +1,6 @@
 """Read the source slice of each finding in physical units, and the statistics of its Z-score.
 
-The statistics are those of the whole series (of the image, for JPEG and PNG), so each series is read once.
+The statistics are those of the whole series (of the image, for pictures), so each series is read once.
 """
 
 import argparse

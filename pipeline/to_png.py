@@ -6,7 +6,7 @@ below --out in the same folders:
 DICOM               Instance{number}_{name}.png
 NIfTI               {name}_{axis}_slice{n}.png, of four dimensions {name}_{axis}_time{t}_slice{n}.png
 MetaImage, .npy     {name}_{axis}_{n}.png
-PNG, JPEG           {name}.png, with --out alone: beside the source they are pictures already
+Pictures            {name}.png, with --out alone: beside the source they are pictures already
 
 Slices and times count from 0. Where two sources would make the same name, or a file of that name is there
 that this program did not write, the whole name of the source stands in it: {name}.{suffix}. Nothing of a
@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from pipeline import index
+from pipeline import images, index
 from pipeline.errors import EmptyError, InputError, NotImageError, UnreadableError, run_cli
 from pipeline.files import atomic
 from pipeline.pixels import check_finite, read_pixels
@@ -175,7 +175,7 @@ def write_pngs(
 
     Raises EmptyError where there is no image at all, UnreadableError where nothing can be written.
     """
-    pictured = (".png", ".jpg", ".jpeg") if out is None else ()
+    pictured = images.SUFFIXES if out is None else ()
     files = [
         file
         for file, *_ in scan(raw)

@@ -1,4 +1,4 @@
-"""PNG and JPEG of every kind that downloads hold: the same grey plane, or one code."""
+"""Pictures of every kind that downloads hold: the same grey plane, or one code."""
 
 import io
 import struct
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline import images, index
 from pipeline.errors import InputError
 from pipeline.images import read_gray, read_header
 from pipeline.index import read_row
@@ -226,7 +227,225 @@ def test_a_dicom_file_called_png_is_a_dicom_file(tmp_path: Path) -> None:
     assert row["format"] == "dicom"
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])
-def test_other_formats_called_png_are_no_pictures(tmp_path: Path, kind: str) -> None:
-    found = code(put(tmp_path / "a.png", encoded(Image.fromarray(NOISE), kind)))
-    assert found.startswith("E-DCM-NOTDICOM: expected a DICOM file, PNG, JPEG, NIfTI or MetaImage")
+# --- other formats
+
+LOSSLESS = {
+    "a.png": ("PNG", {}), "a.pgm": ("PPM", {}), "a.tif": ("TIFF", {}), "b.tif": ("TIFF", {"compression": "tiff_lzw"}),
+    "c.tif": ("TIFF", {"compression": "tiff_adobe_deflate", "big_tiff": True}), "a.webp": ("WEBP", {"lossless": True}),
+    "a.bmp": ("BMP", {}), "a.gif": ("GIF", {}), "a.jp2": ("JPEG2000", {"irreversible": False}),
+    "a.j2k": ("JPEG2000", {"no_jp2": True}), "under the name of a PNG.png": ("TIFF", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_every_format_gives_the_same_grey(tmp_path: Path, name: str) -> None:
+    kind, options = LOSSLESS[name]
+    path = put(tmp_path / name, encoded(Image.fromarray(NOISE), kind, **options))
+    assert code(path) == ""
+    row = read_row(name, tmp_path)
+    assert isinstance(row, dict)
+    assert (row["format"], row["columns"], row["rows"], row.get("note")) == ("image", 48, 64, None)
+    assert np.array_equal(read_gray(path), NOISE)
+
+
+@pytest.mark.parametrize("kind", ["PPM", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000"])
+def test_any_format_cut_short_is_told(tmp_path: Path, kind: str) -> None:
+    content = encoded(Image.fromarray(NOISE), kind)
+    found = code(put(tmp_path / "a", content[: len(content) // 2])).split(":")[0]
+    assert found in ("E-DCM-TRUNC", "E-DCM-NOTDICOM")
+
+
+@pytest.mark.parametrize("text", ["P2\n# by hand\n3 2\n255\n0 100 200\n255 50 150\n", "P5 3 2 255\n"])
+def test_a_pgm_as_text_or_as_bytes(tmp_path: Path, text: str) -> None:
+    binary = GREY.tobytes() if text.startswith("P5") else b""
+    assert read_gray(put(tmp_path / "mdb001.pgm", text.encode() + binary)).tolist() == GREY.tolist()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_of_several_pages_the_first_is_read_and_a_line_says_so(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [Image.fromarray(NOISE), Image.fromarray(255 - NOISE), Image.fromarray(NOISE[::-1])]
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    path = put(tmp_path / "a.x", encoded(pages[0], kind, save_all=True, append_images=pages[1:], **lossless))
+    assert np.abs(read_gray(path) - NOISE).max() <= (2 if kind == "GIF" else 0)
+    with caplog.at_level("INFO", "typhon"):
+        index.look(path)
+        index.look(tmp_path)
+    assert caplog.messages.count("a.x: the first of 3 pictures in it is read") == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"%PDF-1.7", "a PDF"),
+        (b"8BPS\0\1", "a Photoshop picture"),
+        (b"\0\0\0\x18ftypheic", "a HEIC picture"),
+        (b"CDF\1", "a NetCDF or MINC file"),
+        (struct.pack("<i340x", 348) + b"ni1\0", "a NIfTI of two files (.hdr and .img)"),
+    ],
+)
+def test_a_format_that_cannot_be_read_is_named(tmp_path: Path, start: bytes, name: str) -> None:
+    found = code(put(tmp_path / "a.png", start))
+    assert found.startswith("E-DCM-NOTDICOM: expected DICOM, a picture (PNG,")
+    assert f"found {name}; " in found
+    assert "download" not in found
+
+
+# --- 16 bits
+
+DEEP = 30000 + np.random.default_rng(0).integers(-60, 60, (64, 48, 4)).astype("u2")  # no two alike in 8 bits
+GREY_DEEP = DEEP[..., :3] @ np.array([0.299, 0.587, 0.114])
+OPAQUE = DEEP[..., 3] / 65535
+
+
+def deep_png(pixels: np.ndarray, kind: int, *more: bytes) -> bytes:
+    """A PNG of 16 bits per channel, of a colour type (PNG 11.2.2); the filters of its rows vary."""
+    rows, columns = pixels.shape[:2]
+    width = pixels[0].size * 2
+    content = pixels.astype(">u2").view("u1").reshape(rows, width)
+    filtered = content.copy()
+    filtered[1::2] -= content[:-1:2]  # Up
+    lines = b"".join(bytes([row % 2 * 2]) + line.tobytes() for row, line in enumerate(filtered))
+    header = struct.pack(">IIBBBBB", columns, rows, 16, kind, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), *more, chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def deep_tiff(pixels: np.ndarray, **tags: int) -> bytes:
+    """A TIFF of 16 bits per channel in one strip: colours (photometric 2), or grey."""
+    rows, columns, channels = pixels.shape
+    entries = {256: columns, 257: rows, 259: 1, 262: 2 if channels > 2 else 1, 277: channels, 278: rows,
+               279: pixels.nbytes, **{int(tag[1:]): value for tag, value in tags.items()}}  # fmt: skip
+    start = 8 + 2 + 12 * (len(entries) + 2) + 4 + 8
+    bits = struct.pack("<4H", 16, 16, 16, 16)
+    fields = {tag: (4, 1, struct.pack("<I", value)) for tag, value in entries.items()}
+    where = struct.pack("<I", start - 8) if channels > 2 else struct.pack("<HH", 16, 16)
+    fields |= {258: (3, channels, where), 273: (4, 1, struct.pack("<I", start))}
+    ifd = struct.pack("<H", len(fields)) + b"".join(
+        struct.pack("<HHI", tag, kind, count) + value for tag, (kind, count, value) in sorted(fields.items())
+    )
+    return struct.pack("<2sHI", b"II", 42, 8) + ifd + bytes(4) + bits + pixels.astype("<u2").tobytes()
+
+
+def ppm(text: bool) -> bytes:
+    colours = DEEP[..., :3]
+    if text:
+        return b"P3\n# deep\n48 64\n65535\n" + " ".join(map(str, colours.ravel())).encode()
+    return b"P6 48 64 65535\n" + colours.astype(">u2").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "grey"),
+    [
+        (deep_png(DEEP[..., :3], 2), GREY_DEEP),
+        (deep_png(DEEP[..., ::3], 4), DEEP[..., 0] * OPAQUE),
+        (deep_png(DEEP, 6), GREY_DEEP * OPAQUE),
+        (deep_png(DEEP[..., :1], 0), DEEP[..., 0]),
+        (deep_png(DEEP[..., :3], 2, chunk(b"tRNS", struct.pack(">3H", 1, 2, 3))), GREY_DEEP),
+        (deep_tiff(DEEP[..., :3]), GREY_DEEP),
+        (deep_tiff(DEEP, _338=2), GREY_DEEP * OPAQUE),
+        (deep_tiff(DEEP, _338=1), GREY_DEEP),
+        (deep_tiff(DEEP[..., :1]), DEEP[..., 0]),
+        (deep_tiff(DEEP[..., :1], _262=0), 65535.0 - DEEP[..., 0]),
+        (ppm(text=False), GREY_DEEP),
+        (ppm(text=True), GREY_DEEP),
+        (b"P5 48 64 65535\n" + DEEP[..., 0].astype(">u2").tobytes(), DEEP[..., 0]),
+    ],
+    ids=["RGB", "grey and alpha", "RGBA", "grey", "RGB with one clear colour", "TIFF RGB", "TIFF RGBA",
+         "TIFF RGB, premultiplied", "TIFF grey", "TIFF grey, white is 0", "PPM", "PPM as text", "PGM"],
+)  # fmt: skip
+def test_sixteen_bits_stay_sixteen(tmp_path: Path, content: bytes, grey: np.ndarray) -> None:
+    path = put(tmp_path / "a", content)
+    assert code(path) == ""
+    assert np.abs(read_gray(path) - grey).max() < 0.02
+
+
+def test_what_is_clear_in_sixteen_bits_is_black(tmp_path: Path) -> None:
+    colour, grey = DEEP[5, 7, :3].tolist(), int(DEEP[5, 7, 0])
+    one = deep_png(DEEP[..., :3], 2, chunk(b"tRNS", struct.pack(">3H", *colour)))
+    other = deep_png(DEEP[..., :1], 0, chunk(b"tRNS", struct.pack(">H", grey)))
+    assert read_gray(put(tmp_path / "a", one))[5, 7] == 0
+    assert read_gray(put(tmp_path / "b", other))[5, 7] == 0
+    assert read_gray(put(tmp_path / "a", one)).max() > 29_000
+
+
+def test_a_deep_tiff_on_its_side_is_refused_and_no_8_bits_are_taken(tmp_path: Path) -> None:
+    found = code(put(tmp_path / "a.tif", deep_tiff(DEEP[..., :3], _274=6)))
+    assert found.startswith(
+        "E-DCM-NOTDICOM: expected a picture whose depth can be kept, found a TIFF of more"
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "tiff_lzw"}], ids=["raw", "lzw"])
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("kind", ["u1", "u2"])
+def test_a_tiff_is_turned_as_it_says(
+    tmp_path: Path, kind: str, orientation: int, options: dict[str, Any]
+) -> None:
+    content = encoded(Image.fromarray(GREY.astype(kind)), "TIFF", tiffinfo={274: orientation}, **options)
+    path = put(tmp_path / "a.tif", content)
+    seen = TURNED[orientation]
+    assert read_gray(path).tolist() == seen.tolist()
+    assert read_header(path) == {"columns": seen.shape[1], "rows": seen.shape[0]}
+
+
+# --- odd files
+
+
+@pytest.mark.parametrize("value", [(7, b"\6\0\0\0"), (2, b"6\0\0\0"), (5, b"\x1a\0\0\0"), (3, b"\x63\0\0\0")],
+                         ids=["undefined", "ascii", "a fraction", "99"])  # fmt: skip
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_orientation_that_is_no_number_from_1_to_8_turns_nothing(
+    tmp_path: Path, kind: str, value: tuple[int, bytes]
+) -> None:
+    entry = struct.pack("<HHI", 0x0112, value[0], 1) + value[1]
+    tiff = struct.pack("<2sHIH", b"II", 42, 8, 1) + entry + bytes(12)
+    path = put(tmp_path / "a", encoded(Image.fromarray(NOISE), kind, exif=b"Exif\0\0" + tiff))
+    row = read_row("a", tmp_path)
+    assert not isinstance(row, InputError), row
+    assert (row["columns"], row["rows"]) == (48, 64)
+    assert read_gray(path).shape == (64, 48)
+
+
+def test_text_that_unpacks_behind_the_pixels_costs_its_own_file_alone(tmp_path: Path) -> None:
+    png = encoded(Image.fromarray(NOISE), "PNG")
+    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80 << 20)))
+    put(tmp_path / "a.png", png[:-12] + text + png[-12:])
+    put(tmp_path / "b.png", png)
+    _, table, errors = index.look(tmp_path)
+    assert sorted([*table["file"], *(error.file for error in errors)]) == ["a.png", "b.png"]
+    assert "b.png" in set(table["file"])
+
+
+def test_whatever_a_reader_raises_costs_one_row(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_this_process: None,  # noqa: ARG001
+) -> None:
+    whole = images.read_header
+
+    def odd(path: Path) -> dict[str, Any]:
+        if path.name == "a.png":
+            raise RecursionError("too deep")
+        return whole(path)
+
+    monkeypatch.setattr(images, "read_header", odd)
+    for name in ("a.png", "b.png"):
+        put(tmp_path / name, encoded(Image.fromarray(NOISE), "PNG"))
+    _, table, errors = index.look(tmp_path)
+    assert table["file"].tolist() == ["b.png"]
+    assert str(errors[0]).startswith("E-DCM-NOTDICOM a.png: expected DICOM, a picture (PNG, JPEG, TIFF")
+    assert "found an unreadable file (RecursionError: too deep)" in str(errors[0])
+
+
+def test_a_large_picture_with_alpha_is_read_within_the_promised_memory(tmp_path: Path) -> None:
+    side = 9400
+    header = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
+    line = b"\0" + bytes([0, 0, 0, 255]) * side
+    squeeze = zlib.compressobj(1)
+    pixels = b"".join(squeeze.compress(line) for _ in range(side)) + squeeze.flush()
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    path = put(tmp_path / "a.png", png)
+    assert read_header(path) == {"columns": side, "rows": side}
+    assert read_gray(path).shape == (side, side)

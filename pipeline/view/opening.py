@@ -1,4 +1,4 @@
-"""Open any path as a stack: DICOM, NIfTI, MetaImage, PNG, JPEG, NumPy arrays and our own stores.
+"""Open any path as a stack: DICOM, NIfTI, MetaImage, pictures, NumPy arrays and our own stores.
 
 Values are physical (HU in CT).
 """
@@ -135,6 +135,7 @@ def of_file(path: Path) -> Stack:
     if isinstance(row, InputError):
         row.file = str(path)
         raise row
+    index.remark([row])
     if row["format"] == "volume":
         return of_volume(path)
     if row["format"] == "image":
@@ -156,6 +157,7 @@ def candidates(raw: Path) -> dict[str, tuple[str, Callable[[], Stack]]]:
     rows = list(
         parallel(read, others, processes=1, label="reading headers", chunk=index.CHUNK, lost=index.lost)
     )
+    index.remark(rows)
     errors = [row for row in rows if isinstance(row, InputError)]
     table = index.as_table([row for row in rows if not isinstance(row, InputError)])
     table = table.sort_values("file")
