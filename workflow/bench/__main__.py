@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.errors import run_cli
 from pipeline.files import write_text
-from workflow.bench import bootstrap, headers, intervals, memory, network, patches, records
+from workflow.bench import bootstrap, coverage, headers, intervals, memory, network, patches, records
 from workflow.bench.measure import Result, machine
 
 log = logging.getLogger("typhon")
@@ -37,6 +37,7 @@ SECTIONS: dict[str, Callable[[Size], list[Result]]] = {
     "bootstrap": lambda size: bootstrap.bench(size.rounds, quick=size.quick),
     "metrics": lambda size: records.bench(size.rounds, quick=size.quick),
     "statistics": lambda size: intervals.bench(size.rounds, quick=size.quick),
+    "coverage": lambda size: coverage.bench(quick=size.quick),
     "headers": lambda size: headers.bench(size.rounds, files=size.files),
     "memory": lambda size: memory.bench(findings=2 if size.quick else 56, views=2 if size.quick else 246),
 }
