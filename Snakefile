@@ -11,6 +11,7 @@
 #   data/{dataset}/cards/fold{fold}.json      how patches were cut, and the ranges of what is trained on
 #   results/{method}/fold{fold}/seed{seed}/   one run
 #     bootstrap/                              the network that training starts from, scores.csv of all candidates
+#     (results/bootstrap/fold{fold}/seed{seed}/ where the methods of a comparison share it)
 #     model.safetensors, predictions.csv      the last state and its scores
 #     card.json                               what a prediction for a new case needs besides the model
 #     best/                                   the same of the state best in validation

@@ -164,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = settings(options, device)
     datasets = data.given(options)
     check_names(options.phases, chosen.target, datasets)
-    network, tables = weights.read(options.network, datasets, data.channels(datasets))
+    network, tables = weights.read(options.network, datasets, data.channels(datasets), among=True)
     files = (*options.stores, *options.splits, options.network)
     facts = digest(
         code=code("model.train"),

@@ -18,6 +18,9 @@ from model.network import Typhon, build
 from pipeline.errors import InputError, PickledError
 from pipeline.files import atomic
 
+PER_DATASET = ("makers.", "statistics.")
+"""What the keys of a data set's own begin with."""
+
 
 def export(network: Typhon, tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copy everything a prediction needs to the CPU, by name."""
@@ -59,9 +62,12 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def read(path: Path, datasets: Iterable[str], channels: int) -> tuple[Typhon, dict[str, Tensor]]:
+def read(
+    path: Path, datasets: Iterable[str], channels: int, *, among: bool = False
+) -> tuple[Typhon, dict[str, Tensor]]:
     """Read a network and the statistics table of each data set, on the CPU.
 
+    ``among`` leaves out what the file has for further data sets.
     Raises InputError if the file is damaged or belongs to other data sets or channels.
     """
     network = build(datasets, channels)
@@ -74,6 +80,8 @@ def read(path: Path, datasets: Iterable[str], channels: int) -> tuple[Typhon, di
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in found & set(everything)}
         wrong = [name for name in sorted(shapes) if shapes[name] != tuple(everything[name].shape)]
         missing, unexpected = sorted(set(everything) - found), sorted(found - set(everything))
+        if among:
+            unexpected = [name for name in unexpected if not name.startswith(PER_DATASET)]
         if missing or unexpected or wrong:
             lists = {"missing": missing, "unexpected": unexpected, "of another shape": wrong}
             raise InputError(

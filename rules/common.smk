@@ -165,8 +165,19 @@ def phases(wildcards):
 
 def datasets(wildcards):
     """The data sets that a method trains on, in the order of their turns, and the target."""
-    names = [name for phase in phases(wildcards) for name in phase["datasets"]]
+    return trained_on(phases(wildcards))
+
+
+def trained_on(phases):
+    """The data sets of phases, in the order of their turns, and the target."""
+    names = [name for phase in phases for name in phase["datasets"]]
     return list(dict.fromkeys([*names, config["target"]]))
+
+
+def shared_datasets(wildcards):
+    """The data sets that any of the methods trains on which share their start."""
+    found = trained_on([phase for name in methods.sharing(config) for phase in methods.phases(name, config)])
+    return [name for name in config["datasets"] if name in found]
 
 
 def started_on(wildcards):
@@ -182,25 +193,43 @@ def candidates_of(wildcards):
 
 
 def start(wildcards):
-    """The network that training starts from: a candidate of a search shares that of its method.
+    """The network that training starts from: that of all methods of a comparison, or that of the method.
 
-    Unless the grid changes on which data sets random networks are scored.
+    A candidate of a search has that of its method, unless the grid changes on which data sets random networks are
+    scored; with one for all methods that cannot be.
     """
+    run = f"fold{wildcards.fold}/seed{wildcards.seed}"
+    if base(wildcards) in methods.sharing(config) and phases(wildcards):
+        return f"results/bootstrap/{run}/network.safetensors"
     shared = shares_start(methods.phases(base(wildcards), config), phases(wildcards))
-    name = base(wildcards) if shared else wildcards.method
-    return f"results/{name}/fold{wildcards.fold}/seed{wildcards.seed}/bootstrap/network.safetensors"
+    return f"results/{base(wildcards) if shared else wildcards.method}/{run}/bootstrap/network.safetensors"
 
 
-def stores(wildcards):
+def start_benchmarks(wildcards):
+    """The benchmark files of a method's bootstraps, one per fold and seed."""
+    folder = "bootstrap" if wildcards.method in methods.sharing(config) else "{method}"
+    return runs(f"benchmarks/results/{folder}/fold{{fold}}/seed{{seed}}/bootstrap.tsv")(wildcards)
+
+
+def stores_of(datasets):
     """The patch stores of these data sets; ends the run where one network cannot take them all."""
-    if message := channels_differ(config):
-        sys.exit(message)
-    return expand("<data>/{dataset}/patches.h5", dataset=datasets(wildcards))
+
+    def of(wildcards):
+        if message := channels_differ(config):
+            sys.exit(message)
+        return expand("<data>/{dataset}/patches.h5", dataset=datasets(wildcards))
+
+    return of
 
 
-def splits(wildcards):
+def splits_of(datasets):
     """Their splits of one fold."""
-    return expand("<data>/{dataset}/splits/fold{fold}.csv", dataset=datasets(wildcards), fold=wildcards.fold)
+    return lambda wildcards: expand(
+        "<data>/{dataset}/splits/fold{fold}.csv", dataset=datasets(wildcards), fold=wildcards.fold
+    )
+
+
+stores, splits = stores_of(datasets), splits_of(datasets)
 
 
 def cards(wildcards):
@@ -358,6 +387,8 @@ def figures():
     """The items of the report, for all data sets and methods of the experiment."""
     started = [name for name in config["methods"] if name in METHODS]
     trained = [name for name in started if methods.phases(name, config)]
+    shared = methods.sharing(config)
+    own = [name for name in started if name not in shared]
     each_run = {"fold": range(config["split"]["n"]), "seed": config["seeds"]}
     return [
         *expand(
@@ -369,7 +400,8 @@ def figures():
         "results/cite.html",
         *tested("results/{method}/roc.png"),
         *expand("results/{method}/curves.png", method=trained),
-        *expand("results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png", method=started, **each_run),
+        *expand("results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png", method=own, **each_run),
+        *(expand("results/bootstrap/fold{fold}/seed{seed}/scores.png", **each_run) if shared else []),
         *expand("results/{method}/fold{fold}/seed{seed}/tensorboard", method=trained, **each_run),
         *expand("results/figures/{figure}.png", figure=paper_figures()),
     ]

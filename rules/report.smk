@@ -165,6 +165,25 @@ rule draw_bootstrap:
         "python -m workflow.logged {log} model.plots bootstrap --scores {input.scores} --out {output.picture}"
 
 
+use rule draw_bootstrap as draw_shared_bootstrap with:
+    input:
+        scores=rules.bootstrap_shared.output.scores,
+    output:
+        picture=report(
+            "results/bootstrap/fold{fold}/seed{seed}/scores.png",
+            caption="../workflow/report/bootstrap.rst",
+            category="4 Training",
+            subcategory="all methods",
+            labels={"method": "all methods", "fold": "{fold}", "seed": "{seed}", "figure": "bootstrap"},
+        ),
+    log:
+        "logs/results/bootstrap/fold{fold}/seed{seed}/scores.log",
+    benchmark:
+        "benchmarks/results/bootstrap/fold{fold}/seed{seed}/scores.tsv"
+    message:
+        "Drawing the candidates of all methods, fold {wildcards.fold}, seed {wildcards.seed}"
+
+
 rule draw_curves:
     """Show loss and metrics of all runs of a method over training."""
     input:

@@ -47,6 +47,33 @@ rule bootstrap_network:
         " --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.network} --scores {output.scores}"
 
 
+use rule bootstrap_network as bootstrap_shared with:
+    input:
+        stores=stores_of(shared_datasets),
+        splits=splits_of(shared_datasets),
+    output:
+        network="results/bootstrap/fold{fold}/seed{seed}/network.safetensors",
+        scores="results/bootstrap/fold{fold}/seed{seed}/scores.csv",
+    log:
+        "logs/results/bootstrap/fold{fold}/seed{seed}/bootstrap.log",
+    benchmark:
+        "benchmarks/results/bootstrap/fold{fold}/seed{seed}/bootstrap.tsv"
+    params:
+        leak=leak,
+        people=people_of(shared_datasets),
+        scored=shared_datasets,
+        candidates=lookup("bootstrap/candidates", within=config),
+        views=lookup("bootstrap/views", within=config),
+        rule=lookup("bootstrap/rule", within=config),
+        search=lookup("bootstrap/search", within=config),
+        batch_norm=lookup("bootstrap/batch_norm", within=config),
+        data=lookup("bootstrap/data", within=config),
+        checkpoint="checkpoints/bootstrap/fold{fold}/seed{seed}",
+        code=code("model.bootstrap"),
+    message:
+        "Guessing a start for all methods, fold {wildcards.fold}, seed {wildcards.seed}"
+
+
 rule train_model:
     """Run the phases of a method; an interrupted run goes on where it was."""
     input:
@@ -166,7 +193,7 @@ rule score_method:
     params:
         target=lookup("target", within=config),
         runs=runs("results/{method}/fold{fold}/seed{seed}"),
-        benchmarks=runs("benchmarks/results/{method}/fold{fold}/seed{seed}/bootstrap.tsv"),
+        benchmarks=start_benchmarks,
         state=lookup("evaluation/state", within=config),
         code=code("model.score"),
     message:

@@ -246,7 +246,7 @@ def test_the_profile_names_rules_that_exist() -> None:
     rules = {
         rule
         for file in ROOT.glob("rules/*.smk")
-        for rule in re.findall(r"^rule (\w+):", file.read_text(), re.M)
+        for rule in re.findall(r"^(?:rule|use rule \w+ as) (\w+)", file.read_text(), re.M)
     }
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     assert {*profile["groups"], *profile["set-resources"]} <= rules

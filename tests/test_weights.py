@@ -38,6 +38,23 @@ def test_a_model_comes_back_as_it_was_in_any_order_of_data_sets(
     assert weights.read_about(path) == {"samples_seen": 7, "other": "x"}
 
 
+def test_a_network_for_fewer_data_sets_is_found_among_more(
+    model: tuple[Typhon, dict[str, Tensor]], path: Path
+) -> None:
+    """As if it had been made for them alone: that is what methods of a comparison start from."""
+    network, tables = weights.read(path, ["fe"], 1, among=True)
+    alone = build(["fe"], 1)
+    initialize(alone, "weights")
+    found, wanted = (weights.export(each, {"fe": tables["fe"]}) for each in (network, alone))
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[key], wanted[key]) for key in found)
+    assert torch.equal(tables["fe"], model[1]["fe"])
+    with pytest.raises(InputError, match="missing"):
+        weights.read(path, ["fe", "other"], 1, among=True)
+    with pytest.raises(InputError, match="unexpected"):
+        weights.read(path, ["fe"], 1)
+
+
 def test_the_same_model_gives_the_same_bytes(model: tuple[Typhon, dict[str, Tensor]], path: Path) -> None:
     again = path.with_name("again.safetensors")
     weights.write(again, dict(reversed(weights.export(*model).items())), other="x", samples_seen=7)

@@ -125,6 +125,26 @@ class TestPlan:
         assert rules["bootstrap_network"] == rules["train_model"] == rules["predict_findings"] == 50
         assert rules["score_method"] == 1
 
+    def test_all_methods_of_a_comparison_start_from_one_network(self, project):
+        some = ("--config", "methods=[classical, typhon, rwg]", "seeds=[0, 1]")
+        rules = plan(project, *DEMO, *some)
+        assert (rules["bootstrap_shared"], rules["bootstrap_network"], rules["train_model"]) == (2, 2, 6)
+        assert (rules["draw_shared_bootstrap"], rules["draw_bootstrap"]) == (2, 2)  # rwg is its own search
+        printed = snakemake(project, *DEMO, *some, "-np")
+        starts = set(re.findall(r"model\.train .*?--network (\S+).*?--out results/(\w+)/", printed))
+        assert starts == {
+            *((f"results/bootstrap/fold0/seed{seed}/network.safetensors", method)
+              for seed in (0, 1) for method in ("classical", "typhon")),
+            *((f"results/rwg/fold0/seed{seed}/bootstrap/network.safetensors", "rwg") for seed in (0, 1)),
+        }  # fmt: skip
+        assert "--score prostatex lungx brain --seed 0" in printed
+        own = plan(project, *DEMO, *some, "bootstrap={start: own}")
+        assert own["bootstrap_network"] == 6
+        assert "bootstrap_shared" not in own
+        alone = plan(project, *DEMO)
+        assert alone["bootstrap_network"] == 1
+        assert "bootstrap_shared" not in alone
+
     def test_a_method_that_trains_nothing_has_no_learning_curves(self, project):
         rules = plan(project, *DEMO, "--config", "methods=[rwg]")
         assert rules["draw_bootstrap"] == rules["draw_roc"] == 1

@@ -1,7 +1,7 @@
 """How often each printed interval holds the truth: simulated test sets of correlated findings.
 
 A patient has one to four findings. Half of the variance of what makes a finding positive, and of its score,
-is the patient's, so a patient may have findings of both labels, as in PROSTATEx. Two methods score alike well:
+is the patient's, so a patient may have findings of both labels, as in PROSTATEx. Two methods are as good:
 half of the variance of their scores is shared, half is of the method.
 """
 
