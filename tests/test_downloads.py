@@ -54,7 +54,9 @@ def write_settings(folder: Path, archive: Archive, server: Service) -> None:
     (folder / "here.yaml").write_text(yaml.safe_dump(here))
 
 
-def test_terms_then_the_download_then_the_index_takes_it(archive: Archive, tmp_path: Path) -> None:
+def test_terms_then_the_download_then_labels_by_hand_then_the_index_takes_it(
+    archive: Archive, tmp_path: Path
+) -> None:
     with served(archive) as server:
         write_settings(tmp_path, archive, server)
         refused = run(tmp_path, "download", status=1)
@@ -73,6 +75,11 @@ def test_terms_then_the_download_then_the_index_takes_it(archive: Archive, tmp_p
         assert len(list(folder.rglob("*.dcm"))) == 9
         assert (folder / manifest.NAME).exists()
         assert not (folder / manifest.UNFINISHED).exists()
+    # Without them the index would be minutes of work for nothing, so nothing starts.
+    asked = run(tmp_path, "data/prostatex/index.parquet", status=1)
+    assert asked.count("E-RAW data/raw/prostatex: expected ProstateX-") == 2
+    (folder / prostatex.FINDINGS_FILE).write_text("ProxID,fid,pos,ClinSig\n")
+    (folder / prostatex.IMAGES_FILE).write_text("ProxID,fid,pos,ijk,DCMSerDescr,DCMSerNum\n")
     run(tmp_path, "data/prostatex/index.parquet")
     table = pd.read_parquet(tmp_path / "data/prostatex/index.parquet")
     assert len(table) == 9
