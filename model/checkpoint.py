@@ -24,6 +24,7 @@ from torch import Tensor
 from model.weights import to_bytes
 from pipeline.errors import LockedError
 from pipeline.files import atomic
+from pipeline.system import UNSUPPORTED
 
 KEEP = 2
 log = logging.getLogger("typhon")
@@ -54,6 +55,9 @@ class Folder:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
+                if error.errno in UNSUPPORTED:
+                    log.warning("%s cannot be locked here: let no other trainer use this folder", lock)
+                    return descriptor
                 holder = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
                 os.close(descriptor)
                 raise LockedError(f"held by process {holder}", file=lock) from error

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model import statistics
 from model.network import Typhon, build
-from pipeline.errors import InputError, PickledError
+from pipeline.errors import InputError, PickledError, of_system
 from pipeline.files import atomic
 
 PER_DATASET = ("makers.", "statistics.")
@@ -119,4 +119,6 @@ def _open(path: Path) -> Any:
     except FileNotFoundError:
         raise
     except (safetensors.SafetensorError, OSError) as error:
+        if isinstance(error, OSError) and (told := of_system(error, path)):
+            raise told from error
         raise InputError(str(error), file=path, expected="a safetensors model file") from error

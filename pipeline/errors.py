@@ -4,13 +4,13 @@ A user meets an error as ``CODE file: expected …, found …; remedy``. Where a
 bad, the step lists it in its ``skipped`` table with the same code and goes on.
 """
 
-import errno
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from pipeline.system import NO_ACCESS, NO_ROOM, fullest
 
 
 class InputError(Exception):
@@ -51,7 +51,13 @@ def _rebuild(kind: type[InputError], found: str, file: str, expected: str, remed
 class UnreadableError(InputError):
     code = "E-READ"
     expected = "a readable file"
-    remedy = "restore it and its permissions, or remove it"
+    remedy = "mend its permissions, its disk or its mount, or restore it"
+
+
+class AccessError(InputError):
+    code = "E-ACCESS"
+    expected = "access to it"
+    remedy = "mend its permissions, its disk or its mount and run again; it may be whole, so keep it"
 
 
 class NotDicomError(InputError):
@@ -362,17 +368,24 @@ class LossError(InputError):
     remedy = "lower the learning rate"
 
 
+def of_system(error: OSError, file: str | Path = "") -> InputError | None:
+    """What to tell of an error that says nothing about what a file holds; None of any other."""
+    file = file or error.filename or ""
+    if error.errno in NO_ROOM:
+        place, free = fullest(error)
+        return DiskError(f"{free:,} bytes free in {place} ({os.strerror(error.errno)})", file=file)
+    if error.errno in NO_ACCESS:
+        return AccessError(os.strerror(error.errno), file=file)
+    return None
+
+
 def run_cli(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> None:
-    """Run a step's ``main``; an :class:`InputError` or a full disk ends it with one line and exit 1."""
+    """Run a step's ``main``; what a user can mend ends it with one line and exit 1."""
     try:
         main(argv)
     except InputError as error:
         sys.exit(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if (told := of_system(error)) is None:
             raise
-        file = Path(error.filename or "")
-        # The nearest folder that exists; what is missing cannot be known of a half-written file.
-        folder = next(parent for parent in file.absolute().parents if parent.is_dir())
-        free = f"{shutil.disk_usage(folder).free:,} bytes free ({os.strerror(error.errno)})"
-        sys.exit(str(DiskError(free, file=file)))
+        sys.exit(str(told))

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import pandas as pd
 
 from pipeline.errors import InputError
+from pipeline.system import UNSUPPORTED
 
 FINDING_COLUMNS = (
     "patient_id", "group_id", "finding_id", "label", "channel", "study_uid", "series_uid",
@@ -46,9 +47,15 @@ def atomic(path: str | Path) -> Iterator[Path]:
         if isinstance(error, OSError) and not error.filename:
             error.filename = str(path)  # a full disk does not say which file it has no room for
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except PermissionError:
+        return  # a folder may be closed to readers and open to writers
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
     finally:
         os.close(folder)
 

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from pipeline import deep
-from pipeline.errors import BombError, InputError, NotDicomError, TruncatedError
+from pipeline.errors import BombError, InputError, NotDicomError, TruncatedError, of_system
 from pipeline.limits import limited
 from pipeline.pool import in_child
 
@@ -63,6 +63,8 @@ def _opened(path: Path) -> Iterator[ImageFile]:
         limit = f"at most {Image.MAX_IMAGE_PIXELS} pixels"
         raise BombError(str(error), file=path, expected=limit) from error
     except (OSError, SyntaxError) as error:
+        if isinstance(error, OSError) and (told := of_system(error, path)):
+            raise told from error
         if whole and not isinstance(error, UnidentifiedImageError):
             raise TruncatedError(str(error), file=path, expected="a whole image") from error
         raise NotDicomError(f"an unreadable image ({error})", file=path) from error

@@ -32,6 +32,7 @@ from pipeline.errors import (
     NotImageError,
     StoreError,
     UnreadableError,
+    of_system,
     run_cli,
 )
 from pipeline.files import SKIPPED_COLUMNS, atomic, sha256, skip, write_csv
@@ -235,6 +236,8 @@ def read_index(path: str | Path) -> pd.DataFrame:
     try:
         return pq.read_table(path, page_checksum_verification=True).to_pandas()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and (told := of_system(error, path)):
+            raise told from error
         raise StoreError(str(error).splitlines()[0], file=path, expected="a whole index") from error
 
 

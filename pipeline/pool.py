@@ -6,12 +6,14 @@ A decoder is C or C++ code that runs on a stranger's bytes. What it does to its 
 import functools
 import multiprocessing
 import os
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -19,6 +21,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from tqdm import tqdm
 
 from pipeline.errors import LimitError
+from pipeline.system import short_temporary
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -61,6 +64,12 @@ def _end_with_parent() -> None:
 def _pool(processes: int) -> ProcessPoolExecutor:
     # A fork server has no threads of ours to copy, so a fork can never deadlock.
     context = multiprocessing.get_context("forkserver")
+    usual = tempfile.tempdir
+    tempfile.tempdir = short_temporary() or usual  # here lies its socket
+    try:
+        forkserver.ensure_running()
+    finally:
+        tempfile.tempdir = usual
     return ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
 
 

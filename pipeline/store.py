@@ -16,10 +16,12 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import StoreError, StrangeStoreError
+from pipeline.errors import InputError, StoreError, StrangeStoreError, of_system
 from pipeline.files import atomic
 
 SCHEMA_VERSION = 1
+VERSIONS = ("v110", "v110")
+"""Of the file format: 1.10, with checksums of metadata."""
 PATCH_SIDE = 65
 """Width and height of a patch in pixels (thesis 5.2.1)."""
 UNKNOWN = 255
@@ -45,12 +47,21 @@ class SourceSlice:
 def _open(path: str | Path) -> Iterator[h5py.File]:
     """Open for reading; whatever HDF5 finds wrong is a StoreError that names the file."""
     try:
-        with h5py.File(path, "r") as file:
+        # Without a lock, which not every file system has: a store appears whole, and never changes.
+        with h5py.File(path, "r", locking=False) as file:
             yield file
     except FileNotFoundError:
         raise
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise StoreError(str(error), file=path, expected="a whole HDF5 store") from error
+    except OSError as error:
+        raise _told(error, path) from error
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise _told(error, path) from error
+
+
+def _told(error: Exception, path: str | Path) -> InputError:
+    """What is wrong with a store; or with the way to it, where nothing is known of the store itself."""
+    told = of_system(error, path) if isinstance(error, OSError) else None
+    return told or StoreError(str(error), file=path, expected="a whole HDF5 store")
 
 
 def _leads_to(file: h5py.File, name: str, kind: type) -> bool:
@@ -103,7 +114,7 @@ def _need(file: h5py.File, name: str) -> h5py.Dataset:
 
 @contextmanager
 def _create(path: str | Path) -> Iterator[h5py.File]:
-    with atomic(path) as beside, h5py.File(beside, "w", libver=("v110", "v110")) as file:
+    with atomic(path) as beside, h5py.File(beside, "w", libver=VERSIONS, locking=False) as file:
         yield file
 
 

@@ -79,6 +79,20 @@ def has_gpu() -> bool:
     )
 
 
+def find_cache(folder: Path) -> None:
+    """Have Snakemake and Matplotlib cache below ``folder`` where the home cannot be written."""
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        (home / "snakemake").mkdir(parents=True, exist_ok=True)
+        if os.access(home / "snakemake", os.W_OK):
+            return
+    except (OSError, RuntimeError):  # read-only, or none at all
+        pass
+    cache = folder.resolve() / ".snakemake" / "cache"
+    os.environ["XDG_CACHE_HOME"] = str(cache)
+    os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))
+
+
 def run(argv: Sequence[str]) -> int:
     """Start Snakemake in this process, after clearing what a dead driver left."""
     line = prepare(argv, gpu=has_gpu())
@@ -88,8 +102,9 @@ def run(argv: Sequence[str]) -> int:
     check_profiles(line.values("workflow_profile") or [])
     if _ignores_snakefile(line):
         print("The Snakefile of this folder is not used; to run it: --snakefile Snakefile", file=sys.stderr)
+    folder = Path((line.values("directory") or ["."])[0])
+    find_cache(folder)
     if not named & READ_ONLY:
-        folder = Path((line.values("directory") or ["."])[0])
         if done := driver.clear(folder):
             print(done, file=sys.stderr)
         driver.record(folder, argv, Path.cwd())

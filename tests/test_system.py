@@ -1,0 +1,211 @@
+"""What the system refuses is told as what it is: no room, or no access; never as a damaged file."""
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+from model.checkpoint import Folder
+from pipeline import store
+from pipeline.errors import AccessError, DiskError, StoreError, of_system, run_cli
+from pipeline.files import write_text
+from pipeline.images import read_gray
+from pipeline.index import read_index
+from pipeline.provenance import ROOT
+from tests.stores import make_store
+
+SMALL = "/dev/shm"
+
+
+def failing(number: int):
+    """A function that the system lets fail."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+# --- no access
+
+ACCESS = [errno.EACCES, errno.ESTALE, errno.EIO, errno.ENOLCK, errno.EROFS, errno.ENAMETOOLONG]
+
+
+@pytest.mark.parametrize("number", ACCESS)
+def test_a_step_that_has_no_access_ends_with_one_line_that_names_the_reason(number: int) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_cli(failing(number))
+    message = str(caught.value.code)
+    assert message.startswith(f"E-ACCESS: expected access to it, found {os.strerror(number)}; mend")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("number", ACCESS)
+@pytest.mark.parametrize(
+    ("read", "target"),
+    [
+        (lambda path: store.read_slice(path, 0), "pipeline.store.h5py.File"),
+        (read_index, "pipeline.index.pq.read_table"),
+        (lambda path: read_gray.__wrapped__(path), "pipeline.images.Image.open"),
+    ],
+    ids=["store", "index", "picture"],
+)
+def test_what_cannot_be_read_is_never_called_damaged(monkeypatch, tmp_path, read, target, number) -> None:
+    (tmp_path / "x").touch()
+    monkeypatch.setattr(target, failing(number))
+    with pytest.raises(AccessError) as caught:
+        read(tmp_path / "x")
+    assert os.strerror(number) in str(caught.value)
+    assert str(tmp_path / "x") in str(caught.value)
+    for word in ("delete", "remove", "damaged", "download"):
+        assert word not in str(caught.value)
+
+
+def test_an_error_of_the_disk_while_a_store_is_read_names_it() -> None:
+    with pytest.raises(AccessError, match=r"E-ACCESS /proc/self/mem: .* found Input/output error"):
+        store.read_slice("/proc/self/mem", 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_store_of_another_user_is_told_with_its_permissions(tmp_path: Path) -> None:
+    make_store(tmp_path, "a", train=3, validation=1, views=1)
+    (tmp_path / "a.h5").chmod(0o600)
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    text = f"""
+import os
+from pipeline import store
+os.setuid(65534)
+from pipeline.errors import run_cli
+run_cli(lambda _: store.read_slice({str(tmp_path / "a.h5")!r}, 0))
+"""
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith(
+        f"E-ACCESS {tmp_path / 'a.h5'}: expected access to it, found Permission denied"
+    )
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_store_that_is_cut_is_damaged_still(tmp_path: Path) -> None:
+    make_store(tmp_path, "a", train=3, validation=1, views=1)
+    content = (tmp_path / "a.h5").read_bytes()
+    (tmp_path / "a.h5").write_bytes(content[: len(content) // 2])
+    with pytest.raises(StoreError, match="delete the file and run again"):
+        store.read_slice(tmp_path / "a.h5", 0)
+
+
+def test_a_store_is_read_where_it_cannot_be_locked(tmp_path: Path) -> None:
+    make_store(tmp_path, "a", train=3, validation=1, views=1)
+    with (tmp_path / "a.h5").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # to HDF5 the same as a lock that the file system refuses
+        with pytest.raises(BlockingIOError):
+            h5py.File(tmp_path / "a.h5", "r")
+        assert store.read_slice(tmp_path / "a.h5", 0) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_trainer_goes_on_where_there_are_no_locks(monkeypatch, tmp_path, caplog, number) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    with Folder(tmp_path / "checkpoint", "digest") as folder:
+        assert "cannot be locked here: let no other trainer use this folder" in caplog.text
+        folder.save({}, {"step": 1})
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EBADF])
+def test_a_file_system_that_syncs_no_folders_keeps_what_is_written(monkeypatch, tmp_path, number) -> None:
+    sync = os.fsync
+
+    def of_files_alone(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").is_dir():
+            raise OSError(number, os.strerror(number))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", of_files_alone)
+    write_text(tmp_path / "a", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_error_of_the_disk_when_a_folder_is_synced_is_told(monkeypatch, tmp_path) -> None:
+    sync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda d: failing(errno.EIO)() if Path(f"/proc/self/fd/{d}").is_dir() else sync(d)
+    )
+    with pytest.raises(OSError, match="Input/output error"):
+        write_text(tmp_path / "a", "text")
+
+
+# --- no room
+
+
+class Usage:
+    """How much room there is, by folder."""
+
+    def __init__(self, **free: int) -> None:
+        self.places = {"/" + name: value for name, value in free.items()}
+
+    def __call__(self, path: object) -> "Usage":
+        fitting = [name for name in self.places if str(path).startswith(name)]
+        self.free = self.places[max(fitting, key=len)] if fitting else 10**11
+        return self
+
+
+@pytest.mark.parametrize(
+    ("file", "free", "place"),
+    [
+        ("/proc/self/x/y", {"proc": 5}, "/proc/self"),
+        ("", {"tmp": 5}, "/tmp"),
+        ("", {"dev": 5}, SMALL),
+        ("/proc/self/x", {"proc": 7, "dev": 5}, SMALL),
+        ("/proc/self/x", {"proc": 5, "dev": 5}, "/proc/self"),
+    ],
+)
+def test_the_place_that_is_full_is_named(monkeypatch, file, free, place) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
+    monkeypatch.setattr("shutil.disk_usage", Usage(**free))
+    told = of_system(OSError(errno.ENOSPC, "x", file) if file else OSError(errno.ENOSPC, "x"))
+    assert isinstance(told, DiskError)
+    assert told.found == f"5 bytes free in {place} (No space left on device)"
+
+
+def test_of_a_quota_no_other_place_is_accused(monkeypatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", Usage(dev=5))
+    told = of_system(OSError(errno.EDQUOT, "x", "/proc/self/x"))
+    assert told is not None
+    assert "free in /proc/self (Disk quota exceeded)" in told.found
+
+
+# --- sites with unusual places
+
+
+def test_a_folder_for_temporary_files_with_a_long_name_is_no_obstacle(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    text = """
+from pipeline.pool import parallel
+if __name__ == "__main__":
+    print(*parallel(abs, [-1, -2, -3], processes=2, label="x"))
+"""
+    (tmp_path / "step.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "step.py")], env={**os.environ, "TMPDIR": str(long), "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "1 2 3\n", done.stderr
+
+
+@pytest.mark.parametrize("home", ["/proc", "/dev/null"])
+def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path: Path, home: str) -> None:
+    environment = {**os.environ, "HOME": home, "PYTHONPATH": str(ROOT)}
+    environment.pop("XDG_CACHE_HOME", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow.run", "--configfile", str(ROOT / "config/demo.yaml"), "-n", "--quiet"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
