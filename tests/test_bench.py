@@ -200,6 +200,19 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert figures["machine"]["python"] in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", [network.OurTraining, network.OurFrozen])
+def test_training_is_timed_without_scoring_any_finding(
+    kind: type[network.OurTraining], tmp_path: Path
+) -> None:
+    """The frozen phase computes the features of its 40 findings once; no other finding is scored."""
+    made = kind(tmp_path, 2, 40)
+    made.prepare()
+    assert made.run() == (2 * 3 * 8 if kind is network.OurTraining else 2 * 40)
+    scored = made.trainer.progress.samples.get("evaluation", 0)
+    assert scored == (0 if kind is network.OurTraining else 40)
+    assert made.trainer.progress.loss  # checked, and not taken by a validation
+
+
 class TestCoverage:
     def test_a_cohort_is_what_the_docs_say(self) -> None:
         """2.5 findings per patient, a third of them positive, an AUROC of .9; scores of a patient are alike."""
