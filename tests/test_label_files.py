@@ -173,7 +173,7 @@ def test_each_row_says_how_to_come_by_the_file() -> None:
         ]
         assert rows
         for row in rows:
-            assert bool(row.sha256) != bool(row.columns), row
+            assert row.sha256 or row.columns, row
             assert "https://" in row.by_hand, row
             assert row.url.startswith("https://") or not row.url, row
         assert kind in collections()
