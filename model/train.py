@@ -36,30 +36,13 @@ from pipeline.provenance import code
 
 log = logging.getLogger("typhon")
 
-CHOICES = (
-    (
-        "loss",
-        ("logits", "paper", "l1", "mse"),
-        "cross-entropy of the logits, or, as published, of a softmax taken for logits; or the absolute or "
-        "squared error of the softmax",
-    ),
-    (
-        "frozen",
-        ("eval", "paper"),
-        "a frozen extractor does not change, or its batch norm moves and its dropout is on",
-    ),
-    (
-        "handover",
-        ("best", "paper"),
-        "a phase that selects its best state leaves all of it, or its last heads",
-    ),
-    ("zero-dropout", ("zero", "paper"), "a dropout of 0 is none, or leaves the former one on"),
-    (
-        "selection",
-        ("auroc", "accuracy", "precision", "recall", "f1", "specificity", "paper"),
-        "metric by which a state is better, or, as published, neither AUROC nor accuracy is lower",
-    ),
-)
+CHOICES = {
+    "loss": ("logits", "paper", "l1", "mse"),
+    "frozen": ("eval", "paper"),
+    "handover": ("best", "paper"),
+    "zero-dropout": ("zero", "paper"),
+    "selection": ("auroc", "accuracy", "precision", "recall", "f1", "specificity", "paper"),
+}
 """Flags of how to train, the right value first; ``paper`` is what the public code did."""
 
 
@@ -97,8 +80,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="put the target's test AUROC, and its AUROC through the first phase's decision maker, into the "
         "history; nothing is chosen by them",
     )
-    for name, values, meaning in CHOICES:
-        parser.add_argument(f"--{name}", choices=values, default=values[0], help=meaning)
+    for name, values in CHOICES.items():
+        parser.add_argument(
+            f"--{name}", choices=values, default=values[0],
+            help={
+                "loss": "cross-entropy of the logits, or, as published, of a softmax taken for logits; or "
+                "the absolute or squared error of the softmax",
+                "frozen": "a frozen extractor does not change, or its batch norm moves and its dropout is on",
+                "handover": "a phase that selects its best state leaves all of it, or its last heads",
+                "zero-dropout": "a dropout of 0 is none, or leaves the former one on",
+                "selection": "metric by which a state is better, or, as published, neither AUROC nor "
+                "accuracy is lower",
+            }[name],
+        )  # fmt: skip
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
@@ -142,7 +136,7 @@ def settings(options: argparse.Namespace, device: torch.device) -> Settings:
         bfloat16=options.precision == "bfloat16" and device.type == "cuda",
         follow=options.follow,
         gradients=tuple(options.record),
-        **{key: vars(options)[key] for key in (name.replace("-", "_") for name, *_ in CHOICES)},
+        **{key: vars(options)[key] for key in (name.replace("-", "_") for name in CHOICES)},
     )
 
 

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from pipeline.pixels import read_pixels
 
 log = logging.getLogger("typhon")
 
-KINDS = ("prostatex", "lungx", "brain", "chestxray14", "table")
 PAIR_COLUMNS = ("patient_id_1", "file_1", "patient_id_2", "file_2", "distance", "merged")
 
 
@@ -83,13 +83,20 @@ def group(found: datasets.Findings, raw: Path) -> list[dict[str, Any]]:
     ]
 
 
+def kinds() -> dict[str, ModuleType]:
+    """The modules of the kinds of data sets by name, as the folder has them: no list to edit for another."""
+    names = sorted(path.stem for path in Path(datasets.__file__).parent.glob("[a-z]*.py"))
+    modules = {name: importlib.import_module(f"{datasets.__name__}.{name}") for name in names}
+    return {name: module for name, module in modules.items() if hasattr(module, "find")}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Locate the findings of a data set in its raw folder."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.findings", description=main.__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind in KINDS:
-        module = importlib.import_module(f"pipeline.datasets.{kind}")
-        sub = kinds.add_parser(kind, help=(module.__doc__ or "").split("\n")[0])
+    commands = parser.add_subparsers(dest="kind", required=True)
+    modules = kinds()
+    for kind, module in modules.items():
+        sub = commands.add_parser(kind, help=(module.__doc__ or "").split("\n")[0])
         sub.add_argument("--dataset", required=True, help="name of the data set in the config")
         sub.add_argument("--raw", type=Path, required=True, help="folder of the downloads; never written to")
         sub.add_argument("--index", type=Path, required=True, help="index.parquet of that folder")
@@ -103,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     source = datasets.Source(args.dataset, args.raw, read_index(args.index), sorted(documents(args.index)))
-    found = importlib.import_module(f"pipeline.datasets.{args.kind}").find(source, args)
+    found = modules[args.kind].find(source, args)
     pairs = group(found, args.raw)
     write_csv(args.skipped, SKIPPED_COLUMNS, found.skipped)
     if not found.rows:

@@ -1,8 +1,9 @@
 """The code that a job runs, as a parameter of its rule: an edit reruns exactly the jobs that it touches.
 
 Snakemake sees the text of a shell command, not what ``python -m model.train`` does. ``code("model.train")``
-is a digest of that module and of all project modules that it imports; comments, docstrings and layout leave
-it as it is.
+is a digest of that module and of all project modules that it imports. What decides no bytes of a result is
+left out: comments, docstrings and layout, and the texts of errors, logs and ``--help``. The text of an error
+may stand in the reason column of a skipped table, which nothing but a person reads.
 """
 
 import ast
@@ -10,8 +11,15 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+ERROR_TEXTS = {"expected", "remedy"}
+"""What an error tells besides what was found: keywords of the call, and names in the class."""
+UNSAID = {f"{name}=''" for name in ERROR_TEXTS}
+HELP_TEXTS = {"help", "description", "epilog", "metavar", "prog"}
+ARGPARSE = {"ArgumentParser", "add_argument", "add_argument_group", "add_parser"}
+LOGGED = {"debug", "info", "warning", "error", "exception"}
 
 
 def code(*modules: str, root: Path = ROOT) -> str:
@@ -42,9 +50,25 @@ def _parsed(module: str, root: Path) -> tuple[str, tuple[str, ...]]:
     if path is None:
         raise ModuleNotFoundError(f"no module {module} below {root}")
     tree = ast.parse(path.read_bytes(), path)
-    imported = [name for name in _imports(tree) if source(name, root)]
-    _strip_docstrings(tree)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(imported)
+    names = list(_imports(tree))
+    text = ast.dump(_Silence().visit(tree)) + "".join(_kind(name, root) for name in names)
+    return hashlib.sha256(text.encode()).hexdigest(), tuple(name for name in names if source(name, root))
+
+
+def _kind(name: str, root: Path) -> str:
+    """What a kind of error is that is imported by its dotted name; empty for anything else."""
+    module, _, kind = name.rpartition(".")
+    return _kinds(module, root).get(kind, "") if module and source(module, root) else ""
+
+
+@functools.cache
+def _kinds(module: str, root: Path) -> dict[str, str]:
+    """The plain kinds of errors of a module by name."""
+    path = source(module, root)
+    assert path is not None
+    body = ast.parse(path.read_bytes(), path).body
+    kinds = [part for part in body if isinstance(part, ast.ClassDef) and _is_kind(part)]
+    return {part.name: ast.dump(_Silence().visit(part)) for part in kinds}
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -68,10 +92,92 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
-def _strip_docstrings(tree: ast.Module) -> None:
-    for node in _statements(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [part for part in node.body if not _is_text(part)]
+class _Silence(ast.NodeTransformer):
+    """Takes out of a tree what only a person reads.
+
+    By what a text is for, never by what it says: a constant that goes anywhere else counts as code, and so do
+    the values that are put into a text.
+    """
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        # Who imports a kind of error counts it; the others need not know that there is one.
+        named = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        kinds = (part for part in node.body if isinstance(part, ast.ClassDef) and _is_kind(part))
+        unnamed = [part for part in kinds if part.name not in named]
+        node.body = [part for part in self._body(node) if part not in unnamed]
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        node.body = self._body(node)
+        if node.name.endswith("Error"):
+            node.body = [part for part in node.body if _assigned(part) not in ERROR_TEXTS]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        node.body = self._body(node)
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AsyncFunctionDef:
+        node.body = self._body(node)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name in ARGPARSE:
+            node.keywords = [word for word in node.keywords if word.arg not in HELP_TEXTS]
+        elif name.endswith("Error"):
+            node.args = [_muted(value) for value in node.args]
+            for word in node.keywords:
+                word.value = _muted(word.value) if word.arg in ERROR_TEXTS else word.value
+            node.keywords = [word for word in node.keywords if ast.unparse(word) not in UNSAID]
+        elif name in LOGGED and isinstance(node.func, ast.Attribute) and _is_log(node.func.value):
+            node.args = [_muted(value) for value in node.args[:1]] + node.args[1:]
+        return node
+
+    def _body(self, node: Any) -> list[ast.stmt]:
+        self.generic_visit(node)
+        return [part for part in node.body if not _is_text(part)]
+
+
+def _is_kind(node: ast.ClassDef) -> bool:
+    """Whether a class is one more kind of InputError with a code and texts, and nothing else."""
+    return [ast.unparse(base) for base in node.bases] == ["InputError"] and all(
+        _assigned(part) in {*ERROR_TEXTS, "code"} or isinstance(part, ast.Pass) or _is_text(part)
+        for part in node.body
+    )
+
+
+def _assigned(node: ast.stmt) -> str:
+    """The name to which a statement assigns a text; else empty."""
+    if (
+        isinstance(node, ast.Assign)
+        and isinstance(target := node.targets[0], ast.Name)
+        and _is_constant(node.value)
+    ):
+        return target.id
+    return ""
+
+
+def _is_constant(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _is_log(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("log", "logging")
+
+
+def _muted(node: ast.expr) -> ast.expr:
+    """An expression without the words of the texts that it is put together from."""
+    if _is_constant(node):
+        return ast.Constant("")
+    if isinstance(node, ast.JoinedStr):
+        return ast.JoinedStr([value for value in node.values if not isinstance(value, ast.Constant)])
+    if isinstance(node, ast.BinOp):
+        return ast.BinOp(_muted(node.left), node.op, _muted(node.right))
+    if isinstance(node, ast.IfExp):
+        return ast.IfExp(node.test, _muted(node.body), _muted(node.orelse))
+    return node
 
 
 def _is_text(node: ast.stmt) -> bool:

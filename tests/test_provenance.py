@@ -1,7 +1,9 @@
+import re
 import shutil
 
 import pytest
 
+from pipeline import findings
 from pipeline import provenance as module
 from pipeline.provenance import ROOT, code
 
@@ -26,6 +28,7 @@ def project(tmp_path):
 
 def digest(project, *modules):
     module._parsed.cache_clear()
+    module._kinds.cache_clear()
     return code(*(modules or ["steps.one"]), root=project)
 
 
@@ -77,3 +80,209 @@ def test_training_never_depends_on_the_registry_of_methods(tmp_path):
     before = digest(tmp_path, "model.bootstrap", "model.train", "model.score_views", "model.score")
     (tmp_path / "model/methods.py").write_text("METHODS = {}\n")
     assert digest(tmp_path, "model.bootstrap", "model.train", "model.score_views", "model.score") == before
+
+
+STEP = '''
+import argparse
+import logging
+from pipeline.errors import InputError, LabelError
+
+log = logging.getLogger("typhon")
+LIMIT = 3
+NAMES = ("a", "b")
+
+
+class DeepError(LabelError):
+    """Too deep."""
+
+    code = "E-DEEP"
+    expected = "a shallow one"
+    remedy = "dig less"
+
+
+class FlatError(InputError):
+    code = "E-FLAT"
+    remedy = "dig more"
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(prog="step", description="Digs.")
+    parser.add_argument("--depth", type=int, default=4, metavar="M", help="how deep")
+    options = parser.parse_args(argv)
+    log.info("digging %d deep", options.depth)
+    if options.depth > LIMIT:
+        raise DeepError(f"{options.depth} of {LIMIT} at once", expected="less " + "of it", remedy="stop")
+    return {"name": "result", "text": "found a bone"}
+'''
+TEXTS = {
+    "the text of an error": ("of {LIMIT} at once", "von {LIMIT} auf einmal"),
+    "what an error expects": ('expected="less " + "of it"', 'expected="not as much " + "as that"'),
+    "a remedy": ('remedy="stop"', 'remedy="go home"'),
+    "a remedy that was not there": (', remedy="stop"', ""),
+    "the remedy of a kind of error": ("dig less", "stop digging"),
+    "what a kind of error expects": ("a shallow one", "a hole"),
+    "another kind of error": (
+        "class FlatError",
+        'class RoundError(InputError):\n    code = "E-R"\n\n\nclass FlatError',
+    ),
+    "a kind of error less": (
+        'class FlatError(InputError):\n    code = "E-FLAT"\n    remedy = "dig more"\n',
+        "",
+    ),
+    "a help text": ("how deep", "depth in metres"),
+    "a description": ("Digs.", "It digs."),
+    "a name in a help text": ('metavar="M"', 'metavar="METRES"'),
+    "a log text": ("digging %d deep", "going down to %d"),
+    "a docstring": ("Too deep.", "Far too deep."),
+    "a comment": ("LIMIT = 3", "LIMIT = 3  # enough"),
+}
+CODE = {
+    "a number": ("LIMIT = 3", "LIMIT = 4"),
+    "a default": ("default=4", "default=5"),
+    "the type of an option": ("type=int", "type=float"),
+    "the name of an option": ("--depth", "--width"),
+    "a list of names": ('("a", "b")', '("a", "c")'),
+    "a text that is no message": ("found a bone", "found a stone"),
+    "a condition": ("options.depth > LIMIT", "options.depth >= LIMIT"),
+    "which error is raised": ("raise DeepError", "raise FlatError"),
+    "of which kind an error is": ("class DeepError(LabelError)", "class DeepError(InputError)"),
+    "of which kind a plain error is": ("class FlatError(InputError)", "class FlatError(LabelError)"),
+    "what is put into a text": ("{options.depth} of", "{parser.depth} of"),
+    "what is logged": ('deep", options.depth', 'deep", options.pop()'),
+    "the code of an error": ('code = "E-DEEP"', 'code = "E-DOWN"'),
+    "what is imported": ("import logging", "import logging\nimport os"),
+}
+
+
+def digest_of(folder, text):
+    for name, content in {
+        "pipeline/__init__.py": "",
+        "pipeline/errors.py": "x = 1\n",
+        "step.py": text,
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content)
+    return digest(folder, "step")
+
+
+@pytest.mark.parametrize("what", TEXTS)
+def test_what_only_a_person_reads_does_not_count(tmp_path, what):
+    old, new = TEXTS[what]
+    assert old in STEP
+    assert digest_of(tmp_path, STEP.replace(old, new, 1)) == digest_of(tmp_path, STEP)
+
+
+@pytest.mark.parametrize("what", CODE)
+def test_what_may_decide_bytes_counts(tmp_path, what):
+    old, new = CODE[what]
+    assert old in STEP
+    assert digest_of(tmp_path, STEP.replace(old, new, 1)) != digest_of(tmp_path, STEP)
+
+
+ERRORS = '''
+class InputError(Exception):
+    code = ""
+
+
+class DeepError(InputError):
+    """Too deep."""
+
+    code = "E-DEEP"
+    remedy = "dig less"
+
+
+class DiskError(InputError):
+    code = "E-DISK"
+
+
+def full():
+    return DiskError("")
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "user", "other"),
+    [
+        ('"E-DEEP"', '"E-DOWN"', True, False),
+        ("DeepError(InputError)", "DeepError(Exception)", True, True),
+        ('"E-DISK"', '"E-FULL"', True, True),  # the module itself raises it
+        ('"dig less"', '"stop"', False, False),
+        ("Too deep.", "Far too deep.", False, False),
+        ("def full", 'class NewError(InputError):\n    code = "E-NEW"\n\n\ndef full', False, False),
+    ],
+)
+def test_the_code_of_an_error_counts_for_who_imports_it(tmp_path, old, new, user, other):
+    def digests(errors):
+        (tmp_path / "pipeline").mkdir(exist_ok=True)
+        for name, text in {
+            "pipeline/errors.py": errors,
+            "user.py": "from pipeline.errors import DeepError\nraise DeepError\n",
+            "other.py": "from pipeline.errors import InputError\nraise InputError\n",
+        }.items():
+            (tmp_path / name).write_text(text)
+        return digest(tmp_path, "user"), digest(tmp_path, "other")
+
+    assert old in ERRORS
+    before, after = digests(ERRORS), digests(ERRORS.replace(old, new))
+    assert tuple(one != two for one, two in zip(before, after, strict=True)) == (user, other)
+
+
+RULES = sorted({
+    module
+    for path in (ROOT / "rules").glob("*.smk")
+    for module in re.findall(r'code\("([\w.]+)"\)', path.read_text())
+})  # fmt: skip
+EDITS = {
+    "the remedy of an error": (
+        "pipeline/errors.py",
+        'remedy = "lower the learning rate"',
+        'remedy = "try a lower one"',
+    ),
+    "what an error expects": ("pipeline/errors.py", 'expected = "a finite loss"', 'expected = "a number"'),
+    "another error": ("pipeline/errors.py", "", '\n\nclass MyError(InputError):\n    code = "E-MY"\n'),
+    "a docstring of all steps": ("pipeline/files.py", "The hexadecimal SHA-256 digest", "The SHA-256 digest"),
+    "a help text of training": ("model/train.py", "epochs between validations", "how often to validate"),
+    "the meaning of a choice": ("model/train.py", "a dropout of 0 is none", "0 is no dropout"),
+    "a log text": ("model/trainer.py", "leaving, to go on later", "until later"),
+    "another kind of data set": (
+        "pipeline/datasets/mine.py",
+        "",
+        "def find(): ...\n\n\ndef add_options(): ...\n",
+    ),
+    "another method": ("model/methods.py", "", '\nMETHODS["mine"] = lambda config: []\n'),
+}
+
+
+def digests(project):
+    """The digest of every step that rules name."""
+    digest(project, "pipeline.errors")  # forgets what was there before
+    return {step: code(step, root=project) for step in RULES}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A copy of this project, and the digests of its steps."""
+    folder = tmp_path_factory.mktemp("whole")
+    for package in ("pipeline", "model", "workflow"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder, digests(folder)
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_no_step_and_no_checkpoint_of_this_project_depends_on_texts_and_registries(whole, what):
+    project, before = whole
+    name, old, new = EDITS[what]
+    path = project / name
+    text = path.read_text() if path.exists() else ""
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if old else text + new)
+    try:
+        after = digests(project)
+    finally:
+        path.write_text(text) if text else path.unlink()
+    assert len(RULES) > 20
+    assert {step for step in RULES if before[step] != after[step]} == set()
+
+
+def test_the_folder_tells_the_kinds_of_data_sets():
+    assert set(findings.kinds()) == {"brain", "chestxray14", "lungx", "prostatex", "table"}

@@ -1,6 +1,7 @@
 """Kill the real commands anywhere: the next run ends with the bytes of an undisturbed one."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,16 +69,23 @@ def command(step: str, inputs: Path, out: Path) -> list[str]:
     ]
 
 
-def run(step: str, inputs: Path, out: Path) -> None:
-    done = subprocess.run(command(step, inputs, out), cwd=ROOT, capture_output=True, text=True)
+def run(step: str, inputs: Path, out: Path, project: Path = ROOT) -> str:
+    """Run a step to its end; what it says."""
+    done = subprocess.run(command(step, inputs, out), cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 def kill_when(
-    ready: Callable[[], bool], step: str, inputs: Path, out: Path, number: int = signal.SIGKILL
+    ready: Callable[[], bool],
+    step: str,
+    inputs: Path,
+    out: Path,
+    number: int = signal.SIGKILL,
+    project: Path = ROOT,
 ) -> int:
     """Start a step, send it a signal as soon as ``ready()``; its exit status."""
-    process = subprocess.Popen(command(step, inputs, out), cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command(step, inputs, out), cwd=project, stderr=subprocess.DEVNULL)
     try:
         limit = time.monotonic() + 60
         while not ready():
@@ -155,3 +163,30 @@ def test_a_trainer_that_is_asked_to_end_saves_first(undisturbed: Path, tmp_path:
     assert status == 128 + signal.SIGTERM
     run("train", undisturbed, tmp_path)
     assert_same("train", undisturbed, tmp_path)
+
+
+TEXTS = (
+    ("model/trainer.py", "leaving, to go on later", "until later"),
+    ("pipeline/errors.py", "lower the learning rate", "try a lower one"),
+    ("model/train.py", "epochs between validations", "how often to validate"),
+    ("pipeline/store.py", '"""', '"""In short: '),
+    ("model/steps.py", "", "\n# a comment\n"),
+    ("model/methods.py", "", '\nMETHODS["mine"] = typhon\n'),
+)
+CODE = (("pipeline/store.py", "PATCH_SIDE = 65", "PATCH_SIDE = 60 + 5"),)
+
+
+@pytest.mark.parametrize(("edits", "void"), [(TEXTS, False), (CODE, True)], ids=["texts", "code"])
+def test_a_checkpoint_outlives_an_edit_of_texts_and_no_other(
+    undisturbed: Path, tmp_path: Path, edits: tuple[tuple[str, str, str], ...], void: bool
+) -> None:
+    for package in ("pipeline", "model"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    out = tmp_path / "out"
+    kill_when(lambda: checkpoints(out / "checkpoint") >= 1, "train", undisturbed, out, project=tmp_path)
+    for name, old, new in edits:
+        text = (tmp_path / name).read_text()
+        assert old in text
+        (tmp_path / name).write_text(text.replace(old, new, 1) if old else text + new)
+    assert ("is void: settings, data or code" in run("train", undisturbed, out, tmp_path)) == void
+    assert_same("train", undisturbed, out)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -297,16 +297,65 @@ TRAINING = {
 }  # fmt: skip
 
 
+WORDS = (
+    *(
+        (name, "", "\n\n# a comment\n")
+        for name in ("pipeline/index.py", "pipeline/errors.py", "model/score.py")
+    ),
+    ("pipeline/errors.py", "lower the learning rate", "try a lower learning rate"),
+    (
+        "pipeline/errors.py",
+        "class NetError",
+        'class MyError(InputError):\n    code = "E-MY"\n\n\nclass NetError',
+    ),
+    ("pipeline/split.py", '"""', '"""In short: '),
+    ("model/train.py", "epochs between validations", "how often to validate"),
+    ("model/trainer.py", "leaving, to go on later", "until later"),
+    ("model/methods.py", "", '\nMETHODS["other"] = typhon\n'),
+    ("rules/train.smk", 'message:\n        "', 'message:\n        "Now: '),
+    ("rules/data.smk", '    """Read the header', '    """Look at the header'),
+)
+"""Edits of what only a person reads, of every sort."""
+BYTES = (
+    ("pipeline/views.py", "range(-20, 21)", "range(-19, 20)",
+     {"extract_slices": 0, "build_patches": 3, "split_findings": 3, "train_model": 1}),
+    ("pipeline/split.py", '"folds" else', '"repeats" else', {"build_patches": 0, "split_findings": 3, "train_model": 1}),
+    ("model/schedule.py", "PAPER_EPSILON = 1e-8", "PAPER_EPSILON = 1e-9",
+     {"split_findings": 0, "bootstrap_network": 0, "train_model": 1, "score_method": 1}),
+    ("model/score.py", "len(known) < len(runs)", "len(known) > len(runs)", {"train_model": 0, "score_method": 1}),
+    ("pipeline/errors.py", '"E-LOSS"', '"E-NAN"', {"split_findings": 0, "train_model": 1}),
+    ("rules/data.smk", "--processes {threads}", "--processes 1", {"index_raw_files": 3}),
+)  # fmt: skip
+"""Edits of constants, operators, codes and commands, and how many jobs of some rules they rerun."""
+
+
 class TestRerun:
     def test_a_second_run_has_nothing_to_do(self, built):
         assert "Nothing to be done" in snakemake(built, *DEMO)
 
-    @pytest.mark.parametrize(
-        "name", ["pipeline/index.py", "pipeline/errors.py", "model/train.py", "model/score.py"]
-    )
-    def test_a_comment_reruns_nothing(self, built, name):
-        with edited(built / name, "", "\n\n# a comment\n"):
+    def test_texts_and_registries_rerun_nothing(self, built):
+        with ExitStack() as edits:
+            for name, old, new in WORDS:
+                edits.enter_context(edited(built / name, old, new))
             assert plan(built, *DEMO) == {}
+
+    def test_a_new_kind_of_data_set_reruns_nothing(self, built):
+        module = built / "pipeline/datasets/mine.py"
+        schema = edited(
+            built / "workflow/config.schema.yaml", "chestxray14, table]", "chestxray14, mine, table]"
+        )
+        module.write_text("def find(source, options): ...\n\n\ndef add_options(parser): ...\n")
+        try:
+            with schema:
+                assert plan(built, *DEMO) == {}
+        finally:
+            module.unlink()
+
+    @pytest.mark.parametrize(("name", "old", "new", "rules"), BYTES)
+    def test_what_decides_bytes_reruns_what_it_decides(self, built, name, old, new, rules):
+        with edited(built / name, old, new):
+            found = plan(built, *DEMO)
+        assert {rule: found.get(rule, 0) for rule in rules} == rules
 
     def test_code_of_one_step_reruns_that_step_and_what_follows(self, built):
         with edited(built / "model/score_views.py", "", "\nx = 1\n"):
