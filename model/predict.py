@@ -213,7 +213,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "case", type=Path, metavar="CASE",
-        help="DICOM folder or file, NIfTI, MetaImage or picture; or a CSV of cases with the columns "
+        help="DICOM folder or file, NIfTI, MetaImage, NRRD or picture; or a CSV of cases with the columns "
         "image, patient_id, finding_id, x,y,z or x_mm,y_mm,z_mm, and time",
     )  # fmt: skip
     add_columns(parser)

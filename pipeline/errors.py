@@ -62,7 +62,7 @@ class AccessError(InputError):
 
 class NotDicomError(InputError):
     code = "E-DCM-NOTDICOM"
-    expected = "DICOM, a picture (PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, PGM), NIfTI or MetaImage"
+    expected = "DICOM, a picture (PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, PGM), NIfTI, MetaImage or NRRD"
     remedy = "download the file again or remove it"
 
 

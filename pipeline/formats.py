@@ -1,7 +1,14 @@
 """What a file is that cannot be read, by how it begins: intact, it need not be downloaded again."""
 
+import gzip
 import re
+import zlib
+from pathlib import Path
 
+from pipeline import dicom, images, volumes
+from pipeline.errors import NotDicomError, NotImageError
+
+GZIP = b"\x1f\x8b"
 REMEDY = "convert it to one of these, or remove it"
 NAMES = {
     rb"\Z": "an empty file",
@@ -35,6 +42,30 @@ NAMES = {
     rb"SQLite format 3\0": "a database",
 }
 """Names of formats by a regular expression of their first 352 bytes."""
+
+
+def unknown(path: Path, start: bytes) -> NotDicomError | NotImageError:
+    """Why a file that begins with these bytes is none of our images; what gzip has packed is looked into."""
+    if start.startswith(GZIP):
+        try:
+            with gzip.open(path) as file:
+                inside = file.read(len(start))
+        except (OSError, EOFError, zlib.error):
+            inside = b""
+        kinds = {"DICOM": dicom.is_dicom, "a picture": images.is_image, "a volume": _is_volume}
+        kind = next((kind for kind, fits in kinds.items() if fits(inside)), name_of(inside))
+        if not kind:
+            return NotImageError("something compressed with gzip", file=path)
+        return NotDicomError(f"{kind}, compressed with gzip", remedy="unpack it (gunzip), or remove it")
+    if path.suffix.lower() in (".raw", ".zraw"):
+        found = "raw voxels that no header (.mhd, .nhdr) in its folder names"
+        return NotDicomError(found, remedy="put its header beside it, or remove it")
+    name = name_of(start)
+    return NotDicomError(name or f"{len(start)} bytes of something else", remedy=name and REMEDY)
+
+
+def _is_volume(start: bytes) -> bool:
+    return volumes.is_volume(start, ".mha")
 
 
 def name_of(start: bytes) -> str:

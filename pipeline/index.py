@@ -43,10 +43,10 @@ from pipeline.scan import file_state, scan
 log = logging.getLogger("typhon")
 
 DOCUMENTS = {
-    ".csv", ".tsv", ".xlsx", ".xls", ".docx", ".pdf", ".txt", ".md", ".xml", ".html", ".json", ".zip", ".gz",
-    ".raw", ".zraw", ".log", ".ini", ".db", ".lnk", ".tcia", ".s5cmd",
+    ".csv", ".tsv", ".xlsx", ".xls", ".docx", ".pdf", ".txt", ".md", ".xml", ".html", ".json", ".zip",
+    ".tar", ".tgz", ".log", ".ini", ".db", ".lnk", ".tcia", ".s5cmd",
 }  # fmt: skip
-"""Suffixes of files that come with a download and are no images; .raw belongs to its .mhd."""
+"""Suffixes of files that come with a download and are no images."""
 TEXT = ("file", "format", *dicom.TEXT_TAGS, "image_type")
 SCREENSHOT = re.compile(r"ProstateX-\d+-Finding\d+-.+\.bmp", re.IGNORECASE)
 """Names of the official screenshots of PROSTATEx: what verify looks at, and no images of a data set."""
@@ -67,14 +67,21 @@ ROWS_AT_ONCE = 4096
 def is_document(name: str) -> bool:
     """Whether a file is no image by its suffix; hidden files and licences count as documents."""
     path = Path(name)
-    if path.name.lower().endswith(".nii.gz"):
-        return False
+    if path.suffix.lower() == ".gz" and is_document(path.stem):
+        return True
     return (
         path.name.startswith(".")
         or path.suffix.lower() in DOCUMENTS
         or path.stem.upper() in DOCUMENT_NAMES
         or SCREENSHOT.fullmatch(path.name) is not None
     )
+
+
+def images_in(files: Iterable[str], raw: Path) -> list[str]:
+    """Those of the files below ``raw`` that may be images: no documents, and no raw files of a header."""
+    others = [file for file in files if not is_document(file)]
+    of_headers = volumes.raw_files(others, raw)
+    return [file for file in others if file not in of_headers]
 
 
 def read_row(file: str, raw: Path) -> dict[str, Any] | InputError:
@@ -91,8 +98,7 @@ def read_row(file: str, raw: Path) -> dict[str, Any] | InputError:
             return {"file": file, "format": "image", **images.read_header(path)}
         if volumes.is_volume(start, file):
             return {"file": file, "format": "volume", **volumes.read_header(path)}
-        name = formats.name_of(start)
-        raise NotDicomError(name or f"{len(start)} bytes of something else", remedy=name and formats.REMEDY)
+        raise formats.unknown(path, start)
     except OSError as error:
         return UnreadableError(str(error.strerror), file=file)
     except InputError as error:
@@ -141,13 +147,12 @@ def build(
     """
     found = pd.DataFrame(scan(raw), columns=list(STATE)).astype(STATE)
     unchanged = set(found.merge(states, on=list(STATE))["file"])
-    document = found["file"].map(is_document).to_numpy(bool)
-    files = found["file"][~document]
+    files = found["file"][found["file"].isin(images_in(found["file"], raw))]
     if files.empty:
         raise EmptyError("none", file=raw, expected="image files")
     errors: list[InputError] = []
     documents: dict[str, str] = {}
-    for file in found["file"][document]:
+    for file in found["file"].drop(files.index):
         if Path(file).name.startswith("."):
             continue
         digest = digests[file] if file in unchanged and file in digests else _digest(file, raw)

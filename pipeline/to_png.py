@@ -5,7 +5,8 @@ below --out in the same folders:
 
 DICOM               Instance{number}_{name}.png
 NIfTI               {name}_{axis}_slice{n}.png, of four dimensions {name}_{axis}_time{t}_slice{n}.png
-MetaImage, .npy     {name}_{axis}_{n}.png
+MetaImage, NRRD,
+.npy                {name}_{axis}_{n}.png
 Pictures            {name}.png, with --out alone: beside the source they are pictures already
 
 Slices and times count from 0. Where two sources would make the same name, or a file of that name is there
@@ -176,11 +177,8 @@ def write_pngs(
     Raises EmptyError where there is no image at all, UnreadableError where nothing can be written.
     """
     pictured = images.SUFFIXES if out is None else ()
-    files = [
-        file
-        for file, *_ in scan(raw)
-        if not index.is_document(file) and not file.lower().endswith((".h5", *pictured))
-    ]
+    found = index.images_in([file for file, *_ in scan(raw)], raw)
+    files = [file for file in found if not file.lower().endswith((".h5", *pictured))]
     if not files:
         raise EmptyError("none", file=raw, expected="images", remedy="give a folder of images")
     function = functools.partial(convert, raw=raw, axis=axis, flip=flip)

@@ -1,42 +1,38 @@
-"""NIfTI and MetaImage volumes: voxels as [i, j, k] and their place in the patient (LPS, mm)."""
+"""NIfTI, MetaImage and NRRD volumes: voxels as [i, j, k] and their place in the patient (LPS, mm)."""
 
-import gzip
-import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 
-from pipeline import metaimage
-from pipeline.errors import NotDicomError, TimeError, UnplacedError, VolumeError
+from pipeline import itk, metaimage, nifti, nrrd
+from pipeline.errors import InputError, NotDicomError, TimeError, UnplacedError, VolumeError
+from pipeline.limits import limited
+from pipeline.nifti import RAS_TO_LPS
 from pipeline.pool import in_child
+from pipeline.scan import file_state
+from pipeline.voxels import check_size
 
-NIFTI_MAGIC = (b"n+1\0", b"n+2\0")
-MOST_INFLATED = 1100
-"""Deflate makes a byte of at most 1,032."""
-TAIL = 2**16
-"""Bytes that may follow the voxels of a compressed file; more are a bomb."""
-MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
-"""Millimetres per unit of length by its code, the low three bits of xyzt_units (nifti1.h); 0 is unknown."""
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+__all__ = ["RAS_TO_LPS"]
+NRRD_MAGIC = b"NRRD000"
 
 
 def is_nifti(name: str) -> bool:
-    """Whether a file of this name is read as NIfTI; other volumes are MetaImages."""
+    """Whether a file of this name is read as NIfTI; other volumes are MetaImages or NRRD."""
     return name.lower().endswith((".nii", ".nii.gz"))
 
 
 def is_volume(start: bytes, name: str) -> bool:
-    """Whether a file that begins with these bytes is NIfTI (also compressed) or MetaImage."""
+    """Whether a file that begins with these bytes is NIfTI (also compressed), MetaImage or NRRD."""
     lower = name.lower()
     gzipped = start.startswith(b"\x1f\x8b") and lower.endswith(".nii.gz")
-    nifti = start[344:348] in NIFTI_MAGIC or start[4:8] in NIFTI_MAGIC
-    return gzipped or nifti or (lower.endswith((".mhd", ".mha")) and b"NDims" in start)
+    single = start[344:348] in nifti.MAGIC or start[4:8] in nifti.MAGIC
+    meta = lower.endswith((".mhd", ".mha")) and b"NDims" in start
+    return gzipped or single or meta or start.startswith(NRRD_MAGIC)
 
 
 @dataclass(frozen=True)
@@ -75,98 +71,102 @@ def _check_affine(path: Path, affine: np.ndarray) -> None:
         raise UnplacedError(f"the singular matrix {np.round(affine[:3], 6).tolist()}", file=path)
 
 
-def _meta_header(path: Path) -> sitk.ImageFileReader:
-    metaimage.check(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("MetaImageIO")
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Within the limits; whatever a broken file makes a reader raise is an InputError."""
     try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise NotDicomError(f"an unreadable MetaImage ({str(error).splitlines()[-1]})", file=path) from error
-    values = reader.GetNumberOfComponents()
-    _shape(path, (*reader.GetSize(), 1, values) if values > 1 else reader.GetSize())
-    return reader
+        with warnings.catch_warnings(action="ignore"), limited(path):
+            yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise NotDicomError(f"an unreadable volume ({error})", file=path) from error
 
 
-def _nifti(path: Path) -> nib.Nifti1Image:
-    try:
-        image: Any = nib.load(path)  # NIfTI-1 or NIfTI-2
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            raw = type(image.header).from_fileobj(file, check=False)
-    except Exception as error:  # nibabel raises many kinds of its own, and what gzip and struct raise
-        raise NotDicomError(f"an unreadable NIfTI ({error})", file=path) from error
-    _shape(path, image.shape)
-    if (unit := int(raw["xyzt_units"]) & 7) not in MM:
-        raise UnplacedError(f"xyzt_units {unit}", file=path, expected="a unit of length: m, mm or µm")
-    sides = raw["pixdim"][1:4].astype(float)
-    # What nibabel has put right by itself: a sign would turn left into right.
-    if (sides < 0).any() or (not image.header["sform_code"] and not (sides > 0).all()):
-        found = f"pixdim {' × '.join(f'{side:g}' for side in sides)}"
-        raise UnplacedError(found, file=path, expected="a positive spacing in mm")
-    slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
-    if not np.isfinite([slope, intercept if slope else 0.0]).all():  # nifti1.h: a slope of 0 scales nothing
-        raise VolumeError(
-            f"scl_slope {slope:g}, scl_inter {intercept:g}", file=path, expected="numbers to scale by",
-            remedy="correct them; a scl_slope of 0 scales nothing",
-        )  # fmt: skip
-    return image
-
-
-def _unzipped(path: Path, voxels: Any) -> bytes:
-    """A compressed file to its end, where the checksum is, but no more than its header says of its voxels."""
-    announced = int(voxels.offset) + math.prod(map(int, voxels.shape)) * voxels.dtype.itemsize
-    if announced > MOST_INFLATED * path.stat().st_size:
-        raise ValueError(f"a header that announces {announced:,} bytes, more than so few can hold")
-    with gzip.open(path) as file:
-        content = file.read(announced + TAIL)
-    if len(content) == announced + TAIL:
-        raise ValueError(f"more than the {announced:,} bytes that its header announces")
-    return content
+def _is_nrrd(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(NRRD_MAGIC)) == NRRD_MAGIC
 
 
 @in_child
 def read_header(path: Path) -> dict[str, Any]:
-    """Columns (i), rows (j), slices (k) of a volume, without reading voxels."""
-    shape = _nifti(path).shape if is_nifti(path.name) else _meta_header(path).GetSize()
-    return {"columns": shape[0], "rows": shape[1], "slices": shape[2]}
+    """Columns (i), rows (j), slices (k) of a volume, and a ``note`` where its place is odd; reads no voxels.
+
+    Raises NotDicomError, VolumeError or LimitError.
+    """
+    with _reading(path):
+        note = ""
+        if is_nifti(path.name):
+            header = nifti.read_header(path)
+            shape, note = _shape(path, header.get_data_shape()), nifti.note(header)
+        elif _is_nrrd(path):
+            shape = _one_value(path, nrrd.open_checked(path))
+        else:
+            shape = _metaimage(path)[0].shape
+        check_size(path, shape)
+    return {"columns": shape[0], "rows": shape[1], "slices": shape[2]} | ({"note": note} if note else {})
+
+
+def _one_value(path: Path, reader: Any) -> tuple[int, ...]:
+    """The shape of what ITK has the header of; a voxel has one value. Raises VolumeError."""
+    if (values := reader.GetNumberOfComponents()) > 1:
+        raise VolumeError(f"{values} values per voxel", file=path, expected="one value per voxel")
+    return _shape(path, reader.GetSize())
+
+
+def _metaimage(path: Path) -> tuple[metaimage.Header, np.ndarray]:
+    header = metaimage.Header(path)
+    reader = itk.open_header(path, "MetaImage")
+    _shape(path, header.shape)
+    header.check()
+    if _one_value(path, reader) != _shape(path, header.shape):
+        raise header.refuse("DimSize", "NDims", expected="one size")
+    return header, itk.affine(reader)
 
 
 @in_child
 def read_times(path: Path) -> list[Volume]:
     """Every time of a file in physical units (NIfTI's slope and intercept applied); one if it has no time.
 
-    NIfTI's RAS becomes LPS. Raises NotDicomError or VolumeError.
+    NIfTI's RAS becomes LPS. Raises NotDicomError, VolumeError or LimitError.
     """
-    if is_nifti(path.name):
-        image = _nifti(path)
-        try:
-            if path.suffix.lower() == ".gz":  # read to its end, where the checksum is
-                image = type(image).from_bytes(_unzipped(path, image.dataobj))
-            with warnings.catch_warnings(action="ignore"):  # of numbers that are none: those are looked for
-                voxels = np.asarray(image.dataobj, "f4")
-        except Exception as error:  # as above
-            raise VolumeError(str(error), file=path, expected="whole voxel data") from error
-        affine = RAS_TO_LPS @ image.affine
-        affine[:3] *= MM[int(image.header["xyzt_units"]) & 7]
-        placed = bool(image.header["sform_code"] or image.header["qform_code"])
-    else:
-        reader = _meta_header(path)
-        try:
-            data = reader.Execute()
-        except RuntimeError as error:
-            raise VolumeError(str(error).splitlines()[-1], file=path, expected="whole voxel data") from error
-        dimensions = data.GetDimension()
-        stored = sitk.GetArrayViewFromImage(data)
-        metaimage.check_byte_order(path, stored)
-        voxels, affine, placed = stored.T.astype("f4"), np.eye(4), True
-        direction = np.reshape(data.GetDirection(), (dimensions, dimensions))[:3, :3]
-        affine[:3, :3] = direction * data.GetSpacing()[:3]
-        affine[:3, 3] = data.GetOrigin()[:3]
-    _check_affine(path, affine)
-    voxels = voxels.reshape(_shape(path, voxels.shape))
+    with _reading(path):
+        placed = True
+        if is_nifti(path.name):
+            header = nifti.read_header(path)
+            _shape(path, header.get_data_shape())
+            affine, placed = nifti.affine(header)
+            voxels = nifti.read_voxels(path, header)
+        elif _is_nrrd(path):
+            reader = nrrd.open_checked(path)
+            _one_value(path, reader)
+            affine, placed = itk.affine(reader), nrrd.is_placed(path)
+            voxels = nrrd.read_voxels(path, reader)
+        else:
+            meta, affine = _metaimage(path)
+            voxels = meta.read()
+        _check_affine(path, affine)
+        voxels = voxels.reshape(_shape(path, voxels.shape), order="F")
     times = np.moveaxis(voxels, -1, 0) if voxels.ndim == 4 else [voxels]
     return [Volume(each, affine, placed) for each in times]
+
+
+def raw_files(files: Iterable[str], raw: Path) -> set[str]:
+    """Of files below ``raw`` those that hold the voxels of a header (.mhd, .nhdr) among them."""
+    found: set[str] = set()
+    for file in files:
+        names: list[str] = []
+        if file_state(raw / file)[0] < 0:  # a pipe would be waited for
+            continue
+        try:
+            if file.lower().endswith((".mhd", ".mha")):
+                names = metaimage.Header(raw / file).files
+            elif file.lower().endswith((".nhdr", ".nrrd")):
+                names = [nrrd.data_file(raw / file)]
+        except Exception:  # whatever is wrong with a header: the index lists it
+            continue
+        found.update((PurePosixPath(file).parent / name).as_posix() for name in names if name)
+    return found
 
 
 def read_volume(path: Path, time: int | None = None) -> Volume:

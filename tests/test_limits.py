@@ -140,7 +140,7 @@ def nifti(path: Path, shape: tuple[int, ...], tail: int = 0) -> Path:
     ("shape", "tail", "found"),
     [
         ((4, 4, 4), 10_000_000, "more than the 480 bytes"),
-        ((30000, 30000, 30000), 0, "54,000,000,000,352 bytes, more"),
+        ((300, 300, 300), 0, "128, and announced 54,000,000 bytes"),
     ],
 )
 def test_a_volume_that_inflates_beyond_its_header_or_beyond_reason_is_refused(
@@ -216,3 +216,43 @@ def test_what_a_child_raises_is_raised_here(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(InputError, match=r"^E-DCM-NOTDICOM \S+/a\.png: "):
         read_gray(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f8"])
+def test_a_volume_beyond_the_promised_memory_is_listed_before_it_takes_any(
+    tmp_path: Path, dtype: str
+) -> None:
+    image = nib.Nifti1Image(np.zeros((4, 4, 4), dtype), np.eye(4))
+    image.header.set_data_shape((1000, 1000, 600))
+    image.header["vox_offset"] = 352
+    image.header.set_slope_inter(1, 0)
+    (tmp_path / "v.nii.gz").write_bytes(gzip.compress(image.header.binaryblock + bytes(4 + 2**20)))
+    meta = "ObjectType = Image\nNDims = 3\nDimSize = 1000 1000 600\nElementType = MET_UCHAR\n"
+    (tmp_path / "v.mhd").write_text(f"{meta}CompressedData = True\nElementDataFile = v.zraw\n")
+    sizes = "type: uint8\ndimension: 3\nsizes: 1000 1000 600\nspacings: 1 1 1\nencoding: gzip"
+    (tmp_path / "v.nrrd").write_text(f"NRRD0004\n{sizes}\n\n")
+    for name in ("v.nii.gz", "v.mhd", "v.nrrd"):
+        row = index.read_row(name, tmp_path)
+        assert isinstance(row, LimitError), row
+        assert row.found == "1000×1000×600 voxels, which take 2,400,000,000 bytes"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_extension_of_a_gigabyte_takes_no_memory(
+    tmp_path: Path,
+    compressed: bool,
+    in_this_process: None,  # noqa: ARG001
+) -> None:
+    image = nib.Nifti1Image(np.arange(8, dtype="i2").reshape(2, 2, 2), np.eye(4))
+    image.header["vox_offset"] = 352 + (300 << 20)
+    image.header.set_slope_inter(1, 0)
+    path = tmp_path / ("v.nii.gz" if compressed else "v.nii")
+    with gzip.open(path, "wb", 1) if compressed else path.open("wb") as file:
+        file.write(image.header.binaryblock + b"\1\0\0\0" + struct.pack("<ii", 300 << 20, 6))
+        for size in [1 << 20] * 299 + [(1 << 20) - 8]:
+            file.write(bytes(size))
+        file.write(np.arange(8, dtype="<i2").tobytes())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    volume = read_volume(path)
+    assert volume.voxels.ravel(order="F").tolist() == list(range(8))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB

@@ -1,6 +1,7 @@
 """NIfTI and MetaImage: voxels and place by hand, and one code for each kind of damage."""
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 
+from pipeline import index
 from pipeline.errors import InputError
 from pipeline.index import read_row
 from pipeline.volumes import read_header, read_volume
+from tests.dicoms import write_mr
 
 VOXELS = np.random.default_rng(0).integers(0, 1000, (20, 30, 10)).astype("i2")  # i, j, k
 OBLIQUE = np.array([[0.0, 3, 0, -10], [-2, 0, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1]])  # RAS
@@ -407,3 +410,324 @@ def test_bytes_in_the_wrong_order_are_told_and_in_the_right_one_never(
 )
 def test_an_odd_image_is_no_wrong_order(tmp_path: Path, voxels: np.ndarray) -> None:
     assert code(meta(tmp_path / "v.mha", sitk.GetImageFromArray(np.ascontiguousarray(voxels.T)))) == ""
+
+
+# --- which files an .mhd names
+
+
+def slices_of(folder: Path, names: list[str]) -> None:
+    for number, name in enumerate(names):
+        (folder / name).write_bytes(VOXELS[:, :, number].T.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("s%d.raw", [f"s{number}.raw" for number in range(1, 11)]),
+        ("s%03d.raw", [f"s{number:03d}.raw" for number in range(1, 11)]),
+        ("s%03d.raw 0", [f"s{number:03d}.raw" for number in range(10)]),
+        ("s%02d.raw 5 14", [f"s{number:02d}.raw" for number in range(5, 15)]),
+        ("%04d 0 18 2", [f"{number:04d}" for number in range(0, 20, 2)]),
+    ],
+)
+def test_a_pattern_names_a_file_per_slice(tmp_path: Path, pattern: str, names: list[str]) -> None:
+    path = header(tmp_path / "v.mhd", ElementDataFile=pattern)
+    slices_of(tmp_path, names)
+    assert (read_volume(path).voxels == VOXELS).all()
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "%1$c%1$c/secret.raw 46 46 1", "%s%s%s%n.raw 1 3 1", "%n 1 10 1", "%1$d.raw 1 10 1", "%*d.raw", "%.9d.raw",
+        "%-3d.raw", "%+d.raw", "% d.raw", "%99d.raw", "%x.raw", "%ld.raw", "%d%d.raw", "%%d.raw", "%d.raw a b c",
+        "%d.raw 1 1000000000000 1", "%d.raw 1 " + "9" * 30,
+        "%d.raw 1 10 0", "%d.raw 1 10 -1", "%d.raw 10 1 -1", "%d.raw 1 3 1", "%d.raw 1 10 1 1", "%c.raw 97 106 1",
+    ],
+)  # fmt: skip
+def test_any_other_pattern_is_refused_and_leads_nowhere(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret.raw").write_bytes(VOXELS.T.tobytes())
+    path = header(tmp_path / "in" / "v.mhd", ElementDataFile=pattern)
+    assert code(path).startswith("E-VOL: expected ")
+    assert f"ElementDataFile = {pattern}" in code(path)
+
+
+def test_more_slices_than_a_folder_holds_are_not_counted_out(tmp_path: Path) -> None:
+    path = header(tmp_path / "v.mhd", DimSize="1 1 1000000000", ElementDataFile="%d.raw 1 1000000000 1")
+    assert code(path).startswith("E-VOL: expected a file for each slice, found ElementDataFile = %d.raw 1 10")
+
+
+@pytest.mark.parametrize("pattern", ["../s%d.raw 1 10 1", "/tmp/s%d.raw 1 10 1", "C:%d.raw 1 10 1"])
+def test_a_pattern_that_leads_out_of_its_folder_is_told(tmp_path: Path, pattern: str) -> None:
+    assert code(header(tmp_path / "v.mhd", ElementDataFile=pattern)).startswith("E-VOL-OUTSIDE: ")
+
+
+@pytest.mark.parametrize("before", ["\r", " ", "ElementDataFile : /etc/passwd\n", "Comment = x\r"])
+def test_a_second_reading_of_a_header_opens_no_other_file(tmp_path: Path, before: str) -> None:
+    path = meta(tmp_path / "v.mhd")
+    secret = tmp_path / "secret.raw"
+    secret.write_bytes(bytes(VOXELS.nbytes))
+    text = path.read_text().replace("ElementDataFile", f"{before}ElementDataFile")
+    path.write_text(f"{text}ElementDataFile = {secret}\n", newline="")
+    assert code(path) != "" or (read_volume(path).voxels == VOXELS).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("suffix", [".mha", ".mhd"])
+def test_two_dimensions_are_one_line(tmp_path: Path, channels: int, suffix: str) -> None:
+    plane = sitk.GetImageFromArray(np.ascontiguousarray(VOXELS[:, :, 0].T))
+    path = meta(tmp_path / f"v{suffix}", sitk.Compose(*[plane] * channels) if channels > 1 else plane)
+    row = read_row(path.name, tmp_path)
+    assert isinstance(row, InputError)
+    assert str(row).startswith(f"E-VOL v{suffix}: expected three dimensions, or four with time, found shape ")
+
+
+TYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("suffix", [".mha", ".mhd", ".nrrd", ".nii", ".nii.gz"])
+def test_voxels_are_those_that_itk_reads(tmp_path: Path, dtype: str, suffix: str) -> None:
+    image = sitk.GetImageFromArray(
+        np.ascontiguousarray((VOXELS % 120 - 4 * (dtype[0] != "u")).T.astype(dtype))
+    )
+    image.SetOrigin((10.0, 20.0, 5.0))
+    image.SetSpacing((2.0, 3.0, 4.0))
+    image.SetDirection((0, -1, 0, 1, 0, 0, 0, 0, 1))
+    for compressed in (False, True):
+        path = meta(tmp_path / f"v{suffix}", image, compressed=compressed)
+        volume = read_volume(path)
+        assert (volume.voxels == sitk.GetArrayFromImage(sitk.ReadImage(path)).T.astype("f4")).all()
+        assert volume.affine @ [4, 7, 3, 1] == pytest.approx([10 - 21, 20 + 8, 5 + 12, 1])
+
+
+@pytest.mark.parametrize("fields", [{"HeaderSize": "7"}, {"HeaderSize": "-1"}])
+def test_what_stands_before_the_voxels_of_a_raw_file_is_skipped(
+    tmp_path: Path, fields: dict[str, str]
+) -> None:
+    path = meta(tmp_path / "v.mhd")
+    path.write_text(path.read_text().replace("Element", f"HeaderSize = {fields['HeaderSize']}\nElement", 1))
+    raw = path.with_suffix(".raw")
+    raw.write_bytes(b"notused" + raw.read_bytes())
+    assert (read_volume(path).voxels == VOXELS).all()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ElementToIntensityFunctionSlope": "2"},
+        {"ElementToIntensityFunctionOffset": "-1024"},
+        {"BinaryData": "False"},
+        {"ElementByteOrderMSB": "True"},
+        {"ElementType": "MET_OTHER"},
+        {"DimSize": "20 30"},
+        {"DimSize": "20 30 x"},
+    ],
+    ids=str,
+)
+def test_what_no_reader_takes_into_account_is_refused(tmp_path: Path, fields: dict[str, str]) -> None:
+    path = meta(tmp_path / "v.mhd")
+    lines = dict(line.split(" = ", 1) for line in path.read_text().splitlines())
+    data = lines.pop("ElementDataFile")
+    path.write_text(
+        "".join(f"{key} = {value}\n" for key, value in {**lines, **fields, "ElementDataFile": data}.items())
+    )
+    assert code(path).startswith(("E-VOL: ", "E-DCM-NOTDICOM: "))
+    assert code(path)
+
+
+# --- NIfTI that says two things, or none that a patch can hold
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+def test_complex_voxels_are_refused(tmp_path: Path, name: str) -> None:
+    for dtype in ("c8", "c16"):
+        found = code(nifti(tmp_path / name, VOXELS.astype(dtype) + 1j))
+        assert found.startswith(
+            "E-VOL: expected one real number per voxel, found complex numbers; save the part"
+        )
+
+
+def two_places(path: Path, move: np.ndarray, *, version: int = 1) -> Path:
+    """A volume whose qform is its sform (OBLIQUE), moved."""
+    image = (nib.Nifti1Image if version == 1 else nib.Nifti2Image)(VOXELS, OBLIQUE)
+    image.header.set_sform(OBLIQUE, 1)
+    image.header.set_qform(move @ OBLIQUE, 1)
+    image.to_filename(path)
+    return path
+
+
+MOVED = np.array([[1.0, 0, 0, 30], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+ABOUT_Z = np.diag([-1.0, -1, 1, 1])  # corner (19, 29) lies at x 77, y −58: 2·√(77² + 58²)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+@pytest.mark.parametrize(("move", "apart"), [(MOVED, "30"), (ABOUT_Z, "193")], ids=["moved", "turned"])
+def test_of_two_places_the_sform_counts_and_a_line_says_so(
+    tmp_path: Path, name: str, move: np.ndarray, apart: str, version: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = two_places(tmp_path / name, move, version=version)
+    with caplog.at_level("INFO", "typhon"):
+        index.look(path)
+    assert caplog.messages == [
+        f"{name}: qform and sform put its voxels up to {apart} mm apart: the sform counts"
+    ]
+    assert (read_volume(path).affine @ [4, 7, 3, 1]).tolist() == [-11, 28, 17, 1]
+
+
+def test_places_that_agree_but_for_rounding_need_no_line(tmp_path: Path) -> None:
+    path = two_places(tmp_path / "v.nii", np.diag([1.0, 1, 1, 1]) + np.eye(4, k=3) * 1e-3)
+    assert read_header(path) == {"columns": 20, "rows": 30, "slices": 10}
+
+
+def test_a_spacing_that_the_sform_does_not_have_is_told(tmp_path: Path) -> None:
+    path = nifti(tmp_path / "v.nii", pixdim=(1, 2, 3, 5, 1, 1, 1, 1), codes=(0, 1))
+    assert read_header(path)["note"] == "pixdim says 2 × 3 × 5 mm, sform 2 × 3 × 4 mm: the sform counts"
+
+
+# --- NRRD
+
+
+def nrrd(path: Path, data: bytes = VOXELS.tobytes(order="F"), **fields: str | None) -> Path:
+    lines: dict[str, str | None] = {
+        "type": "short", "dimension": "3", "space": "left-posterior-superior", "sizes": "20 30 10",
+        "space directions": "(0,3,0) (-2,0,0) (0,0,4)", "kinds": "domain domain domain", "endian": "little",
+        "encoding": "raw", "space origin": "(10,20,5)", **{key.replace("_", " "): value for key, value in fields.items()},
+    }  # fmt: skip
+    text = "".join(f"{key}: {value}\n" for key, value in lines.items() if value is not None)
+    path.write_bytes(f"NRRD0004\n{text}\n".encode() + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("space", "place"),
+    [
+        ("left-posterior-superior", [10 - 14, 20 + 12, 5 + 12]),
+        ("LPS", [-4, 32, 17]),
+        ("right-anterior-superior", [4, -32, 17]),
+        ("left-anterior-superior", [-4, -32, 17]),
+    ],
+)
+def test_nrrd_is_read_in_any_space(tmp_path: Path, space: str, place: list[float]) -> None:
+    path = nrrd(tmp_path / "v.nrrd", space=space)
+    assert code(path) == ""
+    volume = read_volume(path)
+    assert (volume.voxels == VOXELS).all()
+    assert volume.placed
+    # (10, 20, 5) + 4·(0, 3, 0) + 7·(−2, 0, 0) + 3·(0, 0, 4)
+    assert (volume.affine @ [4, 7, 3, 1])[:3] == pytest.approx(place)
+    assert read_header(path) == {"columns": 20, "rows": 30, "slices": 10}
+
+
+def test_a_packed_nrrd_and_one_of_two_files(tmp_path: Path) -> None:
+    packed = nrrd(tmp_path / "v.nrrd", gzip.compress(VOXELS.tobytes(order="F")), encoding="gzip")
+    assert (read_volume(packed).voxels == VOXELS).all()
+    (tmp_path / "w.raw").write_bytes(VOXELS.tobytes(order="F"))
+    assert (read_volume(nrrd(tmp_path / "w.nhdr", b"", data_file="w.raw")).voxels == VOXELS).all()
+
+
+def test_an_nrrd_without_a_space_has_a_spacing_and_no_place(tmp_path: Path) -> None:
+    bare = {"space": None, "space_directions": None, "space_origin": None}
+    volume = read_volume(nrrd(tmp_path / "v.nrrd", **bare, spacings="2 3 4"))
+    assert (volume.placed, volume.spacing_mm.tolist()) == (False, [2, 3, 4])
+    assert code(nrrd(tmp_path / "v.nrrd", **bare)).startswith(
+        "E-VOL-AFFINE: expected a spacing in mm, found no"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "../v.raw",
+        "LIST",
+        "v%03d.raw 1 10 1",
+        "%s%n.raw 1 3 1",
+        "C:\\v.raw",
+        "a/v.raw",
+        "..\\v.raw",
+    ],
+)
+@pytest.mark.parametrize("field", ["data_file", "datafile", "DATA_FILE"])
+def test_an_nrrd_that_leads_out_of_its_folder_is_told(tmp_path: Path, name: str, field: str) -> None:
+    assert code(nrrd(tmp_path / "v.nrrd", b"", **{field: name})).startswith("E-VOL-OUTSIDE: ")
+
+
+@pytest.mark.parametrize("before", ["\n\r\n", "\r\n\n", "\r\r\n", "\n \n", "\r", "#" * 70000 + "\n", "\0"])
+def test_a_second_reading_of_an_nrrd_opens_no_other_file(tmp_path: Path, before: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(VOXELS.tobytes(order="F"))
+    path = nrrd(tmp_path / "v.nrrd", b"")
+    text = path.read_bytes().rstrip(b"\n") + f"\n{before}data file: {secret}\n\n".encode()
+    path.write_bytes(text)
+    assert code(path).startswith(("E-VOL", "E-DCM-NOTDICOM"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "start"),
+    [
+        ({"sizes": "3 20 30 10", "dimension": "4", "kinds": "list domain domain domain",
+          "space_directions": "none (1,0,0) (0,1,0) (0,0,1)"}, "E-VOL: "),
+        ({"sizes": "20 300", "dimension": "2", "space": None, "space_directions": None, "space_origin": None,
+          "kinds": None, "spacings": "1 1"}, "E-VOL: "),
+        ({"space_units": '"um" "um" "um"'}, "E-VOL-AFFINE: "),
+        ({"sizes": "20 30 10\nsizes: 20 30 9"}, "E-VOL: "),
+        ({"type": "block"}, "E-DCM-NOTDICOM: "),
+        ({"sizes": "20 30 11"}, "E-VOL: "),
+    ],
+    ids=["a list", "two dimensions", "micrometres", "twice", "blocks", "short"],
+)  # fmt: skip
+def test_an_nrrd_of_another_kind_is_refused(
+    tmp_path: Path, fields: dict[str, str | None], start: str
+) -> None:
+    assert code(nrrd(tmp_path / "v.nrrd", **fields)).startswith(start)
+
+
+# --- files that go with others, or with none
+
+
+def test_a_raw_file_belongs_to_its_header_or_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    meta(tmp_path / "a" / "v.mhd")
+    (tmp_path / "a" / "other.raw").write_bytes(bytes(100))
+    header(tmp_path / "v.mhd", ElementDataFile="s%d.dat")
+    slices_of(tmp_path, [f"s{number}.dat" for number in range(1, 11)])
+    (tmp_path / "v.raw").unlink()
+    _, table, errors = index.look(tmp_path)
+    assert table["file"].tolist() == ["a/v.mhd", "v.mhd"]
+    assert [(error.code, error.file) for error in errors] == [("E-DCM-NOTDICOM", "a/other.raw")]
+    assert "found raw voxels that no header (.mhd, .nhdr) in its folder names" in errors[0].reason
+
+
+@pytest.mark.parametrize("name", ["w.mhd", "w.mha", "w.nrrd", "w.nhdr"])
+def test_a_pipe_or_nonsense_of_the_name_of_a_header_costs_itself_alone(tmp_path: Path, name: str) -> None:
+    meta(tmp_path / "v.mhd")
+    os.mkfifo(tmp_path / name)
+    number = "9" * 5000
+    (tmp_path / f"x{name}").write_text(
+        f"NDims = 3\nDimSize = 1 1 {number}\nElementDataFile = %d 1 {number}\n"
+    )
+    _, table, errors = index.look(tmp_path)
+    assert table["file"].tolist() == ["v.mhd"]
+    assert [error.file for error in errors] == [name, f"x{name}"]
+
+
+def test_what_gzip_has_packed_is_listed_if_it_is_an_image(tmp_path: Path) -> None:
+    dicom = write_mr(tmp_path)
+    (tmp_path / "a.dcm.gz").write_bytes(gzip.compress(dicom.read_bytes()))
+    (tmp_path / "b.mha.gz").write_bytes(gzip.compress(meta(tmp_path / "v.mha").read_bytes()))
+    (tmp_path / "c.gz").write_bytes(gzip.compress(b"\x89PNG\r\n\x1a\n" + bytes(99)))
+    (tmp_path / "d.csv.gz").write_bytes(gzip.compress(b"a,b\n"))
+    (tmp_path / "e.tar.gz").write_bytes(gzip.compress(bytes(1024)))
+    (tmp_path / "f.gz").write_bytes(gzip.compress(b"anything"))
+    _, table, errors = index.look(tmp_path)
+    assert len(table) == 2
+    listed = {error.file: (error.code, error.found) for error in errors}
+    assert listed == {
+        "a.dcm.gz": ("E-DCM-NOTDICOM", "DICOM, compressed with gzip"),
+        "b.mha.gz": ("E-DCM-NOTDICOM", "a volume, compressed with gzip"),
+        "c.gz": ("E-DCM-NOTDICOM", "a picture, compressed with gzip"),
+        "f.gz": ("E-DCM-NOTIMAGE", "something compressed with gzip"),
+    }

@@ -3,8 +3,8 @@
 The CSV has ``image, patient_id, finding_id, label`` and optionally a point: ``x, y, z`` (zero-based pixels,
 z along the slice normal; voxel i, j, k of a volume) or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI), and for
 volumes of four dimensions ``time``, counted from 0. An image
-is a picture (PNG, JPEG, TIFF …) or DICOM file, a folder with one DICOM series, or a NIfTI or MetaImage
-volume. Without a point the centre of the image is taken and marked so (column ``centre`` of findings.csv).
+is a picture (PNG, JPEG, TIFF …) or DICOM file, a folder with one DICOM series, or a volume (NIfTI, MetaImage,
+NRRD). Without a point the centre of the image is taken and marked so (column ``centre`` of findings.csv).
 """
 
 import argparse

@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.view", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    what = "DICOM file or folder, NIfTI, MetaImage, a picture, .npy, slices.h5, patches.h5"
+    what = "DICOM file or folder, NIfTI, MetaImage, NRRD, a picture, .npy, slices.h5, patches.h5"
     parser.add_argument("path", type=Path, metavar="PATH", help=what)
     parser.add_argument("--series", default="", help="which series of a folder; without, a line lists them")
     parser.add_argument("--axis", choices=[*AXES, "all"], default="z", help="all: one after the other")

@@ -1,4 +1,4 @@
-"""Open any path as a stack: DICOM, NIfTI, MetaImage, pictures, NumPy arrays and our own stores.
+"""Open any path as a stack: DICOM, NIfTI, MetaImage, NRRD, pictures, NumPy arrays and our own stores.
 
 Values are physical (HU in CT).
 """
@@ -34,7 +34,7 @@ MOST_LISTED = 20
 
 
 def of_volume(path: Path) -> Voxels:
-    """A NIfTI or MetaImage volume of three or four dimensions, along its own axes."""
+    """A volume (NIfTI, MetaImage, NRRD) of three or four dimensions, along its own axes."""
     read = volumes.read_times(path)
     affine = read[0].affine
     values = np.stack([volume.voxels for volume in read], axis=-1)
@@ -152,7 +152,7 @@ def candidates(raw: Path) -> dict[str, tuple[str, Callable[[], Stack]]]:
     """
     names = [file for file, *_ in scan(raw)]
     alone = [file for file in names if file.lower().endswith((".npy", ".h5"))]
-    others = [file for file in names if not index.is_document(file) and file not in alone]
+    others = [file for file in index.images_in(names, raw) if file not in alone]
     read = functools.partial(index.read_row, raw=raw)
     rows = list(
         parallel(read, others, processes=1, label="reading headers", chunk=index.CHUNK, lost=index.lost)
