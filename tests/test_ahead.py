@@ -58,6 +58,7 @@ def test_of_a_table_without_faults_nothing_is_said(config):
         ("A.PNG,P,1,1,,,,", "E-CSV-DUP data/raw/mine/t.csv: found P 1 twice for a.png"),
         ("a.png,p,2,1,three,4,,", "E-LABEL data/raw/mine/t.csv: expected a number, found 'three' in the row of a.png, 2"),
         ("a.png,p,2,1,,,,nan", "E-LABEL data/raw/mine/t.csv: expected a number, found 'nan' in the row of a.png, 2"),
+        ("a.png,p,2,1,-1,-2,-3,", "E-LESION-OOB data/raw/mine/t.csv: expected x of at least 0, found x -1 in the row of"),
         ("a.png,p,2,1,-1,4,,", "E-LESION-OOB data/raw/mine/t.csv: expected x of at least 0, found x -1 in the row of"),
         ("a.png,p,2,1,3,4,-2,", "expected z of at least 0, found z -2"),
         ("a.png,p,2,1,39,59,,",

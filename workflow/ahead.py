@@ -96,8 +96,8 @@ def _check_inside(
     folder: Path, image: str, at: Mapping[str, float], sizes: dict[str, tuple[int, int] | None]
 ) -> None:
     """Raise OutOfImageError where a point in pixels is negative or, in a picture, beyond its far sides."""
-    for name in set(listed.PIXELS) & at.keys():
-        if at[name] < -0.5:
+    for name in listed.PIXELS:
+        if at.get(name, 0) < -0.5:
             raise OutOfImageError(f"{name} {at[name]:g}", expected=f"{name} of at least 0")
     if not {"x", "y"} <= at.keys():
         return
