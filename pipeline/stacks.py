@@ -31,6 +31,8 @@ def _lone_slices(images: pd.DataFrame) -> pd.Series:
     Such slices agree in study, number, contrast and grid, are parallel, and no two lie at one position.
     """
     uids = images["series_uid"]
+    if len(images) > 1 and uids.nunique() == 1:
+        return uids
     places = images[geometry.POSITION + geometry.ORIENTATION + geometry.SPACING]
     lone = (uids.groupby(uids).transform("size") == 1) & images["modality"].isin(SLICED)
     lone &= np.isfinite(places.to_numpy(float)).all(axis=1) & images["series_number"].notna()
@@ -61,8 +63,10 @@ def _passes(images: pd.DataFrame) -> Iterator[pd.DataFrame]:
     Passes that follow each other in space, such as a CT in two breaths, are one stack.
     """
     for name in PASSES:
+        if images[name].nunique(dropna=False) == 1:
+            continue
         parts = [part for _, part in images.groupby(name, dropna=False)]
-        if len(parts) > 1 and not _orderly(images) and all(map(_orderly, parts)) and _overlap(parts):
+        if not _orderly(images) and all(map(_orderly, parts)) and _overlap(parts):
             yield from parts
             return
     yield images
@@ -78,8 +82,8 @@ def _overlap(parts: Sequence[pd.DataFrame]) -> bool:
 
 def split(images: pd.DataFrame) -> list[pd.DataFrame]:
     """The stacks of DICOM images (rows of an index), in the order of their UIDs and contrasts."""
-    if images.empty:
-        return []
+    if len(images) < 2:
+        return [images] if len(images) else []
     keys = [_lone_slices(images), *(images[name] for name in CONTRAST)]
     return [one for _, part in images.groupby(keys, dropna=False, sort=True) for one in _passes(part)]
 

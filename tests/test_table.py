@@ -16,6 +16,7 @@ from pipeline.datasets import Findings, Source, table
 from pipeline.datasets.table import find
 from pipeline.errors import ColumnError, ConfigError, DuplicateFindingError, EmptyError, LabelError
 from pipeline.files import read_csv
+from pipeline.index import as_table
 from pipeline.phantom import Geometry, write_mr_series
 from pipeline.pixels import read_pixels
 from workflow.flags import flags
@@ -478,3 +479,24 @@ def test_a_point_where_a_slice_is_missing_is_one_line(tmp_path: Path) -> None:
         ("E-GEO-GAP", "r"),
     ]
     assert float(found.rows[0]["plane_distance_mm"]) == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        (".", [0, 1, 2, 3, 4]),
+        ("a", [0, 1, 3]),
+        ("a/b", [0, 3]),
+        ("a/b/1.png", [0]),
+        ("a/b/e.dcm", [3]),
+        ("a/b/e.dcm#2", [3]),
+        ("a/bc", []),
+        ("b", []),
+        ("1.png", [4]),
+        ("", []),
+    ],
+)
+def test_a_name_means_a_file_a_frame_or_what_lies_below_a_folder(name: str, rows: list[int]) -> None:
+    files = ["a/b/1.png", "a/bcd/1.png", "abc/1.png", "a/b/e.dcm#2", "1.png"]
+    table = as_table([{"file": file, "frame": 2 if "#" in file else None} for file in files])
+    assert Source("x", Path(), table, []).named(name).index.tolist() == rows

@@ -4,6 +4,7 @@ A kind of data set is a module with ``find(source, options) -> Findings`` and th
 ``python -m pipeline.findings``; everything after that is common.
 """
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 
 from pipeline.errors import InputError, UnlabelledError
 from pipeline.files import skip
+from pipeline.index import on_disk
 from pipeline.people import person
 
 CHOICE_COLUMNS = (
@@ -28,6 +30,22 @@ class Source:
     raw: Path
     index: pd.DataFrame
     documents: list[str]
+
+    @functools.cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Which rows of the index a name means: that of a frame, of a file, or of a folder above it."""
+        places: dict[str, list[int]] = {}
+        for place, (row, file) in enumerate(zip(self.index["file"], on_disk(self.index), strict=True)):
+            names, folder = {row, file, "."}, file
+            while folder := folder.rpartition("/")[0]:
+                names.add(folder)
+            for name in names:
+                places.setdefault(name, []).append(place)
+        return places
+
+    def named(self, name: str) -> pd.DataFrame:
+        """The rows of the index of one file or frame, or below a folder ("." is the raw folder itself)."""
+        return self.index.iloc[self._places.get(name, [])]
 
 
 @dataclass

@@ -205,9 +205,7 @@ def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict
     """
     pixel, world = point_of(row, PIXELS), point_of(row, WORLD)
     name = str(PurePosixPath(row["image"]))
-    index = source.index
-    inside = index["file"].str.startswith(f"{name}/") | (on_disk(index) == name)
-    found = index[(name == ".") | (index["file"] == name) | inside]
+    found = source.named(name)
     if found.empty:
         raise ImageMissingError("no readable file of that name", file=name)
     kind = found["format"].iloc[0]
