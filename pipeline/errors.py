@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.system import NO_ACCESS, NO_ROOM, fullest
+from pipeline.system import NO_ACCESS, NO_ROOM, closed, fullest
 
 
 class InputError(Exception):
@@ -372,10 +372,9 @@ def of_system(error: OSError, file: str | Path = "") -> InputError | None:
     """What to tell of an error that says nothing about what a file holds; None of any other."""
     file = file or error.filename or ""
     if error.errno in NO_ROOM:
-        place, free = fullest(error)
-        return DiskError(f"{free:,} bytes free in {place} ({os.strerror(error.errno)})", file=file)
+        return DiskError(f"{fullest(error)} ({os.strerror(error.errno)})", file=file)
     if error.errno in NO_ACCESS:
-        return AccessError(os.strerror(error.errno), file=file)
+        return AccessError(os.strerror(error.errno), file=file or closed(error))
     return None
 
 

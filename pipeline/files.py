@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import pandas as pd
 
 from pipeline.errors import InputError
-from pipeline.system import UNSUPPORTED
+from pipeline.system import UNSUPPORTED, locate
 
 FINDING_COLUMNS = (
     "patient_id", "group_id", "finding_id", "label", "channel", "study_uid", "series_uid",
@@ -43,9 +43,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         beside.replace(path)
     except BaseException as error:
+        if isinstance(error, OSError):
+            locate(error, path)
         beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and not error.filename:
-            error.filename = str(path)  # a full disk does not say which file it has no room for
         raise
     try:
         folder = os.open(path.parent, os.O_RDONLY)
@@ -70,7 +70,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield beside
         beside.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            locate(error, path)
         shutil.rmtree(beside, ignore_errors=True)
         raise
 

@@ -21,19 +21,48 @@ SOCKET_FOLDER = 64
 """Bytes of the name of a folder in which a socket may still lie: its path has at most 107 (unix(7))."""
 
 
-def fullest(error: OSError) -> tuple[Path, int]:
-    """The folder that has no room, and its free bytes.
+def locate(error: OSError, path: str | Path) -> None:
+    """Have an error know its file and, before anything is cleared away, which place is full.
+
+    The system tells neither of what is written to an open file.
+    """
+    error.filename = error.filename or str(path)
+    if error.errno in NO_ROOM:
+        vars(error).setdefault("room", fullest(error))
+
+
+def fullest(error: OSError) -> str:
+    """Which folder has no room, and how much there is.
 
     That of the file, unless one of the places that are written without being named is fuller: temporary
     files, and the shared memory between processes. A quota knows no such number: that of the file.
     """
+    if "room" in vars(error):
+        return str(vars(error)["room"])
     file = Path(error.filename or ".").absolute()
     places = [next(parent for parent in (file, *file.parents) if parent.is_dir())]
     if error.errno == errno.ENOSPC:
-        places += [place for place in (_temporary(), SHARED_MEMORY) if place.is_dir()]
-    own, *others = ((place, shutil.disk_usage(place).free) for place in places)
-    full = [(place, free) for place, free in others if free < min(own[1], FULL)]
-    return min(full, key=lambda found: found[1], default=own)
+        places += _unnamed()
+    own, *others = ((room(place), place) for place in places)
+    free, place = min((found for found in others if found[0] < min(own[0], FULL)), default=own)
+    return f"room for no further file in {place}" if free < 0 else f"{free:,} bytes free in {place}"
+
+
+def room(place: Path) -> int:
+    """Free bytes in a folder; -1 where no file can be added to it, be it empty."""
+    about = os.statvfs(place)
+    return -1 if about.f_files and not about.f_favail else shutil.disk_usage(place).free
+
+
+def closed(error: OSError) -> str:
+    """The folder for what is written without being named, where an error without a name is about one."""
+    if error.errno not in (errno.EROFS, errno.EACCES):
+        return ""
+    return next((str(place) for place in _unnamed() if not os.access(place, os.W_OK)), "")
+
+
+def _unnamed() -> list[Path]:
+    return [place for place in (_temporary(), SHARED_MEMORY) if place.is_dir()]
 
 
 def _temporary() -> Path:

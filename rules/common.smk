@@ -11,7 +11,7 @@ from model.grid import candidate_config, candidates, no_candidate, shares_start,
 from model import methods
 from model.methods import METHODS
 from model.baselines import BASELINES
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, run_cli
 from workflow import ahead, beside, driver, effects, people, raw, shared, stale
 from pipeline.files import sha256
 from pipeline.provenance import ROOT, code
@@ -48,12 +48,17 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-onstart:
+def prepare(_):
+    """What has to be done between the plan and the first job."""
     driver.record(Path.cwd(), sys.argv[1:], Path(workflow.workdir_init))
     driver.stop_jobs_with_me(Path.cwd())
     shared.record(config)
     if not workflow.touch:
         stale.set_aside(workflow.dag.needrun_jobs())
+
+
+onstart:
+    run_cli(prepare)
 
 
 onsuccess:

@@ -3,17 +3,21 @@
 import errno
 import fcntl
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
+from PIL import Image
 
 from model.checkpoint import Folder
 from pipeline import store
 from pipeline.errors import AccessError, DiskError, StoreError, of_system, run_cli
-from pipeline.files import write_text
+from pipeline.files import atomic, atomic_folder, write_text
 from pipeline.images import read_gray
 from pipeline.index import read_index
 from pipeline.provenance import ROOT
@@ -178,6 +182,118 @@ def test_of_a_quota_no_other_place_is_accused(monkeypatch) -> None:
     told = of_system(OSError(errno.EDQUOT, "x", "/proc/self/x"))
     assert told is not None
     assert "free in /proc/self (Disk quota exceeded)" in told.found
+
+
+@pytest.mark.parametrize(("make", "file"), [(atomic, ".made.part"), (atomic_folder, ".made.part/a.dcm")])
+def test_the_room_is_that_before_anything_was_cleared_away(monkeypatch, tmp_path, make, file) -> None:
+    monkeypatch.setattr(
+        "shutil.disk_usage", lambda _: SimpleNamespace(free=5 if (tmp_path / file).exists() else 10**9)
+    )
+
+    def fill() -> None:
+        with make(tmp_path / "made"):
+            (tmp_path / file).touch()
+            failing(errno.ENOSPC)()
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        fill()
+    told = of_system(caught.value)
+    assert told is not None
+    assert told.found.startswith(f"5 bytes free in {tmp_path}")
+    assert told.file == str(tmp_path / "made")
+
+
+MOUNT = ["unshare", "--mount", "sh", "-c"]
+"""Runs a script that mounts what nobody else sees."""
+
+
+@pytest.fixture
+def mounted(tmp_path: Path):
+    """A function that runs Python where a folder is a memory disk of its own, with the given options."""
+    try_it = f"mount -t tmpfs -o size=4k tmpfs {tmp_path}"
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*MOUNT, try_it], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no permission to mount")
+
+    def run(place: str, options: str, *words: str, before: str = "true", **environment: str) -> str:
+        script = (
+            f'mount -t tmpfs -o {options} tmpfs {place} && cd {place} && {before}; cd {tmp_path}; exec "$@"'
+        )
+        done = subprocess.run(
+            [*MOUNT, script, "sh", sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
+    return run
+
+
+FILL = "head -c 9000 /dev/zero > x 2>/dev/null"
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "said"),
+    [
+        ("size=4k", FILL, "E-DISK: expected room on the disk, found 0 bytes free in /dev/shm (No space left"),
+        (
+            "nr_inodes=1",
+            "true",
+            "E-DISK: expected room on the disk, found room for no further file in /dev/shm",
+        ),
+        ("ro", "true", "E-ACCESS /dev/shm: expected access to it, found Read-only file system"),
+    ],
+    ids=["full", "full of files", "read-only"],
+)
+def test_a_step_that_finds_no_room_in_shared_memory_names_it(
+    mounted, tmp_path, options, before, said
+) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    Image.new("L", (4, 4)).save(tmp_path / "b.png")
+    printed = mounted(
+        SMALL, options, "-m", "pipeline.index", "--raw", str(tmp_path), "--out", "o/index", "--files", "o/files",
+        "--skipped", "o/skipped", "--processes", "2", before=before,
+    )  # fmt: skip
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(("options", "before"), [("size=4k", FILL), ("nr_inodes=1", "true"), ("ro", "true")])
+def test_a_step_needs_no_room_for_temporary_files_where_another_place_has_some(
+    mounted, tmp_path, options, before
+) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "tmp").mkdir()
+    printed = mounted(
+        str(tmp_path / "tmp"), options, "-m", "pipeline.index", "--raw", str(tmp_path), "--out", "o/index",
+        "--files", "o/files", "--skipped", "o/skipped", "--processes", "2", before=before, TMPDIR=str(tmp_path / "tmp"),
+    )  # fmt: skip
+    assert (tmp_path / "o/index").exists(), printed
+
+
+@pytest.mark.parametrize("words", [["-n"], ["--unlock"], []], ids=["plan", "unlock", "run"])
+@pytest.mark.parametrize("before", ["true", "mkdir .snakemake"])
+def test_a_working_folder_that_is_read_only_is_told_in_one_line(mounted, tmp_path, words, before) -> None:
+    (tmp_path / "here").mkdir()
+    printed = mounted(
+        str(tmp_path / "here"), "size=1m", "-m", "workflow.run", "--configfile", str(ROOT / "config/demo.yaml"),
+        "--directory", str(tmp_path / "here"), *words,
+        before=f"({before}) && mount -o remount,ro {tmp_path / 'here'}",
+    )  # fmt: skip
+    assert re.search(r"^E-ACCESS .*here/.snakemake.*: expected access to it, found Read-only file", printed)
+    assert len(printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", ["size=16k", "nr_inodes=3", "size=4k"])
+def test_a_working_folder_that_is_full_is_told_in_one_line(mounted, tmp_path, options) -> None:
+    (tmp_path / "here").mkdir()
+    printed = mounted(
+        str(tmp_path / "here"), options, "-m", "workflow.run", "--configfile", str(ROOT / "config/demo.yaml"),
+        "--directory", str(tmp_path / "here"), "--quiet",
+    )  # fmt: skip
+    assert re.search(r"^E-DISK \S+: expected room on the disk, found .* in .*here", printed)
+    assert len(printed.splitlines()) == 1
 
 
 # --- sites with unusual places

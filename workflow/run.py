@@ -1,5 +1,6 @@
 """``./run``: a few words of its own; everything else goes to Snakemake, in an order that it understands."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,8 +11,9 @@ from pathlib import Path
 from snakemake.cli import get_argument_parser
 from snakemake.cli import main as snakemake
 
-from pipeline.errors import ConfigError, InputError
+from pipeline.errors import ConfigError, InputError, of_system
 from pipeline.provenance import ROOT
+from pipeline.system import room
 from workflow import config, driver, words
 from workflow.summary import summary
 
@@ -23,6 +25,8 @@ READ_ONLY = {
 """Options, by ``dest``, that run no job: they need no lock and no driver."""
 LARGEST_PAGE = 50 << 20
 """Bytes of a report in one page. Chromium opened 50 MiB in 2 s, 100 in 5, 200 in 16 and 400 in 64."""
+LEAST_ROOM = 1 << 20
+"""Bytes that Snakemake may write before the first job."""
 STYLE = ROOT / "workflow" / "report" / "report.css"
 
 
@@ -93,6 +97,13 @@ def find_cache(folder: Path) -> None:
     os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))
 
 
+def check_folder(folder: Path) -> None:
+    """Raise OSError where Snakemake could not write, which it tells with a traceback."""
+    (folder / ".snakemake" / "locks").mkdir(parents=True, exist_ok=True)
+    if room(folder) < LEAST_ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / ".snakemake"))
+
+
 def run(argv: Sequence[str]) -> int:
     """Start Snakemake in this process, after clearing what a dead driver left."""
     line = prepare(argv, gpu=has_gpu())
@@ -104,6 +115,8 @@ def run(argv: Sequence[str]) -> int:
         print("The Snakefile of this folder is not used; to run it: --snakefile Snakefile", file=sys.stderr)
     folder = Path((line.values("directory") or ["."])[0])
     find_cache(folder)
+    if not named & {"help", "version"}:
+        check_folder(folder)
     if not named & READ_ONLY:
         if done := driver.clear(folder):
             print(done, file=sys.stderr)
@@ -221,6 +234,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(argv)
     except InputError as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        if (told := of_system(error)) is None:
+            raise
+        print(told, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
