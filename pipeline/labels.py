@@ -9,7 +9,6 @@ import re
 import string
 import unicodedata
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -17,7 +16,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import ColumnError, DuplicateFindingError, LabelError, RawMissingError
+from pipeline.errors import (
+    ColumnError,
+    DuplicateFindingError,
+    InputError,
+    LabelError,
+    RawMissingError,
+    of_system,
+)
+from pipeline.limits import limited
 
 POSITIVE = {"true", "1", "yes", "malignant", "positive"}
 NEGATIVE = {"false", "0", "no", "benign", "negative"}
@@ -125,12 +132,18 @@ def read_xlsx(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     gaps above that is kept, so that its finding can be listed with the reason. Raises ColumnError.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), limited(path):
             # The published LUNGx workbooks carry an extension that openpyxl drops; it holds no cell.
             warnings.filterwarnings("ignore", "Unknown extension is not supported", UserWarning)
             table = pd.read_excel(path, sheet_name=0, dtype=object, engine="openpyxl")
-    except (zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise ColumnError(f"an unreadable workbook ({error})", file=path, expected="an XLSX file") from error
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zip, zlib, XML and openpyxl each raise their own, also mere OSErrors
+        if isinstance(error, OSError) and (told := of_system(error, path)):
+            raise told from error
+        kind = "" if isinstance(error, ValueError | KeyError) else f"{type(error).__name__}: "
+        found = f"an unreadable workbook ({kind}{error})"
+        raise ColumnError(found, file=path, expected="an XLSX file") from error
     table.columns = table.columns.map(lambda name: str(name).strip())
     check_columns(path, list(table.columns), needed)
     filled = table[list(needed)].map(lambda cell: bool(text(cell))).to_numpy(bool)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import ConfigError, ConstantImageError, EmptyError, InputError, run_cli
+from pipeline.errors import ConstantImageError, EmptyError, InputError, MissingTagError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.pool import parallel
 from pipeline.store import PATCH_SIDE, UNKNOWN, SourceSlice, read_slice, write_store
@@ -31,6 +31,7 @@ class Spot:
     """Where a finding lies on one channel: its row of findings.csv, and that row's number."""
 
     number: int
+    file: str
     column: float
     row: float
     spacing_column_mm: float
@@ -71,11 +72,13 @@ def cut_views(
         place = (spot.column, spot.row, spot.spacing_column_mm, spot.spacing_row_mm)
         try:
             frame = frame_of(extent, source.pixels.shape, *place)
-        except ValueError as error:
-            return ConfigError(str(error), expected="an extent that fits the images")
+        except MissingTagError as error:
+            error.file = spot.file
+            return error
         channels.append(resample(source.normalized, frame, table))
         if not np.ptp(channels[-1][0]) >= LEAST_CONTRAST:
-            return ConstantImageError("a patch of one value", expected="tissue around the finding")
+            found = "a patch of one value"
+            return ConstantImageError(found, file=spot.file, expected="tissue around the finding")
         size = np.array([frame.step_column, frame.step_row]) * PATCH_SIDE * place[2:]
     return Cut(np.stack(channels, axis=1), *size)
 
@@ -88,7 +91,7 @@ def tasks(findings: pd.DataFrame, channels: Sequence[str]) -> list[Task]:
         by_channel = rows.set_index("channel")
         if set(channels) <= set(by_channel.index):
             spots = tuple(
-                Spot(int(row["number"]), *(float(row[name] or "nan") for name in SPOT_COLUMNS))
+                Spot(int(row["number"]), row["file"], *(float(row[name] or "nan") for name in SPOT_COLUMNS))
                 for _, row in by_channel.loc[channels].iterrows()
             )
             found.append(Task(str(patient_id), str(finding_id), spots))
@@ -134,11 +137,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     findings = read_csv(args.findings)
     channels = args.channels or list(dict.fromkeys(findings["channel"]))
     todo = tasks(findings, channels)
-    nothing = EmptyError(
-        "none", file=args.findings, expected=f"findings on all channels ({', '.join(channels)})"
-    )
+    wanted = f"findings on all channels ({', '.join(channels)})"
+    nothing = functools.partial(EmptyError, file=args.findings, expected=wanted)
     if not todo:
-        raise nothing
+        raise nothing("none")
     keys = ["patient_id", "finding_id"]
     table = findings.drop_duplicates(keys).set_index(keys).loc[[(t.patient_id, t.finding_id) for t in todo]]
     table = (
@@ -157,9 +159,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         results = parallel(work, todo, processes=args.processes, label="cutting patches")
         for number, (task, result) in enumerate(zip(todo, results, strict=True)):
-            if isinstance(result, ConfigError):
-                result.file = f"collections.{args.dataset}.extent"
-                raise result
             if isinstance(result, InputError):
                 skipped.append(
                     skip("patches", result, patient_id=task.patient_id, finding_id=task.finding_id)
@@ -171,7 +170,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             kept.append(number)
             yield result.patches
         if not kept:
-            raise nothing
+            first = f" ({skipped[0]['code']} {skipped[0]['file']}: {skipped[0]['reason']})" if skipped else ""
+            raise nothing(f"none{first}")
 
     write_store(
         args.out,

@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 from scipy import ndimage
 
+from pipeline.errors import MissingTagError
 from pipeline.seeds import stream
 from pipeline.store import PATCH_SIDE
 
@@ -81,12 +82,15 @@ class Frame:
 
 
 def _side(term: str, columns: int, rows: int, spacing_mm: float) -> float:
-    """One term of an extent, such as ``65 mm`` or ``1/6 width``, in slice pixels."""
+    """One term of an extent, such as ``65 mm`` or ``1/6 width``, in slice pixels; see extent_pixels."""
     number, unit = term.split()
     value = float(Fraction(number))
     if unit == "mm":
         if not spacing_mm > 0:
-            raise ValueError(f"an extent of {term} needs an image with a pixel spacing")
+            raise MissingTagError(
+                "none", expected=f"a pixel spacing, for an extent of {term}",
+                remedy="give the extent in px or as a share of the side, or leave the image out",
+            )  # fmt: skip
         return value / spacing_mm
     lengths = {"px": 1.0, "side": (columns + rows) / 2, "width": columns, "height": rows}
     if unit not in lengths:
@@ -101,7 +105,8 @@ def extent_pixels(
 
     ``extent`` is one length for both (``65 mm``, ``85 px``, ``15/56 side``: of the mean image side), a width
     and a height (``2/7 width, 1/4 height``), or ``whole``: a square (in mm where the image has a scale)
-    with the longer side of the image.
+    with the longer side of the image. Raises MissingTagError for mm of an image without a scale, and
+    ValueError for a unit that is none.
     """
     if extent == "whole":
         across, down = (spacing_column_mm, spacing_row_mm) if spacing_column_mm > 0 else (1.0, 1.0)

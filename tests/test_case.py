@@ -250,7 +250,7 @@ def test_other_refusals_are_one_line_too(tmp_path: Path) -> None:
     Image.fromarray(RNG.integers(0, 255, (20, 24), dtype="u1")).save(tmp_path / "a.png")
     assert "x_mm" in refused(tmp_path / "a.png", at_mm(1, 1, 1), how("table", extent="5 px"))
     assert "found no y; fill it in" in refused(tmp_path / "a.png", at(1), how("table", extent="5 px"))
-    assert "needs an image with a pixel spacing" in refused(tmp_path / "a.png", at(1, 1), how("table"))
+    assert "E-DCM-TAG a.png: expected a pixel spacing" in refused(tmp_path / "a.png", at(1, 1), how("table"))
     paper = Preprocessing("brain", ("image",), "5 px", None, "paper", "geometry", 2, 0, 3)
     assert "expected a run whose Z-scores are those of each series" in refused(
         tmp_path / "a.png", at(1, 1), paper

@@ -1,8 +1,12 @@
 """LUNGx: the spreadsheets as they are, and the reading of the slice number that a check decides."""
 
 import argparse
+import contextlib
+import io
+import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +178,71 @@ def test_a_damaged_workbook_a_missing_column_and_a_missing_sheet_are_told(tmp_pa
         ColumnError, match=r"expected Diagnosis, found columns Scan Number, Nodule Center x,y"
     ):
         labels.read_xlsx(path, CALIBRATION)
+
+
+def rewritten(path: Path, member: str, old: bytes, new: bytes) -> bytes:
+    """A workbook with another content of one member."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(path) as book, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as changed:
+        for name in book.namelist():
+            text = book.read(name)
+            assert name != member or old in text
+            changed.writestr(name, text.replace(old, new) if name == member else text)
+    return content.getvalue()
+
+
+def inflating_wrongly(path: Path) -> bytes:
+    """A workbook whose first sheet begins with a block of a kind that deflate does not have."""
+    with zipfile.ZipFile(path) as book:
+        info = book.getinfo("xl/worksheets/sheet1.xml")
+    content = bytearray(path.read_bytes())
+    content[info.header_offset + 30 + len(info.filename)] = 0b111
+    return bytes(content)
+
+
+def packed_as(path: Path, method: int) -> bytes:
+    """A workbook whose members say that they are packed by another method."""
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        for found in re.finditer(re.escape(mark), bytes(content)):
+            content[found.start() + offset] = method
+    return bytes(content)
+
+
+WORKBOOK, SHEET, PARTS = "xl/workbook.xml", "xl/worksheets/sheet1.xml", "[Content_Types].xml"
+DAMAGED: dict[str, Callable[[Path], bytes]] = {
+    "error: Error -3 while decompressing data": inflating_wrongly,
+    "ParseError: mismatched tag": lambda path: rewritten(path, SHEET, b"</sheetData>", b"</row>"),
+    "OSError: File contains no valid workbook part": lambda path: rewritten(path, PARTS, b"sheet.main+xml", b"none"),
+    "TypeError: ": lambda path: rewritten(path, WORKBOOK, b" sheetId=", b" shietId="),
+    "NotImplementedError: ": lambda path: packed_as(path, 99),
+    "BadZipFile: ": lambda path: path.read_bytes()[:-200],
+    "'There is no item named": lambda path: rewritten(path, WORKBOOK, b"", b"").replace(b"xl/workbook.xml", b"xl/wirkbook.xml"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", DAMAGED)
+def test_whatever_a_damaged_workbook_makes_its_readers_raise_is_one_line(tmp_path: Path, reason: str) -> None:
+    path = tmp_path / "sheet.xlsx"
+    write_sheet(path, CALIBRATION, [("CT-1", "120, 325", 85, "benign")])
+    assert len(labels.read_xlsx(path, CALIBRATION)) == 1
+    path.write_bytes(DAMAGED[reason](path))
+    with pytest.raises(ColumnError) as raised:
+        labels.read_xlsx(path, CALIBRATION)
+    said = str(raised.value).replace('"', "'")
+    assert said.startswith(f"E-CSV-COL {path}: expected an XLSX file, found an unreadable workbook ({reason}")
+
+
+def test_a_workbook_cut_or_changed_anywhere_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.xlsx"
+    write_sheet(path, CALIBRATION, [("CT-1", "120, 325", 85, "benign")])
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    for place in random.integers(0, len(whole), 150):
+        content = bytearray(whole)
+        content[place] ^= int(random.integers(1, 256))
+        path.write_bytes(content if place % 3 else whole[:place])
+        with contextlib.suppress(ColumnError):
+            labels.read_xlsx(path, CALIBRATION)
 
 
 # --- the slice

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline import findings, index, patches, skipped, slices, split
 from pipeline.datasets import Source
-from pipeline.errors import ConfigError, EmptyError, LabelError
+from pipeline.errors import EmptyError, LabelError
 from pipeline.files import read_csv
 from pipeline.geometry import locate, plane
 from pipeline.phantom import write_phantom
@@ -244,8 +244,8 @@ def test_constant_images_and_black_crops_are_left_out_by_name(tmp_path: Path) ->
     assert read_csv(etl.skipped["slices"])[["code", "file"]].to_numpy().tolist() == [
         ["E-IMG-CONST", "flat.png"]
     ]
-    assert read_csv(etl.skipped["patches"])[["code", "patient_id"]].to_numpy().tolist() == [
-        ["E-IMG-CONST", "hole"]
+    assert read_csv(etl.skipped["patches"])[["code", "patient_id", "file"]].to_numpy().tolist() == [
+        ["E-IMG-CONST", "hole", "hole.png"]
     ]
 
 
@@ -266,11 +266,48 @@ def test_nothing_left_is_an_error_before_any_training(tmp_path: Path) -> None:
         Etl("table", raw, tmp_path / "out").find("--table", "own.csv").read()
 
 
-def test_an_extent_in_millimetres_of_an_image_without_scale_is_a_config_error(tmp_path: Path) -> None:
+def test_an_extent_in_millimetres_where_no_image_has_a_scale_leaves_nothing_and_says_why(
+    tmp_path: Path,
+) -> None:
     raw = images(tmp_path / "raw", a=NOISE, b=NOISE.T)
     etl = Etl("table", raw, tmp_path / "out").find("--table", "own.csv").read()
-    with pytest.raises(ConfigError, match="65 mm needs an image with a pixel spacing"):
+    why = (
+        r"found none \(E-DCM-TAG a\.png: expected a pixel spacing, for an extent of 65 mm, found none; give "
+    )
+    with pytest.raises(EmptyError, match=rf"^E-EMPTY .*findings\.csv: .*{why}"):
         etl.cut("65 mm")
+
+
+@pytest.mark.parametrize("extent", ["20 mm", "20 mm, 1/2 height", "1/2 width, 20 mm"])
+def test_an_image_without_a_scale_costs_its_own_finding_where_the_extent_is_in_millimetres(
+    tmp_path: Path, extent: str
+) -> None:
+    raw = tmp_path / "raw"
+    bare, zero, whole = write_ct_series(
+        raw, np.random.default_rng(1).normal(40, 20, (3, 64, 64)), Geometry((0, 0, 0))
+    )
+    for path, spacing in ((bare, None), (zero, [0, 0])):
+        ds = pydicom.dcmread(path)
+        ds.PixelSpacing = spacing
+        ds.SeriesInstanceUID += f".{path.stem[-1]}"
+        ds.save_as(path)
+    Image.fromarray(NOISE.astype("u1")).save(raw / "p.png")
+    nib.Nifti1Image(np.tile(NOISE[..., None], 3).astype("i2"), np.eye(4)).to_filename(raw / "v.nii")
+    names = [bare.name, zero.name, whole.name, "p.png", "v.nii"]
+    lines = [
+        f"{name},p{number},1,{number % 2},32,32,{1 if name == 'v.nii' else ''}"
+        for number, name in enumerate(names)
+    ]
+    (raw / "own.csv").write_text("\n".join(["image,patient_id,finding_id,label,x,y,z", *lines]))
+    etl = Etl("table", raw, tmp_path / "out").find("--table", "own.csv").read()
+    assert read_info(etl.cut(extent)).findings["patient_id"].tolist() == ["p2", "p4"]
+    listed = [read_csv(etl.skipped[step])[["code", "file"]].to_numpy().tolist() for step in STEPS]
+    assert listed == [
+        [["E-DCM-VALUE", zero.name]],
+        [["E-IMG-MISSING", zero.name]],
+        [],
+        [["E-DCM-TAG", bare.name], ["E-DCM-TAG", "p.png"]],
+    ]
 
 
 def ct(raw: Path) -> Path:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from pipeline.errors import MissingTagError
 from pipeline.store import PATCH_SIDE
 from pipeline.views import AUGMENTED, CENTRE, MOST_VIEWS, Frame, View, extent_pixels, resample, view_table
 
@@ -135,5 +136,7 @@ def test_extents(extent: str, size: tuple[float, float]) -> None:
 
 
 def test_millimetres_need_a_spacing() -> None:
-    with pytest.raises(ValueError, match="needs an image with a pixel spacing"):
+    with pytest.raises(
+        MissingTagError, match=r"expected a pixel spacing, for an extent of 65 mm, found none"
+    ):
         extent_pixels("65 mm", 320, 240, float("nan"), float("nan"))
