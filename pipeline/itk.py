@@ -1,5 +1,6 @@
 """What SimpleITK says of a header, without reading voxels."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,13 @@ def open_header(path: Path, kind: str) -> sitk.ImageFileReader:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        found = f"an unreadable {kind} ({str(error).splitlines()[-1]})"
-        raise NotDicomError(found, file=path) from error
+        raise NotDicomError(f"an unreadable {kind} ({said(error)})", file=path) from error
     return reader
+
+
+def said(error: RuntimeError) -> str:
+    """The reason that ITK gives, without the addresses that differ from run to run."""
+    return re.sub(r"\(0x[0-9a-f]+\)", "", str(error).splitlines()[-1])
 
 
 def affine(reader: sitk.ImageFileReader) -> np.ndarray:

@@ -25,10 +25,13 @@ MOST_FILES = 65536
 TRUE = ("T", "t", "1")
 """How a true value of a field begins."""
 ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+ORIGINS = ("Offset", "Position", "Origin")
+"""Names of one field."""
 PLAIN = {
     "ElementNumberOfChannels": ("1",),
     "ElementToIntensityFunctionSlope": ("1", "1.0"),
     "ElementToIntensityFunctionOffset": ("0", "0.0"),
+    "DistanceUnits": ("mm", "?"),
 }
 """Fields that would change what a voxel means, and which no reader of ours or ITK's takes into account."""
 NUMBER = re.compile(r"%(0[1-9])?d")
@@ -45,7 +48,9 @@ class Header:
                 if not (line := file.readline(LONGEST_HEADER)):
                     break
                 key, _, value = line.decode("utf-8", "surrogateescape").partition("=")
-                self.fields[key.strip()] = value.strip()
+                name = key.strip()
+                if self.fields.setdefault(name, value.strip()) != value.strip() and name != "Comment":
+                    raise VolumeError(f"{name} twice", file=path, expected="each field once")
             self.end = file.tell()
             listed = (
                 file.read(LONGEST_HEADER)
@@ -115,12 +120,14 @@ class Header:
 
     def check(self) -> None:
         """Raise UnplacedError or VolumeError where the voxels cannot be read as the header says."""
+        # Without a spacing that of the elements counts, as MetaIO has it.
+        name = next((name for name in ("ElementSpacing", "ElementSize") if name in self.fields), "")
         try:
-            spacing = [float(word) for word in self.fields.get("ElementSpacing", "").split()]
+            spacing = [float(word) for word in self.fields.get(name, "").split()]
         except ValueError:
-            spacing = [math.nan]
-        if not all(0 < abs(side) < math.inf for side in spacing):
-            found = f"ElementSpacing = {self.fields['ElementSpacing']}"
+            spacing = []
+        if not spacing or not all(0 < abs(side) < math.inf for side in spacing):
+            found = f"{name} = {self.fields[name]}" if name else "no ElementSpacing"
             raise UnplacedError(found, file=self.path, expected="a spacing in mm")
         for name, plain in PLAIN.items():
             if self.fields.get(name, plain[0]) not in plain:
@@ -140,6 +147,11 @@ class Header:
                 what, file=self.path, expected=f"{needed:,} bytes, as DimSize and ElementType say",
                 remedy="correct the header",
             )  # fmt: skip
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the header says where the voxels lie in the patient."""
+        return not self.fields.keys().isdisjoint(ORIGINS)
 
     @property
     def count(self) -> int:

@@ -1,7 +1,7 @@
 """NIfTI, MetaImage and NRRD volumes: voxels as [i, j, k] and their place in the patient (LPS, mm)."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -88,23 +88,37 @@ def _is_nrrd(path: Path) -> bool:
         return file.read(len(NRRD_MAGIC)) == NRRD_MAGIC
 
 
-@in_child
-def read_header(path: Path) -> dict[str, Any]:
-    """Columns (i), rows (j), slices (k) of a volume, and a ``note`` where its place is odd; reads no voxels.
+@dataclass(frozen=True)
+class _Opened:
+    """What the header of a file says, checked, and how its voxels are read."""
 
-    Raises NotDicomError, VolumeError or LimitError.
-    """
-    with _reading(path):
-        note = ""
-        if is_nifti(path.name):
-            header = nifti.read_header(path)
-            shape, note = _shape(path, header.get_data_shape()), nifti.note(header)
-        elif _is_nrrd(path):
-            shape = _one_value(path, nrrd.open_checked(path))
-        else:
-            shape = _metaimage(path)[0].shape
-        check_size(path, shape)
-    return {"columns": shape[0], "rows": shape[1], "slices": shape[2]} | ({"note": note} if note else {})
+    shape: tuple[int, ...]
+    affine: np.ndarray
+    placed: bool
+    note: str
+    read: Callable[[], np.ndarray]
+
+
+def _open(path: Path) -> _Opened:
+    if is_nifti(path.name):
+        header = nifti.read_header(path)
+        shape, note = _shape(path, header.get_data_shape()), nifti.note(header)
+        found = _Opened(shape, *nifti.affine(header), note, lambda: nifti.read_voxels(path, header))
+    elif _is_nrrd(path):
+        reader = nrrd.open_checked(path)
+        shape, placed = _one_value(path, reader), nrrd.is_placed(path)
+        found = _Opened(shape, itk.affine(reader), placed, "", lambda: nrrd.read_voxels(path, reader))
+    else:
+        meta = metaimage.Header(path)
+        reader = itk.open_header(path, "MetaImage")
+        shape = _shape(path, meta.shape)
+        meta.check()
+        if _one_value(path, reader) != shape:
+            raise meta.refuse("DimSize", "NDims", expected="one size")
+        found = _Opened(shape, itk.affine(reader), meta.is_placed, "", meta.read)
+    _check_affine(path, found.affine)
+    check_size(path, found.shape)
+    return found
 
 
 def _one_value(path: Path, reader: Any) -> tuple[int, ...]:
@@ -114,14 +128,16 @@ def _one_value(path: Path, reader: Any) -> tuple[int, ...]:
     return _shape(path, reader.GetSize())
 
 
-def _metaimage(path: Path) -> tuple[metaimage.Header, np.ndarray]:
-    header = metaimage.Header(path)
-    reader = itk.open_header(path, "MetaImage")
-    _shape(path, header.shape)
-    header.check()
-    if _one_value(path, reader) != _shape(path, header.shape):
-        raise header.refuse("DimSize", "NDims", expected="one size")
-    return header, itk.affine(reader)
+@in_child
+def read_header(path: Path) -> dict[str, Any]:
+    """Columns (i), rows (j), slices (k) of a volume, and a ``note`` where its place is odd; reads no voxels.
+
+    Raises NotDicomError, VolumeError or LimitError.
+    """
+    with _reading(path):
+        found = _open(path)
+    size = dict(zip(("columns", "rows", "slices"), found.shape, strict=False))
+    return size | ({"note": found.note} if found.note else {})
 
 
 @in_child
@@ -131,24 +147,10 @@ def read_times(path: Path) -> list[Volume]:
     NIfTI's RAS becomes LPS. Raises NotDicomError, VolumeError or LimitError.
     """
     with _reading(path):
-        placed = True
-        if is_nifti(path.name):
-            header = nifti.read_header(path)
-            _shape(path, header.get_data_shape())
-            affine, placed = nifti.affine(header)
-            voxels = nifti.read_voxels(path, header)
-        elif _is_nrrd(path):
-            reader = nrrd.open_checked(path)
-            _one_value(path, reader)
-            affine, placed = itk.affine(reader), nrrd.is_placed(path)
-            voxels = nrrd.read_voxels(path, reader)
-        else:
-            meta, affine = _metaimage(path)
-            voxels = meta.read()
-        _check_affine(path, affine)
-        voxels = voxels.reshape(_shape(path, voxels.shape), order="F")
+        found = _open(path)
+        voxels = found.read().reshape(found.shape, order="F")
     times = np.moveaxis(voxels, -1, 0) if voxels.ndim == 4 else [voxels]
-    return [Volume(each, affine, placed) for each in times]
+    return [Volume(each, found.affine, found.placed) for each in times]
 
 
 def raw_files(files: Iterable[str], raw: Path) -> set[str]:

@@ -227,7 +227,7 @@ def test_a_volume_beyond_the_promised_memory_is_listed_before_it_takes_any(
     image.header["vox_offset"] = 352
     image.header.set_slope_inter(1, 0)
     (tmp_path / "v.nii.gz").write_bytes(gzip.compress(image.header.binaryblock + bytes(4 + 2**20)))
-    meta = "ObjectType = Image\nNDims = 3\nDimSize = 1000 1000 600\nElementType = MET_UCHAR\n"
+    meta = "ObjectType = Image\nNDims = 3\nDimSize = 1000 1000 600\nElementSpacing = 1 1 1\nElementType = MET_UCHAR\n"
     (tmp_path / "v.mhd").write_text(f"{meta}CompressedData = True\nElementDataFile = v.zraw\n")
     sizes = "type: uint8\ndimension: 3\nsizes: 1000 1000 600\nspacings: 1 1 1\nencoding: gzip"
     (tmp_path / "v.nrrd").write_text(f"NRRD0004\n{sizes}\n\n")

@@ -633,7 +633,7 @@ def test_an_nrrd_without_a_space_has_a_spacing_and_no_place(tmp_path: Path) -> N
     volume = read_volume(nrrd(tmp_path / "v.nrrd", **bare, spacings="2 3 4"))
     assert (volume.placed, volume.spacing_mm.tolist()) == (False, [2, 3, 4])
     assert code(nrrd(tmp_path / "v.nrrd", **bare)).startswith(
-        "E-VOL-AFFINE: expected a spacing in mm, found no"
+        "E-VOL-AFFINE: expected a spacing in mm along each axis, found no space directions and no spacings"
     )
 
 
@@ -676,13 +676,63 @@ def test_a_second_reading_of_an_nrrd_opens_no_other_file(tmp_path: Path, before:
         ({"sizes": "20 30 10\nsizes: 20 30 9"}, "E-VOL: "),
         ({"type": "block"}, "E-DCM-NOTDICOM: "),
         ({"sizes": "20 30 11"}, "E-VOL: "),
+        ({"sizes": "20 30 9"}, "E-VOL: expected 10,800 bytes of voxels, as sizes and type say, found 12,000"),
+        ({"space_directions": "(0,3,0) (-2,0,0) none"}, "E-VOL-AFFINE: "),
+        ({"space_directions": "none none none"}, "E-VOL-AFFINE: "),
+        ({"space_directions": "(1,0,0) (1,0,0) (0,0,1)"}, "E-VOL-AFFINE: "),
+        ({"space_directions": "(0,0,0) (0,1,0) (0,0,1)"}, "E-VOL-AFFINE: "),
+        ({"space": None, "space_directions": None, "space_origin": None, "spacings": "1 1 nan"}, "E-VOL-AFFINE: "),
+        ({"space": None, "space_directions": None, "space_origin": None, "spacings": "1 1 1",
+          "units": '"cm" "cm" "cm"'}, "E-VOL-AFFINE: "),
+        ({"kinds": "domain domain list"}, "E-DCM-NOTDICOM: "),
     ],
-    ids=["a list", "two dimensions", "micrometres", "twice", "blocks", "short"],
+    ids=["a list", "two dimensions", "micrometres", "twice", "blocks", "short", "long", "no third spacing", "no spacing",
+         "one axis twice", "an axis of no length", "spacing nan", "centimetres", "another kind of axis"],
 )  # fmt: skip
 def test_an_nrrd_of_another_kind_is_refused(
     tmp_path: Path, fields: dict[str, str | None], start: str
 ) -> None:
-    assert code(nrrd(tmp_path / "v.nrrd", **fields)).startswith(start)
+    found = code(nrrd(tmp_path / "v.nrrd", **fields))
+    assert found.startswith(start)
+    assert "0x" not in found  # an address would differ from run to run
+
+
+def test_an_nrrd_in_the_wrong_order_of_bytes_is_told(tmp_path: Path) -> None:
+    smooth = np.add.outer(np.add.outer(np.arange(20), np.arange(30)) * 13, np.arange(10)).astype("<i2")
+    path = nrrd(tmp_path / "v.nrrd", smooth.tobytes(order="F"))
+    assert (read_volume(path).voxels == smooth).all()
+    found = code(nrrd(path, smooth.tobytes(order="F"), endian="big"))
+    assert found.startswith("E-VOL-BYTES: ")
+    assert found.endswith("correct endian in the header")
+
+
+@pytest.mark.parametrize(
+    ("change", "start"),
+    [
+        (("ElementSpacing = 1 1 1\n", ""), "E-VOL-AFFINE: expected a spacing in mm, found no ElementSpacing"),
+        (("Spacing = 1 1 1", "Size = 0 1 1"), "E-VOL-AFFINE: expected a spacing in mm, found ElementSize = 0"),
+        (("Spacing = 1 1 1", "Spacing = "), "E-DCM-NOTDICOM: "),
+        (("DimSize", "ElementSpacing = 2 1 1\nDimSize"), "E-VOL: expected each field once, found ElementSpacing twice"),
+        (("DimSize", "DistanceUnits = um\nDimSize"), "E-VOL: expected mm, or none of it, found DistanceUnits = um"),
+        (("DimSize", "DistanceUnits = mm\nComment = a\nComment = b\nDimSize"), ""),
+        (("Spacing = 1 1 1", "Size = 1 1 1"), ""),
+    ],
+)  # fmt: skip
+def test_a_metaimage_says_its_spacing_once_and_in_mm(
+    tmp_path: Path, change: tuple[str, str], start: str
+) -> None:
+    path = meta(tmp_path / "v.mhd")
+    text = path.read_text()
+    path.write_text(text.replace(*change))
+    assert path.read_text() != text
+    assert code(path)[: len(start) or None] == start
+
+
+def test_a_metaimage_without_an_origin_has_a_spacing_and_no_place(tmp_path: Path) -> None:
+    path = meta(tmp_path / "v.mhd")
+    assert read_volume(path).placed
+    path.write_text(path.read_text().replace("Offset = 0 0 0\n", ""))
+    assert not read_volume(path).placed
 
 
 # --- files that go with others, or with none
