@@ -48,6 +48,10 @@ TEXT_TAGS = {
     "series_description": "SeriesDescription",
     "photometric": "PhotometricInterpretation",
     "echo_numbers": "EchoNumbers",
+    "inversion_time_ms": "InversionTime",
+    "flip_angle": "FlipAngle",
+    "sequence_name": "SequenceName",
+    "convolution_kernel": "ConvolutionKernel",
 }
 NUMBER_TAGS = {
     "series_number": "SeriesNumber",

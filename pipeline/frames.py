@@ -22,6 +22,8 @@ MACROS = {
     },
     "MRDiffusionSequence": {"DiffusionBValue": "DiffusionBValue"},
     "MREchoSequence": {"EffectiveEchoTime": "EchoTime"},
+    "MRTimingAndRelatedParametersSequence": {"FlipAngle": "FlipAngle"},
+    "CTReconstructionSequence": {"ConvolutionKernel": "ConvolutionKernel"},
     "FrameContentSequence": {
         "TemporalPositionIndex": "TemporalPositionIdentifier",
         "FrameAcquisitionNumber": "AcquisitionNumber",
@@ -37,6 +39,8 @@ MAPPING = "RealWorldValueMappingSequence"
 OVER_THE_FILE = {
     "ImageType",
     "EchoTime",
+    "FlipAngle",
+    "ConvolutionKernel",
     "AcquisitionNumber",
     "TemporalPositionIdentifier",
     "WindowCenter",

@@ -14,10 +14,13 @@ from pipeline import geometry
 from pipeline.dicom import NUMBER_TAGS, TEXT_TAGS
 from pipeline.errors import InputError
 
+SERIES = ("patient_id", "study_uid", "series_uid", "modality")
+"""Columns of one series. Careless software gives series of several patients or modalities one UID."""
 CONTRAST = (
     "series_number", "series_description", "image_type", "b_value", "echo_time_ms", "echo_numbers",
+    "inversion_time_ms", "flip_angle", "sequence_name", "convolution_kernel",
 )  # fmt: skip
-"""Columns in which the images of a stack are alike."""
+"""Columns in which the images of a stack are alike, too."""
 PASSES = ("temporal_position", "acquisition_number")
 """Columns in which images differ that were taken of the same place one after the other."""
 SLICED = {"CT", "MR", "PT"}
@@ -38,9 +41,8 @@ def _lone_slices(images: pd.DataFrame) -> pd.Series:
     lone &= np.isfinite(places.to_numpy(float)).all(axis=1) & images["series_number"].notna()
     if lone.sum() < 2:
         return uids
-    alike = images.loc[lone, ["patient_id", "study_uid", "modality", *CONTRAST, "rows", "columns"]].assign(
-        **places[lone][geometry.ORIENTATION + geometry.SPACING].round(3)
-    )
+    same = [name for name in (*SERIES, *CONTRAST, "rows", "columns") if name != "series_uid"]
+    alike = images.loc[lone, same].assign(**places[lone][geometry.ORIENTATION + geometry.SPACING].round(3))
     uids = uids.copy()
     for _, part in images[lone].groupby([alike[name] for name in alike], dropna=False):
         if len(part) > 1 and _orderly(part, regular=False):
@@ -84,7 +86,7 @@ def split(images: pd.DataFrame) -> list[pd.DataFrame]:
     """The stacks of DICOM images (rows of an index), in the order of their UIDs and contrasts."""
     if len(images) < 2:
         return [images] if len(images) else []
-    keys = [_lone_slices(images), *(images[name] for name in CONTRAST)]
+    keys = [_lone_slices(images), *(images[name] for name in (*SERIES, *CONTRAST) if name != "series_uid")]
     return [one for _, part in images.groupby(keys, dropna=False, sort=True) for one in _passes(part)]
 
 
@@ -104,8 +106,10 @@ TIMES = ("b_value", *PASSES)
 def are_times(stacks: Sequence[pd.DataFrame]) -> bool:
     """Whether stacks are one place at several b-values, times or acquisitions, and differ in nothing else."""
     firsts = pd.concat([stack.iloc[:1] for stack in stacks])
-    others = [name for name in ("series_uid", *CONTRAST) if name not in TIMES]
-    return bool((firsts[others].nunique(dropna=False) == 1).all())
+    # A sequence may be named after its b-value.
+    others = [name for name in (*SERIES, *CONTRAST) if name not in (*TIMES, "sequence_name")]
+    alike = bool((firsts[others].nunique(dropna=False) == 1).all())
+    return alike and not firsts.duplicated(list(TIMES)).any()
 
 
 def in_time(stacks: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
@@ -116,6 +120,6 @@ def in_time(stacks: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
 def difference(stacks: Sequence[pd.DataFrame]) -> str:
     """The tags in which stacks differ, in words."""
     firsts = pd.concat([stack.iloc[:1] for stack in stacks])
-    names = ("series_uid", *CONTRAST, *PASSES)
+    names = (*SERIES, *CONTRAST, *PASSES)
     found = [TAGS[name] for name in names if firsts[name].nunique(dropna=False) > 1]
     return f"{len(stacks)} that differ in {', '.join(found) or 'nothing that is known'}"

@@ -33,8 +33,8 @@ ALLOWED = {
     "manufacturer", "model", "series_description", "photometric", "image_type", "series_number",
     "acquisition_number", "instance_number", "rows", "columns", "slice_thickness_mm", "position_x", "position_y",
     "position_z", "row_x", "row_y", "row_z", "column_x", "column_y", "column_z", "spacing_row_mm",
-    "spacing_column_mm", "b_value", "echo_time_ms", "echo_numbers",
-    "temporal_position", "frame", "slices",
+    "spacing_column_mm", "b_value", "echo_time_ms", "echo_numbers", "inversion_time_ms", "flip_angle",
+    "sequence_name", "convolution_kernel", "temporal_position", "frame", "slices",
 }  # fmt: skip
 """All that the index holds of a header; whoever adds a column adds it here, and asks whether it names anybody."""
 
