@@ -1,12 +1,8 @@
 """Archives of others: what is whole is unpacked, and of anything else nothing is written."""
 
-import gzip
-import io
 import stat
-import tarfile
+import struct
 import zipfile
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,15 +36,6 @@ def a_zip(path: Path, members: list[Member], method: int = zipfile.ZIP_DEFLATED)
     return path
 
 
-def a_tar(path: Path, members: list[Member]) -> Path:
-    with tarfile.open(path, "w:gz") as file:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
-    return path
-
-
 def refused(
     archive: Path, reason: type[ArchiveError], match: str = "found", *, most: int = 10**7, files: int = 9
 ) -> None:
@@ -61,23 +48,12 @@ def refused(
     assert match in str(caught.value)
 
 
-@pytest.mark.parametrize("make", [a_zip, a_tar])
-def test_a_good_archive_is_unpacked_with_its_folders(make: Callable[..., Path], tmp_path: Path) -> None:
-    archive, folder = make(tmp_path / "archive", GOOD), tmp_path / "deep" / "out"
+def test_a_good_archive_is_unpacked_with_its_folders(tmp_path: Path) -> None:
+    archive, folder = a_zip(tmp_path / "archive", GOOD), tmp_path / "deep" / "out"
     files = safe_extract(archive, folder, max_bytes=10**6, max_files=3)
     assert files == [folder / "md5hashes.csv", folder / "set/LICENSE", folder / "set/no/1 no.jpeg"]
     assert {str(file.relative_to(folder)): file.read_bytes() for file in files} == dict(GOOD)
     assert [path.name for path in folder.parent.iterdir()] == ["out"]
-
-
-def test_a_tar_of_the_current_folder_is_unpacked(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.png").write_bytes(b"pixels")
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as file:
-        file.add(tmp_path / "in", arcname=".")
-    assert safe_extract(tmp_path / "a.tar.gz", tmp_path / "out", max_bytes=10**6, max_files=9) == [
-        tmp_path / "out" / "a.png"
-    ]
 
 
 def test_files_get_no_permissions_of_the_archive(tmp_path: Path) -> None:
@@ -90,11 +66,8 @@ def test_files_get_no_permissions_of_the_archive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("make", [a_zip, a_tar])
-def test_a_name_outside_the_allow_list_is_refused(
-    make: Callable[..., Path], name: str, tmp_path: Path
-) -> None:
-    refused(make(tmp_path / "archive", [GOOD[0], (name, b"x")]), ArchiveNameError, "E-ZIP-NAME")
+def test_a_name_outside_the_allow_list_is_refused(name: str, tmp_path: Path) -> None:
+    refused(a_zip(tmp_path / "archive", [GOOD[0], (name, b"x")]), ArchiveNameError, "E-ZIP-NAME")
     assert not safe_name(name)
 
 
@@ -108,11 +81,8 @@ def test_a_name_that_hides_its_end_behind_a_nul_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "names", [("a", "a"), ("a.PNG", "A.png"), ("a", "a/b"), ("a/b", "a"), ("A/b/c", "a/B")]
 )
-@pytest.mark.parametrize("make", [a_zip, a_tar])
-def test_names_that_would_meet_on_a_disk_are_refused(
-    make: Callable[..., Path], names: tuple[str, str], tmp_path: Path
-) -> None:
-    archive = make(tmp_path / "archive", [(name, b"x") for name in names])
+def test_names_that_would_meet_on_a_disk_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
+    archive = a_zip(tmp_path / "archive", [(name, b"x") for name in names])
     refused(archive, ArchiveDuplicateError, repr(names[1]))
 
 
@@ -123,15 +93,6 @@ def test_a_symlink_in_a_zip_is_refused(tmp_path: Path) -> None:
         file.writestr(info, "/etc")
         file.writestr("link/passwd", b"x")
     refused(tmp_path / "a.zip", ArchiveLinkError, "'link'")
-
-
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_links_and_devices_in_a_tar_are_refused(kind: bytes, tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as file:
-        info = tarfile.TarInfo("link")
-        info.type, info.linkname = kind, "/etc/passwd"
-        file.addfile(info)
-    refused(tmp_path / "a.tar.gz", ArchiveLinkError, "'link'")
 
 
 def test_a_member_with_a_password_is_refused(tmp_path: Path) -> None:
@@ -146,34 +107,28 @@ def test_a_method_that_is_not_deflate_is_refused(tmp_path: Path) -> None:
     refused(a_zip(tmp_path / "a.zip", GOOD, zipfile.ZIP_LZMA), ArchiveFormatError, "method 14")
 
 
-@pytest.mark.parametrize("make", [a_zip, a_tar])
-def test_more_members_than_allowed_are_refused(make: Callable[..., Path], tmp_path: Path) -> None:
-    refused(make(tmp_path / "archive", GOOD), ArchiveBombError, "at most 2 members", files=2)
+def test_more_members_than_allowed_are_refused(tmp_path: Path) -> None:
+    refused(a_zip(tmp_path / "archive", GOOD), ArchiveBombError, "at most 2 members", files=2)
 
 
-@pytest.mark.parametrize("make", [a_zip, a_tar])
-def test_more_bytes_than_allowed_are_refused(make: Callable[..., Path], tmp_path: Path) -> None:
-    refused(make(tmp_path / "archive", GOOD), ArchiveBombError, "at most 3,000 bytes", most=3000)
+def test_more_bytes_than_allowed_are_refused(tmp_path: Path) -> None:
+    refused(a_zip(tmp_path / "archive", GOOD), ArchiveBombError, "at most 3,000 bytes", most=3000)
 
 
-@pytest.mark.parametrize("make", [a_zip, a_tar])
-def test_an_archive_that_unfolds_beyond_the_ratio_is_refused(
-    make: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_an_archive_that_unfolds_beyond_the_ratio_is_refused(tmp_path: Path) -> None:
     size = 20 * ALWAYS  # of zeros, which deflate makes a thousand times smaller
-    archive = make(tmp_path / "archive", [("zeros", bytes(size))])
+    archive = a_zip(tmp_path / "archive", [("zeros", bytes(size))])
     most = MAX_RATIO * archive.stat().st_size
     assert ALWAYS < most < size
     refused(archive, ArchiveBombError, f"at most {most:,} bytes", most=10**9)
 
 
-def test_a_tar_header_that_claims_gigabytes_is_refused_before_it_is_kept(tmp_path: Path) -> None:
-    header = tarfile.TarInfo("pax")
-    header.type, header.size = tarfile.XHDTYPE, 4 * 10**9
-    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
-        file.write(header.tobuf())
-        file.write(bytes(3 * ALWAYS))
-    refused(tmp_path / "a.tar.gz", ArchiveBombError, "at most 1,000,000 bytes")
+def test_a_member_that_is_larger_than_the_directory_says_is_refused(tmp_path: Path) -> None:
+    archive = a_zip(tmp_path / "a.zip", [("zeros", bytes(20 * ALWAYS))])
+    content = bytearray(archive.read_bytes())
+    struct.pack_into("<L", content, content.index(b"PK\x01\x02") + 24, 100)  # its size, APPNOTE 4.3.12
+    archive.write_bytes(content)
+    refused(archive, ArchiveChecksumError, "CRC")
 
 
 @pytest.mark.parametrize(
@@ -190,15 +145,13 @@ def test_what_is_no_archive_is_named(content: bytes, found: str, tmp_path: Path)
     refused(tmp_path / "a.zip", ArchiveFormatError, found)
 
 
-@pytest.mark.parametrize("make", [a_zip, a_tar])
-def test_an_empty_archive_is_refused(make: Callable[..., Path], tmp_path: Path) -> None:
-    refused(make(tmp_path / "archive", []), ArchiveFormatError, "no file in it")
+def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
+    refused(a_zip(tmp_path / "archive", []), ArchiveFormatError, "no file in it")
 
 
-@pytest.mark.parametrize("make", [a_zip, a_tar])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-def test_an_archive_cut_short_is_refused(make: Callable[..., Path], share: float, tmp_path: Path) -> None:
-    archive = make(tmp_path / "archive", [*GOOD, ("noise", bytes(i * i % 251 for i in range(5000)))])
+def test_an_archive_cut_short_is_refused(share: float, tmp_path: Path) -> None:
+    archive = a_zip(tmp_path / "archive", [*GOOD, ("noise", bytes(i * i % 251 for i in range(5000)))])
     content = archive.read_bytes()
     archive.write_bytes(content[: int(share * len(content))])
     refused(archive, ArchiveChecksumError)
@@ -208,15 +161,6 @@ def test_a_flipped_bit_in_a_zip_is_refused(tmp_path: Path) -> None:
     archive = a_zip(tmp_path / "a.zip", GOOD, zipfile.ZIP_STORED)
     archive.write_bytes(archive.read_bytes().replace(b"free", b"fref"))
     refused(archive, ArchiveChecksumError, "CRC")
-
-
-def test_a_flipped_bit_in_a_tar_is_refused(tmp_path: Path) -> None:
-    content = bytearray(a_tar(tmp_path / "a.tar.gz", GOOD).read_bytes())
-    right = zlib.crc32(gzip.decompress(content)).to_bytes(4, "little")
-    assert content[-8:-4] == right
-    content[-8] ^= 1
-    (tmp_path / "a.tar.gz").write_bytes(content)
-    refused(tmp_path / "a.tar.gz", ArchiveChecksumError, "CRC")
 
 
 def test_a_folder_with_files_is_never_written_to(tmp_path: Path) -> None:

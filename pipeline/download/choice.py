@@ -30,7 +30,6 @@ COLUMNS = {
     "crdc_series_uuid": "prefix",
 }
 FILTERS = ("collection_id", "analysis_result_id", "Modality")
-ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -97,19 +96,13 @@ def version(index: Path) -> str:
 
 
 def choose(kind: str, which: str, index: Path) -> list[Series]:
-    """The series of a collection, ``needed`` or ``all``, by patient, study and UID; raises ConfigError.
-
-    The index has a million rows, so it goes through memory in pieces.
-    """
+    """The series of a collection, ``needed`` or ``all``, by patient, study and UID; raises ConfigError."""
     collection = COLLECTIONS[kind]
-    pieces = []
-    with _open(index) as file:
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=[*COLUMNS, *FILTERS]):
-            ours = pc.equal(batch["collection_id"], collection.idc)
-            ours = pc.and_(ours, pc.equal(batch["Modality"], collection.modality))
-            original = pc.is_null(batch["analysis_result_id"])
-            pieces.append(pa.table(batch.filter(pc.and_(ours, original)).select(list(COLUMNS))))
-    table = pa.concat_tables(pieces).to_pandas().rename(columns=COLUMNS)
+    ours = (pc.field("collection_id") == collection.idc) & (pc.field("Modality") == collection.modality)
+    original = pc.field("analysis_result_id").is_null()
+    with _open(index):
+        found = pq.read_table(index, columns=list(COLUMNS), filters=ours & original)
+    table = found.to_pandas().rename(columns=COLUMNS)
     if table.empty:
         raise _no_index("none", index, f"series of {collection.idc}")
     table["description"] = table["description"].fillna("")

@@ -1,23 +1,22 @@
 """Read from a service on the internet that may be slow, busy, broken or not the one that was asked for."""
 
-import datetime
-import email.utils
 import hashlib
+import io
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
 from pipeline.errors import NetError
-from pipeline.files import atomic
 
 log = logging.getLogger("typhon")
 
@@ -29,6 +28,9 @@ MOST_REDIRECTS = 5
 CHUNK, FIRST = 1 << 16, 64
 SLOWEST = 1_000
 """Bytes per second below which a transfer counts as stuck: a service may trickle and never time out."""
+
+_thread = threading.local()
+"""Holds the session of each thread: a connection serves many images, and no two threads share one."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,9 @@ class PassingError(NetError):
     after: float | None = None
 
 
-class Reader(Protocol):
-    """Whatever gives bytes."""
-
-    def read(self, amount: int, /) -> bytes:
-        """At most ``amount`` bytes; none at the end."""
-
-
 @dataclass(frozen=True)
 class Digests:
-    """Size in bytes and hexadecimal digests of a file."""
+    """Size in bytes and hexadecimal digests of what was read."""
 
     size: int
     md5: str
@@ -82,58 +77,20 @@ def again(action: Callable[[], Result], patience: Patience) -> Result:
     raise AssertionError("at least one try")
 
 
-def root(error: BaseException) -> str:
-    """What an error of a library comes from, such as a refused connection: the last that it was caused by."""
-    while inner := error.__cause__ or error.__context__:
-        error = inner
-    return f"{type(error).__name__}: {error}"
+def save(url: str, path: Path, *, most: int, patience: Patience) -> Digests:
+    """Save what a URL gives, at most ``most`` bytes. One try: see ``again``. Raises NetError.
 
-
-def refused(url: str, status: int, headers: Mapping[str, str]) -> NetError:
-    """The error for an answer other than 200; whether it may pass, and when, is in its kind."""
-    found = f"HTTP {status}"
-    if status in REDIRECTS:
-        found += f", a redirect to {headers.get('location', 'nowhere')}"
-    if status not in BUSY:
-        return NetError(found, file=url)
-    after = seconds(headers.get("retry-after", ""))
-    error = PassingError(found if after is None else f"{found}, retry after {after:.0f} s", file=url)
-    error.after = after
-    return error
-
-
-def seconds(retry_after: str) -> float | None:
-    """How long to wait by a Retry-After header, a number or a date (RFC 9110 10.2.3); None if unsaid.
-
-    >>> seconds("120"), seconds("Fri, 31 Dec 1999 23:59:59 GMT"), seconds("soon")
-    (120.0, 0.0, None)
+    Redirects are followed to the same host alone, so that nobody sends us elsewhere.
     """
-    try:
-        return max(float(int(retry_after)), 0.0)
-    except ValueError:
-        pass
-    try:
-        then = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return max((then - datetime.datetime.now(then.tzinfo)).total_seconds(), 0.0)
+    with path.open("wb") as file:
+        return _copy(url, {}, file, most, patience)
 
 
-def copy(source: Reader, to: IO[bytes], *, most: int, url: str, patience: Patience) -> Digests:
-    """Copy at most ``most`` bytes; raises PassingError where there are more or they come too slowly."""
-    size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    start, allowed = time.monotonic(), patience.timeout_s + most / SLOWEST
-    # A read waits for all that it asks for: never for much longer than everything so far has taken.
-    while chunk := source.read(min(CHUNK, max(FIRST, size))):
-        size += len(chunk)
-        if size > most:
-            raise PassingError("more", file=url, expected=f"at most {most:,} bytes")
-        if time.monotonic() > start + allowed:
-            raise PassingError(f"{size:,} after {allowed:.0f} s", file=url, expected=f"{most:,} bytes")
-        to.write(chunk)
-        md5.update(chunk)
-        sha256.update(chunk)
-    return Digests(size, md5.hexdigest(), sha256.hexdigest())
+def read(url: str, parameters: Mapping[str, str], *, most: int, patience: Patience) -> bytes:
+    """What a URL gives, as ``save`` saves it."""
+    content = io.BytesIO()
+    _copy(url, parameters, content, most, patience)
+    return content.getvalue()
 
 
 def digests(path: Path) -> Digests:
@@ -146,44 +103,72 @@ def digests(path: Path) -> Digests:
         return Digests(file.tell(), md5.hexdigest(), sha256.hexdigest())
 
 
-def save(
-    url: str, path: Path, *, most: int, patience: Patience, parameters: Mapping[str, str] | None = None
-) -> Digests:
-    """Save what a URL gives, which appears whole or not at all; raises NetError.
-
-    Redirects are followed to the same host alone, so that nobody sends us elsewhere.
-    """
-
-    def once() -> Digests:
-        with _answer(url, parameters, patience) as answer, atomic(path) as beside, beside.open("wb") as file:
-            return copy(answer.raw, file, most=most, url=url, patience=patience)
-
-    return again(once, patience)
+def _copy(url: str, parameters: Mapping[str, str], to: IO[bytes], most: int, patience: Patience) -> Digests:
+    """Copy what a URL gives; raises PassingError where that is more than ``most`` or comes too slowly."""
+    size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    start, allowed = time.monotonic(), patience.timeout_s + most / SLOWEST
+    with _answer(url, parameters, patience) as answer:
+        # A read waits for all that it asks for: never for much longer than everything so far has taken.
+        while chunk := answer.raw.read(min(CHUNK, max(FIRST, size))):
+            size += len(chunk)
+            if size > most:
+                raise PassingError("more", file=url, expected=f"at most {most:,} bytes")
+            if time.monotonic() > start + allowed:
+                raise PassingError(f"{size:,} after {allowed:.0f} s", file=url, expected=f"{most:,} bytes")
+            to.write(chunk)
+            md5.update(chunk)
+            sha256.update(chunk)
+    return Digests(size, md5.hexdigest(), sha256.hexdigest())
 
 
 @contextmanager
-def _answer(
-    url: str, parameters: Mapping[str, str] | None, patience: Patience
-) -> Iterator[requests.Response]:
+def _answer(url: str, parameters: Mapping[str, str], patience: Patience) -> Iterator[requests.Response]:
     """The answer to a GET with status 200; whatever goes wrong on the way is a NetError."""
+    if not hasattr(_thread, "session"):
+        _thread.session = requests.Session()
+    settings: dict[str, Any] = {
+        "stream": True, "allow_redirects": False, "timeout": patience.timeout_s,
+        "headers": {"Accept-Encoding": "identity"},
+    }  # fmt: skip
     here = url
     try:
         for _ in range(MOST_REDIRECTS):
-            with requests.get(
-                here,
-                params=parameters,
-                stream=True,
-                allow_redirects=False,
-                timeout=patience.timeout_s,
-                headers={"Accept-Encoding": "identity"},
-            ) as answer:
+            with _thread.session.get(here, params=parameters, **settings) as answer:
                 if answer.status_code == requests.codes.ok:
                     yield answer
                     return
                 there = urljoin(answer.url, answer.headers.get("location", ""))
                 if answer.status_code not in REDIRECTS or urlsplit(there)[:2] != urlsplit(url)[:2]:
-                    raise refused(url, answer.status_code, answer.headers)
-                here, parameters = there, None
+                    raise _refused(url, answer)
+                here, parameters = there, {}
         raise NetError(f"{MOST_REDIRECTS} redirects", file=url)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise PassingError(root(error), file=url) from error
+        raise PassingError(_root(error), file=url) from error
+
+
+def _refused(url: str, answer: requests.Response) -> NetError:
+    """The error for an answer other than 200; whether it may pass, and when, is in its kind."""
+    found = f"HTTP {answer.status_code}"
+    if answer.status_code in REDIRECTS:
+        found += f", a redirect to {answer.headers.get('location', 'nowhere')}"
+    if answer.status_code not in BUSY:
+        return NetError(found, file=url)
+    after = _seconds(answer.headers.get("retry-after", ""))
+    error = PassingError(found if after is None else f"{found}, retry after {after:.0f} s", file=url)
+    error.after = after
+    return error
+
+
+def _seconds(retry_after: str) -> float | None:
+    """How long to wait by a Retry-After header, a number or a date (RFC 9110 10.2.3); None if unsaid."""
+    try:
+        return urllib3.Retry().parse_retry_after(retry_after)
+    except urllib3.exceptions.InvalidHeader:
+        return None
+
+
+def _root(error: BaseException) -> str:
+    """What an error of a library comes from, such as a refused connection: the last that it was caused by."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return f"{type(error).__name__}: {error}"

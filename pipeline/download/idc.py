@@ -7,29 +7,21 @@ file with its ETag, which is the MD5 of an object that was stored in one piece.
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
-
-import boto3
-import urllib3
-from botocore import UNSIGNED
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+from xml.etree import ElementTree
 
 from pipeline.download.choice import Series, checked
-from pipeline.download.http import PassingError, Patience, again, copy, digests, refused, root
+from pipeline.download.http import PassingError, Patience, again, digests, read, save
 from pipeline.download.manifest import Entry
 from pipeline.errors import NetError
 from pipeline.files import atomic
 
 ENDPOINT = "https://s3.us-east-1.amazonaws.com"
-REGION = "us-east-1"
 MD5 = re.compile(r"[0-9a-f]{32}")
-PAGE = 1000
-"""Most objects that S3 lists at a time."""
+MOST_LISTED = 2_000_000
+"""Bytes of a page of a list: S3 puts 1,000 objects on it, of some 500 bytes each."""
 
 
 class Object(NamedTuple):
@@ -43,22 +35,8 @@ class Object(NamedTuple):
 class Idc:
     """The buckets behind an S3 endpoint; may be used by several threads."""
 
-    def __init__(self, endpoint: str, patience: Patience, connections: int) -> None:
-        self.endpoint, self.patience = endpoint, patience
-        own = str(urlsplit(endpoint).hostname).endswith(".amazonaws.com")
-        self.client: Any = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name=REGION,
-            config=Config(
-                signature_version=UNSIGNED,
-                connect_timeout=patience.timeout_s,
-                read_timeout=patience.timeout_s,
-                max_pool_connections=connections,
-                retries={"total_max_attempts": 1},  # its own take no notice of Retry-After
-                s3={"addressing_style": "virtual" if own else "path"},
-            ),
-        )
+    def __init__(self, endpoint: str, patience: Patience) -> None:
+        self.endpoint, self.patience = endpoint.rstrip("/"), patience
 
     def fetch(self, series: Series, raw: Path, right: Mapping[str, Entry]) -> list[Entry]:
         """Fetch the files of a series that are not in ``raw`` as they should be; all of them, as entries.
@@ -66,7 +44,7 @@ class Idc:
         ``right`` are files that were compared with the manifest. Raises NetError.
         """
         entries = []
-        for item in again(functools.partial(self._listed, series), self.patience):
+        for item in self._listed(series):
             file = f"{series.folder}/{checked(item.key.rpartition('/')[2])}"
             entry = right.get(file)
             if entry is None or entry.size != item.size:
@@ -75,41 +53,64 @@ class Idc:
             entries.append(entry or again(get, self.patience))
         return entries
 
+    def _bucket(self, series: Series) -> str:
+        """The address of the bucket of a series: a host of its own at Amazon, elsewhere a folder."""
+        scheme, host = urlsplit(self.endpoint)[:2]
+        own = host.endswith(".amazonaws.com")
+        return f"{scheme}://{series.bucket}.{host}" if own else f"{self.endpoint}/{series.bucket}"
+
     def _listed(self, series: Series) -> list[Object]:
         """The objects of a series; raises NetError where they are not those of the index."""
-        url = f"{self.endpoint}/{series.bucket}/{series.prefix}/"
         objects: list[Object] = []
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=series.bucket, Prefix=f"{series.prefix}/", PaginationConfig={"PageSize": PAGE}
-        )
-        with _passing(url):
-            for page in pages:
-                for entry in page.get("Contents", ()):
-                    etag = entry["ETag"].strip('"').lower()
-                    objects.append(Object(entry["Key"], entry["Size"], etag if MD5.fullmatch(etag) else None))
-                if len(objects) > series.files:
-                    break
+        for page in self._pages(series):
+            objects += page
+            if len(objects) > series.files:
+                break
         found, size = len(objects), sum(item.size for item in objects)
         if (found, size) != (series.files, series.size):
             raise NetError(
-                f"{found:,} files of {size:,} bytes", file=url,
+                f"{found:,} files of {size:,} bytes", file=f"{self._bucket(series)}/{series.prefix}/",
                 expected=f"{series.files:,} files of {series.size:,} bytes, as in the index",
                 remedy="update idc-index-data, or fetch from the other source",
             )  # fmt: skip
         return objects
 
+    def _pages(self, series: Series) -> Iterator[list[Object]]:
+        """The objects of a series, page by page, by ListObjectsV2 of the S3 API (version 2006-03-01)."""
+        question = {"list-type": "2", "prefix": f"{series.prefix}/"}
+        more = True
+        while more:
+            page = again(functools.partial(self._page, self._bucket(series), question), self.patience)
+            yield [_object(entry) for entry in page.iterfind("{*}Contents")]
+            token = page.findtext("{*}NextContinuationToken")
+            more, question = bool(token), question | {"continuation-token": token or ""}
+
+    def _page(self, url: str, question: Mapping[str, str]) -> ElementTree.Element:
+        """A page of the list of a bucket's objects; raises PassingError where the answer is none."""
+        try:
+            page = ElementTree.fromstring(read(url, question, most=MOST_LISTED, patience=self.patience))
+        except ElementTree.ParseError as error:
+            raise PassingError(str(error), file=url, expected="a list of objects") from error
+        if not page.tag.endswith("ListBucketResult"):
+            raise PassingError(page.tag, file=url, expected="a list of objects")
+        return page
+
     def _got(self, series: Series, item: Object, raw: Path, file: str) -> Entry:
         """Fetch one object; raises PassingError where it is not what was listed."""
-        url = f"{self.endpoint}/{series.bucket}/{item.key}"
-        with _passing(url), atomic(raw / file) as beside, beside.open("wb") as out:
-            body = self.client.get_object(Bucket=series.bucket, Key=item.key)["Body"]
-            with body:
-                got = copy(body, out, most=item.size, url=url, patience=self.patience)
+        url = f"{self._bucket(series)}/{quote(item.key)}"
+        with atomic(raw / file) as beside:
+            got = save(url, beside, most=item.size, patience=self.patience)
             if got.size != item.size:
                 raise PassingError(f"{got.size:,}", file=url, expected=f"{item.size:,} bytes")
             if item.md5 not in (None, got.md5):
                 raise PassingError(got.md5, file=url, expected=f"MD5 {item.md5}")
         return Entry(file, got.size, got.sha256, series.uid)
+
+
+def _object(entry: ElementTree.Element) -> Object:
+    etag = entry.findtext("{*}ETag", "").strip('"').lower()
+    size = int(entry.findtext("{*}Size", ""))
+    return Object(entry.findtext("{*}Key", ""), size, etag if MD5.fullmatch(etag) else None)
 
 
 def _unchanged(raw: Path, file: str, item: Object, series: Series) -> Entry | None:
@@ -119,15 +120,3 @@ def _unchanged(raw: Path, file: str, item: Object, series: Series) -> Entry | No
         return None
     here = digests(path)
     return Entry(file, here.size, here.sha256, series.uid) if here.md5 == item.md5 else None
-
-
-@contextmanager
-def _passing(url: str) -> Iterator[None]:
-    """What goes wrong between us and S3 is a NetError."""
-    try:
-        yield
-    except ClientError as error:
-        about = error.response.get("ResponseMetadata", {})
-        raise refused(url, about.get("HTTPStatusCode", 0), about.get("HTTPHeaders", {})) from error
-    except (BotoCoreError, ResponseParserError, urllib3.exceptions.HTTPError) as error:
-        raise PassingError(root(error), file=url) from error

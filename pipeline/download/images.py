@@ -42,13 +42,13 @@ class Source(Protocol):
         """The files of a series as entries, now below ``raw``; those in ``right`` are as they should be."""
 
 
-def service(name: str, endpoint: str, kind: str, raw: Path, patience: Patience, connections: int) -> Source:
+def service(name: str, endpoint: str, kind: str, raw: Path, patience: Patience) -> Source:
     """The service of that name at an address; raises ConfigError unless that is http or https."""
     if urlsplit(endpoint).scheme not in ("https", "http") or not urlsplit(endpoint).hostname:
         raise ConfigError(endpoint, file="download/endpoint", expected="an address with https://")
     if name == "nbia":
         return nbia.Nbia(endpoint, patience, COLLECTIONS[kind], raw)
-    return idc.Idc(endpoint, patience, connections)
+    return idc.Idc(endpoint, patience)
 
 
 def missing(
@@ -169,9 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     raw, wanted = arguments.out, choose(arguments.kind, arguments.series, index)
     what = f"{len(wanted):,} series, {sum(one.files for one in wanted):,} files"
     log.info("%s: %s by index %s, from %s", raw, what, version(index), endpoint)
-    connect = functools.partial(
-        service, arguments.source, endpoint, arguments.kind, raw, Patience(), arguments.connections
-    )
+    connect = functools.partial(service, arguments.source, endpoint, arguments.kind, raw, Patience())
     fetched = download(wanted, raw, connect, arguments.connections)
     done = f"{fetched:,} series fetched" if fetched else "nothing to do"
     log.info("%s: %s; all %s are there and right", raw, done, what)

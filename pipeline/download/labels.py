@@ -6,7 +6,6 @@ there is ever replaced: a file that is not the published one may be somebody's w
 
 import argparse
 import csv
-import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import NamedTuple
 from pipeline import labels
 from pipeline.download.http import PassingError, Patience, again, save
 from pipeline.errors import ChecksumError, InputError, NetError, RawMissingError, run_cli
-from pipeline.files import sha256
+from pipeline.files import atomic, sha256
 from pipeline.provenance import ROOT
 from pipeline.scan import scan
 
@@ -76,20 +75,17 @@ def check(row: LabelFile, path: Path) -> None:
 
 def fetch(row: LabelFile, raw: Path, patience: Patience) -> Path:
     """Fetch a file to ``raw``, which appears when it is right; raises NetError, or one that may pass."""
-    beside = raw / f".{row.file}.new"
 
-    def once() -> None:
-        save(row.url, beside, most=MOST_BYTES, patience=dataclasses.replace(patience, tries=1))
-        try:
-            check(row, beside)
-        except InputError as error:
-            raise PassingError(error.found, file=row.url, expected=error.expected) from error
+    def once() -> Path:
+        with atomic(raw / row.file) as beside:
+            save(row.url, beside, most=MOST_BYTES, patience=patience)
+            try:
+                check(row, beside)
+            except InputError as error:
+                raise PassingError(error.found, file=row.url, expected=error.expected) from error
+        return raw / row.file
 
-    try:
-        again(once, patience)
-        return beside.rename(raw / row.file)
-    finally:
-        beside.unlink(missing_ok=True)
+    return again(once, patience)
 
 
 def missing(row: LabelFile, raw: Path, found: str = "no such file") -> RawMissingError:

@@ -15,9 +15,10 @@ import pydicom
 
 from pipeline.download.archive import safe_extract
 from pipeline.download.choice import Collection, Series, checked
-from pipeline.download.http import PassingError, Patience, again, digests, save
+from pipeline.download.http import PassingError, Patience, again, digests, read, save
 from pipeline.download.manifest import Entry, holds
 from pipeline.errors import ArchiveError, NetError
+from pipeline.files import atomic
 
 ENDPOINT = "https://services.cancerimagingarchive.net/nbia-api/services/v1"
 HASHES = "md5hashes.csv"
@@ -37,7 +38,7 @@ class Nbia:
         self.endpoint, self.patience = endpoint.rstrip("/"), patience
         self.beside = raw / BESIDE
         shutil.rmtree(self.beside, ignore_errors=True)  # what a crash left
-        self.counts = self._counts(collection)
+        self.counts = again(lambda: self._counts(collection), patience)
 
     def fetch(self, series: Series, raw: Path, right: Mapping[str, Entry]) -> list[Entry]:
         """Fetch a series and return its files as entries; those in ``right`` stay. Raises NetError."""
@@ -67,37 +68,23 @@ class Nbia:
 
     def _counts(self, collection: Collection) -> dict[str, int]:
         """How many images the archive has of each series of the collection."""
-        url, path = f"{self.endpoint}/getSeries", self.beside / "series.json"
-
-        def once() -> dict[str, int]:
-            question = {"Collection": collection.nbia, "format": "json"}
-            save(url, path, most=MOST_LISTED, patience=self.patience, parameters=question)
-            try:
-                # Without a match the archive answers with nothing at all.
-                rows = json.loads(path.read_bytes() or b"[]")
-                return {row["SeriesInstanceUID"]: int(row["ImageCount"]) for row in rows}
-            except (ValueError, KeyError, TypeError) as error:
-                raise PassingError(
-                    f"something else ({error})", file=url, expected="a list of series"
-                ) from error
-
-        counts = again(once, self.patience)
-        path.unlink()
-        return counts
+        url, question = f"{self.endpoint}/getSeries", {"Collection": collection.nbia, "format": "json"}
+        answer = read(url, question, most=MOST_LISTED, patience=self.patience)
+        try:
+            # Without a match the archive answers with nothing at all.
+            return {row["SeriesInstanceUID"]: int(row["ImageCount"]) for row in json.loads(answer or b"[]")}
+        except (ValueError, KeyError, TypeError) as error:
+            raise PassingError(f"something else ({error})", file=url, expected="a list of series") from error
 
     def _unpacked(self, series: Series, folder: Path) -> dict[str, str]:
         """Fetch and unpack the zip of a series; its files and their MD5. Raises PassingError."""
         url, archive = self._url(series), folder.with_name(f"{folder.name}.zip")
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            save(
-                url,
-                archive,
-                most=2 * series.size + EXTRA,
-                patience=Patience(**vars(self.patience) | {"tries": 1}),
-            )
-            most = series.size + EXTRA
-            safe_extract(archive, folder, max_bytes=2 * most, max_files=series.files + EXTRA_FILES)
+            with atomic(archive) as beside:
+                save(url, beside, most=2 * series.size + EXTRA, patience=self.patience)
+            most = 2 * (series.size + EXTRA)
+            safe_extract(archive, folder, max_bytes=most, max_files=series.files + EXTRA_FILES)
         except ArchiveError as error:
             # A page that says sorry, or a zip cut short by a server that ran into trouble.
             raise PassingError(f"{error.code}: {error.reason}", file=url) from error
