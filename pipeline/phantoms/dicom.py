@@ -1,9 +1,9 @@
 """DICOM series with the headers of the two collections; the same arguments give the same bytes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -14,6 +14,30 @@ from pipeline.seeds import seed
 
 B_VALUE_GROUP = 0x0019
 SIEMENS = "SIEMENS MR HEADER"
+COMMON = {
+    "SpecificCharacterSet": "ISO_IR 100", "StudyDate": "20110707", "SeriesDate": "20110707",
+    "ContentDate": "20110707", "StudyTime": "114731", "SeriesTime": "120403", "ContentTime": "120403",
+    "AccessionNumber": "", "ReferringPhysicianName": "", "StudyDescription": "Synthetic phantom",
+    "PatientBirthDate": "", "PatientAge": "063Y", "PatientIdentityRemoved": "YES",
+    "DeidentificationMethod": "Synthetic data, no patient", "StudyID": "", "AcquisitionNumber": 1,
+    "PositionReferenceIndicator": "", "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2",
+    "BitsAllocated": 16, "PatientPosition": "FFS",
+}  # fmt: skip
+"""What MR and CT have in common (PS3.3 A.3, A.4)."""
+MR = {
+    "SOPClassUID": MRImageStorage, "Modality": "MR", "Manufacturer": "SIEMENS",
+    "ManufacturerModelName": "Skyra", "PatientSex": "M", "BodyPartExamined": "PROSTATE",
+    "SequenceVariant": ["SK", "SP", "OSP"], "ScanOptions": "", "MRAcquisitionType": "2D",
+    "SequenceName": "*tse2d1_25", "MagneticFieldStrength": "3", "RepetitionTime": "2700", "EchoTime": "63",
+    "EchoTrainLength": "25", "BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0,
+}  # fmt: skip
+CT = {
+    "SOPClassUID": CTImageStorage, "Modality": "CT", "Manufacturer": "Philips",
+    "ManufacturerModelName": "Brilliance 64", "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    "PatientSex": "O", "BodyPartExamined": "CHEST", "KVP": "120", "ConvolutionKernel": "D",
+    "BitsStored": 16, "HighBit": 15, "RescaleIntercept": "-1024", "RescaleSlope": "1", "RescaleType": "HU",
+    "WindowCenter": "-600", "WindowWidth": "1600",
+}  # fmt: skip
 
 
 def uid(*names: object) -> str:
@@ -85,6 +109,25 @@ class Geometry:
         return np.asarray(self.world(0, 0, plane) + along + down)
 
 
+class Layout(TypedDict, total=False):
+    """How a series is identified and laid out in files, whatever its modality.
+
+    Parameters
+    ----------
+    study, series : their UIDs; by default made from the patient, the number and the description.
+    descending : InstanceNumber falls along the normal (the default), as most of PROSTATEx's series have it.
+    first : InstanceNumber of the first file.
+    tags : DICOM keyword to value, over the defaults; None removes the element. A callable is given the
+        index of the plane and returns the value.
+    """
+
+    study: str
+    series: str
+    descending: bool
+    first: int
+    tags: Mapping[str, Any]
+
+
 def write_mr_series(
     folder: str | Path,
     volume: np.ndarray,
@@ -93,67 +136,36 @@ def write_mr_series(
     description: str,
     number: int,
     patient_id: str = "ProstateX-0000",
-    study: str = "",
-    series: str = "",
-    descending: bool = True,
-    b_values: Sequence[int] | None = None,
+    b_values: Sequence[int] = (),
     interleaved: bool = False,
     standard_b_value: bool = False,
-    first: int = 1,
-    tags: Mapping[str, Any] | None = None,
+    **layout: Unpack[Layout],
 ) -> list[Path]:
     """Write an MR series as ``1-01.dcm``, ``1-02.dcm`` … and return the paths in that order.
 
     Parameters
     ----------
     volume : (planes, rows, columns), or (b values, planes, rows, columns); stored as unsigned 16 bit.
-    study, series : their UIDs; by default made from the patient, the number and the description.
-    descending : InstanceNumber falls along the normal, as in most transverse series of PROSTATEx.
     b_values : s/mm², one for all files or one per volume, in (0019,100C) as Siemens writes it.
     interleaved : InstanceNumber runs through the b values of a plane before the next plane.
     standard_b_value : also write (0018,9087) DiffusionBValue.
-    first : InstanceNumber of the first file.
-    tags : DICOM keyword to value, over the defaults; None removes the element. A callable is given the
-        index of the plane and returns the value.
     """
     volumes = volume[None] if volume.ndim == 3 else volume
-    study = study or uid(patient_id, "study")
-    shared = _shared(patient_id, study, series or uid(patient_id, study, number, description))
-    derived = b_values is not None
-    _set(
-        shared,
-        SOPClassUID=MRImageStorage,
-        Modality="MR",
-        Manufacturer="SIEMENS",
-        ManufacturerModelName="Skyra",
-        ImageType=["DERIVED", "PRIMARY", "DIFFUSION", "ADC" if description.endswith("_ADC") else "TRACEW"]
-        if derived
-        else ["ORIGINAL", "PRIMARY", "M", "NORM"],
-        SeriesDescription=description,
-        SeriesNumber=number,
-        PatientSex="M",
-        BodyPartExamined="PROSTATE",
-        ScanningSequence="EP" if derived else "SE",
-        SequenceVariant=["SK", "SP", "OSP"],
-        ScanOptions="",
-        MRAcquisitionType="2D",
-        SequenceName="*tse2d1_25",
-        MagneticFieldStrength="3",
-        RepetitionTime="2700",
-        EchoTime="63",
-        EchoTrainLength="25",
-        PatientPosition="FFS",
-        SpacingBetweenSlices=decimal(geometry.slice_spacing),
-        BitsStored=12,
-        HighBit=11,
-        PixelRepresentation=0,
-        WindowCenter=decimal(float(np.mean(volume))),
-        WindowWidth=decimal(float(np.ptp(volume)) or 1.0),
-    )
-    return _write(
-        Path(folder), shared, volumes.astype("<u2"), geometry, descending, interleaved, first, tags, b_values,
-        standard_b_value,
-    )  # fmt: skip
+    diffusion = ["DERIVED", "PRIMARY", "DIFFUSION", "ADC" if description.endswith("_ADC") else "TRACEW"]
+    elements = MR | _identity(patient_id, description, number, layout)
+    elements |= {
+        "ImageType": diffusion if b_values else ["ORIGINAL", "PRIMARY", "M", "NORM"],
+        "ScanningSequence": "EP" if b_values else "SE",
+        "SpacingBetweenSlices": decimal(geometry.slice_spacing),
+        "WindowCenter": decimal(float(np.mean(volume))),
+        "WindowWidth": decimal(float(np.ptp(volume)) or 1.0),
+    }
+
+    def mark(dataset: Dataset, value: int) -> None:
+        if b_values:
+            _set_b_value(dataset, b_values, value, standard_b_value)
+
+    return _write(Path(folder), volumes.astype("<u2"), geometry, elements, layout, mark, interleaved)
 
 
 def write_ct_series(
@@ -164,139 +176,75 @@ def write_ct_series(
     patient_id: str = "LUNGx-CT001",
     description: str = "Lung",
     number: int = 3,
-    study: str = "",
-    series: str = "",
-    descending: bool = True,
     signed: bool = True,
     padding: int | None = None,
-    first: int = 1,
-    tags: Mapping[str, Any] | None = None,
+    **layout: Unpack[Layout],
 ) -> list[Path]:
     """Write a CT series of Hounsfield units (planes, rows, columns) and return the paths in order.
 
     Stored with RescaleIntercept -1024 and slope 1, as signed or unsigned 16 bit. ``padding`` declares a
     PixelPaddingValue (a stored value; signed series only): the pixels that carry it are those where
-    ``volume`` is NaN. The other parameters are those of write_mr_series.
+    ``volume`` is NaN.
     """
     stored = np.where(np.isnan(volume), 0 if padding is None else padding, np.rint(volume) + 1024)
     low, high = (-32768, 32767) if signed else (0, 65535)
-    study = study or uid(patient_id, "study")
-    shared = _shared(patient_id, study, series or uid(patient_id, study, number, description))
-    _set(
-        shared,
-        SOPClassUID=CTImageStorage,
-        Modality="CT",
-        Manufacturer="Philips",
-        ManufacturerModelName="Brilliance 64",
-        ImageType=["ORIGINAL", "PRIMARY", "AXIAL"],
-        SeriesDescription=description,
-        SeriesNumber=number,
-        PatientSex="O",
-        BodyPartExamined="CHEST",
-        KVP="120",
-        ConvolutionKernel="D",
-        PatientPosition="FFS",
-        BitsStored=16,
-        HighBit=15,
-        PixelRepresentation=int(signed),
-        RescaleIntercept="-1024",
-        RescaleSlope="1",
-        RescaleType="HU",
-        WindowCenter="-600",
-        WindowWidth="1600",
-    )
+    elements = CT | {"PixelRepresentation": int(signed)} | _identity(patient_id, description, number, layout)
     if padding is not None:
-        shared.add_new(Tag("PixelPaddingValue"), "SS" if signed else "US", padding)
+        elements["PixelPaddingValue"] = padding
     pixels = np.clip(stored, low, high).astype("<i2" if signed else "<u2")
-    return _write(Path(folder), shared, pixels[None], geometry, descending, False, first, tags)
+    return _write(Path(folder), pixels[None], geometry, elements, layout)
 
 
-def _set(dataset: Dataset, **elements: object) -> None:
-    for keyword, value in elements.items():
-        setattr(dataset, keyword, value)
-
-
-def _shared(patient_id: str, study: str, series: str) -> Dataset:
-    """What all files of a series have in common: the modules that MR and CT share (PS3.3 A.3, A.4)."""
-    dataset = Dataset()
-    _set(
-        dataset,
-        SpecificCharacterSet="ISO_IR 100",
-        StudyDate="20110707",
-        SeriesDate="20110707",
-        ContentDate="20110707",
-        StudyTime="114731",
-        SeriesTime="120403",
-        ContentTime="120403",
-        AccessionNumber="",
-        ReferringPhysicianName="",
-        StudyDescription="Synthetic phantom",
-        PatientName=patient_id,
-        PatientID=patient_id,
-        PatientBirthDate="",
-        PatientAge="063Y",
-        PatientIdentityRemoved="YES",
-        DeidentificationMethod="Synthetic data, no patient",
-        StudyInstanceUID=study,
-        SeriesInstanceUID=series,
-        StudyID="",
-        AcquisitionNumber=1,
-        FrameOfReferenceUID=uid(study, "frame"),
-        PositionReferenceIndicator="",
-        SamplesPerPixel=1,
-        PhotometricInterpretation="MONOCHROME2",
-        BitsAllocated=16,
-    )
-    return dataset
-
-
-def _planes(volumes: np.ndarray, descending: bool, interleaved: bool) -> Iterator[tuple[int, int]]:
-    """(b value, plane) in the order of InstanceNumber."""
-    values, planes = range(volumes.shape[0]), list(range(volumes.shape[1]))
-    ordered = planes[::-1] if descending else planes
-    if interleaved:
-        return ((value, plane) for plane in ordered for value in values)
-    return ((value, plane) for value in values for plane in ordered)
+def _identity(patient_id: str, description: str, number: int, layout: Layout) -> dict[str, object]:
+    study = layout.get("study") or uid(patient_id, "study")
+    return {
+        "PatientName": patient_id, "PatientID": patient_id, "StudyInstanceUID": study,
+        "SeriesInstanceUID": layout.get("series") or uid(patient_id, study, number, description),
+        "SeriesDescription": description, "SeriesNumber": number, "FrameOfReferenceUID": uid(study, "frame"),
+    }  # fmt: skip
 
 
 def _write(
     folder: Path,
-    dataset: Dataset,
     volumes: np.ndarray,
     geometry: Geometry,
-    descending: bool,
-    interleaved: bool,
-    first: int,
-    tags: Mapping[str, Any] | None,
-    b_values: Sequence[int] | None = None,
-    standard_b_value: bool = False,
+    elements: Mapping[str, object],
+    layout: Layout,
+    mark: Callable[[Dataset, int], None] = lambda _dataset, _value: None,
+    interleaved: bool = False,
 ) -> list[Path]:
+    """Write a file per plane of each volume; ``mark`` sets in the dataset what is of a volume."""
     folder.mkdir(parents=True, exist_ok=True)
+    dataset = Dataset()
     _set(
         dataset,
+        **COMMON,
+        **elements,
         Rows=volumes.shape[2],
         Columns=volumes.shape[3],
         SliceThickness=decimal(geometry.slice_spacing),
         PixelSpacing=[decimal(geometry.spacing[1]), decimal(geometry.spacing[0])],
         ImageOrientationPatient=[decimal(v) for v in (*geometry.row, *geometry.column)],
     )
-    paths = []
-    width = max(2, len(str(first + volumes.shape[0] * volumes.shape[1] - 1)))
-    for number, (value, plane) in enumerate(_planes(volumes, descending, interleaved), first):
+    values, planes = range(len(volumes)), range(volumes.shape[1])
+    planes = planes[::-1] if layout.get("descending", True) else planes
+    by_volume = [(value, plane) for value in values for plane in planes]
+    order = [(value, plane) for plane in planes for value in values] if interleaved else by_volume
+    paths, first = [], layout.get("first", 1)
+    width = max(2, len(str(first + len(order) - 1)))
+    for number, (value, plane) in enumerate(order, first):
         position = geometry.world(0, 0, plane)
-        instance = uid(dataset.SeriesInstanceUID, number)
         _set(
             dataset,
-            SOPInstanceUID=instance,
+            SOPInstanceUID=uid(dataset.SeriesInstanceUID, number),
             InstanceNumber=number,
             ImagePositionPatient=[decimal(v) for v in position],
             SliceLocation=decimal(float(position @ geometry.normal)),
         )
         dataset.PixelData = volumes[value, plane].tobytes()
         dataset["PixelData"].VR = "OW"
-        if b_values is not None:
-            _set_b_value(dataset, b_values, value, standard_b_value)
-        for keyword, given in (tags or {}).items():
+        mark(dataset, value)
+        for keyword, given in layout.get("tags", {}).items():
             tagged = given(plane) if callable(given) else given
             if tagged is None:
                 dataset.pop(Tag(keyword), None)
@@ -306,6 +254,11 @@ def _write(
         paths.append(folder / f"{dataset.get('AcquisitionNumber', 1)}-{number:0{width}d}.dcm")
         dataset.save_as(paths[-1], enforce_file_format=True)
     return paths
+
+
+def _set(dataset: Dataset, **elements: object) -> None:
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
 
 
 def _set_b_value(dataset: Dataset, b_values: Sequence[int], value: int, standard: bool) -> None:

@@ -200,14 +200,14 @@ def _write_series(
         return np.clip(np.rint(seen), 0, 4095)
 
     def write(description: str, number: int, geometry: Geometry, volume: np.ndarray,
-              b_values: Sequence[int] | None = None, descending: bool = descending) -> None:  # fmt: skip
+              b_values: Sequence[int] = (), descending: bool = descending) -> None:  # fmt: skip
         write_mr_series(
             folder / _folder(patient, description, number), volume, geometry, description=description,
             number=number, patient_id=patient, descending=descending, b_values=b_values,
             interleaved=not descending,
         )  # fmt: skip
         planes, rows, columns = volume.shape[-3:]
-        written.append(Written(description, number, geometry, (columns, rows, planes), len(b_values or [0])))
+        written.append(Written(description, number, geometry, (columns, rows, planes), len(b_values) or 1))
 
     _write_localizer(folder, patient, scene, written)
     shape = (5, 96, 96)
