@@ -29,6 +29,8 @@ from pipeline.limits import limited
 POSITIVE = {"true", "1", "yes", "malignant", "positive"}
 NEGATIVE = {"false", "0", "no", "benign", "negative"}
 WORDS = {**dict.fromkeys(POSITIVE, 1), **dict.fromkeys(NEGATIVE, 0)}
+THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(,[0-9]{3})+")
+"""Numbers whose commas may part thousands."""
 MOST_SHOWN = 12
 """Labels that a message names: a column of something else has as many as rows."""
 
@@ -84,8 +86,9 @@ def read_csv(
 ) -> pd.DataFrame:
     """A CSV in any dialect (byte-order mark, CRLF, comma, semicolon or tab), every cell stripped text.
 
-    Where semicolons or tabs separate, a comma in the columns ``numbers`` marks decimals and becomes a point.
-    Where commas separate, it is left for :func:`number` to refuse: it may mark thousands. With ``brackets``
+    A comma in the columns ``numbers`` that marks decimals becomes a point. One that may mark thousands is left
+    for :func:`number` to refuse: where commas separate, where there are points besides, and in a table with
+    tabs where all look like ``1,234``. With ``brackets``
     a quoted heading such as ``Size[Width,Height]`` stands for two columns, as it does without the quotes.
     ``columns`` says by name which header a user's own table has for it. Raises ColumnError.
     """
@@ -119,10 +122,19 @@ def read_csv(
     if columns:
         meant = {name: table[header] for name, header in columns.items()}
         table = table.drop(columns=meant.keys() & set(header)).assign(**meant)
-    if separator != ",":
-        for name in set(numbers).intersection(table.columns):
+    numeric = [name for name in dict.fromkeys(numbers) if name in table.columns]
+    if _marks_decimals([cell for name in numeric for cell in table[name]], separator):
+        for name in numeric:
             table[name] = table[name].str.replace(",", ".", regex=False)
     return table
+
+
+def _marks_decimals(cells: Sequence[str], separator: str) -> bool:
+    """Whether a comma in the numbers of a table marks decimals for certain, not thousands."""
+    if separator == "," or any("." in cell for cell in cells):
+        return False
+    # Software writes semicolons where the comma marks decimals; tabs it writes anywhere.
+    return separator == ";" or any("," in cell and not THOUSANDS.fullmatch(cell) for cell in cells)
 
 
 def read_xlsx(path: Path, needed: Sequence[str]) -> pd.DataFrame:
@@ -166,7 +178,8 @@ def whole(value: float) -> str:
 def number(cell: object, path: Path) -> float:
     """A finite number; raises LabelError, also for a comma, which may mark decimals or thousands."""
     try:
-        value = float(str(cell).strip())
+        # Python reads 1_000 as a number; no spreadsheet does.
+        value = math.nan if "_" in str(cell) else float(str(cell).strip())
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

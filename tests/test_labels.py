@@ -34,7 +34,7 @@ def test_a_table_is_read_in_any_dialect(tmp_path: Path, text: str) -> None:
     assert [labels.number(cell, path) for cell in table["x"]] == [1.5, 2]
 
 
-@pytest.mark.parametrize("cell", ["1,234", "1,5", "1,234.5", "-0,5", "1,234,567", "1 234"])
+@pytest.mark.parametrize("cell", ["1,234", "1,5", "1,234.5", "-0,5", "1,234,567", "1 234", "1_234"])
 def test_a_comma_is_refused_where_commas_separate(tmp_path: Path, cell: str) -> None:
     path = tmp_path / "table.csv"
     path.write_text(f'id,x\nA,"{cell}"\n')
@@ -50,6 +50,32 @@ def test_a_decimal_comma_changes_no_text_beside_it(tmp_path: Path, separator: st
     table = labels.read_csv(path, ["id"], numbers=["x", "y"])
     assert table["id"].tolist() == ["A,1"]
     assert [labels.number(table[name][0], path) for name in "xy"] == [1.234, -0.5]
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells", "meant"),
+    [
+        (";", ["1,234", "2"], [1.234, 2]),
+        (";", ["1,234", "2.5"], None),  # 1.234 and 25, or 1234 and 2.5
+        (";", ["12,5", "1.234"], None),
+        (";", ["1.234", "2.5"], [1.234, 2.5]),
+        ("\t", ["1,234", "2"], None),
+        ("\t", ["1,234", "-2,345,678"], None),
+        ("\t", ["1,234", "0,25"], [1.234, 0.25]),
+        ("\t", ["12,50", "3"], [12.5, 3]),
+    ],
+)
+def test_a_comma_is_read_only_where_it_cannot_mark_thousands(
+    tmp_path: Path, separator: str, cells: list[str], meant: list[float] | None
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("".join(separator.join(row) + "\n" for row in (["x", "y"], cells)))
+    row = labels.read_csv(path, ["x"], numbers=["x", "y"]).loc[0]
+    if meant is not None:
+        assert [labels.number(row[name], path) for name in "xy"] == meant
+        return
+    with pytest.raises(LabelError, match="with a point for its decimals"):
+        [labels.number(row[name], path) for name in "xy"]
 
 
 @pytest.mark.parametrize(
