@@ -86,11 +86,11 @@ def read_csv(
 ) -> pd.DataFrame:
     """A CSV in any dialect (byte-order mark, CRLF, comma, semicolon or tab), every cell stripped text.
 
-    A comma in the columns ``numbers`` that marks decimals becomes a point. One that may mark thousands is left
-    for :func:`number` to refuse: where commas separate, where there are points besides, and in a table with
-    tabs where all look like ``1,234``. With ``brackets``
-    a quoted heading such as ``Size[Width,Height]`` stands for two columns, as it does without the quotes.
-    ``columns`` says by name which header a user's own table has for it. Raises ColumnError.
+    A comma in the columns ``numbers`` that marks decimals becomes a point. One that may mark thousands is
+    left for :func:`number` to refuse: where commas separate, where there are points besides, and in a table
+    with tabs where all look like ``1,234``. With ``brackets`` a quoted heading such as
+    ``Size[Width,Height]`` stands for two columns, as it does without the quotes. ``columns`` says by name
+    which header a user's own table has for it. Raises ColumnError.
     """
     try:
         content = path.read_text(encoding="utf-8-sig")

@@ -16,17 +16,26 @@ from pipeline.duplicates import clusters
 
 NOBODY = frozenset(
     {
-        "", "anon", "anonymised", "anonymized", "anonymous", "deidentified", "missing", "na", "nan", "nat",
-        "nil", "none", "notapplicable", "notavailable", "notknown", "null", "undefined", "unk", "unknown",
+        "anon", "anonym", "anonymised", "anonymized", "anonymous", "deidentified", "missing", "na", "nan",
+        "nat", "nil", "noid", "noname", "none", "notapplicable", "notavailable", "notknown", "notspecified",
+        "null", "patientunknown", "redacted", "removed", "tbd", "undefined", "unk", "unknown",
+        "unknownpatient", "unspecified", "withheld",
     }
 )  # fmt: skip
 """What programs and people write where they do not know the patient: ``n/a`` and ``<NA>``, too, and ``?``."""
+MISSING = frozenset({"-1", "-9", "-99", "-999", "\\n", "#ref!", "#value!", "#name?", "#div/0!"})
+"""What stands for a missing number, and what spreadsheets and data bases write for one."""
+CROWD = 20
+"""Findings from which on an id that most of them have is said."""
 PATIENT, IMAGES = "patient", "near-duplicates"
 """What the group of a finding is (column ``group_kind`` of findings.csv)."""
 
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—−"), "-")
-_AROUND = str.maketrans("", "", " #()-./<>?[]_")
+_AROUND = str.maketrans("", "", " #()-./<>?[]^_")
 """Signs that such words come with."""
+_TEXT_MARKS = " \t=\"'‘’“”"
+"""Of ``="0014"`` and ``'0014``, by which spreadsheets keep leading zeros."""
+_ROUNDED = re.compile(r"[0-9][.,][0-9]+[eE]\+?[0-9]+")
 _WHOLE = re.compile(r"0*([0-9]+?)(?:\.0*|,0)?")
 
 
@@ -34,7 +43,8 @@ def person(patient_id: object) -> str:
     r"""The person that an id means: two ids are the same person if this is equal; empty for an unknown one.
 
     Compared are ids after Unicode NFKC and case folding, without invisible characters, with any run of blanks
-    as one and none at the ends; whole numbers without leading zeros and a trailing ``.0``.
+    as one and none at the ends, nor the quotes and signs that make a spreadsheet keep an id as text; whole
+    numbers without leading zeros and a trailing ``.0``. Signs alone are nobody.
 
     >>> person(" Case–003\u00a0"), person("0014.0"), person("P1") == person("P10"), person("NaN")
     ('case-003', '14', False, '')
@@ -43,11 +53,16 @@ def person(patient_id: object) -> str:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", str(patient_id)).casefold())
     hidden = {letter for letter in folded if unicodedata.category(letter) in ("Cc", "Cf")}
     seen = "".join(letter for letter in folded if letter.isspace() or letter not in hidden)
-    name = " ".join(seen.translate(_DASHES).split())
-    if (name.translate(_AROUND) or name.strip("-?")) in NOBODY:
+    name = " ".join(seen.translate(_DASHES).strip(_TEXT_MARKS).split())
+    if not any(map(str.isalnum, name)) or name.translate(_AROUND) in NOBODY or name in MISSING:
         return ""
     whole = _WHOLE.fullmatch(name)
     return whole[1] if whole else name
+
+
+def is_rounded(patient_id: str) -> bool:
+    """Whether an id is what a spreadsheet makes of a long number, of which many are then equal: 1.23E+11."""
+    return _ROUNDED.fullmatch(patient_id.strip()) is not None
 
 
 def persons(ids: pd.Series) -> pd.Series:
@@ -109,6 +124,16 @@ def spellings(findings: pd.DataFrame) -> list[str]:
     return [" = ".join(map(repr, names)) for _, names in people if len(names) > 1]
 
 
+def crowd(findings: pd.DataFrame) -> str:
+    """What to say where one id has most of many findings of known people; empty where none has."""
+    cases = findings[~unknown(findings)].drop_duplicates(["patient_id", "finding_id"])
+    counts = persons(cases["patient_id"]).value_counts()
+    if len(cases) < CROWD or 2 * counts.iloc[0] <= len(cases):
+        return ""
+    found = f"{counts.index[0]!r} has {counts.iloc[0]} of {len(cases)} findings"
+    return f"{found}: if that is nobody, leave patient_id empty"
+
+
 def remarks(findings: pd.DataFrame) -> Iterator[str]:
     """What the groups of findings.csv rest on, where it is more than an id for each patient."""
     if joined := spellings(findings):
@@ -118,3 +143,5 @@ def remarks(findings: pd.DataFrame) -> Iterator[str]:
         count = len(nobody.drop_duplicates(["patient_id", "finding_id"]))
         groups = nobody["group_id"].nunique()
         yield f"patients unknown: {groups} groups of near-duplicates, {count} findings"
+    if most := crowd(findings):
+        yield most

@@ -11,7 +11,7 @@ from PIL import Image
 
 from model.findings import load
 from pipeline import split
-from pipeline.errors import DuplicateFindingError, LeakError
+from pipeline.errors import DuplicateFindingError, LabelError, LeakError
 from pipeline.files import read_csv, write_csv
 from pipeline.people import called, person, units
 from pipeline.split import COLUMNS, assign
@@ -26,7 +26,23 @@ HOLDOUT = {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0,
     "spellings",
     [
         ("Case-003", "case-003", "CASE-003", "Ｃａｓｅ－００３", "Case–003", "Case\u2011003"),
-        ("14", "14.0", "14.", "0014", "00014.00", "１４", "14,0", " 14", "14\u00a0", "\ufeff14", "1\u200b4"),
+        (
+            "14",
+            "14.0",
+            "14.",
+            "0014",
+            "00014.00",
+            "１４",
+            "14,0",
+            " 14",
+            "14\u00a0",
+            "\ufeff14",
+            "1\u200b4",
+            '="0014"',
+            "'14",
+            '"14"',
+            "‘14",
+        ),
         ("0", "000", "0.0"),
         ("Müller 1", "Mu\u0308ller\u00a01", "MÜLLER  1", "müller\t1\u3000"),
         ("Strasse", "STRASSE", "Straße"),
@@ -42,7 +58,7 @@ def test_spellings_of_one_id_are_one_person(spellings: tuple[str, ...]) -> None:
     ("one", "two"),
     [
         ("P1", "P10"), ("1", "10"), ("1", "-1"), ("1.0", "1.5"), ("1,0", "1,000"), ("P1", "P01"), ("P1", "P 1"),
-        ("a-1", "a1"), ("a.0", "a"), ("1", "l"), ("Müller", "Muller"), ("nan", "nana"), ("0", ""), ("..", "~"), ("..", ""),
+        ("a-1", "a1"), ("a.0", "a"), ("1", "l"), ("Müller", "Muller"), ("nan", "nana"), ("0", ""), ("x", ""), ("1e5", "1e6"),
     ],
 )  # fmt: skip
 def test_other_ids_are_other_people(one: str, two: str) -> None:
@@ -52,7 +68,9 @@ def test_other_ids_are_other_people(one: str, two: str) -> None:
 @pytest.mark.parametrize(
     "word",
     ["", " ", "\u00a0", "nan", "NaN", "None", "NULL", "null", "unknown", "Unknown ", "n/a", "N/A", "NA", "n. a.",
-     "#N/A", "<NA>", "(unknown)", "not available", "NaT", "Anonymous", "?", "-", "--", "ｎｕｌｌ"],
+     "#N/A", "<NA>", "(unknown)", "not available", "NaT", "Anonymous", "?", "-", "--", "ｎｕｌｌ",
+     ".", "..", "_", "—", "*", "[]", '""', "Anonymous^", "ANONYM", "Unknown patient", "patient-unknown", "no id",
+     "not specified", "unspecified", "redacted", "REMOVED", "TBD", "-1", "-99", "-999", r"\N", "#REF!", "#VALUE!"],
 )  # fmt: skip
 def test_words_for_nobody_are_no_person(word: str) -> None:
     assert person(word) == ""
@@ -171,6 +189,29 @@ def test_nobody_is_as_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture, wo
     said = "patients unknown: 23 groups of near-duplicates, 24 findings"
     assert said in caplog.text
     assert (identity(found).result, identity(found).detail) == ("warning", said)
+
+
+def test_an_id_that_most_findings_have_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    ids = ["dummy", "Dummy"] * 6 + [f"P{number}" for number in range(10)]
+    found = read_csv(
+        built(tmp_path / "raw", pictures(tmp_path / "raw", ids), tmp_path / "mine") / "findings.csv"
+    )
+    said = "'dummy' has 12 of 22 findings: if that is nobody, leave patient_id empty"
+    assert said in caplog.text
+    check = identity(found)
+    assert (check.result, check.count) == ("warning", 2)  # the two spellings, and this
+    assert said in check.detail
+    fewer = found[found["patient_id"] != "Dummy"].head(19)
+    assert said not in identity(fewer).detail
+
+
+@pytest.mark.parametrize("cell", ["1.23457E+11", "1.2e+05", "1,23457E+11"])
+def test_ids_that_a_spreadsheet_has_rounded_are_refused(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(
+        LabelError, match=r"whole patient ids, found 1.*rounded by a spreadsheet; format that column as text"
+    ):
+        built(tmp_path / "raw", pictures(tmp_path / "raw", ["a", cell]), tmp_path / "mine")
 
 
 def test_a_table_may_know_some_of_its_people(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline import labels
 from pipeline.errors import DuplicateFindingError, EmptyError, ImageMissingError, InputError, LabelError
 from pipeline.names import Names, folded
-from pipeline.people import persons
+from pipeline.people import is_rounded, persons
 
 NEEDED = ("image", "patient_id", "finding_id", "label")
 PIXELS = ("x", "y", "z")
@@ -69,6 +69,13 @@ def from_csv(
         table["label"] = labels.binaries(table["label"], path, words)
     except LabelError as error:
         listed.problems.append(error)
+    if (rounded := table["patient_id"][table["patient_id"].map(is_rounded)]).any():
+        listed.problems.append(
+            LabelError(
+                f"{rounded.iloc[0]}, rounded by a spreadsheet", file=path, expected="whole patient ids",
+                remedy="format that column as text, and export the table again",
+            )
+        )  # fmt: skip
     repeated = table[table[["image", "finding_id"]].assign(person=persons(table["patient_id"])).duplicated()]
     if len(repeated):
         row = repeated.iloc[0]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.duplicates import THRESHOLD, near_pairs, phash
 from pipeline.files import read_csv
-from pipeline.people import person, persons, remarks, spellings, unknown
+from pipeline.people import crowd, person, persons, remarks, spellings, unknown
 from pipeline.pool import parallel
 from pipeline.split import SPLITS, leaks, read_splits
 from pipeline.store import read_slice
@@ -80,7 +80,7 @@ def identity(findings: pd.DataFrame) -> Check:
     """Who is who: ids that are spellings of one person, and findings whose patient nobody knows."""
     nobody, joined = findings[unknown(findings)], spellings(findings)
     fine = f"{findings['group_id'].nunique()} people, each id spelt in one way"
-    count = len(joined) + nobody["group_id"].nunique()
+    count = len(joined) + nobody["group_id"].nunique() + bool(crowd(findings))
     return Check("people", WARNING if count else OK, count, "; ".join(remarks(findings)) or fine)
 
 
