@@ -17,7 +17,7 @@ from tqdm import tqdm
 from model import data, statistics, weights
 from model.candidates import Candidates, Stage, stages
 from model.checkpoint import Folder, digest
-from model.device import set_up
+from model.device import set_up, told
 from model.network import build
 from model.records import Records
 from model.rules import RULES, Scores, scores_table
@@ -131,6 +131,7 @@ def _read_log(path: Path, header: Sequence[str]) -> tuple[dict[tuple[int, int, s
     return known, len(whole.encode())
 
 
+@told()
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the picked network and the scores of all candidates."""
     parser = argparse.ArgumentParser(prog="python -m model.bootstrap", description=__doc__)

@@ -4,11 +4,16 @@ import ctypes
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from model import gpus
+from pipeline.errors import InputError, MemoryShortError
 
+FAULTS = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS", "CUDNN_STATUS")
+"""What stands in an error that torch raises where a GPU, its driver or the way to it has failed."""
 log = logging.getLogger("typhon")
 
 
@@ -48,6 +53,32 @@ def _keep_memory() -> None:
             libc.mallopt(mmap_max, 0)
         except (OSError, AttributeError):  # another libc: slower, nothing else
             return
+
+
+class GpuError(InputError):
+    """A GPU, its driver or the way to it has failed; the process cannot use it any more."""
+
+    code = "E-GPU"
+    expected = "a GPU that works"
+    remedy = (
+        "run again: it goes on from its checkpoint; if it comes back, look for Xid in the kernel's log"
+        " (dmesg) and leave the device out (CUDA_VISIBLE_DEVICES)"
+    )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell an error of a GPU, or of too little memory, as what a user can do about it."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:
+            raise MemoryShortError(text.split(". ")[0]) from error
+        if any(fault in text for fault in FAULTS):
+            name = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+            raise GpuError(text.splitlines()[0], file=f"GPU {name}" if name else "") from error
+        raise
 
 
 def describe(device: torch.device) -> str:

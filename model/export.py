@@ -19,7 +19,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from model.device import set_up
+from model.device import set_up, told
 from model.inference import Folded
 from model.results import read
 from model.runs import DISCLAIMER, Run, RunError, agree, find
@@ -158,6 +158,7 @@ def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
     return out / CARD
 
 
+@told()
 def main(argv: Sequence[str] | None = None) -> None:
     """Export runs as ONNX files with a card."""
     parser = argparse.ArgumentParser(prog="python -m model.export", description=main.__doc__)

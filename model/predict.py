@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from model.device import set_up
+from model.device import set_up, told
 from model.runs import DISCLAIMER, Run, agree, find
 from pipeline import labels
 from pipeline.card import Preprocessing, outside
@@ -233,6 +233,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(_joined(argv))
 
 
+@told()
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict a case or a table of them; write and print what comes out."""
     options = parse(sys.argv[1:] if argv is None else argv)

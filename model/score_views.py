@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from model import data, runs, weights
-from model.device import set_up
+from model.device import set_up, told
 from model.evaluation import evaluate
 from model.predictions import COLUMNS, SPLITS, STATES, UNLABELLED
 from pipeline.errors import ConfigError, LossError, run_cli
@@ -66,6 +66,7 @@ def predict_unlabelled(
         yield row | {"label": ""}
 
 
+@told()
 def main(argv: Sequence[str] | None = None) -> None:
     """Write a table of predictions for each model: the states of one run, say."""
     parser = argparse.ArgumentParser(prog="python -m model.score_views", description=__doc__)

@@ -25,7 +25,7 @@ import torch
 from model import data, statistics, weights
 from model.batches import BALANCES
 from model.checkpoint import Folder, digest
-from model.device import describe, set_up
+from model.device import describe, set_up, told
 from model.phase import check_names, parse_phases
 from model.records import GRADIENTS_COLUMNS, Step
 from model.settings import Settings
@@ -151,6 +151,7 @@ def on_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[Non
             signal.signal(number, previous)
 
 
+@told()
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the last and the best model, the history and facts about the run."""
     options = parse(argv)

@@ -4,6 +4,7 @@ A user meets an error as ``CODE file: expected …, found …; remedy``. Where a
 bad, the step lists it in its ``skipped`` table with the same code and goes on.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -340,6 +341,12 @@ class DiskError(InputError):
     remedy = "free some space and run again; nothing was overwritten"
 
 
+class MemoryShortError(InputError):
+    code = "E-OOM"
+    expected = "memory enough"
+    remedy = "run fewer jobs at once, or lower batch_size or views; what was finished is kept"
+
+
 class NetError(InputError):
     code = "E-NET"
     remedy = "run again: what is there is kept"
@@ -368,8 +375,10 @@ class LossError(InputError):
     remedy = "lower the learning rate"
 
 
-def of_system(error: OSError, file: str | Path = "") -> InputError | None:
+def of_system(error: OSError | MemoryError, file: str | Path = "") -> InputError | None:
     """What to tell of an error that says nothing about what a file holds; None of any other."""
+    if isinstance(error, MemoryError) or error.errno == errno.ENOMEM:
+        return MemoryShortError(str(error) or "none left", file=file)
     file = file or error.filename or ""
     if error.errno in NO_ROOM:
         return DiskError(f"{fullest(error)} ({os.strerror(error.errno)})", file=file)
@@ -384,7 +393,7 @@ def run_cli(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | 
         main(argv)
     except InputError as error:
         sys.exit(str(error))
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         if (told := of_system(error)) is None:
             raise
         sys.exit(str(told))

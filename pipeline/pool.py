@@ -20,7 +20,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from tqdm import tqdm
 
-from pipeline.errors import LimitError
+from pipeline.errors import LimitError, MemoryShortError
 from pipeline.system import short_temporary
 
 Item = TypeVar("Item")
@@ -165,9 +165,9 @@ def _surviving(
             for results in _chunked(function, chunks[done:], processes):
                 done += 1
                 yield from results
-        except BrokenProcessPool:
-            if lost is None:
-                raise
+        except BrokenProcessPool as error:
+            if lost is None:  # nothing of a user's is decoded here
+                raise MemoryShortError("the end of a process that the system killed") from error
             # Any of the chunks under way may be to blame: the next one is tried with care, then all go on.
             yield from _one_by_one(function, chunks[done], lost)
             done += 1

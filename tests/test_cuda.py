@@ -2,16 +2,21 @@
 
 import csv
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from model import bootstrap, data, predict, statistics, train, weights
+from model import bootstrap, data, score_views, statistics, train, weights
 from model.device import set_up
 from model.inference import Folded
 from model.network import build, initialize
+from pipeline.errors import MemoryShortError
+from pipeline.provenance import ROOT
 from tests.stores import make_store
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
@@ -121,7 +126,9 @@ def test_predictions_agree(stores: list[str], tmp_path: Path) -> None:
     scores = []
     for gpu in (0, 1):
         out = tmp_path / f"predictions{gpu}.csv"
-        predict.main([*stores, "--model", str(tmp_path / "gpu" / "m"), "--gpu", str(gpu), "--out", str(out)])
+        score_views.main(
+            [*stores, "--model", str(tmp_path / "gpu" / "m"), "--gpu", str(gpu), "--out", str(out)]
+        )
         with out.open() as file:
             scores.append([float(row["score"]) for row in csv.DictReader(file)])
     np.testing.assert_allclose(*scores, atol=1e-4)
@@ -139,3 +146,36 @@ def test_a_model_trained_on_one_device_loads_on_the_other(stores: list[str], tmp
     datasets = data.load(*[[Path(p) for p in part] for part in (stores[1:3], stores[4:6])])
     network, _ = weights.read(tmp_path / "gpu" / "m", datasets, 1)
     assert all(value.device.type == "cpu" for value in network.state_dict().values())
+
+
+def test_a_full_gpu_is_told_in_one_line_and_leaves_it_usable(stores: list[str], tmp_path: Path) -> None:
+    run(stores, tmp_path / "before", 1)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(1e-6)
+    try:
+        with pytest.raises(MemoryShortError, match=r"^E-OOM: .*CUDA out of memory"):
+            run(stores, tmp_path / "full", 1)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    run(stores, tmp_path / "after", 1)
+
+
+def test_a_gpu_that_fails_ends_the_step_with_one_line() -> None:
+    script = """
+import torch
+from model.device import told
+from pipeline.errors import run_cli
+
+@told()
+def main(_):
+    torch.zeros(3, device="cuda")[torch.tensor([7], device="cuda")].cpu()
+
+run_cli(main)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.search(
+        r"^E-GPU.*: expected a GPU that works, found CUDA error: device-side assert", done.stderr, re.M
+    )

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 from workflow.summary import failures, summary
 
@@ -54,3 +55,20 @@ def test_errors_of_jobs_are_gathered_once_each(tmp_path):
         "Error in rule a:\nE-DISK x: expected room\n====\nE-DISK x: expected room\nE-LOSS: found nan\nE-mail\n"
     )
     assert failures([str(log)]) == "E-DISK x: expected room\nE-LOSS: found nan"
+
+
+def test_a_job_whose_log_breaks_off_was_killed(tmp_path):
+    logs = {
+        "whole": "python -m a\nE-LOSS: x\nfailed with 1 after 2.0 s\n",
+        "done": "python -m a\ndone after 2.0 s\n",
+        "cut": "python -m a\nepoch 3\n",
+        "ended": "python -m a\nfailed with 130 after 2.0 s\n",
+        "empty": "",
+    }
+    lines = ["Error in rule a:", f"    log: {tmp_path}/none (check log file(s) for error details)"]
+    for name, text in logs.items():
+        (tmp_path / name).write_text(text)
+        lines.append(f"    log: {tmp_path / name} (check log file(s) for error details)")
+    log = tmp_path / "snakemake.log"
+    log.write_text("\n".join(lines))
+    assert re.findall(r"^E-OOM .*/(\w+): expected the end of a job", failures([str(log)]), re.M) == ["cut"]

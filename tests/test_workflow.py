@@ -21,12 +21,15 @@ from model.papers import numbers
 from pipeline.provenance import ROOT
 
 STUB = """
+import os
 import sys
 from pathlib import Path
 log, module, *words = sys.argv[1:]
 Path(log).write_text(" ".join(words))
 if Path("fail").exists() and module in Path("fail").read_text():
-    Path(log).write_text("E-TEST x: expected a, found b; mend it\\n")
+    if "kill" in Path("fail").read_text():
+        os.kill(os.getpid(), 9)
+    Path(log).write_text("E-TEST x: expected a, found b; mend it\\nfailed with 1 after 0.1 s\\n")
     sys.exit("E-TEST x: expected a, found b; mend it")
 OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--gradients", "--run",
        "--scores", "--picture", "--card")
@@ -272,6 +275,21 @@ class TestMessages:
         before, after = printed.split("Exiting because a job execution failed")
         assert "E-TEST x: expected a, found b; mend it" in before
         assert after.count("E-TEST x: expected a, found b; mend it") == 1  # of three jobs
+        snakemake(built, *DEMO, "--forcerun", "split_findings")
+
+    def test_a_job_that_the_system_killed_is_told_as_want_of_memory(self, built):
+        (built / "demo/fail").write_text("pipeline.split kill")
+        try:
+            words = ("--until", "split_findings", "--forcerun", "split_findings")
+            printed = snakemake(built, *DEMO, *words, status=1)
+        finally:
+            (built / "demo/fail").unlink()
+        told = re.findall(
+            r"^E-OOM (\S+): expected the end of a job, found that the system kill", printed, re.M
+        )
+        assert sorted(told) == [
+            f"logs/data/{name}/splits/fold0.log" for name in ("brain", "lungx", "prostatex")
+        ]
         snakemake(built, *DEMO, "--forcerun", "split_findings")
 
     def test_a_failed_check_fails_and_leaves_the_table_of_all(self, project):

@@ -7,7 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import MemoryShortError
+
 HEADING = ("method", "target", "test AUROC", "95 % interval", "findings", "splits", "seeds", "device")
+LOG = re.compile(r" +log: (.+?) \(check log file\(s\) for error details\)")
+"""Where Snakemake names the log of a job that failed."""
 DIFFERENCES = ("paired difference", "AUROC", "95 %, patients", "95 %, splits")
 
 
@@ -39,7 +43,20 @@ def _difference(row: Mapping[str, str]) -> tuple[str, ...]:
 def failures(logs: Iterable[str]) -> str:
     """The errors with a code in Snakemake's logs of a run, once each: the last that a user reads."""
     lines = [line for log in logs for line in Path(log).read_text(errors="replace").splitlines()]
-    return "\n".join(dict.fromkeys(line for line in lines if re.match(r"E-[A-Z]+", line)))
+    told = (line for line in lines if re.match(r"E-[A-Z]+", line))
+    killed = (_killed(found[1]) for line in lines if (found := LOG.match(line)))
+    return "\n".join(dict.fromkeys(filter(None, [*told, *killed])))
+
+
+def _killed(log: str) -> str:
+    """What to say of the job of a log that breaks off; empty if the log has an end, or there is none."""
+    file = Path(log)
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    if not lines or re.match(r"(done|failed with -?\d+) after ", lines[-1]):
+        return ""
+    remedy = "docs/faq.md, It ran out of memory"
+    found = "that the system killed it, for want of memory as a rule"
+    return str(MemoryShortError(found, file=log, expected="the end of a job", remedy=remedy))
 
 
 def _row(result: dict[str, Any]) -> tuple[str, ...]:
