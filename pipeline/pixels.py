@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import dicom, frames, images, rescale, tags, volumes
-from pipeline.errors import InputError, NotFiniteError
+from pipeline.errors import InputError, NotFiniteError, TagValueError
 from pipeline.pool import in_child
 
 UNDECLARED_PADDING_HU = -1500.0
@@ -65,6 +65,11 @@ def _read_dicom(path: Path) -> Pixels:
     except InputError as error:
         error.file = error.file or str(path)
         raise
+    except MemoryError:
+        raise
+    except Exception as error:  # an element is parsed when it is first asked for, and may be anything
+        found = f"{type(error).__name__}: {error}"
+        raise TagValueError(found, file=path, expected="readable tags of rescale and padding") from error
 
 
 def read_pixels(path: Path, slice_name: str = "") -> Pixels:

@@ -1,6 +1,7 @@
 """Pixels of DICOM files in physical units; the oracle for real ones is SimpleITK."""
 
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -333,3 +334,32 @@ def test_a_real_slice_survives_every_compression(shared: Path, tmp_path: Path, s
     path.write_bytes(source.read_bytes())
     SYNTAXES[syntax](path)
     assert (read_pixels(path).values == read_pixels(source).values).all()
+
+
+MODALITY_LUT, REAL_WORLD = 0x00283000, 0x00409096
+ODD = {
+    "one byte of a number": ("US", b"\1"),
+    "text where items are meant": ("UN", b"abcdefgh"),
+    "numbers where items are meant": ("DS", b"1\\2 "),
+    "an item of another element": ("SQ", b"\xff\xfe\0\xe0\x08\0\0\0\x08\0\x60\0\x02\0\0\0MR"),
+    "an infinite whole number": ("IS", b"1e400 "),
+    "a tag where items are meant": ("AT", b"\x10\0\x10\0"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("tag", [MODALITY_LUT, REAL_WORLD])
+def test_whatever_stands_where_values_are_mapped_costs_its_own_file_alone(
+    tmp_path: Path, tag: int, odd: str
+) -> None:
+    # A real-world mapping counts where there is no rescale, as in this MR.
+    path = write_ct(tmp_path) if tag == MODALITY_LUT else write_mr(tmp_path)
+    vr, value = ODD[odd]
+    length = struct.pack("<HI", 0, len(value)) if vr in ("SQ", "UN") else struct.pack("<H", len(value))
+    element = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr.encode() + length + value
+    content = path.read_bytes()
+    # Between the header, all of whose tags are lower, and the pixels.
+    place = content.index(b"\xe0\x7f\x10\x00OW")
+    path.write_bytes(content[:place] + element + content[place:])
+    assert tag in pydicom.dcmread(path)
+    assert code(path).startswith(("E-DCM-VALUE: expected ", "E-DCM-TRUNC: expected "))
