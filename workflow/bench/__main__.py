@@ -7,58 +7,39 @@ median of the rounds, and the lowest and highest. They carry over to other machi
 import argparse
 import json
 import logging
-import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import run_cli
 from pipeline.files import write_text
 from workflow.bench import bootstrap, coverage, headers, intervals, memory, network, patches, records
-from workflow.bench.measure import Result, machine
+from workflow.bench.measure import Result, Size, machine
 
 log = logging.getLogger("typhon")
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much to do."""
-
-    rounds: int
-    files: int
-    quick: bool
-
-
 SECTIONS: dict[str, Callable[[Size], list[Result]]] = {
-    "patches": lambda size: patches.bench(size.rounds),
-    "training": lambda size: network.bench_training(size.rounds, quick=size.quick),
-    "frozen": lambda size: network.bench_frozen(size.rounds, quick=size.quick),
-    "evaluation": lambda size: network.bench_evaluation(size.rounds, quick=size.quick),
-    "bootstrap": lambda size: bootstrap.bench(size.rounds, quick=size.quick),
-    "metrics": lambda size: records.bench(size.rounds, quick=size.quick),
-    "statistics": lambda size: intervals.bench(size.rounds, quick=size.quick),
-    "coverage": lambda size: coverage.bench(quick=size.quick),
-    "headers": lambda size: headers.bench(size.rounds, files=size.files),
-    "memory": lambda size: memory.bench(findings=2 if size.quick else 56, views=2 if size.quick else 246),
+    "patches": patches.bench,
+    "training": network.bench_training,
+    "frozen": network.bench_frozen,
+    "evaluation": network.bench_evaluation,
+    "bootstrap": bootstrap.bench,
+    "metrics": records.bench,
+    "statistics": intervals.bench,
+    "coverage": coverage.bench,
+    "headers": headers.bench,
+    "memory": memory.bench,
 }
 
 
 def as_table(result: Result) -> str:
     """A result in a few lines."""
     lines = [result.name]
-    if result.ours:
-        middle = {
-            name: statistics.median(values)
-            for name, values in (("plain", result.plain), ("ours", result.ours))
-        }
-        ratio = statistics.median(result.ratios)
-        goal = (
-            ""
-            if result.goal is None
-            else f", goal {result.goal:g}: {'met' if ratio >= result.goal else 'NOT met'}"
-        )
+    if middle := result.medians:
+        ratio, goal = middle["ratios"], result.goal
+        met = "" if goal is None else f", goal {goal:g}: {'met' if ratio >= goal else 'NOT met'}"
         lines.append(
-            f"  {ratio:.2f} x ({min(result.ratios):.2f} to {max(result.ratios):.2f}){goal};"
+            f"  {ratio:.2f} x ({min(result.ratios):.2f} to {max(result.ratios):.2f}){met};"
             f" plain {middle['plain']:,.0f} {result.unit}, ours {middle['ours']:,.0f}"
         )
     width = max(map(len, result.notes), default=0)
@@ -93,11 +74,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             results.append(result)
             print(as_table(result), flush=True)
     if args.out:
-        figures = {
-            "machine": about,
-            "quick": args.quick,
-            "results": [result.plain_json() for result in results],
-        }
+        measured = [result.figures() for result in results]
+        figures = {"machine": about, "quick": args.quick, "results": measured}
         write_text(args.out, json.dumps(figures, indent=2, allow_nan=False) + "\n")
 
 

@@ -14,7 +14,7 @@ from model.rules import Scores, minimum_rule, summary
 from model.staged import PILOT
 from workflow.bench import plain_network
 from workflow.bench.guesses import Sizes, full_stage, race
-from workflow.bench.measure import Contender, Result, compare, once
+from workflow.bench.measure import Contender, Result, Size, compare, once
 from workflow.bench.trials import Trials
 
 BATCH = 8
@@ -145,22 +145,22 @@ class Staged(Contender):
         return self.scores, self.patches / each / self.sizes.candidates
 
 
-def bench(rounds: int, *, quick: bool) -> list[Result]:
+def bench(size: Size) -> list[Result]:
     """Candidates per second, exhaustive and staged."""
     small, default = PUBLISHED, DEFAULT
     trials, extractors = TRIALS, EXTRACTORS
-    if quick:
+    if size.quick:
         small = Sizes({"one": 4, "two": 4}, 0, candidates=4)
         default = Sizes({"one": 6, "two": 4}, 2 * FIRST_PATCHES, candidates=PILOT + 2)
         trials, extractors = 2, 2
-    per_run = math.ceil(small.candidates / (rounds + 1))
+    per_run = math.ceil(small.candidates / (size.rounds + 1))
     published = Result(
-        f"bootstrap as published, {per_run * (rounds + 1)} candidates", "candidates/s", goal=1.7
+        f"bootstrap as published, {per_run * (size.rounds + 1)} candidates", "candidates/s", goal=1.7
     )
-    published.notes = _agreement(*compare(published, Plain, Ours, small, per_run, rounds=rounds))
+    published.notes = _agreement(*compare(published, Plain, Ours, small, per_run, rounds=size.rounds))
     calibrated = Result("bootstrap by default, batch-norm statistics calibrated", "candidates/s", goal=1.7)
     # One candidate of this size takes plain PyTorch four seconds, always the same.
-    calibrated.notes = _agreement(*compare(calibrated, Plain, Ours, default, 1, rounds=min(rounds, 3)))
+    calibrated.notes = _agreement(*compare(calibrated, Plain, Ours, default, 1, rounds=min(size.rounds, 3)))
     staged = Result(
         f"bootstrap by default, staged, {default.candidates} candidates", "candidates/s", goal=5.0
     )

@@ -15,7 +15,7 @@ from model.delong import clustered_interval, groups_by_label, mean_areas
 from model.intervals import Fold, draw, newcombe, percentile, weighted_means
 from model.metrics import auroc
 from pipeline.seeds import stream
-from workflow.bench.measure import Result
+from workflow.bench.measure import Result, Size
 
 PATIENTS, AREAS = (15, 40, 100), (0.7, 0.9)
 MOST_FINDINGS = 4
@@ -106,10 +106,10 @@ def _holds(interval: tuple[float, float] | None, truth: float) -> bool:
     return interval is not None and interval[0] <= truth <= interval[1]
 
 
-def bench(*, quick: bool) -> list[Result]:
+def bench(size: Size) -> list[Result]:
     """Per cent of simulations in which each interval holds the truth, a result per size and AUROC."""
     results = []
-    simulations = 5 if quick else SIMULATIONS
+    simulations = 5 if size.quick else SIMULATIONS
     for area in AREAS:
         for patients in PATIENTS:
             random = stream("bench", "coverage", area, patients)

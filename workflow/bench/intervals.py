@@ -7,7 +7,7 @@ import numpy as np
 from model.intervals import REPLICATES, Fold, draw, weighted_means
 from model.metrics import auroc
 from pipeline.seeds import stream
-from workflow.bench.measure import Contender, Result, compare
+from workflow.bench.measure import Contender, Result, Size, compare
 
 FOLDS, SEEDS = 5, 4
 """Twenty paired runs."""
@@ -67,11 +67,11 @@ class Ours(_Statistics):
         return self.replicates
 
 
-def bench(rounds: int, *, quick: bool) -> list[Result]:
+def bench(size: Size) -> list[Result]:
     """Replicates per second of twenty paired runs, and how long those of an interval take."""
     result = Result("statistics, 20 paired runs", "replicates/s", goal=10)
-    replicates, findings = (20, 24) if quick else (REPLICATES, 180)
-    plain, ours = compare(result, Plain, Ours, Path(), replicates, findings, rounds=rounds)
+    replicates, findings = (20, 24) if size.quick else (REPLICATES, 180)
+    plain, ours = compare(result, Plain, Ours, Path(), replicates, findings, rounds=size.rounds)
     seconds = REPLICATES / float(np.median(result.ours))
     result.notes = {
         "largest_difference": float(np.abs(np.subtract(plain, ours)).max()),

@@ -31,6 +31,16 @@ class Contender:
         """What the work came to, for a comparison of results."""
 
 
+@dataclass(frozen=True)
+class Size:
+    """How much to do."""
+
+    rounds: int
+    files: int
+    """DICOM headers to index."""
+    quick: bool
+
+
 @dataclass
 class Result:
     """Units per CPU second of the plain reference and of ours, round by round."""
@@ -48,12 +58,16 @@ class Result:
         """Ours over plain in each round."""
         return [ours / plain for plain, ours in zip(self.plain, self.ours, strict=True)]
 
-    def plain_json(self) -> dict[str, Any]:
-        """Everything, and the medians."""
-        middle = {
+    @property
+    def medians(self) -> dict[str, float]:
+        """The medians of plain, ours and their ratios; none where nothing was compared."""
+        return {
             name: statistics.median(getattr(self, name)) for name in ("plain", "ours", "ratios") if self.plain
         }
-        return {"name": self.name, "unit": self.unit, "goal": self.goal, "median": middle,
+
+    def figures(self) -> dict[str, Any]:
+        """Everything."""
+        return {"name": self.name, "unit": self.unit, "goal": self.goal, "median": self.medians,
                 "plain": self.plain, "ours": self.ours, "ratios": self.ratios, **self.notes}  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.files import write_csv
 from workflow.bench.headers import PROCESSES, SLICES, index_arguments, raw_folder
-from workflow.bench.measure import Result, watch
+from workflow.bench.measure import Result, Size, watch
 
 LIMIT_MIB = 2048
 SIDE = 128
@@ -38,8 +38,9 @@ def commands(folder: Path, findings: int, views: int) -> dict[str, list[str]]:
     }
 
 
-def bench(*, findings: int, views: int) -> list[Result]:
-    """Peak MiB of each job for ``findings`` and four times as many; not a race, so no ratio of speeds."""
+def bench(size: Size) -> list[Result]:
+    """Peak MiB of each job for some findings and four times as many; not a race, so no ratio of speeds."""
+    findings, views = (2, 2) if size.quick else (56, 246)
     peaks: dict[str, list[float]] = {}
     for count in (findings, 4 * findings):
         with raw_folder(count * SLICES, SIDE) as folder:

@@ -22,7 +22,7 @@ from pipeline.files import write_csv
 from pipeline.seeds import stream
 from pipeline.store import write_store
 from workflow.bench import plain_network
-from workflow.bench.measure import Contender, Result, compare
+from workflow.bench.measure import Contender, Result, Size, compare
 
 NAMES = ("one", "two", "three")
 BATCH = 8
@@ -48,13 +48,10 @@ class PlainTraining(Contender):
         torch.set_num_threads(1)
         torch.manual_seed(0)
         self.epochs = epochs
-        self.data = [
-            (torch.from_numpy(noise(name, samples)), torch.from_numpy(labels(samples))) for name in NAMES
-        ]
-        self.network, self.heads = (
-            plain_network.extractor(1, dropout),
-            [plain_network.head(dropout) for _ in NAMES],
-        )
+        truth = torch.from_numpy(labels(samples))
+        self.data = [(torch.from_numpy(noise(name, samples)), truth) for name in NAMES]
+        self.network = plain_network.extractor(1, dropout)
+        self.heads = [plain_network.head(dropout) for _ in NAMES]
         plain_network.fill([self.network, *self.heads])
 
     def run(self) -> int:
@@ -192,28 +189,33 @@ class OurEvaluation(_Evaluation):
         return len(self.logits)
 
 
-def bench_training(rounds: int, *, quick: bool) -> list[Result]:
+def bench_training(size: Size) -> list[Result]:
     """Samples per second of the same algorithm."""
     result = Result("training, batch 8, three heads in turn", "samples/s", goal=1.15)
-    sizes = (2, 32) if quick else (20, 400)
-    with tempfile.TemporaryDirectory(prefix="typhon-bench-") as folder:
-        compare(result, PlainTraining, OurTraining, Path(folder), *sizes, rounds=rounds)
-    return [result]
+    return _on_stores(result, PlainTraining, OurTraining, size, (2, 32) if size.quick else (20, 400))
 
 
-def bench_frozen(rounds: int, *, quick: bool) -> list[Result]:
+def bench_frozen(size: Size) -> list[Result]:
     """Samples per second of a frozen phase of 2,000 epochs."""
     result = Result("frozen phase of 2,000 epochs, batch 128", "samples/s", goal=500)
-    sizes = (2, 130) if quick else (2000, 512)
+    return _on_stores(result, PlainFrozen, OurFrozen, size, (2, 130) if size.quick else (2000, 512))
+
+
+def _on_stores(
+    result: Result, plain: type[Contender], ours: type[Contender], size: Size, amounts: tuple[int, int]
+) -> list[Result]:
+    """Both on some epochs of some samples, in a folder for stores and checkpoints."""
     with tempfile.TemporaryDirectory(prefix="typhon-bench-") as folder:
-        compare(result, PlainFrozen, OurFrozen, Path(folder), *sizes, rounds=rounds)
+        compare(result, plain, ours, Path(folder), *amounts, rounds=size.rounds)
     return [result]
 
 
-def bench_evaluation(rounds: int, *, quick: bool) -> list[Result]:
+def bench_evaluation(size: Size) -> list[Result]:
     """Samples per second, and the largest difference of a logit."""
     result = Result("evaluation, against model.eval() in batches of 8", "samples/s", goal=1.7)
-    plain, ours = compare(result, PlainEvaluation, OurEvaluation, 32 if quick else 800, rounds=rounds)
+    plain, ours = compare(
+        result, PlainEvaluation, OurEvaluation, 32 if size.quick else 800, rounds=size.rounds
+    )
     result.notes = {
         "largest_logit_difference": float(abs(plain - ours).max()),
         "largest_logit": float(abs(plain).max()),

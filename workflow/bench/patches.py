@@ -8,7 +8,7 @@ from PIL import Image
 from pipeline.seeds import stream
 from pipeline.store import PATCH_SIDE
 from pipeline.views import Frame, View, resample, view_table
-from workflow.bench.measure import Contender, Result, compare
+from workflow.bench.measure import Contender, Result, Size, compare
 
 COLUMNS, ROWS = 84, 128
 SPACING_MM = 2.0
@@ -110,7 +110,7 @@ class PlainOnce(Plain):
         return len(self.views)
 
 
-def bench(rounds: int) -> list[Result]:
+def bench(size: Size) -> list[Result]:
     """Patches per second, and the error of both against the analytic picture."""
     results = []
     for plain, name, goal in (
@@ -118,7 +118,7 @@ def bench(rounds: int) -> list[Result]:
         (PlainOnce, "patches, against Pillow with one enlargement per finding", None),
     ):
         result = Result(name, "patches/s", goal=goal)
-        errors = compare(result, plain, Ours, rounds=rounds)
+        errors = compare(result, plain, Ours, rounds=size.rounds)
         result.notes = dict(zip(("rmse_plain", "rmse_ours"), errors, strict=True))
         results.append(result)
     return results

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from model.records import HISTORY_COLUMNS, Records
-from workflow.bench.measure import Contender, Result, compare
+from workflow.bench.measure import Contender, Result, Size, compare
 
 ROW = ("training", 100, "prostatex", "validation", "auroc", 0.75)
 METRICS = 14
@@ -51,14 +51,14 @@ class Plain(_History):
         return METRICS
 
 
-def bench(rounds: int, *, quick: bool) -> list[Result]:
+def bench(size: Size) -> list[Result]:
     """Rows per second with a short and a long history; ours must not depend on its length."""
     results = []
-    for rows in (1_000, 2_000) if quick else (1_000, 100_000):
+    for rows in (1_000, 2_000) if size.quick else (1_000, 100_000):
         result = Result(f"metrics, added to {rows:,} rows", "rows/s")
         with tempfile.TemporaryDirectory(prefix="typhon-bench-") as folder:
-            compare(result, Plain, Ours, Path(folder), rows, rounds=rounds)
+            compare(result, Plain, Ours, Path(folder), rows, rounds=size.rounds)
         results.append(result)
-    short, long = (result.plain_json()["median"]["ours"] for result in results)
+    short, long = (result.medians["ours"] for result in results)
     results[-1].notes = {"our_time_per_row_long_over_short": short / long}
     return results
