@@ -16,7 +16,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 from pydicom.valuerep import VR
 
 from pipeline import diffusion, frames, tags
@@ -94,7 +94,10 @@ def is_dicom(start: bytes) -> bool:
         return True
     # Without preamble a file begins with group 2 or 8: an element, then a VR or, implicit, a short length.
     vr, length = start[4:6], int.from_bytes(start[4:8], "little")
-    known = vr.decode("latin-1") in VRS or (start[0:1] == b"\x08" and 0 < length <= 64)
+    known = vr.decode("latin-1") in VRS
+    if start[:3] == b"\0\x08\0":  # big endian
+        return known
+    known = known or (start[0:1] == b"\x08" and 0 < length <= 64)
     return len(start) >= 8 and start[:2] in (b"\x02\0", b"\x08\0") and start[3] < 0x20 and known
 
 
@@ -225,8 +228,9 @@ def _row(ds: Dataset) -> dict[str, Any]:
 def _assume_syntax(ds: Dataset) -> None:
     """Give a file without meta header the transfer syntax that it was read with, a plain one."""
     if not ds.file_meta.get("TransferSyntaxUID") and len(ds) and not len(ds.file_meta):
-        implicit = ds.original_encoding[0]
-        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        implicit, little = ds.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
 def _decode(ds: Dataset, path: Path, frame: int) -> np.ndarray:

@@ -31,6 +31,9 @@ def padding(ds: Dataset, stored: np.ndarray) -> np.ndarray:
             raise TagValueError("PixelPaddingRangeLimit alone", expected="PixelPaddingValue beside it")
         return np.zeros(stored.shape, bool)
     bits = np.array([value, limit if np.isfinite(limit) else value]).astype("i8")
+    size = 8 * stored.dtype.itemsize
+    if bits.min() < -(1 << size - 1) or bits.max() >= 1 << size:
+        raise TagValueError(f"{value:g}", expected=f"a PixelPaddingValue of {size} bits")
     low, high = sorted(bits.astype(f"u{stored.dtype.itemsize}").astype(stored.dtype))
     return (stored >= low) & (stored <= high)
 

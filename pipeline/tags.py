@@ -38,7 +38,7 @@ RULES = (
          contradictory=f"several mappings and no rescale: {REFUSED}"),
     Rule("Modality", "that of the SOP class", contradictory=f"not that of the SOP class: {REFUSED}"),
     Rule("PixelPaddingValue", "nothing is padding; in CT what is below −1500 HU",
-         contradictory=f"PixelPaddingRangeLimit alone: {REFUSED}"),
+         contradictory=f"PixelPaddingRangeLimit alone, or more bits than the pixels: {REFUSED}"),
     Rule("PixelPaddingRangeLimit", "PixelPaddingValue alone"),
     Rule("DiffusionBValue", "the maker's private tag, else none",
          elsewhere="private tag: DiffusionBValue counts",

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from pipeline import dicom, diffusion
 from pipeline.errors import TagValueError
+from pipeline.pixels import read_pixels
 from tests.dicoms import change, code, write_mr
 
 
@@ -88,6 +89,23 @@ BROKEN = {
     ),
     "a film": (_syntax(uid.MPEG4HP41), "E-DCM-SYNTAX: .*1.2.840.10008.1.2.4.102"),
 }
+
+
+@pytest.mark.parametrize("preamble", [b"", bytes(128) + b"DICM"])
+@pytest.mark.parametrize(("implicit", "little"), [(True, True), (False, True), (False, False)])
+def test_a_file_without_meta_header_is_read_in_the_encoding_that_it_has(
+    mr: Path, implicit: bool, little: bool, preamble: bytes
+) -> None:
+    values = read_pixels(mr).values
+    ds = pydicom.dcmread(mr)
+    if not little:
+        ds.PixelData = np.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
+    ds.preamble = None
+    del ds.file_meta
+    pydicom.dcmwrite(mr, ds, implicit_vr=implicit, little_endian=little, enforce_file_format=False)
+    mr.write_bytes(preamble + mr.read_bytes())
+    assert np.array_equal(read_pixels(mr).values, values)
+    assert code(mr) == ""
 
 
 @pytest.mark.parametrize("kind", BROKEN)

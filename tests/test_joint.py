@@ -205,11 +205,20 @@ def test_a_raw_folder_has_the_same_people_by_whatever_way_it_is_reached(tmp_path
     assert people.same(config, "d") == []
 
 
+def test_a_raw_folder_has_the_people_of_those_within_it(tmp_path: Path) -> None:
+    raw = {
+        name: str(tmp_path / place) for name, place in (("a", "x/y/z"), ("b", "x"), ("c", "x/w"), ("d", "xx"))
+    }
+    assert people.names(config_of(tmp_path, raw)) == {"a": "a", "b": "a", "c": "a", "d": "d"}
+    apart = {**raw, "b": str(tmp_path / "v")}
+    assert people.names(config_of(tmp_path, apart)) == {name: name for name in "abcd"}
+
+
 def test_people_have_names_of_which_that_of_their_data_set_is_one(tmp_path: Path) -> None:
     assert people.names(config_of(tmp_path, {}, a="nih", c="nih")) == {"a": "a", "b": "b", "c": "a", "d": "d"}
     assert people.same(config_of(tmp_path, {}, a="d"), "d") == ["a"]
     # By a name with one and by the folder with another: all three.
-    config = config_of(tmp_path, {"a": str(tmp_path), "b": str(tmp_path)}, b="nih", d="nih")
+    config = config_of(tmp_path, dict.fromkeys("ab", str(tmp_path / "chest")), b="nih", d="nih")
     assert people.names(config) == {"a": "a", "b": "a", "d": "a", "c": "c"}
 
 

@@ -197,6 +197,9 @@ CELLS: dict[tuple[str, str], list[Recipe]] = {
     ],
     ("PixelPaddingValue", "contradictory"): [
         ("mr", padding(None, 3), f"{VALUE}PixelPaddingValue beside it, found PixelPaddingRangeLimit alone"),
+        ("mr", padding(65536 + 7, vr="UL"), f"{VALUE}a PixelPaddingValue of 16 bits, found 65543"),
+        ("mr", padding(7, -40000, vr="SL"), f"{VALUE}a PixelPaddingValue of 16 bits, found 7"),
+        ("mr", padding(65535), "valid=20"), ("mr", padding(-7, vr="SS"), "valid=20"),
     ],
     ("PixelPaddingRangeLimit", "absent"): [("mr", padding(7), "valid=14")],
     ("PixelPaddingRangeLimit", "unreadable"): [

@@ -9,15 +9,16 @@ from workflow import raw
 def names(config: Mapping[str, Any]) -> dict[str, str]:
     """A name for the people of each data set of the experiment: equal names are the same people.
 
-    Data sets have the same people where they lie in the same raw folder, links followed, or where
-    ``patients`` in ``collections`` names the same, by itself the data set.
+    Data sets have the same people where they lie in the same raw folder or one in another, links followed, or
+    where ``patients`` in ``collections`` names the same, by itself the data set.
     """
+    folders = {dataset: raw.folder(config, dataset).resolve() for dataset in config["datasets"]}
     marks = {
         dataset: {
             ("patients", config["collections"][dataset].get("patients") or dataset),
-            ("raw", str(raw.folder(config, dataset).resolve())),
+            *(("raw", str(other)) for other in folders.values() if own.is_relative_to(other)),
         }
-        for dataset in config["datasets"]
+        for dataset, own in folders.items()
     }
     found: list[tuple[set[str], set[tuple[str, str]]]] = []
     for dataset, own in marks.items():
