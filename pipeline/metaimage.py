@@ -62,6 +62,8 @@ class Header:
         self.data = self.fields["ElementDataFile"]
         self.local = self.data.upper() == "LOCAL"
         self.shape = tuple(self._whole("DimSize"))
+        if self._whole("NDims") != [len(self.shape)]:  # ITK dies of a negative one
+            raise self.refuse("NDims", "DimSize", expected="as many sizes as dimensions")
         names = [
             line.strip() for line in listed.decode("utf-8", "surrogateescape").split("\n") if line.strip()
         ]
@@ -177,6 +179,15 @@ class Header:
                     self._seek(file, len(part) * dtype.itemsize)
                     source: Source = Inflated(file) if self.is_true("CompressedData") else file
                     fill(part, source, dtype, self.path, middle.keep)
+                    # At the end of what was packed is its checksum.
+                    if isinstance(source, Inflated) and source.read(1):
+                        expected = (
+                            f"{part.nbytes // 4 * dtype.itemsize:,} bytes, as DimSize and ElementType say"
+                        )
+                        raise VolumeError(
+                            f"more of them in {name}", file=self.path, expected=expected,
+                            remedy="correct the header",
+                        )  # fmt: skip
             except OSError as error:
                 found = f"{name}: {error.strerror}"
                 raise VolumeError(found, file=self.path, expected="whole voxel data") from error

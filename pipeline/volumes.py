@@ -110,9 +110,9 @@ def _open(path: Path) -> _Opened:
         found = _Opened(shape, itk.affine(reader), placed, "", lambda: nrrd.read_voxels(path, reader))
     else:
         meta = metaimage.Header(path)
-        reader = itk.open_header(path, "MetaImage")
         shape = _shape(path, meta.shape)
         meta.check()
+        reader = itk.open_header(path, "MetaImage")
         if _one_value(path, reader) != shape:
             raise meta.refuse("DimSize", "NDims", expected="one size")
         found = _Opened(shape, itk.affine(reader), meta.is_placed, "", meta.read)

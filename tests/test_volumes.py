@@ -412,6 +412,24 @@ def test_an_odd_image_is_no_wrong_order(tmp_path: Path, voxels: np.ndarray) -> N
     assert code(meta(tmp_path / "v.mha", sitk.GetImageFromArray(np.ascontiguousarray(voxels.T)))) == ""
 
 
+@pytest.mark.parametrize("suffix", [".mha", ".mhd"])
+def test_packed_voxels_that_are_too_many_or_damaged_at_their_end_are_told(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = meta(tmp_path / f"v{suffix}", compressed=True)
+    voxels = path if suffix == ".mha" else path.with_suffix(".zraw")
+    whole = voxels.read_bytes()
+    voxels.write_bytes(whole[:-4] + bytes(byte ^ 1 for byte in whole[-4:]))  # Adler-32
+    assert "incorrect data check" in code(path)
+    voxels.write_bytes(whole)
+    assert code(path) == ""
+    header = path.read_bytes()
+    path.write_bytes(header.replace(b"DimSize = 20 30 10", b"DimSize = 20 30 9"))
+    assert code(path).startswith(
+        "E-VOL: expected 10,800 bytes, as DimSize and ElementType say, found more of"
+    )
+
+
 # --- which files an .mhd names
 
 
@@ -523,6 +541,7 @@ def test_what_stands_before_the_voxels_of_a_raw_file_is_skipped(
         {"ElementType": "MET_OTHER"},
         {"DimSize": "20 30"},
         {"DimSize": "20 30 x"},
+        *({"NDims": number} for number in ("-1", "-1.5", "0", "2", "4", "999999999", "x", "")),
     ],
     ids=str,
 )
@@ -711,7 +730,7 @@ def test_an_nrrd_in_the_wrong_order_of_bytes_is_told(tmp_path: Path) -> None:
     [
         (("ElementSpacing = 1 1 1\n", ""), "E-VOL-AFFINE: expected a spacing in mm, found no ElementSpacing"),
         (("Spacing = 1 1 1", "Size = 0 1 1"), "E-VOL-AFFINE: expected a spacing in mm, found ElementSize = 0"),
-        (("Spacing = 1 1 1", "Spacing = "), "E-DCM-NOTDICOM: "),
+        (("Spacing = 1 1 1", "Spacing = "), "E-VOL-AFFINE: "),
         (("DimSize", "ElementSpacing = 2 1 1\nDimSize"), "E-VOL: expected each field once, found ElementSpacing twice"),
         (("DimSize", "DistanceUnits = um\nDimSize"), "E-VOL: expected mm, or none of it, found DistanceUnits = um"),
         (("DimSize", "DistanceUnits = mm\nComment = a\nComment = b\nDimSize"), ""),
