@@ -14,19 +14,19 @@ import numpy as np
 import torch
 
 from model import weights
+from model.cards import STATES, VERSION, read_card
 from model.evaluation import probabilities
 from model.inference import Folded
 from model.predictions import numbered
 from pipeline.card import Preprocessing
 from pipeline.errors import ConfigError, InputError, LossError
 
-SCHEMA = 1
 DISCLAIMER = (
     "Research software, not a medical device: not for diagnosis, not for any clinical decision, and no "
     "statement about any patient."
 )
 CARD = "card.json"
-MODELS = {"last": "model.safetensors", "best": "best/model.safetensors"}
+MODELS = dict(zip(STATES, ("model.safetensors", "best/model.safetensors"), strict=True))
 
 
 class RunError(InputError):
@@ -85,7 +85,7 @@ class Run:
 def describe(path: Path, cards: Mapping[str, Path], method: str, target: str, state: str) -> dict[str, Any]:
     """The card of the run in whose folder ``path`` lies, from the cards of its data sets."""
     return {
-        "schema": SCHEMA,
+        "schema": VERSION,
         "disclaimer": DISCLAIMER,
         "run": {
             "method": method,
@@ -134,17 +134,9 @@ def find(paths: Sequence[Path]) -> list[Run]:
 def _read(path: Path) -> dict[str, Any]:
     """A card of a run; raises RunError unless it is one."""
     try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if card["schema"] != SCHEMA:
-            raise RunError(f"schema {card['schema']}", file=path, expected=f"a card of schema {SCHEMA}")
-        run = Run(path, card)
-        if card["run"]["state"] not in MODELS or card["target"] not in card["datasets"]:
-            raise KeyError(f"no state or target of {run.name}")
-        for name in card["datasets"]:
-            run.preprocessing(name)
-    except (ValueError, KeyError, TypeError) as error:
+        return read_card(path)
+    except ValueError as error:
         raise RunError(f"what is none ({error})", file=path, expected="the card of a run") from error
-    return card
 
 
 def agree(runs: Sequence[Run], dataset: str) -> Preprocessing:

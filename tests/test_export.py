@@ -22,6 +22,7 @@ from pipeline.files import sha256
 from pipeline.store import read_patches
 from tests.made_runs import train
 from tests.stores import make_store
+from tests.test_runs import UNKNOWN
 
 torch.set_num_threads(1)
 
@@ -41,7 +42,7 @@ def write_data(data: Path, channels: int) -> None:
             path.rename(data / name / place)
         how = dataclasses.replace(HOW, channels=HOW.channels[:channels])
         card = {"collection": COLLECTION if name == "prostatex" else {}, "classes": ["harmless", "not"], "preprocessing": dataclasses.asdict(how), "training": TRAINING,
-                "fingerprint": {"a": {"modality": ["MR"], "slices": [3.0, 9.0]}}}  # fmt: skip
+                "fingerprint": dict.fromkeys(how.channels, UNKNOWN | {"modality": ["MR"], "slices": [3.0, 9.0]})}  # fmt: skip
         (data / name / "cards").mkdir()
         (data / name / "cards" / "fold0.json").write_text(json.dumps(card))
 
@@ -161,7 +162,7 @@ def test_the_card_says_what_a_user_must_know(exported: Path) -> None:
     first = card["models"][0]
     assert first["sha256"] == sha256(exported / first["file"])
     assert first["training"] == {"prostatex": TRAINING, "mine": TRAINING}
-    assert first["fingerprint"]["a"]["slices"] == [3.0, 9.0]
+    assert first["fingerprint"][HOW.channels[0]]["slices"] == [3.0, 9.0]
     assert set(card["versions"]) == {"python", "numpy", "onnx", "torch"}
     assert "medical device" in card["disclaimer"]
 

@@ -13,11 +13,13 @@ import torch
 from model import statistics, weights
 from model.network import build, initialize
 from model.runs import RunError, agree, describe, find
-from pipeline.card import Preprocessing
+from pipeline.card import KINDS, MEASURES, Preprocessing
 from pipeline.errors import ConfigError, InputError, LossError, PickledError
 
 torch.set_num_threads(1)
 
+UNKNOWN = dict.fromkeys([*KINDS, *MEASURES])
+"""The fingerprint of a channel of which nothing is known."""
 HOW = Preprocessing("table", ("image",), "40 px", None, "series", "geometry", 2, 0, 3)
 
 
@@ -38,7 +40,7 @@ def write_run(
     **how: object,
 ) -> Path:
     """A run …/typhon/fold0/seed{n} with the data set ``a``."""
-    known = {"collection": {}, "classes": ["no", "yes"], "training": {}, "fingerprint": {}, **(about or {}),
+    known = {"collection": {}, "classes": ["no", "yes"], "training": {}, "fingerprint": {"image": UNKNOWN}, **(about or {}),
              "preprocessing": dataclasses.asdict(dataclasses.replace(HOW, **how))}  # fmt: skip
     folder.mkdir(parents=True)
     (folder / "a.json").write_text(json.dumps(known))
@@ -90,13 +92,51 @@ def test_what_is_no_run_is_told(tmp_path: Path) -> None:
         find([run])
     for text, said in (
         ("{", "Expecting"),
-        ("[]", "list"),
-        ('{"schema": 7}', "schema 7"),
-        ('{"schema": 1}', "run"),
+        ("[]", r"the whole: \[\] is not of type 'object'"),
+        ('{"schema": 7}', "schema 7 instead of 1"),
+        ('{"schema": 1}', "is a required property"),
+        ("[" * 100_000, "lists in lists without end"),
+        ('{"schema": NaN}', "the number NaN"),
     ):
         (run / "card.json").write_text(text)
         with pytest.raises(RunError, match=rf"^E-RUN .*card\.json: .*{said}"):
             find([run])
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("target",), "b", "no data set b"),
+        (("run", "state"), "first", r"run/state: 'first' is not one of \['last', 'best'\]"),
+        (("run", "fold"), "0", "run/fold: '0' is not of type 'integer'"),
+        (("datasets", "a", "classes"), ["one"], r"datasets/a/classes: \['one'\] is too short"),
+        (("datasets", "a", "fingerprint"), {}, "no fingerprint of a, image"),
+        (("datasets", "a", "fingerprint", "image", "slices"), [1], r"image/slices: \[1\] is too short"),
+        (("datasets", "a", "fingerprint", "image", "modality"), "MR", "image/modality: 'MR' is not of type"),
+        (
+            ("datasets", "a", "preprocessing", "channels"),
+            [],
+            r"preprocessing/channels: \[\] should be non-empty",
+        ),
+        (("datasets", "a", "preprocessing", "channels"), ["image"] * 2, "has non-unique elements"),
+        (("datasets", "a", "preprocessing", "views"), 247, "247 is greater than the maximum of 246"),
+        (("datasets", "a", "preprocessing", "axis"), 1.5, "preprocessing/axis: 1.5 is not"),
+        (("datasets", "a", "preprocessing", "view_seed"), True, "view_seed: True is not of type 'integer'"),
+        (("datasets", "a", "preprocessing", "other"), 1, "Additional properties are not allowed"),
+    ],
+)
+def test_a_card_with_a_wrong_value_is_refused_with_its_place(
+    tmp_path: Path, place: tuple[str, ...], value: object, said: str
+) -> None:
+    run = write_run(tmp_path / "fold0/seed0")
+    card = json.loads((run / "card.json").read_text())
+    node = card
+    for name in place[:-1]:
+        node = node[name]
+    node[place[-1]] = value
+    (run / "card.json").write_text(json.dumps(card))
+    with pytest.raises(RunError, match=rf"^E-RUN .*card\.json: expected the card of a run, found .*{said}"):
+        find([run])
 
 
 def test_a_pickle_is_refused_with_the_way_to_convert_it_and_never_opened(tmp_path: Path) -> None:
