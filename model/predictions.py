@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import InputError
-from pipeline.files import read_csv
+from pipeline.files import read_csv, typed
 
 SPLITS = ("validation", "test")
 UNLABELLED = "challenge"
@@ -89,12 +89,10 @@ def read_predictions(path: str | Path, part: tuple[str, str] | None = None) -> p
 def read_splits(paths: Iterable[str | Path]) -> pd.DataFrame:
     """All split tables under each other, with the data set and fold that their paths name."""
     tables = []
+    kinds = dict.fromkeys(("patient_id", "group_id", "finding_id", "label", "split"), str) | {"label": int}
     for path in map(Path, paths):
-        table = read_csv(path)[["patient_id", "group_id", "finding_id", "label", "split"]]
-        dataset = path.parent.parent.name
-        tables.append(
-            table.assign(dataset=dataset, fold=numbered(path, "fold"), label=table["label"].astype(int))
-        )
+        table = typed(read_csv(path), kinds, path)[list(kinds)]
+        tables.append(table.assign(dataset=path.parent.parent.name, fold=numbered(path, "fold")))
     return pd.concat(tables, ignore_index=True)
 
 

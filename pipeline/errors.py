@@ -13,6 +13,9 @@ from typing import Any
 
 from pipeline.system import NO_ACCESS, NO_ROOM, closed, fullest
 
+LONGEST = 1000
+"""Characters of what was found that a message has: a header may hold a book."""
+
 
 class InputError(Exception):
     """Something about the input that the user can mend; never a bug of ours."""
@@ -32,17 +35,25 @@ class InputError(Exception):
     def reason(self) -> str:
         """What was expected, what was found and what to do, without code and file."""
         parts = [f"expected {self.expected}"] if self.expected else []
-        parts.append(f"found {self.found}")
+        parts.append(f"found {self.found[:LONGEST]}{'…' if len(self.found) > LONGEST else ''}")
         sentence = ", ".join(parts)
-        return f"{sentence}; {self.remedy}" if self.remedy else sentence
+        return _visible(f"{sentence}; {self.remedy}" if self.remedy else sentence)
 
     def __str__(self) -> str:
-        line = f"{self.code} {self.file}: {self.reason}" if self.file else f"{self.code}: {self.reason}"
-        return " ".join(line.split())
+        named = f"{self.code} {_visible(self.file)}" if self.file else self.code
+        return " ".join(f"{named}: {self.reason}".split())
 
     def __reduce__(self) -> tuple[Callable[..., "InputError"], tuple[Any, ...]]:
         # Exceptions with keyword arguments do not survive a process pool by themselves.
         return _rebuild, (type(self), self.found, self.file, self.expected, self.remedy)
+
+
+def _visible(text: str) -> str:
+    """Text of a stranger's file without what would steer a terminal, or is no character at all."""
+    return "".join(
+        sign if sign.isprintable() or sign.isspace() else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
 
 
 def _rebuild(kind: type[InputError], found: str, file: str, expected: str, remedy: str) -> InputError:
@@ -191,6 +202,12 @@ class DisplayError(InputError):
 class ColumnError(InputError):
     code = "E-CSV-COL"
     remedy = "correct the header, or use the file as published"
+
+
+class TableError(InputError):
+    code = "E-CSV"
+    expected = "a table as this program writes it"
+    remedy = "delete it and run again; its rule makes it anew"
 
 
 class DuplicateFindingError(InputError):

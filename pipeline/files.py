@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, TableError
 from pipeline.system import UNSUPPORTED, locate
 
 FINDING_COLUMNS = (
@@ -106,13 +106,29 @@ class _Unix:
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
-    """One of our own tables with every cell as text: ids like ``0005`` stay what they are."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    """One of our own tables with every cell as text: ids like ``0005`` stay what they are.
+
+    Raises TableError if it is damaged.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, csv.Error) as error:  # pandas' own errors are among them
+        raise TableError(str(error), file=path) from error
     table.columns = table.columns.str.replace(_MARKED, "", regex=True)
     for name in table.columns:
         if table[name].str.startswith("'").any():
             table[name] = table[name].str.replace(_MARKED, "", regex=True)
     return table
+
+
+def typed(table: pd.DataFrame, kinds: Mapping[str, type], path: str | Path) -> pd.DataFrame:
+    """One of our own tables with columns of these types; raises TableError where one is not."""
+    try:
+        return table.astype(dict(kinds))
+    except (KeyError, ValueError, OverflowError) as error:
+        names = (name if kind is str else f"{name} (a number)" for name, kind in kinds.items())
+        expected = f"the columns {', '.join(names)}"
+        raise TableError(str(error).strip("\"'"), file=path, expected=expected) from error
 
 
 def defused(cell: Any) -> Any:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipeline import joint, people, skipped
 from pipeline.errors import LabelError, LeakError, SplitError, run_cli
-from pipeline.files import read_csv, write_csv
+from pipeline.files import read_csv, typed, write_csv
 from pipeline.seeds import stream
 from pipeline.store import UNKNOWN, StoreInfo, read_info, read_patches
 
@@ -276,8 +276,8 @@ def refuse(found: Iterator[str], leak: str, file: str | Path) -> None:
 
 
 def read_splits(path: str | Path) -> pd.DataFrame:
-    """A split table with ids as text, label and views as numbers."""
-    return read_csv(path).astype({"label": int, "views": int})
+    """A split table with ids as text, label and views as numbers; raises TableError."""
+    return typed(read_csv(path), dict.fromkeys(COLUMNS, str) | {"label": int, "views": int}, path)
 
 
 def _labelled(store: Path) -> StoreInfo:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import DiskError, InputError, run_cli
-from pipeline.files import atomic, atomic_folder, read_csv, sha256, skip, write_csv, write_text
+from pipeline.errors import DiskError, InputError, TableError, run_cli
+from pipeline.files import atomic, atomic_folder, read_csv, sha256, skip, typed, write_csv, write_text
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     "text": lambda path: write_text(path, "new"),
@@ -111,6 +111,39 @@ def test_own_tables_come_back_as_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    [b"", b"a,b\n1,2\n3\n4,5,6\n", b'a,b\n"1,2\n', b"a,b\n\xff,2\n", b"\xff\xfea\0,\0b\0"],
+)
+def test_a_damaged_table_of_our_own_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(
+        TableError, match=r"^E-CSV .*table\.csv: expected a table as this program writes it, found "
+    ):
+        read_csv(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a\n1\n",
+        b"a,b\n1,\n",
+        b"a,b\n1,x\n",
+        b"a,b\n1,1.5\n",
+        b"a,b\n1,1e400\n",
+        b"a,b\n1,9999999999999999999\n",
+    ],
+)
+def test_a_column_of_another_type_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(
+        TableError, match=r"^E-CSV .*table\.csv: expected the columns a, b \(a number\), found "
+    ):
+        typed(read_csv(path), {"a": str, "b": int}, path)
+
+
+@pytest.mark.parametrize(
     ("cell", "written"),
     [
         ("=cmd|'/C calc'!A0", "'=cmd|'/C calc'!A0"),
@@ -166,6 +199,18 @@ def test_an_error_is_one_line_whatever_is_in_it() -> None:
     assert (
         str(InputError("a\nb", file="x", expected="c", remedy="d")) == "E-INPUT x: expected c, found a b; d"
     )
+
+
+@pytest.mark.parametrize("sign", ["\0", "\x1b", "\x7f", "\x9b", "\u202e", "\udcff"])
+def test_no_sign_of_a_strangers_file_steers_a_terminal(sign: str) -> None:
+    error = InputError(f"a{sign}[2Jb", file=f"{sign}.png")
+    shown = sign.encode("unicode_escape").decode()
+    assert str(error) == rf"E-INPUT {shown}.png: found a{shown}[2Jb"
+    assert skip("index", error)["reason"] == rf"found a{shown}[2Jb"
+
+
+def test_a_message_names_the_beginning_of_a_long_text() -> None:
+    assert str(InputError("a" * 9999, remedy="b")) == f"E-INPUT: found {'a' * 1000}…; b"
 
 
 def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
