@@ -79,7 +79,7 @@ def _layers(network: Typhon) -> Iterator[tuple[str, nn.Module]]:
     return zip(LAYERS, layers, strict=True)
 
 
-def _shapes(network: Typhon) -> dict[str, tuple[int, ...]]:
+def shapes(network: Typhon) -> dict[str, tuple[int, ...]]:
     """Name and shape of all that a published state dict holds."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, layer in _layers(network):
@@ -101,7 +101,7 @@ def convert(state: Mapping[str, Tensor], dataset: str, file: str | Path = "") ->
     first = state.get("features.0.weight")
     three = first is not None and first.ndim == 4 and first.shape[1] == 3
     network = build([dataset], 3 if three else 1)
-    _check(state, _shapes(network), file)
+    _check(state, shapes(network), file)
     means, variances, bias = [], [], torch.zeros(1)
     with torch.no_grad():
         for name, layer in _layers(network):

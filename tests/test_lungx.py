@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from pipeline import index, labels
 from pipeline.datasets import Findings, Source, lungx
 from pipeline.errors import ColumnError, LabelError, RawMissingError
 from pipeline.phantom import Geometry, write_ct_series, write_phantom
+from workflow.fuzz import changes
+from workflow.fuzz.formats import zips
 
 PLANES, SIDE = 8, 16
 CALIBRATION = ("Scan Number", lungx.POSITION_COLUMN, lungx.IMAGE_COLUMN, "Diagnosis")
@@ -398,3 +401,17 @@ def test_the_nodule_of_a_real_scan_lies_in_tissue_and_the_room_outside_in_air(
     assert -100 < float(choice["reason"].split("here ")[1].split()[0]) < 100
     assert choice["reason"].startswith("slice by instance number;")
     assert codes(found) == [("LIDC-IDRI-0001", "2", "failed", "E-LESION-AIR")]
+
+
+@pytest.mark.parametrize("change", [zips.member, zips.lost, changes.cut, changes.flip])
+def test_a_damaged_workbook_is_one_line_whatever_its_parsers_raise(tmp_path: Path, change: Any) -> None:
+    path = tmp_path / "sheet.xlsx"
+    write_sheet(path, CALIBRATION, [["CT-1", "120, 325", 20, "benign"]])
+    whole, refused = path.read_bytes(), 0
+    for number in range(60):
+        path.write_bytes(change(whole, Random(number)))
+        try:
+            labels.read_xlsx(path, CALIBRATION)
+        except ColumnError as error:
+            refused += str(error).startswith("E-CSV-COL")
+    assert refused > 5

@@ -236,3 +236,11 @@ def test_statistics_come_without_pixels_and_none_where_a_row_was_skipped(tmp_pat
     slices = [(0, np.zeros((3, 4), "f4")), (2, np.ones((3, 4), "f4"))]
     write_slices(tmp_path / "s.h5", slices, lambda number: (float(number), 3.0), {})
     assert read_statistics(tmp_path / "s.h5", [2, 1, 0]) == [(2.0, 3.0), None, (0.0, 3.0)]
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, "one", [1, 1], np.array([], "i8"), b"\xff", 1j])
+def test_an_attribute_of_another_kind_is_refused(store: Path, value: object) -> None:
+    with h5py.File(store, "r+") as file:
+        file.attrs["schema_version"] = value
+    with pytest.raises(StoreError, match=r"^E-STORE .*: expected "):
+        read_info(store)

@@ -220,8 +220,13 @@ def bench(argv: Sequence[str]) -> int:
     os.execv(sys.executable, [sys.executable, "-m", "workflow.bench", *argv])
 
 
+def fuzz(argv: Sequence[str]) -> int:
+    """A search for inputs that break a reader."""
+    os.execv(sys.executable, [sys.executable, "-m", "workflow.fuzz", *argv])
+
+
 OWN: dict[str, Callable[[Sequence[str]], int]] = {
-    "demo": demo, "test": test, "lint": lint, "bench": bench, "report": report,
+    "demo": demo, "test": test, "lint": lint, "bench": bench, "report": report, "fuzz": fuzz,
 }  # fmt: skip
 
 

@@ -1,0 +1,91 @@
+"""What is trained or made on the way: patch stores, slices, weights as published and ours, and cards."""
+
+import dataclasses
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from model import published, statistics, weights
+from model.network import build, initialize
+from model.runs import describe
+from pipeline.card import Preprocessing
+from pipeline.seeds import stream
+from pipeline.store import write_slices, write_store
+from workflow.fuzz.reader import Input
+
+HOW = Preprocessing("table", ("image",), "40 px", None, "series", "geometry", 2, 0, 3)
+"""How the case beside a card is cut."""
+PICTURE = "case.png"
+
+
+def stores() -> list[Input]:
+    """A patch store of three findings, and slices of three rows of which one was skipped."""
+    random = stream("fuzz", "store")
+    names = ["0001", "0002", "Ä"]
+    findings = pd.DataFrame(
+        {"patient_id": names, "group_id": names, "finding_id": "1", "label": [0, 1, 0], "width_mm": 65.0,
+         "height_mm": np.nan}
+    )  # fmt: skip
+    blocks = [random.standard_normal((2, 1, 65, 65)).astype("f4") for _ in names]
+    slices = [(number, random.standard_normal((6, 5)).astype("f4")) for number in (0, 2)]
+    with tempfile.TemporaryDirectory() as name:
+        store, sliced = Path(name, "patches.h5"), Path(name, "slices.h5")
+        write_store(
+            store, findings, blocks, views=2, dataset="mine", channels=["image"], normalization="series",
+            provenance={"extent": "40 px"}, collection={"licence": "CC0"},
+        )  # fmt: skip
+        write_slices(sliced, slices, lambda _: (0.0, 1.0), {"intensity": "series"})
+        return [Input("patches.h5", store.read_bytes()), Input("slices.h5", sliced.read_bytes())]
+
+
+def _model() -> bytes:
+    network = build(["a"], 1)
+    initialize(network, "fuzz")
+    tables = {"a": statistics.initial(network)}
+    return weights.to_bytes(weights.export(network, tables), method="typhon")
+
+
+def state() -> dict[str, torch.Tensor]:
+    """A state dict with the names and shapes of the published network."""
+    shapes = published.shapes(build(["a"], 1))
+    counted = {name for name in shapes if name.endswith(published.COUNTER)}
+    return {
+        name: torch.tensor(7) if name in counted else torch.full(shape, 0.01)
+        for name, shape in shapes.items()
+    }
+
+
+def weight_files() -> list[Input]:
+    """A state dict as torch.save writes it, and a model file of ours."""
+    file = io.BytesIO()
+    torch.save(state(), file)
+    return [Input("published.pth", file.getvalue()), Input("model.safetensors", _model())]
+
+
+def cards() -> list[Input]:
+    """The card of a run, with its model and a picture to predict beside it."""
+    ranges: dict[str, list[float | str] | None] = {
+        "format": ["image"], "modality": None, "spacing_column_mm": None, "spacing_row_mm": None,
+        "slice_thickness_mm": None, "slices": None, "series_mean": [1.0, 200.0], "series_sd": [1.0, 90.0],
+        "patch_mean": [-1.0, 1.0], "patch_sd": [0.5, 2.0],
+    }  # fmt: skip
+    about = {
+        "collection": {"licence": "CC0"}, "classes": ["benign", "malignant"],
+        "preprocessing": dataclasses.asdict(HOW),
+        "training": {"findings": 4, "positives": 2, "groups": 4, "views": 8},
+        "fingerprint": {"image": ranges},
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        Path(name, "a.json").write_text(json.dumps(about))
+        run = Path("results/typhon/fold0/seed0/card.json")
+        card = describe(run, {"a": Path(name, "a.json")}, "typhon", "a", "last")
+    picture = io.BytesIO()
+    Image.fromarray(stream("fuzz", "case").integers(0, 255, (60, 50)).astype("u1")).save(picture, "PNG")
+    beside = {"model.safetensors": _model(), PICTURE: picture.getvalue()}
+    return [Input("card.json", json.dumps(card, indent=2).encode(), beside)]

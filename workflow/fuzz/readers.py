@@ -1,0 +1,136 @@
+"""What is fuzzed: each reader as a step calls it, the files that it begins with, and what changes them."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from model import predict, published, runs, weights
+from model.predictions import read_predictions
+from pipeline import case, files, frames, index, slices, split, store
+from pipeline.datasets import Findings, Source, chestxray14, lungx, table
+from pipeline.errors import InputError
+from pipeline.store import PATCH_SIDE
+from workflow.fuzz import changes
+from workflow.fuzz.formats import dicom, hdf5, json, nifti, pictures, zips
+from workflow.fuzz.inputs import dicom as dicoms
+from workflow.fuzz.inputs import models, tables, volumes
+from workflow.fuzz.inputs import pictures as images
+from workflow.fuzz.reader import DisagreementError, Input, Reader
+
+NAMED = {"patient_id": "P1", "finding_id": "1"}
+WAYS: dict[str, Callable[[Path], object]] = {
+    "splits.csv": split.read_splits,
+    "findings.csv": files.read_csv,
+    "predictions.csv": read_predictions,
+    "chest.csv": chestxray14.entries,
+}
+"""The tables that are not of the kind ``table``, by name, and what reads them."""
+
+
+def read_image(path: Path) -> None:
+    """A DICOM, picture or volume from its header to the pixels of a slice."""
+    row = index.read_row(path.name, path.parent)
+    if isinstance(row, InputError):
+        raise row
+    name = "2:0:0" if row["format"] == "volume" else ""
+    framed = {frames.called(path.name, number): one for number, one in enumerate(row.get("frames", ()))}
+    for file, image in list((framed or {path.name: row}).items())[:: max(len(framed) - 1, 1)]:
+        task = slices.Task((file,), ((0, file, name),))
+        read = slices.read_series(task, path.parent, None, "series")
+        if isinstance(read, list):
+            raise read[0]
+        pixels, said = read.slices[0], (image["rows"], image["columns"])
+        if pixels.shape != said or pixels.dtype != np.float32 or not np.isfinite(pixels).all():
+            raise DisagreementError(f"{pixels.dtype} pixels of {pixels.shape}, the header says {said}")
+
+
+def read_case(path: Path) -> None:
+    """The same from its name to the patches of a prediction."""
+    cut = case.prepare(path, NAMED, models.HOW).patches
+    if cut.shape != (models.HOW.views, 1, PATCH_SIDE, PATCH_SIDE) or not np.isfinite(cut).all():
+        raise DisagreementError(f"patches of {cut.shape}, or not finite")
+
+
+def read_store(path: Path) -> None:
+    """A patch store with all its patches, or the slices of findings."""
+    if path.name == "patches.h5":
+        info = store.read_info(path)
+        count = len(info.findings)
+        patches = store.read_patches(path, range(count), [info.views] * count)
+        if len(patches) != count * info.views or patches.shape[2:] != (PATCH_SIDE, PATCH_SIDE):
+            raise DisagreementError(f"patches of {patches.shape} of {count} findings")
+        return
+    numbers = store.slice_numbers(path) or []
+    store.read_statistics(path, numbers)
+    for number in numbers:
+        source = store.read_slice(path, number)
+        if source is not None and source.normalized.ndim != 2:
+            raise DisagreementError(f"a slice of {source.pixels.shape}")
+
+
+def read_table(path: Path) -> None:
+    """A table of a user's, of a collection, or of the program itself."""
+    if path.name in WAYS:
+        WAYS[path.name](path)
+        return
+    size = {"format": "image", "rows": 9.0, "columns": 9.0}
+    known = index.as_table([{"file": f"{name}.png", **size} for name in "ab"])
+    options = argparse.Namespace(table=Path(path.name), labels=None, columns=[], axis=2)
+    found = table.find(Source("mine", path.parent, known, []), options)
+    if not {row["label"] for row in found.rows} <= {0, 1}:
+        raise DisagreementError("labels that are not 0 or 1")
+
+
+def read_workbook(path: Path) -> None:
+    """The nodules of the published workbooks of LUNGx."""
+    names = [lungx.CALIBRATION_FILE, lungx.TEST_FILE]
+    source = Source("lungx", path.parent, pd.DataFrame(), names)
+    for nodule in lungx.nodules(source, Findings()):
+        if not np.isfinite([nodule.column, nodule.row, nodule.number]).all():
+            raise DisagreementError(f"a nodule at {nodule}")
+
+
+def read_weights(path: Path) -> None:
+    """A published network, or a model file of ours."""
+    if path.suffix == ".pth":
+        published.convert(published.read_state(path), "a", path)
+        return
+    weights.read_about(path)
+    weights.read(path, ["a"], 1)
+
+
+def read_card(path: Path) -> None:
+    """A run by its card, as far as the prediction of the picture beside it."""
+    found = runs.find([path.parent])
+    target = found[0].card["target"]
+    how = runs.agree(found, target)
+    shown = case.prepare(path.with_name(models.PICTURE), NAMED, how, lps=True)
+    predicted = predict.predict(shown, found, target)
+    predict.as_text(predicted)
+    if not 0 <= predicted["probability"] <= 1:
+        raise DisagreementError(f"a probability of {predicted['probability']}")
+
+
+def _cases() -> list[Input]:
+    """Every image, but for what needs a time to be named."""
+    return [*dicoms.inputs(), *images.inputs(), *(one for one in volumes.inputs() if one.name != "times.nii")]
+
+
+_IMAGE = (dicom.element, pictures.png_chunk, pictures.jpeg_segment, pictures.tiff_entry)
+_VOLUME = (nifti.field, zips.within(nifti.field, changes.number), *changes.TEXT)
+_ZIP = (zips.member, zips.member, zips.lost)
+READERS = {
+    "dicom": Reader(read_image, dicoms.inputs, (dicom.element,) * 4),
+    "pictures": Reader(read_image, images.inputs, _IMAGE[1:] * 2),
+    "volumes": Reader(read_image, volumes.inputs, (*_VOLUME, *_VOLUME)),
+    "stores": Reader(read_store, models.stores, (hdf5.member,) * 4),
+    "tables": Reader(read_table, tables.inputs, changes.TEXT * 2),
+    "spreadsheets": Reader(read_workbook, tables.workbooks, _ZIP * 2),
+    "weights": Reader(read_weights, models.weight_files, (*_ZIP, json.safetensors_header)),
+    "cards": Reader(read_card, models.cards, (json.value,) * 8),
+    "cases": Reader(read_case, _cases, (*_IMAGE, dicom.element, *_VOLUME)),
+}
+"""By what they read."""
