@@ -183,6 +183,11 @@ def _check_length(ds: Dataset, file: BinaryIO, path: Path) -> None:
         needed = needed * 2 // 3  # two neighbours share their colour
     if present < needed:
         raise TruncatedError(f"{present}", file=path, expected=f"{needed} bytes of pixel data")
+    if present - needed % 2 >= needed + max(needed // frames.count(ds), 1):
+        # More frames than it says, or larger ones: which of them count nobody knows.
+        raise TagValueError(
+            f"{present}", file=path, expected=f"{needed} bytes of pixel data, as the tags say"
+        )
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -90,8 +90,10 @@ def _groups(ds: Dataset, frame: int) -> Iterator[Dataset]:
             isinstance(item, Dataset) for item in items[wanted : wanted + 1]
         ):
             raise TagValueError("no sequence", expected=f"a sequence in {name}")
-        if wanted >= len(items):
-            raise MissingTagError(f"{len(items)}", expected=f"{count(ds)} items in {name}")
+        expected = count(ds) if name == PER_FRAME else 1
+        if len(items) != expected:
+            plural = "" if expected == 1 else "s"
+            raise MissingTagError(f"{len(items)}", expected=f"{expected} item{plural} in {name}")
         yield items[wanted]
 
 
@@ -111,11 +113,19 @@ def flat(ds: Dataset, frame: int = 0) -> Dataset:
         for macro, names in MACROS.items():
             for item in group.get(macro) or ():
                 for name, plain in names.items():
-                    if item.get(name) not in (None, ""):
-                        _take(one, plain, item[name], taken)
+                    if not tags.is_absent(item, name):
+                        _take(one, plain, _read(item, name), taken)
         if MAPPING in group:
             one[MAPPING] = group[MAPPING]
     return one
+
+
+def _read(item: Dataset, name: str) -> DataElement:
+    """A tag of a group; raises TagValueError where its bytes are no value."""
+    try:
+        return item[name]
+    except Exception as error:  # what pydicom raises is undocumented
+        raise tags.unreadable(name, "bytes that are no value") from error
 
 
 def _take(one: Dataset, name: str, element: DataElement, taken: set[str]) -> None:
@@ -127,13 +137,13 @@ def _take(one: Dataset, name: str, element: DataElement, taken: set[str]) -> Non
             expected=f"one {name} in the file and its functional groups",
         )
     taken.add(name)
-    one.add(DataElement(Tag(name), element.VR, element.value))
+    one.add(DataElement(Tag(name), element.VR, element.value, already_converted=True))
 
 
 def _same(one: Dataset, name: str, element: DataElement) -> bool:
     """Whether a tag has the same value in both places, as numbers where it holds some."""
     there = Dataset()
-    there.add(DataElement(Tag(name), element.VR, element.value))
+    there.add(DataElement(Tag(name), element.VR, element.value, already_converted=True))
     size = element.VM
     try:
         return np.allclose(

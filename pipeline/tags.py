@@ -54,6 +54,8 @@ RULES = (
     Rule("SeriesNumber, AcquisitionNumber, InstanceNumber", "unknown"),
     Rule("EchoTime", "unknown"),
     Rule("Rows, Columns, BitsAllocated, SamplesPerPixel", NEEDED),
+    Rule("NumberOfFrames", "1", contradictory=f"pixels of more frames: {REFUSED}; "
+         f"another number of functional groups: {NEEDED}"),
     Rule("BitsStored", NEEDED, contradictory=f"0, or more than BitsAllocated: {REFUSED}"),
     Rule("HighBit", "BitsStored − 1",
          contradictory=f"below BitsStored − 1, or not below BitsAllocated: {REFUSED}"),

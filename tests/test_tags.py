@@ -62,6 +62,19 @@ def group(macro: str, **values: Any) -> Callable[[Path], object]:
     )
 
 
+def in_group(macro: str, tag: str, value: bytes) -> Callable[[Path], object]:
+    """Shared functional groups with bytes that pydicom would refuse to write."""
+    given = Dataset()
+    given[Tag(tag)] = RawDataElement(Tag(tag), "DS", len(value), value, 0, False, True, True)
+    return lambda path: change(
+        path, SharedFunctionalGroupsSequence=Sequence([item(**{macro: Sequence([given])})])
+    )
+
+
+def groups(name: str, count: int) -> Callable[[Path], object]:
+    return put(**{name: Sequence([Dataset() for _ in range(count)])})
+
+
 def lut(path: Path) -> Path:
     """(65535 − 16·v) for v from 0 to 4095."""
     table = (65535 - 16 * np.arange(4096)).astype("<u2")
@@ -143,6 +156,8 @@ CELLS: dict[tuple[str, str], list[Recipe]] = {
          "pixel=8191"),
         ("mr", many(WINDOW, group("PixelValueTransformationSequence", RescaleSlope="3", RescaleIntercept="1")),
          f"{VALUE}one RescaleSlope in the file and its functional groups, found 2 and 3"),
+        *(("mr", in_group("PixelValueTransformationSequence", "RescaleSlope", value), f"{VALUE}one finite number in")
+          for value in ODD),
     ],
     ("RescaleSlope, RescaleIntercept", "contradictory"): [
         ("mr", put(RescaleSlope=0), f"{VALUE}another RescaleSlope than 0, found 0"),
@@ -278,6 +293,16 @@ CELLS: dict[tuple[str, str], list[Recipe]] = {
     ],
     ("Rows, Columns, BitsAllocated, SamplesPerPixel", "unreadable"): [
         *whole("Rows"), *whole("Columns"), *whole("BitsAllocated"), *whole("SamplesPerPixel"),
+    ],
+    ("NumberOfFrames", "absent"): [("mr", groups("PerFrameFunctionalGroupsSequence", 1), "pixel=4095")],
+    ("NumberOfFrames", "unreadable"): [
+        *odd("NumberOfFrames"), ("mr", put(NumberOfFrames=0), f"{VALUE}a whole number of frames"),
+    ],
+    ("NumberOfFrames", "contradictory"): [
+        ("mr", put(PixelData=bytes(80)), f"{VALUE}40 bytes of pixel data, as the tags say, found 80"),
+        ("mr", put(PixelData=bytes(78)), "pixel=0"),
+        ("mr", groups("PerFrameFunctionalGroupsSequence", 5), f"{TAG}1 item in PerFrameFunctionalGroupsSequence"),
+        ("mr", groups("SharedFunctionalGroupsSequence", 2), f"{TAG}1 item in SharedFunctionalGroupsSequence"),
     ],
     ("BitsStored", "absent"): [("mr", put(BitsStored=None), f"{TAG}tags BitsStored")],
     ("BitsStored", "unreadable"): whole("BitsStored"),
