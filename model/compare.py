@@ -13,10 +13,10 @@ import pandas as pd
 from model import results
 from model.comparison import Table, choose_reference, differences_table, methods_table, pairs
 from model.corrected import overlap
+from model.drawing import STYLE, save
 from model.forest import plot_differences, plot_rocs
 from model.intervals import REPLICATES
 from model.paired import DIFFERENCE, Difference, Paired, Runs, UnpairedError, collect, pair, subtract
-from model.plots import STYLE, save
 from model.predictions import evaluate, read_splits
 from model.results import Figures
 from model.tabular import write_table

@@ -5,10 +5,9 @@ from itertools import cycle, product
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
+from model.drawing import CHANCE, COLOURS, GREY, entry, figure, roc_axes
 from model.paired import Difference, Runs
-from model.plots import CHANCE, COLOURS, GREY, figure
 from model.roc import mean_curve, roc
 
 KINDS = (("ci95", "other patients", 0, 3.2, 1.0), ("bootstrap95", "the same, resampled", 0, 1.4, 0.45),
@@ -46,7 +45,7 @@ def plot_differences(differences: Sequence[Difference], title: str) -> Figure:
     shown = [kind for kind in KINDS if any(getattr(each, kind[0]) is not None for each in differences)]
     if shown:
         handles = [
-            Line2D([], [], color=COLOURS[colour], linewidth=width, alpha=alpha, label=name)
+            entry(name, color=COLOURS[colour], linewidth=width, alpha=alpha)
             for _, name, colour, width, alpha in shown
         ]
         made.legend(handles=handles, loc="outside lower center", ncols=len(handles))
@@ -57,17 +56,13 @@ def plot_rocs(figures: Sequence[Mapping[str, Any]], methods: Sequence[Runs], tit
     """The mean ROC curve of each method over all its runs, with AUROC and ``ci95``."""
     labels = [_label(each) for each in figures]
     made = figure(6.4 + 0.082 * max(map(len, labels)), max(5.6, 0.4 + 0.25 * len(labels)))
-    axes = made.add_subplot()
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=CHANCE)
+    axes = roc_axes(made)
     looks = cycle(product(("-", (0, (5, 1.5)), (0, (1, 1))), COLOURS))
     for label, method, (dash, colour) in zip(labels, methods, looks, strict=False):
         whole = method.areas() is not None
         curves = [roc(fold.labels, scores) for fold in method.folds for scores in fold.scores if whole]
         line: tuple[Any, Any] = mean_curve(curves) if curves else ([], [])
         axes.plot(*line, color=colour, linestyle=dash, linewidth=1.8, label=label)
-    axes.set(
-        xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal"
-    )
     axes.set_title(title, loc="left")
     made.legend(loc="outside right upper")
     return made

@@ -16,9 +16,9 @@ import matplotlib as mpl
 import numpy as np
 import yaml
 
+from model.drawing import STYLE, save
 from model.grid import Settings, candidates, nested
 from model.metrics import auroc
-from model.plots import STYLE, save
 from model.predictions import PredictionsError, evaluate, read_splits
 from model.searchplot import FIGURE, plot_candidates
 from pipeline import page

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from model.plots import CHANCE, COLOURS, GREY, figure
+from model.drawing import CHANCE, COLOURS, GREY, figure
 
 FIGURE = "validation_auroc"
 """Column of candidates.csv that decides."""

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
+from model.drawing import COLOUR_OF, PUBLISHED, STYLE, spread
 from model.figures import histories, papers
 from model.figures.__main__ import main
 from model.figures.curves import plot_last_round, plot_test, plot_training
@@ -26,13 +27,11 @@ from model.figures.gradients import (
 )
 from model.figures.gradients import main as gradients_main
 from model.figures.histories import moving_average, read_histories
-from model.figures.lines import COLOUR_OF, PUBLISHED
 from model.figures.metrics import best_epoch, plot_metrics
 from model.figures.reference import plot_reference
 from model.figures.registry import FIGURES, PHASES, drawn, wanted
 from model.figures.summary import plot_summary
 from model.papers.replay import history, read_logs
-from model.plots import STYLE
 from model.records import HISTORY_COLUMNS
 from pipeline.errors import ConfigError, EmptyError
 from pipeline.files import write_csv
@@ -193,10 +192,10 @@ class TestHistories:
         assert histories.samples(tables["typhon"], "a") == 64
 
     def test_spread_is_the_standard_deviation_of_the_runs(self) -> None:
-        mean, deviation = histories.spread(pd.DataFrame([[1.0, 3.0], [2.0, 2.0]]))
+        mean, deviation = spread(pd.DataFrame([[1.0, 3.0], [2.0, 2.0]]))
         assert mean.tolist() == [2.0, 2.0]
         assert deviation.tolist() == pytest.approx([np.sqrt(2.0), 0.0])
-        assert histories.spread(pd.DataFrame([[1.0]]))[1].tolist() == [0.0]
+        assert spread(pd.DataFrame([[1.0]]))[1].tolist() == [0.0]
 
     def test_best_epoch_is_the_first_highest_of_the_mean(self, tables: dict[str, pd.DataFrame]) -> None:
         assert best_epoch(tables["classical"], "a") == (30, pytest.approx(0.81))

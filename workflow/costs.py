@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from model.plots import COLOURS, STYLE, figure, save
+from model.drawing import COLOURS, STYLE, figure, save
 from model.tabular import write_table
 from pipeline.errors import EmptyError, run_cli
 

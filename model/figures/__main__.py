@@ -9,6 +9,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from model.drawing import STYLE, save
 from model.figures import papers
 from model.figures.curves import plot_last_round, plot_test, plot_training
 from model.figures.gradients import gradient_flow, read_gradients
@@ -17,7 +18,7 @@ from model.figures.metrics import plot_metrics
 from model.figures.reference import plot_reference
 from model.figures.registry import FIGURES, PaperFigure, drawn
 from model.figures.summary import plot_summary
-from model.plots import STYLE, plot_roc, save
+from model.plots import plot_roc
 from model.predictions import STATES
 from model.results import read_all
 from pipeline.errors import ConfigError, run_cli

@@ -7,13 +7,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from model.drawing import COLOURS, DASHES, GREY, draw_band, draw_chance, draw_runs, entry, figure, spread
 from model.figures import histories, papers
-from model.figures.lines import draw_band, draw_runs
 from model.intervals import published_interval
-from model.plots import CHANCE, COLOURS, DASHES, GREY, figure
 
 METHOD_COLOURS = dict(zip(("typhon", "hydra", "transfer", "classical"), COLOURS, strict=False))
 
@@ -33,7 +31,7 @@ def plot_training(table: pd.DataFrame, target: str) -> Figure:
     number_of_epoch = histories.epochs(table)
     for axes, phase in zip(row, names, strict=True):
         part = table[table["phase"] == phase]
-        axes.axhline(0.5, color=GREY, linewidth=1, linestyle=CHANCE)
+        draw_chance(axes)
         axes.axhline(papers.VALIDATION["typhon"], color=GREY, linewidth=1.2)
         for colour, dataset in reversed(list(zip(cycle(COLOURS), datasets, strict=False))):
             for dash, split in DASHES:
@@ -49,12 +47,12 @@ def plot_training(table: pd.DataFrame, target: str) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(5 if axes is row[0] else 3, integer=True))
     row[0].set_ylabel("AUROC per finding")
     entries = [
-        Line2D([], [], color=colour, linewidth=2, label=f"{name}{', target' * (name == target)}")
+        entry(f"{name}{', target' * (name == target)}", color=colour, linewidth=2)
         for colour, name in zip(cycle(COLOURS), datasets, strict=False)
     ]
-    entries += [Line2D([], [], color="black", linestyle=dash, label=split) for dash, split in DASHES]
+    entries += [entry(split, color="black", linestyle=dash) for dash, split in DASHES]
     paper = f"published validation of PROSTATEx, {papers.VALIDATION['typhon']:.2f}"
-    entries += [Line2D([], [], color=GREY, linewidth=1.2, label=paper)]
+    entries.append(entry(paper, color=GREY, linewidth=1.2))
     made.legend(handles=entries, loc="outside lower center", ncols=3)
     return made
 
@@ -70,7 +68,7 @@ def plot_test(tables: Mapping[str, pd.DataFrame], target: str) -> Figure:
         values = histories.runs_of(table, "test", "auroc", target)
         if values.empty:
             continue
-        mean, deviation = histories.spread(values)
+        mean, deviation = spread(values)
         x = histories.share_of_training(table)[mean.index]
         total, own = histories.samples(table), histories.samples(table, target)
         seen = f"{total:,.0f} training samples, {own:,.0f} of the target"
@@ -142,7 +140,7 @@ def _with_published(tables: Mapping[str, pd.DataFrame]) -> tuple[Figure, Axes, A
 
 def _finish(made: Figure, axes: Axes, beside: Axes, target: str) -> None:
     for each in (axes, beside):
-        each.axhline(0.5, color=GREY, linewidth=1, linestyle=CHANCE, zorder=1)
+        draw_chance(each, zorder=1)
     axes.set_ylabel("AUROC per finding")
     axes.set_title(f"{target}, test findings", loc="left")
     axes.set_ylim(top=1.02)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
-from model.plots import COLOURS, STYLE, figure, save
+from model.drawing import COLOURS, STYLE, figure, save
 from pipeline.errors import EmptyError, run_cli
 from pipeline.files import read_csv
 

@@ -72,11 +72,6 @@ def samples(table: pd.DataFrame, dataset: str | None = None) -> float:
     return float(rows.groupby(["run", "dataset"])["value"].max().groupby("run").sum().mean())
 
 
-def spread(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Mean over runs at each step, and the standard deviation of runs (0 for a single one)."""
-    return values.mean(axis=1), values.std(axis=1, ddof=1).fillna(0.0)
-
-
 def moving_average(values: ArrayLike, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the last ``window`` values at each place, of fewer at the start.
 

@@ -3,12 +3,10 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from model.drawing import COLOUR_OF, GREY, PUBLISHED, draw_published, draw_runs, entry, figure
 from model.figures import histories
-from model.figures.lines import COLOUR_OF, PUBLISHED, draw_published, draw_runs
-from model.plots import GREY, figure
 
 PANELS = {
     "auroc": "AUROC", "loss": "cross-entropy", "accuracy": "accuracy", "f1": "F1",
@@ -76,14 +74,12 @@ def _explain(
     axes: Axes, best: tuple[int, float] | None, published: list[str], printed: tuple[int, float, float] | None
 ) -> None:
     axes.set_axis_off()
-    entries = [Line2D([], [], color=colour, linewidth=2, label=split)
-               for split, colour in COLOUR_OF.items()]  # fmt: skip
+    entries = [entry(split, color=colour, linewidth=2) for split, colour in COLOUR_OF.items()]
     if best:
         what = f"best epoch, {best[0]}:\nvalidation AUROC {best[1]:.3f}"
-        entries.append(Line2D([], [], color="black", linewidth=1, linestyle="--", label=what))
+        entries.append(entry(what, color="black", linewidth=1, linestyle="--"))
     if printed:
         what = f"thesis, epoch {printed[0]}: validation\naccuracy {printed[1]:.3f}, AUROC {printed[2]:.3f}"
-        entries.append(Line2D([], [], color=GREY, linewidth=1.2, linestyle="-.", label=what))
-    for split in published:
-        entries.append(Line2D([], [], color=PUBLISHED[split], label=f"Hydra's public log, {split}"))
+        entries.append(entry(what, color=GREY, linewidth=1.2, linestyle="-."))
+    entries += [entry(f"Hydra's public log, {split}", color=PUBLISHED[split]) for split in published]
     axes.legend(handles=entries, loc="upper left", borderaxespad=0)

@@ -4,12 +4,18 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from model.drawing import (
+    COLOUR_OF,
+    PUBLISHED,
+    draw_chance,
+    draw_published,
+    draw_runs,
+    entry,
+    panels_of_phases,
+)  # fmt: skip
 from model.figures import histories
-from model.figures.lines import COLOUR_OF, PUBLISHED, draw_published, draw_runs
-from model.plots import CHANCE, GREY
 
 METRIC = "reference_auroc"
 
@@ -25,12 +31,8 @@ def plot_reference(
     do. Grey: what was published, each phase as wide as ours.
     """
     names = histories.phases(table)
-    made = Figure((max(6.5, 1.45 * len(names) + 1), 4.8))
-    width = made.get_figwidth()
-    edges = {"left": 0.75 / width, "right": 1 - 0.15 / width, "bottom": 0.21, "top": 0.88}
-    row = made.subplots(
-        1, len(names), squeeze=False, sharey=True, gridspec_kw={"wspace": 0, **edges}
-    )[0]  # fmt: skip
+    size = max(6.5, 1.45 * len(names) + 1), 4.8
+    made, (row,) = panels_of_phases(1, len(names), size=size, right=0.15, bottom=0.21, top=0.88)
     if histories.runs_of(table, splits[0], METRIC).empty:
         row[0].text(0, 1.1, "these histories know no reference decision maker (evaluation: {follow: true})",
                     transform=row[0].transAxes)  # fmt: skip
@@ -45,21 +47,17 @@ def plot_reference(
             if split != "validation":  # bands of both would hide each other
                 values = values.mean(axis=1).to_frame()
             draw_runs(axes, x, values, color=COLOUR_OF[split])
-        axes.axhline(0.5, color=GREY, linewidth=1, linestyle=CHANCE)
+        draw_chance(axes)
         if name.endswith("Frozen"):
             axes.set_facecolor("#f4f4f4")
         axes.set_title(f" {name}\n {', '.join(histories.trained(table, name))}", loc="left", fontsize=9)
         axes.set_xlim(0, last * 1.06)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True, prune="lower" if column else None))
-        if column:  # the border between two phases
-            axes.spines["left"].set(color="black", linewidth=1.4)
-            axes.tick_params(axis="y", length=0)
     row[0].set_ylabel("AUROC of the target, reference head")
     made.supxlabel("epoch of the phase", y=0.105, fontsize=10)
-    entries = [Line2D([], [], color=COLOUR_OF[split], linewidth=2, label=f"ours, {split}")
-               for split in splits]  # fmt: skip
+    entries = [entry(f"ours, {split}", color=COLOUR_OF[split], linewidth=2) for split in splits]
     if published is not None:
-        entries += [Line2D([], [], color=PUBLISHED[split], label=f"published, {split}") for split in splits]
+        entries += [entry(f"published, {split}", color=PUBLISHED[split]) for split in splits]
     made.legend(handles=entries, loc="lower center", ncols=len(entries))
     return made
 

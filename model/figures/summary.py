@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from model.drawing import COLOURS, GREY, entry, figure
 from model.figures.papers import AFTER, BEFORE, METRICS
 from model.intervals import published_interval
-from model.plots import COLOURS, GREY, figure
 
 NAMES = {"f1": "F1", "auroc": "AUROC"}
 WIDTH = 0.2
@@ -52,8 +51,8 @@ def plot_summary(before: Mapping[str, Any], after: Mapping[str, Any]) -> Figure:
     axes.set_ylim(0, 1.06)
     axes.set_title(f"{after['target']}, test findings, {after['state']} state", loc="left")
     entries += [
-        Line2D([], [], color="black", marker="o", markersize=2.5, linestyle="", label="one run"),
-        Line2D([], [], color="black", linewidth=1.2, label="95 % interval of the AUROC"),
+        entry("one run", color="black", marker="o", markersize=2.5, linestyle=""),
+        entry("95 % interval of the AUROC", color="black", linewidth=1.2),
     ]
     made.legend(handles=entries, loc="outside lower center", ncols=3)
     return made

@@ -1,7 +1,5 @@
 """A paired difference with its interval over groups: ours against a loop over replicates and runs."""
 
-from pathlib import Path
-
 import numpy as np
 
 from model.intervals import REPLICATES, Fold, draw, weighted_means
@@ -25,7 +23,7 @@ def folds(method: str, findings: int) -> list[Fold]:
 
 
 class _Statistics(Contender):
-    def __init__(self, _folder: Path, replicates: int, findings: int) -> None:
+    def __init__(self, replicates: int, findings: int) -> None:
         self.replicates = replicates
         self.methods = [folds(name, findings) for name in ("method", "reference")]
         self.values = np.zeros(0)
@@ -71,7 +69,7 @@ def bench(size: Size) -> list[Result]:
     """Replicates per second of twenty paired runs, and how long those of an interval take."""
     result = Result("statistics, 20 paired runs", "replicates/s", goal=10)
     replicates, findings = (20, 24) if size.quick else (REPLICATES, 180)
-    plain, ours = compare(result, Plain, Ours, Path(), replicates, findings, rounds=size.rounds)
+    plain, ours = compare(result, Plain, Ours, replicates, findings, rounds=size.rounds)
     seconds = REPLICATES / float(np.median(result.ours))
     result.notes = {
         "largest_difference": float(np.abs(np.subtract(plain, ours)).max()),
