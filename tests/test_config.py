@@ -157,6 +157,12 @@ def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, messa
             "comparison/reference: expected one of methods, found tiphon; did you mean typhon\\?",
         ),
         ("split", {"kind": "folds", "n": 2}, "split/n: expected at least 3 folds.*, found 2"),
+        ("collections/Raw", {"kind": "brain"}, "a data set called raw"),
+        (
+            "challenge",
+            "Lungx",
+            "datasets: expected names that differ in more than case: .*, found lungx and Lungx",
+        ),
         ("split", {"kind": "holdout", "n": 2}, "split/n: expected 1 for a holdout, found 2"),
         ("split", {"validation": 0.5, "test": 0.5}, "split: expected something left for training"),
         (

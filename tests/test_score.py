@@ -70,6 +70,17 @@ def run_score(folder: Path, runs: list[Path], folds: int, *more: str) -> dict[st
     return json.loads(out.read_text(), parse_constant=pytest.fail)
 
 
+def test_a_result_names_every_device_and_version_that_its_runs_had(tmp_path: Path) -> None:
+    scores = {"p1": [0.5], "p2": [0.6], "p3": [0.1]}
+    runs = [write_run(tmp_path, 0, seed, scores) for seed in (0, 1)]
+    facts = json.loads((runs[1] / "run.json").read_text())
+    other = facts | {"device": "NVIDIA H200", "versions": {"torch": "3"}}
+    (runs[1] / "run.json").write_text(json.dumps(other))
+    figures = run_score(tmp_path, runs, 1)
+    assert figures["device"] == "NVIDIA H200, cpu"
+    assert figures["provenance"]["versions"]["torch"] == "2, 3"
+
+
 def test_figures_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Seed 0: p1 has view 0 below p2's and a mean above all; seed 1: p1 beats p3 and loses to p2.
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -419,6 +420,44 @@ class TestRerun:
     def test_a_new_method_reruns_nothing(self, built):
         with edited(built / "model/methods.py", "", '\nMETHODS["other"] = typhon\n'):
             assert plan(built, *DEMO) == {}
+
+    def test_a_backup_that_is_restored_without_its_times_reruns_nothing(self, built):
+        files = [path for name in ("data", "results") for path in (built / "demo" / name).rglob("*.*")
+                 if path.is_file() and "raw" not in path.parts]  # fmt: skip
+        times = {path: path.stat().st_mtime_ns for path in files}
+        year = 365 * 86_400 * 10**9
+        try:
+            for now in (time.time_ns(), time.time_ns() + year):  # a clock that was wrong
+                for number, path in enumerate(files):
+                    os.utime(path, ns=(now, now + number % 7 * 10**12))
+                # A folder, that of TensorBoard, has no checksum.
+                assert set(plan(built, *DEMO)) <= {"tabulate_costs", "all"}
+        finally:
+            for path, at in times.items():
+                os.utime(path, ns=(at, at))
+
+    def test_where_the_records_are_lost_nothing_is_made_anew_and_that_is_said(self, built):
+        warning = "has results and no records of them"
+        assert warning not in snakemake(built, *DEMO, "-n")
+        records = built / "demo/.snakemake"
+        records.rename(built / "demo/records")
+        try:
+            assert plan(built, *DEMO) == {}
+            assert warning in snakemake(built, *DEMO, "-n")
+            with edited(built / "config/demo.yaml", "{target_samples: 800}", "{target_samples: 700}"):
+                assert warning in snakemake(built, *DEMO)
+        finally:
+            shutil.rmtree(records, ignore_errors=True)
+            (built / "demo/records").rename(records)
+
+    def test_a_working_folder_of_nearly_four_thousand_characters_is_no_obstacle(self, built, tmp_path):
+        deep = tmp_path.joinpath(*["x" * 200] * 18)
+        deep.mkdir(parents=True)
+        snakemake(
+            built, "--directory", str(deep), "--configfile", "config/demo.yaml", "data/brain/splits/fold0.csv"
+        )
+        assert (deep / "data/brain/splits/fold0.csv").exists()
+        assert plan(built, "--directory", str(deep), *DEMO[2:], "data/brain/splits/fold0.csv") == {}
 
     def test_a_new_seed_adds_one_run(self, built):
         rules = plan(built, *DEMO, "--config", "seeds=[0, 1]")

@@ -208,7 +208,12 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if name not in collections:
             remedy = nearest(name, collections)
             yield _error(["datasets"], name, expected="an entry in collections", remedy=remedy)
-    if "raw" in collections:
+    folders: dict[str, str] = {}
+    for name in filter(None, [*datasets, config["challenge"]]):
+        if (other := folders.setdefault(name.casefold(), name)) != name:
+            expected = "names that differ in more than case: on some disks their folders are one"
+            yield _error(["datasets"], f"{other} and {name}", expected=expected)
+    if "raw" in map(str.casefold, collections):
         yield _error(
             ["collections", "raw"],
             "a data set called raw",

@@ -104,6 +104,16 @@ def check_folder(folder: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / ".snakemake"))
 
 
+def without_records(folder: Path) -> str:
+    """What to say where there are results and no records of how they were made; else empty."""
+    if not any(folder.glob("results/*")) or any(folder.glob(".snakemake/metadata/*")):
+        return ""
+    return (
+        f"{folder.resolve()} has results and no records of them (.snakemake/metadata): they count as up to "
+        "date, whatever settings and code made them. If in doubt, make them anew: --forceall"
+    )
+
+
 def run(argv: Sequence[str]) -> int:
     """Start Snakemake in this process, after clearing what a dead driver left."""
     line = prepare(argv, gpu=has_gpu())
@@ -117,6 +127,8 @@ def run(argv: Sequence[str]) -> int:
     find_cache(folder)
     if not named & {"help", "version"}:
         check_folder(folder)
+        if warning := without_records(folder):
+            print(warning, file=sys.stderr)
     if not named & READ_ONLY:
         if done := driver.clear(folder):
             print(done, file=sys.stderr)
