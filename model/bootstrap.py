@@ -18,7 +18,7 @@ from model import data, statistics, weights
 from model.candidates import Candidates, Stage, stages
 from model.checkpoint import Folder, digest
 from model.device import set_up, told
-from model.network import build
+from model.networks.base import Description, build, module_name
 from model.records import Records
 from model.rules import RULES, Scores, scores_table
 from model.staged import Race, Score, early_break
@@ -136,6 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the picked network and the scores of all candidates."""
     parser = argparse.ArgumentParser(prog="python -m model.bootstrap", description=__doc__)
     data.add_arguments(parser)
+    parser.add_argument("--network", default="papers", metavar="NAME", help="a module of model.networks")
     parser.add_argument("--seed", type=int, required=True, help="seed of the run")
     parser.add_argument(
         "--score",
@@ -183,14 +184,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     pairs = two_classes(scored)
     calibration = statistics.calibration(datasets, device) if options.batch_norm == "calibrated" else None
     full = Stage(scored, calibration)
-    network = build(datasets, data.channels(datasets)).to(device)
+    description = Description(options.network, data.channels(datasets), data.side(datasets))
+    network = build(datasets, description).to(device)
     candidates = Candidates(network, options.seed, [full])
     if options.search == "staged":
         # Most candidates are out after the first data set, so that is the one that costs the least.
         pairs = dict(sorted(pairs.items(), key=lambda item: full.patches(item[0])))
         candidates = Candidates(network, options.seed, stages(full))
     facts = digest(
-        code=code("model.bootstrap"),
+        code=code("model.bootstrap", module_name(options.network)),
         seed=options.seed,
         score=list(scored),
         search=options.search,
@@ -208,7 +210,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         picked = accepted[-1]
         candidates.make(picked)
         tables = {name: candidates.table(name) for name in datasets}
-        weights.write(options.out, weights.export(network, tables), samples_seen=score.samples)
+        weights.write(
+            options.out, weights.export(network, tables), network.description, samples_seen=score.samples
+        )
         columns = ("candidate", *scored, "minimum", "mean", "accepted", "picked")
         write_csv(options.scores, columns, scores_table(known, accepted, list(scored)))
     if options.search == "staged":

@@ -11,7 +11,7 @@ from model import statistics
 from model.data import Part
 from model.evaluation import evaluate
 from model.metrics import auroc
-from model.network import Typhon, initialize
+from model.networks.base import Network, initialize
 
 FIRST_PATCHES = 16
 """Patches for batch-norm statistics in the first stage: the full 256 take eight times as long as scoring 40
@@ -59,7 +59,7 @@ def first_views(part: Part, views: int) -> Part:
 class Candidates:
     """Random networks: the weights of candidate n are a function of (seed, n)."""
 
-    def __init__(self, network: Typhon, seed: int, stages: Sequence[Stage]) -> None:
+    def __init__(self, network: Network, seed: int, stages: Sequence[Stage]) -> None:
         self.network = network
         self.stages = stages
         self._seed = seed

@@ -7,6 +7,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from model.networks.base import MOST
 from pipeline import card
 from pipeline.views import MOST_VIEWS
 
@@ -40,6 +41,8 @@ PREPROCESSING = _object(
     view_seed=_COUNT,
     views={"type": "integer", "minimum": 1, "maximum": MOST_VIEWS},
 ) | {"additionalProperties": False}
+PREPROCESSING["properties"]["side"] = {"type": "integer", "minimum": 1, "maximum": MOST["side"]}
+"""Not in cards from before there was a choice."""
 FINGERPRINT = _each(_object(**dict.fromkeys(card.KINDS, _TEXTS), **dict.fromkeys(card.MEASURES, _RANGE)))
 DATASET = _object(
     collection=_each(_TEXT),

@@ -11,10 +11,21 @@ import torch
 from torch import Tensor
 
 from model import findings
-from model.findings import KEY, channels, match, view_numbers
+from model.findings import KEY, channels, match, side, view_numbers
 from pipeline.store import read_info, read_patches
 
-__all__ = ["KEY", "Dataset", "Part", "add_arguments", "channels", "given", "load", "match", "unlabelled"]
+__all__ = [
+    "KEY",
+    "Dataset",
+    "Part",
+    "add_arguments",
+    "channels",
+    "given",
+    "load",
+    "match",
+    "side",
+    "unlabelled",
+]
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,7 @@ class Part:
     """The views of one split: view i belongs to row ``finding[i]`` of ``table``."""
 
     patches: Tensor
-    """(n, channels, 65, 65) float32"""
+    """(n, channels, side, side) float32"""
     labels: Tensor
     """(n,) int64"""
     finding: np.ndarray
@@ -70,7 +81,7 @@ def load(
 ) -> dict[str, Dataset]:
     """Match each store with its split table; see :func:`model.findings.load` for what is checked."""
     found = findings.load(stores, splits, leak=leak, people=people)
-    return {name: Dataset(name, it.channels, it.store, it.table) for name, it in found.items()}
+    return {name: Dataset(name, it.channels, it.side, it.store, it.table) for name, it in found.items()}
 
 
 def given(options: argparse.Namespace) -> dict[str, Dataset]:

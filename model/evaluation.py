@@ -6,9 +6,9 @@ import numpy as np
 from torch import Tensor
 
 from model.data import Part
-from model.inference import Folded
+from model.inference import Evaluated
 from model.metrics import auroc, threshold_metrics
-from model.network import Typhon
+from model.networks.base import Network
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Scores:
         return {**({"loss": self.loss} if loss else {}), "auroc": self.auroc, **rest}
 
 
-def evaluate(network: Typhon, dataset: str, table: Tensor, part: Part) -> Scores:
+def evaluate(network: Network, dataset: str, table: Tensor, part: Part) -> Scores:
     """Score a part with the network as it is and a statistics table.
 
     Raises FloatingPointError if a logit is not finite.
     """
     if not len(part.labels):
         return Scores(part, np.empty(0), None)
-    return score(Folded(network, dataset, table)(part.patches), part)
+    return score(Evaluated(network, dataset, table)(part.patches), part)
 
 
 def score(logits: Tensor, part: Part) -> Scores:

@@ -1,99 +1,81 @@
 """Export runs as ONNX: one file for each, and a card that says how to use them and what to expect of them.
 
-The graph is written layer by layer from the network as evaluation uses it, batch norm folded in, rather than
-traced: a dozen kinds of nodes, the same bytes each time, and nothing in it of the machine that wrote it.
+The graph is torch's own export of whatever network it is, with nothing in it of the machine that wrote it.
 """
 
 import argparse
 import json
 import logging
 import platform
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from model import statistics
 from model.device import set_up, told
-from model.inference import Folded
+from model.networks.base import Network
 from model.results import read
 from model.runs import DISCLAIMER, Run, RunError, agree, find
 from pipeline.errors import run_cli
 from pipeline.files import atomic, sha256, write_text
-from pipeline.store import PATCH_SIDE
 
 log = logging.getLogger("typhon")
 
 SCHEMA = 1
 CARD = "export.json"
 """Of another name than the cards of runs, so that an export may lie among them."""
-OPSET, IR_VERSION = 17, 8
-"""Of ONNX 1.12: no node needs more, and an older runtime may do."""
+OPSET, IR_VERSION = 18, 8
+"""Of ONNX 1.13, the oldest that torch writes, so that an older runtime may do."""
 INPUT, OUTPUT = "patches", "probability"
 VERSIONS = ("numpy", "onnx", "torch")
 FIGURES = ("auroc", "ci95", "ci95_kind", "corrected95", "runs", "findings", "positives")
 """What a card has of a line of ``…_auc.json``."""
 
 
-class _Graph:
-    """Nodes one after another, each taking what the last one gave."""
+class _Probability(nn.Module):
+    """A network and one of its decision makers, ending in the probability of class 1."""
 
-    def __init__(self, start: str) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-        self.last = start
+    def __init__(self, network: Network, dataset: str, table: Tensor) -> None:
+        super().__init__()
+        statistics.attach(network, table)
+        self.extractor, self.maker = network.extractor, network.maker(dataset)
 
-    def add(self, kind: str, *values: np.ndarray, **attributes: Any) -> None:
-        """Append a node with constants as its further inputs."""
-        name = f"{kind.lower()}{len(self.nodes)}"
-        inputs = [self.last]
-        for number, value in enumerate(values):
-            self.weights.append(numpy_helper.from_array(value, f"{name}.{number}"))
-            inputs.append(f"{name}.{number}")
-        self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
-        self.last = name
+    def forward(self, patches: Tensor) -> Tensor:
+        """Probabilities (n,) of patches (n, channels, side, side)."""
+        logits = self.maker(self.extractor(patches))
+        # Softmax of two logits is the sigmoid of their difference.
+        return torch.sigmoid(logits[:, 1] - logits[:, 0])
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(tensor.cpu().numpy())
+def graph(network: Network, dataset: str, table: Tensor) -> onnx.ModelProto:
+    """The network as an ONNX model of float32: ``patches`` (n, channels, side, side) to ``probability`` (n,).
 
-
-def graph(network: Folded, channels: int) -> onnx.ModelProto:
-    """The network as an ONNX model: ``patches`` (n, channels, 65, 65) to ``probability`` (n,), both float32.
-
-    The probability is that of class 1.
+    The probability is that of class 1. The same network gives the same bytes on any machine.
     """
-    made = _Graph(INPUT)
-    for *convolutions, last in network.blocks:
-        for weight, bias in convolutions:
-            made.add("Conv", _array(weight), _array(bias))
-            made.add("Elu")
-        made.add("Conv", *map(_array, last))
-        made.add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
-        made.add("Elu")
-    made.add("Flatten")
-    for weight, bias in (*network.tail, *network.maker[:-1]):
-        made.add("Gemm", _array(weight), _array(bias), transB=1)
-        made.add("Elu")
-    # Softmax of two logits is the sigmoid of their difference, which takes one row of weights.
-    weight, bias = network.maker[-1]
-    made.add("Gemm", _array(weight[1:] - weight[:1]), _array(bias[1:] - bias[:1]), transB=1)
-    made.add("Sigmoid")
-    made.add("Reshape", np.array([-1], "i8"))
-    made.nodes[-1].output[0] = OUTPUT
-    shape: list[str | int | None] = ["n", channels, PATCH_SIDE, PATCH_SIDE]
-    body = helper.make_graph(
-        made.nodes, "typhon",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n"])],
-        made.weights,
-    )  # fmt: skip
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    about = network.description
+    example = torch.zeros(2, about.channels, about.side, about.side)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about itself
+        program = torch.onnx.export(
+            _Probability(network, dataset, table).eval(), (example,), input_names=[INPUT],
+            output_names=[OUTPUT], dynamic_shapes=({0: torch.export.Dim("n")},),
+            opset_version=OPSET, verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    model.ir_version = IR_VERSION
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer, *model.graph.input,
+                 *model.graph.output, model.graph, model):  # fmt: skip
+        # Where in whose folders each layer was defined.
+        del part.metadata_props[:]
+        part.doc_string = ""
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -117,14 +99,13 @@ def results(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
 
 def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[str, Any]:
     """All that a user of the exported files needs to know; docs/predict.md says what each key is."""
-    agree(runs, dataset)
+    how = runs[0].preprocessing(dataset)
     about = runs[0].card["datasets"]
     return {
         "schema": SCHEMA,
         "disclaimer": DISCLAIMER,
         "dataset": dataset,
-        "input": {"name": INPUT, "shape": ["n", len(about[dataset]["preprocessing"]["channels"]), PATCH_SIDE,
-                                           PATCH_SIDE], "type": "float32"},
+        "input": {"name": INPUT, "shape": ["n", len(how.channels), how.side, how.side], "type": "float32"},
         "output": {"name": OUTPUT, "shape": ["n"], "type": "float32", "of": about[dataset]["classes"][1]},
         "classes": about[dataset]["classes"],
         "preprocessing": about[dataset]["preprocessing"],
@@ -142,6 +123,7 @@ def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[s
 
 def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
     """Write the ONNX file of each run and their card to a folder; the path of the card."""
+    agree(runs, dataset)
     files = {f"{run.name.replace(' ', '-').replace('/', '-')}.onnx": run for run in runs}
     if len(files) < len(runs):
         names = Counter(run.name for run in runs)
@@ -150,7 +132,8 @@ def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
             remedy="export them to folders of their own",
         )  # fmt: skip
     for name, run in files.items():
-        model = graph(run.folded(dataset), len(run.preprocessing(dataset).channels))
+        network, tables = run.read()
+        model = graph(network, dataset, tables[dataset])
         with atomic(out / name) as beside:
             beside.write_bytes(model.SerializeToString(deterministic=True))
     about = card(list(files.values()), dataset, {name: out / name for name in files})

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.store import PATCH_SIDE
+from pipeline.views import centre
 
-RADIUS = PATCH_SIDE // 8
-"""Of the central disc in pixels: 8 mm in a patch of 65 mm. The surround is the ring up to twice as far."""
+SHARE = 8
+"""The side of a patch by the radius of its central disc: 8 mm in a patch of 65 mm. The surround is the ring
+up to twice as far."""
 FEATURES = {
     "mean": "mean of the patch",
     "sd": "standard deviation of the patch",
@@ -27,12 +28,13 @@ FEATURES = {
 }
 """What each number of a channel is. Patches are Z-scores, so all are in standard deviations of the series."""
 
-_ACROSS = np.arange(PATCH_SIDE) - PATCH_SIDE // 2
-_DISTANCE = np.hypot(*np.meshgrid(_ACROSS, _ACROSS)).ravel()
-DISC = _DISTANCE <= RADIUS
-"""(65 · 65,) pixels of the central disc."""
-RING = (_DISTANCE > RADIUS) & (_DISTANCE <= 2 * RADIUS)
-"""(65 · 65,) pixels of its surround."""
+
+def disc_and_ring(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which pixels (side · side,) are those of the central disc, and of the ring around it."""
+    across = np.arange(side) - centre(side)
+    distance = np.hypot(*np.meshgrid(across, across)).ravel()
+    radius = side // SHARE
+    return distance <= radius, (distance > radius) & (distance <= 2 * radius)
 
 
 def names(channels: Sequence[str]) -> list[str]:
@@ -41,13 +43,14 @@ def names(channels: Sequence[str]) -> list[str]:
 
 
 def measure(patches: np.ndarray) -> np.ndarray:
-    """The FEATURES of each channel of patches (n, channels, 65, 65), as float64 (n, channels · features)."""
+    """The FEATURES of each channel of patches (n, channels, side, side): float64 (n, channels · features)."""
     rows, columns = np.gradient(patches.astype(float), axis=(2, 3))
     gradient = (rows**2 + columns**2).reshape(*patches.shape[:2], -1)
     values = patches.reshape(*patches.shape[:2], -1).astype(float)
-    whole, disc = _moments(values), _moments(values[..., DISC])
-    contrast = values[..., DISC].mean(-1) - values[..., RING].mean(-1)
-    features = [*whole, gradient.mean(-1), *disc, gradient[..., DISC].mean(-1), contrast]
+    inner, ring = disc_and_ring(patches.shape[-1])
+    whole, disc = _moments(values), _moments(values[..., inner])
+    contrast = values[..., inner].mean(-1) - values[..., ring].mean(-1)
+    features = [*whole, gradient.mean(-1), *disc, gradient[..., inner].mean(-1), contrast]
     return np.stack(features, axis=-1).reshape(len(patches), -1)
 
 

@@ -22,6 +22,8 @@ class Dataset:
 
     name: str
     channels: tuple[str, ...]
+    side: int
+    """Of a patch in pixels."""
     store: Path
     table: pd.DataFrame
     """patient_id, group_id, finding_id, label, split, views, and row: the finding's place in the store"""
@@ -72,6 +74,12 @@ def load(
             ", ".join(f"{dataset.name}: {'+'.join(dataset.channels)}" for dataset in found),
             expected="as many channels in every data set",
         )
+    if len({dataset.side for dataset in found}) > 1:
+        raise InputError(
+            ", ".join(f"{dataset.name}: {dataset.side}" for dataset in found),
+            expected="patches of one side in every data set",
+            remedy="make the stores again with one value of patch",
+        )
     tables = {
         dataset.name: dataset.table.assign(image=np.array(own)[dataset.table["row"]])
         for dataset, own in zip(found, seen, strict=True)
@@ -85,6 +93,11 @@ def load(
 def channels(datasets: Mapping[str, Dataset]) -> int:
     """How many channels every data set has."""
     return len(next(iter(datasets.values())).channels)
+
+
+def side(datasets: Mapping[str, Dataset]) -> int:
+    """Width and height in pixels of the patches of every data set."""
+    return next(iter(datasets.values())).side
 
 
 def match(info: StoreInfo, path: Path, leak: str = "refuse", seen: Sequence[str] | None = None) -> Dataset:
@@ -108,7 +121,7 @@ def match(info: StoreInfo, path: Path, leak: str = "refuse", seen: Sequence[str]
     assert_no_leak(info.path, splits, leak, seen)
     columns = [*KEY, "group_id", "label", "split", "views"]
     table = table[columns].assign(row=table["row"].astype(int))
-    return Dataset(info.dataset, info.channels, info.path, table)
+    return Dataset(info.dataset, info.channels, info.side, info.path, table)
 
 
 def unlabelled(info: StoreInfo, views: int, like: Iterable[str]) -> pd.DataFrame:

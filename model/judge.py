@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from model import statistics
 from model.data import Dataset, Part
 from model.evaluation import Scores, score
-from model.inference import Folded, decide
-from model.network import Typhon
+from model.inference import Evaluated, decide
+from model.networks.base import Network
 
 
 class Judge:
@@ -29,7 +29,7 @@ class Judge:
 
     def __init__(
         self,
-        network: Typhon,
+        network: Network,
         datasets: Mapping[str, Dataset],
         train: Mapping[str, Part],
         *,
@@ -75,9 +75,9 @@ class Judge:
         return {name: self.table(name) for name in names}
 
     def features(self, name: str, part: Part) -> Tensor:
-        """Features (n, 256) of the patches of a data set, with its statistics and without dropout."""
+        """Features (n, width) of the patches of a data set, with its statistics and without dropout."""
         self._count(len(part.labels))
-        return Folded(self._network, name, self.table(name)).features(part.patches)
+        return Evaluated(self._network, name, self.table(name)).features(part.patches)
 
     def scores(self, name: str, split: str, maker: nn.Module | None = None) -> Scores:
         """Scores of a data set's split by its decision maker, or by another one.

@@ -1,7 +1,7 @@
 """What moves the weights: the network, its running statistics and the optimizers of the phase at hand.
 
 In turns each data set has an Adam of its own over the shared extractor and its decision maker, so weights are
-shared and moments are not (Typhon, Algorithm 1); joint and mixed steps have one Adam over everything.
+shared and moments are not (Network, Algorithm 1); joint and mixed steps have one Adam over everything.
 """
 
 import logging
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from model import statistics, weights
 from model.data import Part
-from model.network import CLASSES, Typhon, channels_last, set_dropout
+from model.networks.base import Network, channels_last, set_dropout
 from model.phase import NEW, Phase
 from model.schedule import Plateau
 from model.settings import Settings
@@ -31,7 +31,7 @@ class Learner:
 
     def __init__(
         self,
-        network: Typhon,
+        network: Network,
         train: Mapping[str, Part],
         settings: Settings,
         device: torch.device,
@@ -156,7 +156,7 @@ class Learner:
         if self._settings.loss == "paper":
             return functional.cross_entropy(probabilities, labels)
         error = functional.l1_loss if self._settings.loss == "l1" else functional.mse_loss
-        return error(probabilities, functional.one_hot(labels, CLASSES).to(probabilities))
+        return error(probabilities, functional.one_hot(labels, logits.shape[1]).to(probabilities))
 
     def _rescale_heads(self, batch: Batch) -> None:
         """Multiply the gradient of each head by batch / its samples (Mormont et al.)."""

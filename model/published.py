@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from model import weights
-from model.network import Typhon, build
+from model.networks.base import Description, Network, build
 from pipeline.errors import ModelError, PickledError, UnreadableError, run_cli
 from pipeline.files import sha256
 
@@ -73,13 +73,13 @@ def _refused(path: Path, error: pickle.UnpicklingError) -> PickledError | ModelE
     return PickledError("a pickle of Python objects", file=path, remedy=remedy)
 
 
-def _layers(network: Typhon) -> Iterator[tuple[str, nn.Module]]:
+def _layers(network: Network) -> Iterator[tuple[str, nn.Module]]:
     """The layers of a one-headed network that have weights, in order, each with its published name."""
     layers = [part for part in network.modules() if isinstance(part, nn.Conv2d | nn.BatchNorm2d | nn.Linear)]
     return zip(LAYERS, layers, strict=True)
 
 
-def shapes(network: Typhon) -> dict[str, tuple[int, ...]]:
+def shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """Name and shape of all that a published state dict holds."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, layer in _layers(network):
@@ -100,7 +100,7 @@ def convert(state: Mapping[str, Tensor], dataset: str, file: str | Path = "") ->
     """
     first = state.get("features.0.weight")
     three = first is not None and first.ndim == 4 and first.shape[1] == 3
-    network = build([dataset], 3 if three else 1)
+    network = build([dataset], Description(channels=3 if three else 1))
     _check(state, shapes(network), file)
     means, variances, bias = [], [], torch.zeros(1)
     with torch.no_grad():
@@ -155,8 +155,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     tensors = convert(read_state(args.file), args.dataset, args.file)
     about: dict[str, Any] = {"published": args.file.name, "sha256": sha256(args.file)}
-    weights.write(args.out, tensors, **about)
     channels = tensors["extractor.0.0.weight"].shape[1]
+    weights.write(args.out, tensors, Description(channels=channels), **about)
     log.info("%s: %d tensors, %d channel(s), one decision maker for %s",
              args.out, len(tensors), channels, args.dataset)  # fmt: skip
 

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from model import weights
 from model.cards import STATES, VERSION, read_card
 from model.evaluation import probabilities
-from model.inference import Folded
+from model.inference import Evaluated
+from model.networks.base import Network
 from model.predictions import numbered
 from pipeline.card import Preprocessing
 from pipeline.errors import ConfigError, InputError, LossError
@@ -43,7 +45,7 @@ class Run:
 
     model: Path
     card: dict[str, Any]
-    _folded: dict[str, Folded] = field(default_factory=dict, repr=False, compare=False)
+    _evaluated: dict[str, Evaluated] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -61,20 +63,24 @@ class Run:
         keys["window"] = tuple(keys["window"]) if keys["window"] else None
         return Preprocessing(**keys)
 
-    def folded(self, dataset: str) -> Folded:
+    def read(self) -> tuple[Network, dict[str, Tensor]]:
+        """The network and the statistics table of each data set, on the CPU."""
+        how = self.preprocessing(self.card["target"])
+        return weights.read(self.model, self.card["datasets"], len(how.channels), side=how.side)
+
+    def network(self, dataset: str) -> Evaluated:
         """The network as evaluation uses it, on the CPU, for one data set; read once."""
-        if dataset not in self._folded:
-            channels = len(self.preprocessing(dataset).channels)
-            network, tables = weights.read(self.model, self.card["datasets"], channels)
-            self._folded[dataset] = Folded(network, dataset, tables[dataset])
-        return self._folded[dataset]
+        if dataset not in self._evaluated:
+            network, tables = self.read()
+            self._evaluated[dataset] = Evaluated(network, dataset, tables[dataset])
+        return self._evaluated[dataset]
 
     def score(self, dataset: str, patches: np.ndarray) -> np.ndarray:
-        """Probabilities (n,) of class 1, float64, of patches (n, channels, 65, 65) float32.
+        """Probabilities (n,) of class 1, float64, of patches (n, channels, side, side) float32.
 
         Raises LossError if one is not finite.
         """
-        logits = self.folded(dataset)(torch.from_numpy(patches)).numpy().astype("f8")
+        logits = self.network(dataset)(torch.from_numpy(patches)).numpy().astype("f8")
         if not np.isfinite(logits).all():
             raise LossError(
                 f"{dataset}: logits that are not finite", file=self.model, expected="finite scores"

@@ -25,7 +25,9 @@ class Scorer:
     def __init__(self, datasets: Mapping[str, data.Dataset], model: Path, gpu: int) -> None:
         self.device = set_up(gpu)
         self._model = model
-        self._network, self._tables = weights.read(model, datasets, data.channels(datasets))
+        self._network, self._tables = weights.read(
+            model, datasets, data.channels(datasets), side=data.side(datasets)
+        )
         self._network.to(self.device)
 
     def rows(self, name: str, part: data.Part, split: str, dataset: str) -> Iterator[dict[str, Any]]:

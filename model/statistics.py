@@ -1,18 +1,20 @@
 """Batch-norm statistics: whose they are, and how they are recomputed.
 
-A network's statistics are one table (2, 672): means and variances of its nine batch norms, one after
-another. Each data set may have a table of its own, and the network works on the one attached to it.
+A network's statistics are one table (2, width): means and variances of all of its batch norms, one after
+another; 672 in the network of the papers. Each data set may have a table of its own, and the network works
+on the one attached to it.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from model.data import Dataset, Part
-from model.network import Typhon, channels_last
+from model.networks.base import Network, channels_last, modes_kept
 from pipeline.seeds import stream
 
 MODES = ("mixed", "per_set", "recalibrated")
@@ -24,25 +26,37 @@ PATCHES = 256
 BATCH = 32
 
 
-def norms(network: Typhon) -> list[nn.BatchNorm2d]:
+def norms(network: Network) -> list[nn.BatchNorm2d]:
     """Batch norms of a network, in order."""
     return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
-def initial(network: Typhon) -> Tensor:
-    """The table (2, 672) of a network that has seen nothing: means 0, variances 1."""
+def initial(network: Network) -> Tensor:
+    """The table (2, width) of a network that has seen nothing: means 0, variances 1."""
     channels = sum(norm.num_features for norm in norms(network))
     weight = next(network.parameters())
     return torch.stack([weight.new_zeros(channels), weight.new_ones(channels)])
 
 
-def attach(network: Typhon, table: Tensor) -> None:
+def attach(network: Network, table: Tensor) -> None:
     """Let the network normalize by ``table`` and, while it trains, update it in place."""
     for norm, (mean, variance) in zip(norms(network), rows(network, table), strict=True):
         norm.running_mean, norm.running_var = mean, variance
 
 
-def rows(network: Typhon, table: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+@contextmanager
+def attached(network: Network, table: Tensor) -> Iterator[None]:
+    """Let the network normalize by ``table`` for a while."""
+    before = [(norm, norm.running_mean, norm.running_var) for norm in norms(network)]
+    attach(network, table)
+    try:
+        yield
+    finally:
+        for norm, mean, variance in before:
+            norm.running_mean, norm.running_var = mean, variance
+
+
+def rows(network: Network, table: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Mean and variance of each batch norm, as views of the table."""
     widths = [norm.num_features for norm in norms(network)]
     means, variances = table
@@ -76,25 +90,23 @@ def interleave(parts: Sequence[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def recalibrate(network: Typhon, patches: Tensor) -> Tensor:
+def recalibrate(network: Network, patches: Tensor) -> Tensor:
     """Mean over batches of the statistics that the patches have in the network as it is.
 
     The network's mode, momenta and attached table are as before afterwards.
     """
     layers = norms(network)
-    before = [(norm.running_mean, norm.running_var, norm.momentum) for norm in layers]
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
+    momenta = [norm.momentum for norm in layers]
     table = initial(network)
-    attach(network, table)
     batches = np.array_split(np.arange(len(patches)), math.ceil(len(patches) / BATCH))
-    for number, batch in enumerate(batches, start=1):
+    with modes_kept(network), attached(network, table):
+        network.eval()
         for norm in layers:
             norm.train()
-            norm.momentum = 1 / number
-        network.extractor(channels_last(patches[batch[0] : batch[-1] + 1]))
-    for norm, (mean, variance, momentum) in zip(layers, before, strict=True):
-        norm.running_mean, norm.running_var, norm.momentum = mean, variance, momentum
-    for module, mode in modes:
-        module.training = mode
+        for number, batch in enumerate(batches, start=1):
+            for norm in layers:
+                norm.momentum = 1 / number
+            network.extractor(channels_last(patches[batch[0] : batch[-1] + 1]))
+    for norm, momentum in zip(layers, momenta, strict=True):
+        norm.momentum = momentum
     return table

@@ -26,6 +26,7 @@ from model import data, statistics, weights
 from model.batches import BALANCES
 from model.checkpoint import Folder, digest
 from model.device import describe, set_up, told
+from model.networks.base import module_name
 from model.phase import check_names, parse_phases
 from model.records import GRADIENTS_COLUMNS, Step
 from model.settings import Settings
@@ -159,10 +160,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = settings(options, device)
     datasets = data.given(options)
     check_names(options.phases, chosen.target, datasets)
-    network, tables = weights.read(options.network, datasets, data.channels(datasets), among=True)
+    network, tables = weights.read(
+        options.network, datasets, data.channels(datasets), side=data.side(datasets), among=True
+    )
     files = (*options.stores, *options.splits, options.network)
     facts = digest(
-        code=code("model.train"),
+        code=code("model.train", module_name(network.description.network)),
         phases=options.phases,
         settings=chosen,
         device=device.type,
@@ -196,10 +199,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             for name, path in (("history", options.history), ("gradients", options.gradients)):
                 with atomic(path) as beside:
                     beside.write_bytes((folder.path / f"{name}.csv").read_bytes())
-            weights.write(options.best, trainer.best)
+            weights.write(options.best, trainer.best, network.description)
             about = _about(options, trainer, device)
             write_text(options.run, json.dumps(about, indent=2, sort_keys=True) + "\n")
-            weights.write(options.out, last)
+            weights.write(options.out, last, network.description)
             # Whoever sends a signal takes the job for failed and deletes its outputs: keep the checkpoint.
             trainer.leave_if_stopped()
 

@@ -19,7 +19,7 @@ from model.checkpoint import Folder
 from model.data import Dataset
 from model.judge import Judge
 from model.learner import Learner
-from model.network import Typhon
+from model.networks.base import Network
 from model.phase import Phase
 from model.records import GRADIENTS_COLUMNS, HISTORY_COLUMNS, Records
 from model.settings import Progress, Settings
@@ -41,7 +41,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: Typhon,
+        network: Network,
         datasets: Mapping[str, Dataset],
         phases: Sequence[Phase],
         settings: Settings,

@@ -1,6 +1,8 @@
-"""Model files: weights and each data set's batch-norm statistics, as safetensors; never a pickle.
+"""Model files: what a network is, its weights and each data set's batch-norm statistics, as safetensors.
 
-Keys are ``extractor.*``, ``makers.{dataset}.*`` and ``statistics.{dataset}`` (2, 672: means, variances).
+Never a pickle.
+
+Keys are ``extractor.*``, ``makers.{dataset}.*`` and ``statistics.{dataset}`` (2, width: means, variances).
 """
 
 import json
@@ -14,21 +16,22 @@ from safetensors.torch import save
 from torch import Tensor
 
 from model import statistics
-from model.network import Typhon, build
+from model.networks.base import Description, Network, build
 from pipeline.errors import InputError, PickledError, of_system
 from pipeline.files import atomic
+from pipeline.store import PATCH_SIDE
 
 PER_DATASET = ("makers.", "statistics.")
 """What the keys of a data set's own begin with."""
 
 
-def export(network: Typhon, tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def export(network: Network, tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copy everything a prediction needs to the CPU, by name."""
     tensors = {f"statistics.{dataset}": tables[dataset] for dataset in network.datasets}
     return {name: plain(value) for name, value in (weights(network) | tensors).items()}
 
 
-def weights(network: Typhon) -> dict[str, Tensor]:
+def weights(network: Network) -> dict[str, Tensor]:
     """The parameters of a network by the name they have in a file."""
     makers = {f"makers.{dataset}": network.maker(dataset) for dataset in network.datasets}
     return {
@@ -49,28 +52,45 @@ def to_bytes(tensors: Mapping[str, Tensor], **about: Any) -> bytes:
     return save(dict(tensors), {"about": json.dumps(about, sort_keys=True)})
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], **about: Any) -> None:
+def write(path: Path, tensors: Mapping[str, Tensor], description: Description, **about: Any) -> None:
     """Write a model file made of :func:`export`'s tensors, atomically."""
     with atomic(path) as beside:
-        beside.write_bytes(to_bytes(tensors, **about))
+        beside.write_bytes(to_bytes(tensors, network=description.to_json(), **about))
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """The description inside a model file."""
+    """What a model file says of itself; raises InputError unless that is a JSON object."""
     with _open(path) as file:
-        about: dict[str, Any] = json.loads((file.metadata() or {}).get("about", "{}"))
+        text = (file.metadata() or {}).get("about", "{}")
+    try:
+        about = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"about: {error}", file=path, expected="a safetensors model file") from error
+    if not isinstance(about, dict):
+        raise InputError(f"about: {text[:40]}", file=path, expected="a safetensors model file")
     return about
 
 
 def read(
-    path: Path, datasets: Iterable[str], channels: int, *, among: bool = False
-) -> tuple[Typhon, dict[str, Tensor]]:
+    path: Path, datasets: Iterable[str], channels: int, *, side: int = PATCH_SIDE, among: bool = False
+) -> tuple[Network, dict[str, Tensor]]:
     """Read a network and the statistics table of each data set, on the CPU.
 
-    ``among`` leaves out what the file has for further data sets.
-    Raises InputError if the file is damaged or belongs to other data sets or channels.
+    ``among`` leaves out what the file has for further data sets. A file that does not say which network it
+    holds is from before there were others: it is that of the papers.
+    Raises InputError if the file is damaged or belongs to other data sets, channels or patches.
     """
-    network = build(datasets, channels)
+    try:
+        description = Description(**read_about(path).get("network", {"channels": channels}))
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error), file=path, expected="the description of a network") from error
+    if (description.channels, description.side) != (channels, side):
+        raise InputError(
+            f"a network for {description.channels} and {description.side}", file=path,
+            expected=f"a network for {channels} channel(s) and patches of {side} pixels",
+            remedy="give stores cut like those it was trained on",
+        )  # fmt: skip
+    network = build(datasets, description)
     wanted = weights(network)
     table = statistics.initial(network)
     tables = {f"statistics.{dataset}": table.clone() for dataset in network.datasets}

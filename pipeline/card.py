@@ -20,7 +20,7 @@ from pipeline.errors import StoreError, run_cli
 from pipeline.files import read_csv, write_text
 from pipeline.index import read_index
 from pipeline.split import read_splits
-from pipeline.store import read_info, read_patches, read_statistics
+from pipeline.store import PATCH_SIDE, read_info, read_patches, read_statistics
 
 log = logging.getLogger("typhon")
 
@@ -64,10 +64,12 @@ class Preprocessing:
     view_seed: int
     views: int
     """How many views of a finding are averaged."""
+    side: int = PATCH_SIDE
+    """Of a patch in pixels; cards from before there were others have none."""
 
 
 def moments(patch: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of a patch (65, 65)."""
+    """Mean and standard deviation of a patch (side, side)."""
     return float(patch.mean(dtype="f8")), float(patch.std(dtype="f8"))
 
 
@@ -173,6 +175,7 @@ def describe(
     provenance = info.provenance
     preprocessing = Preprocessing(
         channels=info.channels,
+        side=info.side,
         extent=provenance["extent"],
         intensity=provenance["intensity"],
         view_seed=provenance["view_seed"],

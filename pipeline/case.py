@@ -40,7 +40,7 @@ class Case:
     """Where the patch lies in each slice."""
     views: list[View]
     patches: np.ndarray
-    """(views, channels, 65, 65) float32"""
+    """(views, channels, side, side) float32"""
     measured: pd.DataFrame
     """What each row is like, see ``pipeline.card.measure``."""
     left_out: list[InputError]
@@ -86,7 +86,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     rows = pd.DataFrame([[str(one.get(name, "")) for name in columns] for one in found], columns=columns)
     sources = _read(rows, known, raw, how)
     (task,) = patches.tasks(rows, list(how.channels))
-    cut = patches.cut_views(task, sources, how.extent, how.views, how.view_seed)
+    cut = patches.cut_views(task, sources, how.extent, how.side, how.views, how.view_seed)
     if isinstance(cut, InputError):
         raise cut
     frames = [
@@ -97,6 +97,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
             spot.row,
             spot.spacing_column_mm,
             spot.spacing_row_mm,
+            side=how.side,
         )
         for spot, source in zip(task.spots, sources, strict=True)
     ]

@@ -49,21 +49,25 @@ class Task:
 
 @dataclass(frozen=True)
 class Cut:
-    """The patches (views, channels, 65, 65) of a finding, and the size in mm of what they show."""
+    """The patches (views, channels, side, side) of a finding, and the size in mm of what they show."""
 
     patches: np.ndarray
     width_mm: float
     height_mm: float
 
 
-def cut(task: Task, slices: Path, extent: str, views: int, view_seed: int) -> Cut | InputError | None:
+def cut(
+    task: Task, slices: Path, extent: str, side: int, views: int, view_seed: int
+) -> Cut | InputError | None:
     """All views of one finding; None where a channel was left out before."""
     sources = [source for spot in task.spots if (source := read_slice(slices, spot.number)) is not None]
-    return cut_views(task, sources, extent, views, view_seed) if len(sources) == len(task.spots) else None
+    return (
+        cut_views(task, sources, extent, side, views, view_seed) if len(sources) == len(task.spots) else None
+    )
 
 
 def cut_views(
-    task: Task, sources: Sequence[SourceSlice], extent: str, views: int, view_seed: int
+    task: Task, sources: Sequence[SourceSlice], extent: str, side: int, views: int, view_seed: int
 ) -> Cut | InputError:
     """All views of one finding from its slices, one per spot; or why there are none."""
     table = view_table(views, view_seed, task.patient_id, task.finding_id)
@@ -71,7 +75,7 @@ def cut_views(
     for spot, source in zip(task.spots, sources, strict=True):
         place = (spot.column, spot.row, spot.spacing_column_mm, spot.spacing_row_mm)
         try:
-            frame = frame_of(extent, source.pixels.shape, *place)
+            frame = frame_of(extent, source.pixels.shape, *place, side=side)
         except MissingTagError as error:
             error.file = spot.file
             return error
@@ -79,7 +83,7 @@ def cut_views(
         if not np.ptp(channels[-1][0]) >= LEAST_CONTRAST:
             found = "a patch of one value"
             return ConstantImageError(found, file=spot.file, expected="tissue around the finding")
-        size = np.array([frame.step_column, frame.step_row]) * PATCH_SIDE * place[2:]
+        size = np.array([frame.step_column, frame.step_row]) * side * place[2:]
     return Cut(np.stack(channels, axis=1), *size)
 
 
@@ -115,6 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         required=True,
         help="'65 mm', '85 px', '15/56 side', '2/7 width, 1/4 height', whole, paper",
     )
+    parser.add_argument("--side", type=int, default=PATCH_SIDE, help="width and height of a patch in pixels")
     parser.add_argument(
         "--views", type=int, default=MOST_VIEWS, help=f"views stored of each finding, 1 to {MOST_VIEWS}"
     )
@@ -155,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def blocks() -> Iterator[np.ndarray | None]:
         work = functools.partial(
-            cut, slices=args.slices, extent=extent, views=args.views, view_seed=args.view_seed
+            cut, slices=args.slices, extent=extent, side=args.side, views=args.views, view_seed=args.view_seed
         )
         results = parallel(work, todo, processes=args.processes, label="cutting patches")
         for number, (task, result) in enumerate(zip(todo, results, strict=True)):
@@ -178,6 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         table,
         blocks(),
         views=args.views,
+        side=args.side,
         dataset=args.dataset,
         channels=channels,
         normalization=args.intensity,

@@ -16,8 +16,8 @@ from pipeline.drawing import GAP, RED, STYLE, finish, gray, limits, mosaic, name
 from pipeline.errors import EmptyError, InputError, run_cli
 from pipeline.files import read_csv
 from pipeline.red_dots import red_dots
-from pipeline.store import PATCH_SIDE, StoreInfo, read_info, read_patches
-from pipeline.views import CENTRE
+from pipeline.store import StoreInfo, read_info, read_patches
+from pipeline.views import centre
 
 log = logging.getLogger("typhon")
 
@@ -64,23 +64,25 @@ def contact_sheet(
         raise EmptyError("none", file=store, expected="findings")
     views = min(views, info.views - 1)
     patches = read_patches(store, shown, [views + 1] * len(shown))[:, plane]
-    patches = patches.reshape(len(shown), views + 1, PATCH_SIDE, PATCH_SIDE)
+    patches = patches.reshape(len(shown), views + 1, info.side, info.side)
     window = limits(patches[:, 0])
     tallest = max(map(len, chosen.values()))
     figure, blocks = plt.subplots(
         1, 2, figsize=(max(8.2, 2.0 + 1.28 * (views + 1)), 1.0 + 0.62 * tallest), layout="constrained"
     )
     for label, axes in enumerate(blocks):
-        part = np.full((tallest, views + 1, PATCH_SIDE, PATCH_SIDE), np.nan)
+        part = np.full((tallest, views + 1, info.side, info.side), np.nan)
         part[: len(chosen[label])] = patches[[shown.index(number) for number in chosen[label]]]
         # A wider gap sets the patches as they are apart from their augmented views.
         first, others = mosaic(part[:, :1]), mosaic(part[:, 1:])
         gray(axes, np.hstack([first, np.full((len(first), 3 * GAP), np.nan), others]), window)
         axes.text(0, -4, f"label {label}", fontsize=9, weight="bold")
         if views:
-            axes.text(PATCH_SIDE + 3 * GAP, -4, "turned, flipped and shifted", fontsize=9)
+            axes.text(info.side + 3 * GAP, -4, "turned, flipped and shifted", fontsize=9)
         for row, name in enumerate(names(info.findings, chosen[label])):
-            axes.text(-4, row * (PATCH_SIDE + GAP) + CENTRE, name, ha="right", va="center", fontsize=6.5)
+            axes.text(
+                -4, row * (info.side + GAP) + centre(info.side), name, ha="right", va="center", fontsize=6.5
+            )
     known = None if table is None else read_csv(table)
     finish(figure, f"{info.dataset}, {info.channels[plane]}: {counts(info, known)}", licence)
     return figure
@@ -123,10 +125,10 @@ def alignment(store: str | Path, *, count: int = 6, licence: str = "") -> Figure
         axes[-1].imshow(colours, interpolation="nearest")
         axes[-1].set_axis_off()
         for each in axes:
-            each.axhline(CENTRE, color=RED, linewidth=0.4)
-            each.axvline(CENTRE, color=RED, linewidth=0.4)
+            each.axhline(centre(info.side), color=RED, linewidth=0.4)
+            each.axvline(centre(info.side), color=RED, linewidth=0.4)
         name = f"{names(info.findings, [shown[row]])[0]}\nlabel {info.findings['label'].iloc[shown[row]]}"
-        axes[0].text(-4, CENTRE, name, ha="right", va="center", fontsize=6.5)
+        axes[0].text(-4, centre(info.side), name, ha="right", va="center", fontsize=6.5)
     for axes, title in zip(grid[0], [*info.channels, "red, green, blue"], strict=True):
         axes.set_title(title)
     finish(figure, f"{info.dataset}: channels of the same tissue", licence)

@@ -15,8 +15,8 @@ from pipeline.drawing import RED, STYLE, finish, gray, limits, names, of_label
 from pipeline.errors import StoreError
 from pipeline.files import read_csv
 from pipeline.patches import SPOT_COLUMNS
-from pipeline.store import PATCH_SIDE, read_info, read_patches, read_slice
-from pipeline.views import CENTRE, Frame, View, frame_of, resample, view_table
+from pipeline.store import read_info, read_patches, read_slice
+from pipeline.views import Frame, View, centre, frame_of, resample, view_table
 
 ONE_PIXEL = 1.05
 """A view shifts by at most one pixel; the rest is what a centroid on a pixel grid loses."""
@@ -47,16 +47,17 @@ def dot_offsets(shape: tuple[int, ...], frame: Frame, views: Sequence[View]) -> 
 
 
 def centroids(patches: np.ndarray) -> np.ndarray:
-    """Where the bright part of each patch (n, 65, 65) lies from its centre: (n, 2), columns and rows."""
+    """Where the bright part of each patch (n, side, side) lies from its centre: (n, 2), columns and rows."""
     weights = np.where(patches > 0.02 * patches.max(axis=(1, 2), keepdims=True), patches, 0).astype("f8")
-    axis = np.arange(PATCH_SIDE) - CENTRE
+    side = patches.shape[-1]
+    axis = np.arange(side) - centre(side)
     moments = np.stack([weights.sum(axis=1) @ axis, weights.sum(axis=2) @ axis], axis=1)
     return moments / weights.sum(axis=(1, 2))[:, None]
 
 
 def _outline(frame: Frame, view: View) -> np.ndarray:
     """Corners of a view in the slice, (4, 2) as column and row."""
-    edge = PATCH_SIDE - 0.5
+    edge = frame.side - 0.5
     corners = np.array([[-0.5, -0.5], [-0.5, edge], [edge, edge], [edge, -0.5]])
     matrix = frame.matrix(view)
     return (corners @ matrix[:, :2].T + matrix[:, 2])[:, ::-1]
@@ -71,9 +72,9 @@ def draw_slice(axes: Axes, pixels: np.ndarray, frame: Frame, title: str) -> None
 
 
 def draw_view(axes: Axes, patch: np.ndarray, view: View, dot: np.ndarray) -> None:
-    """A patch (65, 65) of a view, with a dot ``dot`` (columns, rows) off its centre."""
+    """A patch (side, side) of a view, with a dot ``dot`` (columns, rows) off its centre."""
     gray(axes, patch, limits(patch))
-    axes.plot(*(CENTRE + dot), "o", color=RED, markersize=3, markeredgewidth=0)
+    axes.plot(*(centre(patch.shape[-1]) + dot), "o", color=RED, markersize=3, markeredgewidth=0)
     flipped = ", flipped" if view.flip else ""
     axes.set_title(f"{view.rotation}°, {view.shift} px{flipped}", fontsize=6.5)
 
@@ -101,7 +102,7 @@ def red_dots(
     shown = of_label(info, 0, count) + of_label(info, 1, count)
     views = min(views, info.views)
     patches = read_patches(store, shown, [views] * len(shown))[:, 0]
-    patches = patches.reshape(len(shown), views, PATCH_SIDE, PATCH_SIDE)
+    patches = patches.reshape(len(shown), views, info.side, info.side)
     height = -(-len(shown) // 2)
     figure, grid = plt.subplots(
         height, 2 * (views + 1), figsize=(2 * (1.75 + 0.95 * views), 0.7 + 1.75 * height), squeeze=False,
@@ -117,7 +118,7 @@ def red_dots(
         if source is None:
             raise RuntimeError(f"{store} holds a finding without a slice in {slices}: row {row}")
         spot = (float(table.at[row, name] or "nan") for name in SPOT_COLUMNS)
-        frame = frame_of(info.provenance["extent"], source.pixels.shape, *spot)
+        frame = frame_of(info.provenance["extent"], source.pixels.shape, *spot, side=info.side)
         seen = view_table(info.views, info.provenance["view_seed"], case["patient_id"], case["finding_id"])
         if not np.allclose(resample(source.normalized, frame, seen[:views]), patches[place], atol=1e-4):
             raise StoreError("something else", file=store, expected=f"the views of row {row} of {slices}")

@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 VERSIONS = ("v110", "v110")
 """Of the file format: 1.10, with checksums of metadata."""
 PATCH_SIDE = 65
-"""Width and height of a patch in pixels (thesis 5.2.1)."""
+"""Width and height of a patch in pixels, unless the config has another (thesis 5.2.1)."""
 UNKNOWN = 255
 """The label of a finding that has none: of the challenge's test, say."""
 TEXT_COLUMNS = ("patient_id", "group_id", "finding_id")
@@ -169,6 +169,7 @@ def write_store(
     blocks: Iterable[np.ndarray | None],
     *,
     views: int,
+    side: int = PATCH_SIDE,
     dataset: str,
     channels: Sequence[str],
     normalization: str,
@@ -181,11 +182,11 @@ def write_store(
     ----------
     findings : one row per finding with patient_id, group_id, finding_id (text), label (0, 1 or UNKNOWN),
         width_mm and height_mm (NaN where the image has no scale).
-    blocks : for each finding in order its patches, float32 (views, channels, 65, 65), view 0 first; or None
-        for a finding that is left out.
+    blocks : for each finding in order its patches, float32 (views, channels, side, side), view 0 first; or
+        None for a finding that is left out.
     collection : what its licence asks to be kept with it: collection, licence, doi, citation, url.
     """
-    block_shape = (views, len(channels), PATCH_SIDE, PATCH_SIDE)
+    block_shape = (views, len(channels), side, side)
     with _create(path) as file:
         file.attrs.update(
             schema_version=SCHEMA_VERSION,
@@ -243,6 +244,8 @@ class StoreInfo:
     dataset: str
     channels: tuple[str, ...]
     views: int
+    side: int
+    """Width and height of a patch in pixels."""
     findings: pd.DataFrame
     normalization: str
     provenance: dict[str, Any]
@@ -269,6 +272,7 @@ def read_info(path: str | Path) -> StoreInfo:
             dataset=str(file.attrs["dataset"]),
             channels=tuple(file.attrs["channels"]),
             views=_need(file, "patches").shape[0] // count if count else 0,
+            side=_need(file, "patches").shape[-1],
             findings=findings,
             normalization=str(file.attrs["normalization"]),
             provenance=json.loads(file.attrs["provenance"]),
@@ -279,8 +283,8 @@ def read_info(path: str | Path) -> StoreInfo:
 def read_patches(path: str | Path, findings: Sequence[int], views: Sequence[int]) -> np.ndarray:
     """The first ``views[i]`` patches of finding ``findings[i]``, one after another.
 
-    Returns float32 (sum of views, channels, 65, 65). Raises StoreError if a checksum does not hold or fewer
-    views are stored.
+    Returns float32 (sum of views, channels, side, side). Raises StoreError if a checksum does not hold or
+    fewer views are stored.
     """
     with _open(path) as file:
         patches = _need(file, "patches")
@@ -295,3 +299,51 @@ def read_patches(path: str | Path, findings: Sequence[int], views: Sequence[int]
             )
             start += count
         return out
+
+
+def write_embeddings(
+    path: str | Path, blocks: Iterable[np.ndarray], shape: tuple[int, int, int], about: Mapping[str, str]
+) -> None:
+    """Write the features of the first views of all findings of a store.
+
+    Parameters
+    ----------
+    blocks : for each finding in the order of the store float32 (views, width).
+    shape : findings, views, width.
+    about : what made them: the encoder, and the SHA-256 of its weights and of the store.
+    """
+    findings, views, width = shape
+    with _create(path) as file:
+        file.attrs.update(schema_version=SCHEMA_VERSION, views=views, **about)
+        features = file.create_dataset(
+            "features", (findings * views, width), "f4", chunks=(views, width), fletcher32=True
+        )
+        count = 0
+        for count, block in enumerate(blocks, start=1):
+            features[(count - 1) * views : count * views] = block
+        if count != findings:
+            raise ValueError(f"features of {count} findings, not {findings}")
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Features of the first ``views`` views of the findings of a store."""
+
+    path: Path
+    features: np.ndarray
+    """(findings, views, width) float32, in the order of the store"""
+    about: dict[str, str]
+
+    @property
+    def views(self) -> int:
+        """How many views of each finding have features."""
+        return int(self.features.shape[1])
+
+
+def read_embeddings(path: str | Path) -> Embeddings:
+    """Read what :func:`write_embeddings` wrote; raises StoreError for a damaged file."""
+    with _open(path) as file:
+        views = int(file.attrs["views"])
+        features = _need(file, "features")[:]
+        about = {name: str(value) for name, value in file.attrs.items() if isinstance(value, str)}
+        return Embeddings(Path(path), features.reshape(-1, views, features.shape[-1]), about)

@@ -16,7 +16,6 @@ from pipeline.errors import MissingTagError
 from pipeline.seeds import stream
 from pipeline.store import PATCH_SIDE
 
-CENTRE = PATCH_SIDE // 2
 ROTATIONS = range(-20, 21)
 SHIFTS = (-1, 0, 1)
 SUPPORT = 12
@@ -50,6 +49,15 @@ def view_table(views: int, view_seed: object, patient_id: str, finding_id: str) 
     return [View(), *(AUGMENTED[number] for number in order)][:views]
 
 
+def centre(side: int) -> float:
+    """Row and column of the centre of a patch whose pixel centres are at integers.
+
+    >>> centre(65), centre(4)
+    (32.0, 1.5)
+    """
+    return (side - 1) / 2
+
+
 @dataclass(frozen=True)
 class Frame:
     """Where a patch lies: its centre in slice pixels, and the slice pixels per patch pixel on each axis.
@@ -62,6 +70,13 @@ class Frame:
     step_column: float
     step_row: float
     aspect: float = 1.0
+    side: int = PATCH_SIDE
+    """Of the patch, in its own pixels."""
+
+    @property
+    def middle(self) -> float:
+        """Row and column of the patch's centre; pixel centres are at integers."""
+        return centre(self.side)
 
     def matrix(self, view: View) -> np.ndarray:
         """The affine map (2, 3) from patch (row, column, 1) to slice (row, column)."""
@@ -71,8 +86,8 @@ class Frame:
         # patch → un-flipped, shifted, scaled offsets from the centre, in slice pixels
         scale = np.array(
             [
-                [self.step_row, 0.0, -CENTRE * self.step_row],
-                [0.0, mirror * self.step_column, (-mirror * CENTRE + view.shift) * self.step_column],
+                [self.step_row, 0.0, -self.middle * self.step_row],
+                [0.0, mirror * self.step_column, (-mirror * self.middle + view.shift) * self.step_column],
             ]
         )
         turn = np.array([[cos, sin / self.aspect], [-sin * self.aspect, cos]])
@@ -124,6 +139,8 @@ def frame_of(
     row: float,
     spacing_column_mm: float,
     spacing_row_mm: float,
+    *,
+    side: int = PATCH_SIDE,
 ) -> Frame:
     """The frame of a patch of ``extent`` around a pixel of a slice of ``shape`` (rows, columns).
 
@@ -131,11 +148,11 @@ def frame_of(
     """
     width, height = extent_pixels(extent, shape[1], shape[0], spacing_column_mm, spacing_row_mm)
     aspect = spacing_row_mm / spacing_column_mm if spacing_column_mm > 0 else 1.0
-    return Frame(column, row, width / PATCH_SIDE, height / PATCH_SIDE, aspect)
+    return Frame(column, row, width / side, height / side, aspect, side)
 
 
 def resample(pixels: np.ndarray, frame: Frame, views: list[View]) -> np.ndarray:
-    """Resample a slice (rows, columns) to patches float32 (views, 65, 65); what lies outside is 0.
+    """Resample a slice (rows, columns) to patches float32 (views, side, side); what lies outside is 0.
 
     Where a patch pixel is larger than a slice pixel (step s > 1), a Gaussian of 0.5·√(s² − 1) pixels
     first takes out what the coarser grid cannot hold.
@@ -143,7 +160,7 @@ def resample(pixels: np.ndarray, frame: Frame, views: list[View]) -> np.ndarray:
     steps = np.array([frame.step_row, frame.step_column])
     sigma = 0.5 * np.sqrt(np.maximum(steps**2 - 1, 0))
     centre = np.array([frame.row, frame.column])
-    turned = np.hypot(*steps) * (CENTRE + 1) * max(frame.aspect, 1 / frame.aspect)
+    turned = np.hypot(*steps) * (frame.middle + 1) * max(frame.aspect, 1 / frame.aspect)
     reach = np.ceil(turned + SUPPORT + 4 * sigma)
     shape = np.array(pixels.shape)
     low = np.clip(np.floor(centre - reach), 0, shape - 1).astype(int)
@@ -152,7 +169,7 @@ def resample(pixels: np.ndarray, frame: Frame, views: list[View]) -> np.ndarray:
     if sigma.any():
         window = ndimage.gaussian_filter(window, sigma, mode="nearest")
     coefficients = ndimage.spline_filter(window, order=3, mode="mirror")
-    patches = np.empty((len(views), PATCH_SIDE, PATCH_SIDE), "f4")
+    patches = np.empty((len(views), frame.side, frame.side), "f4")
     for patch, view in zip(patches, views, strict=True):
         matrix = frame.matrix(view)
         ndimage.affine_transform(

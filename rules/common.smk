@@ -37,6 +37,8 @@ pathvars:
     data=config["data"],
 
 
+NETWORK = f"model.networks.{config['network']}"
+"""The module of the network, which those that build one load by name."""
 NETWORKS = "|".join([*METHODS, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"])
 """Methods that train a network, and the candidates of a search for their settings."""
 

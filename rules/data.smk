@@ -133,6 +133,7 @@ rule build_patches:
     params:
         kind=kind,
         options=collection_flags("channels", "extent", "intensity"),
+        side=lookup("patch", within=config),
         views=stored_views,
         view_seed=lookup("view_seed", within=config),
         collection=stated_terms,
@@ -142,7 +143,7 @@ rule build_patches:
     shell:
         "python -m workflow.logged {log} pipeline.patches {params.kind} --dataset {wildcards.dataset}"
         " --findings {input.findings:q} --slices {input.slices:q} --out {output.patches:q}"
-        " --skipped {output.skipped:q} --views {params.views} --view-seed {params.view_seed}"
+        " --skipped {output.skipped:q} --side {params.side} --views {params.views} --view-seed {params.view_seed}"
         " --collection {params.collection:q} --processes {threads} {params.options}"
 
 

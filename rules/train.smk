@@ -29,6 +29,7 @@ rule bootstrap_network:
         leak=leak,
         people=people_of(datasets),
         scored=started_on,
+        network=lookup("network", within=config),
         candidates=candidates_of,
         views=lookup("bootstrap/views", within=config),
         rule=lookup("bootstrap/rule", within=config),
@@ -36,12 +37,12 @@ rule bootstrap_network:
         batch_norm=lookup("bootstrap/batch_norm", within=config),
         data=lookup("bootstrap/data", within=config),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
-        code=code("model.bootstrap"),
+        code=code("model.bootstrap", NETWORK),
     message:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "exec python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
-        " --score {params.scored}"
+        " --score {params.scored} --network {params.network}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
         " --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.network} --scores {output.scores}"
@@ -62,6 +63,7 @@ use rule bootstrap_network as bootstrap_shared with:
         leak=leak,
         people=people_of(shared_datasets),
         scored=shared_datasets,
+        network=lookup("network", within=config),
         candidates=lookup("bootstrap/candidates", within=config),
         views=lookup("bootstrap/views", within=config),
         rule=lookup("bootstrap/rule", within=config),
@@ -69,7 +71,7 @@ use rule bootstrap_network as bootstrap_shared with:
         batch_norm=lookup("bootstrap/batch_norm", within=config),
         data=lookup("bootstrap/data", within=config),
         checkpoint="checkpoints/bootstrap/fold{fold}/seed{seed}",
-        code=code("model.bootstrap"),
+        code=code("model.bootstrap", NETWORK),
     message:
         "Guessing a start for all methods, fold {wildcards.fold}, seed {wildcards.seed}"
 
@@ -112,7 +114,7 @@ rule train_model:
         balance=lookup("balance", within=config),
         precision=lookup("precision", within=config),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
-        code=code("model.train"),
+        code=code("model.train", NETWORK),
     message:
         "Training {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -158,7 +160,7 @@ rule predict_findings:
         people=people_of(datasets),
         target=lookup("target", within=config),
         state=lookup("evaluation/state", within=config),
-        code=code("model.score_views"),
+        code=code("model.score_views", NETWORK),
     message:
         "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:

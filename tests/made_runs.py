@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from model import score_views, statistics, weights
-from model.network import build, initialize
+from model.networks.base import Description, build, initialize
 from pipeline import card, findings, index, patches, skipped, slices, split
 
 VIEWS = 3
@@ -46,13 +46,13 @@ def write_card(out: Path, kind: str, *read: str) -> None:
 def train(data: Path, results: Path, names: Sequence[str], channels: int, seed: int = 0) -> Path:
     """A run of these data sets whose network is as initialized, scored as the workflow does; its folder."""
     run = results / "typhon" / "fold0" / f"seed{seed}"
-    network = build(names, channels)
+    network = build(names, Description(channels=channels))
     initialize(network, "made", seed)
     tables: dict[str, torch.Tensor] = {
         name: statistics.initial(network) + 0.1 * number for number, name in enumerate(names, start=1)
     }
     for folder in (run, run / "best"):
-        weights.write(folder / "model.safetensors", weights.export(network, tables))
+        weights.write(folder / "model.safetensors", weights.export(network, tables), network.description)
 
     def of_each(file: str) -> list[str]:
         return [str(data / name / file) for name in names]

@@ -21,19 +21,22 @@ def make_store(
     test: int = 4,
     views: int = 3,
     channels: int = 1,
+    side: int = 65,
     signal: float = 2.0,
     labelled: bool = True,
+    turned: str = "",
 ) -> tuple[Path, Path]:
     """Write a store of noise, with a bright spot where the label is 1, and its split table.
 
-    Labels alternate within each split, beginning with 0; unless ``labelled`` the store keeps them back. Returns
-    the paths of store and split table.
+    Labels alternate within each split, beginning with 0; unless ``labelled`` the store keeps them back, and those
+    of the split ``turned`` are the wrong ones. Returns the paths of store and split table.
     """
     folder.mkdir(parents=True, exist_ok=True)
     splits = ["train"] * train + ["validation"] * validation + ["test"] * test
     places = [*range(train), *range(validation), *range(test)]
     names = [f"{number:04d}" for number in range(len(splits))]
-    labels = [place % 2 for place in places]
+    pictures = [place % 2 for place in places]
+    labels = [kind ^ (split == turned) for kind, split in zip(pictures, splits, strict=True)]
     findings = pd.DataFrame(
         {
             "patient_id": names,
@@ -44,16 +47,17 @@ def make_store(
             "height_mm": 65.0,
         }
     )
+    middle = slice(side * 24 // 65, side * 41 // 65)
     rng = stream("store", dataset)
 
     def block(label: int) -> np.ndarray:
-        patches = rng.standard_normal((views, channels, 65, 65)).astype("f4")
-        patches[..., 24:41, 24:41] += signal * label
+        patches = rng.standard_normal((views, channels, side, side)).astype("f4")
+        patches[..., middle, middle] += signal * label
         return patches
 
     store, split = folder / f"{dataset}.h5", folder / f"{dataset}.csv"
     write_store(
-        store, findings, (block(label) for label in labels), views=views, dataset=dataset,
+        store, findings, (block(kind) for kind in pictures), views=views, side=side, dataset=dataset,
         channels=[f"channel{number}" for number in range(channels)], normalization="none", provenance={},
     )  # fmt: skip
     table = findings[["patient_id", "group_id", "finding_id", "label"]].assign(split=splits, views=views)

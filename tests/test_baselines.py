@@ -18,6 +18,7 @@ from pipeline.store import PATCH_SIDE, write_slices
 from tests.stores import make_store
 
 CENTRE = PATCH_SIDE // 2
+DISC, RING = features.disc_and_ring(PATCH_SIDE)
 
 
 def named(patches: np.ndarray) -> dict[str, float]:
@@ -28,20 +29,20 @@ def named(patches: np.ndarray) -> dict[str, float]:
 class TestFeatures:
     def test_disc_and_ring_are_told_apart(self) -> None:
         patch = np.zeros((PATCH_SIDE, PATCH_SIDE), "f4")
-        patch.ravel()[features.DISC] = 3
-        patch.ravel()[features.RING] = 1
+        patch.ravel()[DISC] = 3
+        patch.ravel()[RING] = 1
         found = named(patch)
         assert found["x disc mean"] == 3
         assert found["x disc sd"] == 0
         assert found["x contrast"] == 2
-        disc, ring = int(features.DISC.sum()), int(features.RING.sum())
+        disc, ring = int(DISC.sum()), int(RING.sum())
         assert (disc, ring) == (197, 600)  # lattice points within 8, and from there to 16
         assert found["x mean"] == pytest.approx((3 * disc + ring) / PATCH_SIDE**2)
 
     def test_moments_and_percentiles_are_those_of_scipy(self) -> None:
         patch = np.random.default_rng(0).gamma(2, size=(PATCH_SIDE, PATCH_SIDE)).astype("f4")
         found = named(patch)
-        inside = patch.ravel()[features.DISC].astype(float)
+        inside = patch.ravel()[DISC].astype(float)
         assert found["x skewness"] == pytest.approx(stats.skew(patch.astype(float), axis=None))
         assert found["x kurtosis"] == pytest.approx(stats.kurtosis(patch.astype(float), axis=None))
         assert found["x disc skewness"] == pytest.approx(stats.skew(inside))

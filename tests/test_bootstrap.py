@@ -9,7 +9,7 @@ import torch
 from model import bootstrap, data, statistics, weights
 from model.bootstrap import main
 from model.candidates import Candidates, Stage, stages
-from model.network import build, initialize
+from model.networks.base import build, initialize
 from model.rules import minimum_rule, paper_rule, scores_table
 from pipeline.errors import InputError, SplitError
 from pipeline.files import read_csv
@@ -117,12 +117,12 @@ def test_all_candidates_are_scored_and_the_picked_one_is_written(stores: list[st
     (picked,) = rows.index[rows["picked"] == "1"]
     assert float(rows["minimum"][picked]) == rows["minimum"].astype(float).max()
     read, tables = weights.read(network, ["a", "b.c"], 1)
-    expected = build(["a", "b.c"], 1)
+    expected = build(["a", "b.c"])
     initialize(expected, "bootstrap", 3, picked)
     assert torch.equal(read.extractor[4].weight, expected.extractor[4].weight)
     assert not torch.equal(tables["a"], tables["b.c"])  # each data set has statistics of its own
     # 6 candidates, 2 data sets: 4 validation findings with one view, 8 training patches for statistics.
-    assert weights.read_about(network) == {"samples_seen": 6 * 2 * (4 + 8)}
+    assert weights.read_about(network)["samples_seen"] == 6 * 2 * (4 + 8)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
@@ -157,7 +157,7 @@ def test_the_published_way_scores_on_initial_statistics_and_all_training_data(
     network, table = run(stores, tmp_path / "out", *paper)
     read, tables = weights.read(network, ["a", "b.c"], 1)
     assert torch.equal(tables["a"], statistics.initial(read))
-    assert weights.read_about(network) == {"samples_seen": 3 * 2 * (8 + 8)}
+    assert weights.read_about(network)["samples_seen"] == 3 * 2 * (8 + 8)
     # AUROC over 8 findings, 4 positive and 4 negative, is a multiple of 1/16.
     values = read_csv(table)[["a", "b.c"]].astype(float).to_numpy() * 16
     np.testing.assert_allclose(values, values.round(), atol=1e-9)
@@ -177,7 +177,7 @@ def test_candidates_are_scored_on_the_named_data_sets_only(
     read, tables = weights.read(network, ["a", "b.c"], 1)
     assert torch.equal(tables["a"], statistics.initial(read)) == (batch_norm == "paper")
     calibration = 8 if batch_norm == "calibrated" else 0
-    assert weights.read_about(network) == {"samples_seen": 3 * (4 + calibration)}
+    assert weights.read_about(network)["samples_seen"] == 3 * (4 + calibration)
 
 
 def test_a_data_set_that_is_not_there_cannot_be_scored(stores: list[str], tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_scoring_a_candidate_again_gives_the_same(stores: list[str]) -> None:
     datasets = data.load([Path(path) for path in stores[1:half]], [Path(path) for path in stores[half + 1 :]])
     scored = {name: [dataset.part("validation", CPU)] for name, dataset in datasets.items()}
     full = Stage(scored, statistics.calibration(datasets, CPU))
-    candidates = Candidates(build(datasets, 1), 0, [full])
+    candidates = Candidates(build(datasets), 0, [full])
     first = candidates.score(0, "a")
     candidates.score(1, "a")
     assert candidates.score(0, "a") == first

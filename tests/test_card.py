@@ -60,7 +60,7 @@ def test_a_card_says_how_the_patches_were_cut_and_holds_no_id_or_path(data: Path
     text = (data / "cards/fold0.json").read_text()
     assert json.loads(text)["preprocessing"] == {
         "kind": "table", "channels": ["image"], "extent": "20 px", "window": None, "intensity": "series",
-        "slice_rule": "geometry", "axis": 2, "view_seed": 0, "views": 3,
+        "slice_rule": "geometry", "axis": 2, "side": 65, "view_seed": 0, "views": 3,
     }  # fmt: skip
     assert json.loads(text)["classes"] == ["label 0", "label 1"]
     assert "P1" not in text

@@ -13,8 +13,8 @@ import torch
 
 from model import bootstrap, data, score_views, statistics, train, weights
 from model.device import set_up
-from model.inference import Folded
-from model.network import build, initialize
+from model.inference import Evaluated
+from model.networks.base import build, initialize
 from pipeline.errors import MemoryShortError
 from pipeline.provenance import ROOT
 from tests.stores import make_store
@@ -98,12 +98,12 @@ def run(stores: list[str], out: Path, gpu: int, *options: str) -> dict[tuple[str
 def test_logits_agree() -> None:
     device = set_up(1)
     assert device.type == "cuda"
-    network = build(["a"], 1)
+    network = build(["a"])
     initialize(network, "parity", 0)
     patches = torch.from_numpy(np.random.default_rng(0).normal(size=(300, 1, 65, 65)).astype("f4"))
     table = statistics.recalibrate(network, patches[:64])
-    on_cpu = Folded(network, "a", table)(patches)
-    on_gpu = Folded(network.to(device), "a", table.to(device))(patches.to(device)).cpu()
+    on_cpu = Evaluated(network, "a", table)(patches)
+    on_gpu = Evaluated(network.to(device), "a", table.to(device))(patches.to(device)).cpu()
     torch.testing.assert_close(on_gpu, on_cpu, atol=LOGIT_TOLERANCE, rtol=0)
 
 

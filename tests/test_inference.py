@@ -2,15 +2,15 @@ import pytest
 import torch
 
 from model import inference, statistics
-from model.inference import Folded
-from model.network import Typhon, build, initialize
+from model.inference import Evaluated
+from model.networks.base import Description, Network, build, initialize
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
 
 
-def trained(channels: int) -> tuple[Typhon, torch.Tensor]:
+def trained(channels: int) -> tuple[Network, torch.Tensor]:
     """A network whose batch norms are all but neutral, and its statistics."""
-    network = build(["a", "b"], channels, 0.3)
+    network = build(["a", "b"], Description(channels=channels))
     initialize(network, "inference", channels)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -31,21 +31,21 @@ def test_logits_agree_with_plain_evaluation(channels: int, count: int) -> None:
             plain = network(patches, dataset)
         # Logits reach 4 here, and plain evaluation is itself 1e-5 away from one in float64.
         atol = 1e-5 * max(1.0, plain.abs().max().item())
-        torch.testing.assert_close(Folded(network, dataset, table)(patches), plain, atol=atol, rtol=0)
+        torch.testing.assert_close(Evaluated(network, dataset, table)(patches), plain, atol=atol, rtol=0)
 
 
 def test_the_size_of_a_batch_hardly_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     network, table = trained(1)
     patches = torch.randn(10, 1, 65, 65)
-    whole = Folded(network, "a", table)(patches)
+    whole = Evaluated(network, "a", table)(patches)
     monkeypatch.setitem(inference.BATCH, "cpu", 3)
-    torch.testing.assert_close(Folded(network, "a", table)(patches), whole, atol=4e-5, rtol=0)
+    torch.testing.assert_close(Evaluated(network, "a", table)(patches), whole, atol=4e-5, rtol=0)
 
 
 def test_it_stays_what_it_was_while_the_network_trains_on() -> None:
     network, table = trained(1)
     patches = torch.randn(3, 1, 65, 65)
-    folded = Folded(network, "a", table)
+    folded = Evaluated(network, "a", table)
     before = folded(patches)
     with torch.no_grad():
         for parameter in network.parameters():

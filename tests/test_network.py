@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from model.network import (
-    DecisionMaker,
+from model.networks.base import (
+    Description,
     Dropout,
-    FeatureExtractor,
-    Typhon,
+    Network,
     build,
     channels_last,
     initialize,
     set_dropout,
 )
+from model.networks.papers import Extractor, head
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
 
@@ -32,23 +32,21 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 def test_the_parts_have_the_published_sizes() -> None:
     # algorithm.md 1.1; three input channels add 2 x 32 x 9 weights to the first convolution.
-    assert count(FeatureExtractor(1, 0.3)) == 833_376
-    assert count(FeatureExtractor(3, 0.3)) == 833_376 + 2 * 32 * 9
-    assert count(DecisionMaker(0.3)) == 17_522
-    assert count(build(["a", "b", "c"], 1)) == 885_942
+    assert count(Extractor(1, 65)) == 833_376
+    assert count(Extractor(3, 65)) == 833_376 + 2 * 32 * 9
+    assert count(head(256, 2)) == 17_522
+    assert count(build(["a", "b", "c"])) == 885_942
 
 
 def test_the_figure_lists_what_the_extractor_holds() -> None:
-    kinds = [type(layer).__name__ for layer in FeatureExtractor(1, 0.3)]
+    kinds = [type(layer).__name__ for layer in Extractor(1, 65)]
     assert kinds == ["Block", "Block", "Block", "Flatten", "Linear", "ELU", "Dropout"]
-    assert not any(
-        layer.bias is not None for layer in build(["a"], 1).modules() if isinstance(layer, nn.Conv2d)
-    )
+    assert not any(layer.bias is not None for layer in build(["a"]).modules() if isinstance(layer, nn.Conv2d))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_output_is_two_raw_logits(channels: int) -> None:
-    network = build(["a"], channels)
+    network = build(["a"], Description(channels=channels))
     initialize(network, "test")
     logits = network.eval()(torch.randn(5, channels, 65, 65), "a")
     assert logits.shape == (5, 2)
@@ -56,7 +54,7 @@ def test_the_output_is_two_raw_logits(channels: int) -> None:
 
 
 def test_any_name_gets_a_decision_maker_of_its_own() -> None:
-    network = build(ODD_NAMES, 1)
+    network = build(ODD_NAMES)
     makers = {id(network.maker(name)) for name in ODD_NAMES}
     assert len(makers) == len(ODD_NAMES)
     extractor = {id(parameter) for parameter in network.extractor.parameters()}
@@ -66,7 +64,7 @@ def test_any_name_gets_a_decision_maker_of_its_own() -> None:
 
 def test_weights_belong_to_their_names_and_to_nothing_else() -> None:
     torch.manual_seed(1)
-    one, other = build(["a", "b"], 1), build(["b"], 1)
+    one, other = build(["a", "b"]), build(["b"])
     before = torch.get_rng_state()
     initialize(one, "bootstrap", 0, 3)
     assert torch.equal(torch.get_rng_state(), before)
@@ -80,17 +78,17 @@ def test_weights_belong_to_their_names_and_to_nothing_else() -> None:
 
 
 def test_weights_do_not_depend_on_their_layout_in_memory() -> None:
-    plain = Typhon(FeatureExtractor(3, 0.0), {"a": DecisionMaker(0.0)})
-    fast = build(["a"], 3)
+    plain = Network(Extractor(3, 65), {"a": head(256, 2)}, Description(channels=3))
+    fast = build(["a"], Description(channels=3))
     initialize(plain, 7)
     initialize(fast, 7)
     assert same(plain, fast)
 
 
 def test_weights_are_xavier_uniform_and_biases_as_torch_has_them() -> None:
-    network = build(["a"], 1)
+    network = build(["a"])
     initialize(network, "bounds")
-    linear = network.extractor[4]
+    linear = network.extractor[4]  # type: ignore[index]
     assert isinstance(linear, nn.Linear)
     bound = (6 / (2048 + 256)) ** 0.5
     assert 0.999 * bound < linear.weight.abs().max() <= bound
@@ -102,7 +100,7 @@ def test_weights_are_xavier_uniform_and_biases_as_torch_has_them() -> None:
 
 
 def test_dropout_of_zero_is_no_dropout() -> None:
-    network = build(["a"], 1, 0.3)
+    network = build(["a"])
     initialize(network, 0)
     set_dropout(network, 0.0)
     network.train()

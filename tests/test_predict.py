@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import nibabel as nib
@@ -329,7 +329,12 @@ def test_a_model_is_read_once_for_a_table(
     several: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, seen = weights.read, []
-    monkeypatch.setattr(weights, "read", lambda path, *rest: (seen.append(path), read(path, *rest))[1])
+
+    def counted(path: Path, *rest: Any, **named: Any) -> Any:
+        seen.append(path)
+        return read(path, *rest, **named)
+
+    monkeypatch.setattr(weights, "read", counted)
     table = several.raw / "own" / "own.csv"
     main([str(table), "--dataset", "own", "--model", str(several.run), "--out", str(tmp_path)])
     assert seen == [several.run / "model.safetensors"]

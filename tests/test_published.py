@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from model import published, score_views, statistics, weights
+from model.networks.base import Description
 from pipeline.errors import ModelError, PickledError, UnreadableError
 from pipeline.files import read_csv
 from pipeline.split import balanced_views
@@ -108,7 +109,7 @@ def test_any_state_dict_of_the_published_network_gives_its_logits(
     theirs = Hydra(channels).eval()
     theirs.load_state_dict(state)
     path = tmp_path_factory.mktemp("any") / "model.safetensors"
-    weights.write(path, published.convert(state, "prostatex"))
+    weights.write(path, published.convert(state, "prostatex"), Description(channels=channels))
     patches = mean + scale * torch.randn(2, channels, 65, 65, generator=torch.Generator().manual_seed(seed))
     torch.testing.assert_close(logits(path, patches), theirs.logits(patches), rtol=1e-5, atol=1e-5)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from model import statistics, weights
-from model.network import build, initialize
+from model.networks.base import Description, build, initialize
 from model.runs import RunError, agree, describe, find
 from pipeline.card import KINDS, MEASURES, Preprocessing
 from pipeline.errors import ConfigError, InputError, LossError, PickledError
@@ -24,12 +24,14 @@ HOW = Preprocessing("table", ("image",), "40 px", None, "series", "geometry", 2,
 
 
 def write_model(path: Path, names: tuple[str, ...] = ("a",), channels: int = 1, bias: float = 0.0) -> None:
-    network = build(names, channels)
+    network = build(names, Description(channels=channels))
     initialize(network, "runs")
     with torch.no_grad():
         for name in names:
             list(network.maker(name).parameters())[-1].copy_(torch.tensor([0.0, bias]))
-    weights.write(path, weights.export(network, dict.fromkeys(names, statistics.initial(network))))
+    weights.write(
+        path, weights.export(network, dict.fromkeys(names, statistics.initial(network))), network.description
+    )
 
 
 def write_run(
@@ -172,7 +174,7 @@ def test_a_model_of_another_shape_shows_what_does_not_fit(tmp_path: Path) -> Non
     write_model(run / "model.safetensors", channels=3)
     with pytest.raises(
         InputError,
-        match=r"expected a network for a with 1 channel\(s\), found of another shape extractor.0.0.weight",
+        match=r"expected a network for 1 channel\(s\) and patches of 65 pixels, found a network for 3 and 65;",
     ):
         find([run])[0].score("a", patches)
     write_model(run / "model.safetensors", names=("b",))

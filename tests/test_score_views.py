@@ -8,7 +8,7 @@ import torch
 
 from model import statistics, weights
 from model.device import set_up
-from model.network import build, initialize
+from model.networks.base import build, initialize
 from model.predictions import COLUMNS
 from model.score_views import main
 from pipeline.errors import ConfigError, InputError, LossError
@@ -24,10 +24,10 @@ NAMES = ("b.c", "a")
 @pytest.fixture
 def inputs(tmp_path: Path) -> list[str]:
     made = [make_store(tmp_path, name, train=2, validation=2, test=3, views=2) for name in NAMES]
-    network = build(NAMES, 1)
+    network = build(NAMES)
     initialize(network, "predict")
     tables = {name: statistics.initial(network) + number for number, name in enumerate(NAMES)}
-    weights.write(tmp_path / "model.safetensors", weights.export(network, tables))
+    weights.write(tmp_path / "model.safetensors", weights.export(network, tables), network.description)
     return ["--stores", *(str(store) for store, _ in made), "--splits", *(str(split) for _, split in made)]
 
 
@@ -83,7 +83,7 @@ def test_a_model_of_other_data_sets_is_refused_and_nothing_written(tmp_path: Pat
 def test_scores_that_are_not_finite_are_an_error(inputs: list[str], tmp_path: Path) -> None:
     network, tables = weights.read(tmp_path / "model.safetensors", NAMES, 1)
     tables["a"][1] = float("nan")
-    weights.write(tmp_path / "model.safetensors", weights.export(network, tables))
+    weights.write(tmp_path / "model.safetensors", weights.export(network, tables), network.description)
     with pytest.raises(LossError, match="expected finite scores, found a: logits that are not finite"):
         predict(inputs, tmp_path)
     assert not (tmp_path / "predictions.csv").exists()

@@ -5,27 +5,27 @@ import torch
 from torch import Tensor
 
 from model import data, statistics
-from model.network import Typhon, build, initialize
+from model.networks.base import Network, build, initialize
 from tests.stores import make_store
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
 
 
 @pytest.fixture
-def network() -> Typhon:
-    network = build(["a"], 1)
+def network() -> Network:
+    network = build(["a"])
     initialize(network, "statistics")
     return network
 
 
-def test_a_table_holds_the_672_channels_of_nine_batch_norms(network: Typhon) -> None:
+def test_a_table_holds_the_672_channels_of_nine_batch_norms(network: Network) -> None:
     table = statistics.initial(network)
     assert table.shape == (2, 672) == (2, 3 * (32 + 64 + 128))
     assert torch.equal(table[0], torch.zeros(672))
     assert torch.equal(table[1], torch.ones(672))
 
 
-def test_training_updates_the_attached_table_and_no_other(network: Typhon) -> None:
+def test_training_updates_the_attached_table_and_no_other(network: Network) -> None:
     one, other = statistics.initial(network), statistics.initial(network)
     statistics.attach(network, one)
     network.train()(torch.randn(8, 1, 65, 65), "a")
@@ -36,7 +36,7 @@ def test_training_updates_the_attached_table_and_no_other(network: Typhon) -> No
     assert torch.equal(first.running_mean, one[0, :32])
 
 
-def test_recalibration_on_one_batch_is_that_batch(network: Typhon) -> None:
+def test_recalibration_on_one_batch_is_that_batch(network: Network) -> None:
     patches = torch.randn(statistics.BATCH, 1, 65, 65)
     table = statistics.recalibrate(network, patches)
     outputs = network.extractor[0][0](patches)  # type: ignore[index]
@@ -44,13 +44,13 @@ def test_recalibration_on_one_batch_is_that_batch(network: Typhon) -> None:
     torch.testing.assert_close(table[1, :32], outputs.var((0, 2, 3)), atol=1e-6, rtol=1e-4)
 
 
-def test_recalibration_on_several_batches_is_their_mean(network: Typhon) -> None:
+def test_recalibration_on_several_batches_is_their_mean(network: Network) -> None:
     patches = torch.randn(2 * statistics.BATCH, 1, 65, 65)
     halves = [statistics.recalibrate(network, half) for half in patches.split(statistics.BATCH)]
     torch.testing.assert_close(statistics.recalibrate(network, patches), torch.stack(halves).mean(0))
 
 
-def test_recalibration_leaves_the_network_as_it_was(network: Typhon) -> None:
+def test_recalibration_leaves_the_network_as_it_was(network: Network) -> None:
     table = statistics.initial(network) + 0.5
     statistics.attach(network, table)
     before = table.clone()

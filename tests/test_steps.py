@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from model import data, statistics, weights
 from model.checkpoint import Folder
-from model.network import DecisionMaker, FeatureExtractor, Typhon, build, initialize
+from model.networks.base import Description, Network, build, initialize
+from model.networks.papers import Extractor, head
 from model.phase import Phase
 from model.records import Step
 from model.settings import Settings
@@ -44,7 +45,7 @@ def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., 
     count = iter(range(100))
 
     def make(*phases: Phase, double: bool = False, **settings: Any) -> Trainer:
-        network = build(datasets, 1)
+        network = build(datasets)
         initialize(network, "train")
         if double:
             network.double()
@@ -60,13 +61,13 @@ def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., 
     return make
 
 
-def plain_network() -> Typhon:
-    plain = Typhon(FeatureExtractor(1, 0.0), {name: DecisionMaker(0.0) for name in NAMES})
+def plain_network() -> Network:
+    plain = Network(Extractor(1, 65), {name: head(256, 2) for name in NAMES}, Description())
     initialize(plain, "train")
     return plain.double().train()
 
 
-def assert_same_weights(one: Typhon, other: Typhon) -> None:
+def assert_same_weights(one: Network, other: Network) -> None:
     for name, value in weights.weights(one).items():
         torch.testing.assert_close(value, weights.weights(other)[name], atol=1e-9, rtol=0, msg=name)
 
@@ -160,7 +161,7 @@ class TestMixed:
         last = made.run()
         assert_same_weights(
             made.network,
-            Typhon(plain.extractor, dict.fromkeys(NAMES, plain.maker("a"))),  # type: ignore[arg-type]
+            Network(plain.extractor, dict.fromkeys(NAMES, plain.maker("a")), Description()),  # type: ignore[arg-type]
         )
         assert torch.equal(last["makers.a.0.weight"], last["makers.c.0.weight"])
 
@@ -206,7 +207,7 @@ class TestFrozen:
         """The slow way runs every batch through the extractor in eval mode, without its dropout."""
         current = phase("frozen", ("b",), frozen=True, batches=None, epochs=3)
         made = trainer(current, batch_norm="mixed")
-        plain = Typhon(FeatureExtractor(1, 0.0), {name: DecisionMaker(0.0) for name in NAMES})
+        plain = Network(Extractor(1, 65), {name: head(256, 2) for name in NAMES}, Description())
         initialize(plain, "train")
         plain.eval()
         plain.maker("b").train()

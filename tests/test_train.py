@@ -18,7 +18,8 @@ from model.batches import LoopLoader
 from model.checkpoint import Folder
 from model.evaluation import evaluate
 from model.figures import gradients
-from model.network import DecisionMaker, FeatureExtractor, Typhon, build, initialize
+from model.networks.base import Description, Network, build, initialize
+from model.networks.papers import Extractor, head
 from model.phase import Phase
 from model.settings import Settings
 from model.trainer import Trainer
@@ -46,7 +47,7 @@ def datasets(tmp_path: Path) -> dict[str, data.Dataset]:
 @pytest.fixture
 def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., Trainer]:
     def make(*phases: Phase, double: bool = False, **settings: Any) -> Trainer:
-        network = build(datasets, 1)
+        network = build(datasets)
         initialize(network, "train")
         if double:
             network.double()
@@ -70,7 +71,7 @@ def test_training_is_algorithm_1_written_plainly(
         {name: replace(part, patches=part.patches.double()) for name, part in ours._train.items()}
     )
     monkeypatch.setattr(ours, "_validate", lambda *_: None)
-    plain = Typhon(FeatureExtractor(1, 0.0), {name: DecisionMaker(0.0) for name in NAMES})
+    plain = Network(Extractor(1, 65), {name: head(256, 2) for name in NAMES}, Description())
     initialize(plain, "train")
     plain.double()
     optimizers, loaders, parts = {}, {}, {}
@@ -183,7 +184,7 @@ def test_without_a_validation_auroc_the_best_state_is_the_last(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, split = make_store(tmp_path, "a", validation=1)
-    network = build(["a"], 1)
+    network = build(["a"])
     initialize(network, 0)
     chosen = Settings(seed=0, target="a")
     made = Trainer(
@@ -205,7 +206,7 @@ def test_without_a_validation_auroc_the_best_state_is_the_last(
 
 def test_a_validation_split_without_findings_is_put_up_with(tmp_path: Path) -> None:
     store, split = make_store(tmp_path, "a", validation=0)
-    network = build(["a"], 1)
+    network = build(["a"])
     initialize(network, 0)
     chosen = Settings(seed=0, target="a")
     made = Trainer(
@@ -314,10 +315,15 @@ def command(folder: Path, out: Path, *phases: Phase, **flags: Any) -> list[str]:
 
 @pytest.fixture
 def start(datasets: dict[str, data.Dataset], tmp_path: Path) -> Path:
-    network: Typhon = build(datasets, 1)
+    network: Network = build(datasets)
     initialize(network, "start")
     tables = {name: statistics.initial(network) for name in datasets}
-    weights.write(tmp_path / "network.safetensors", weights.export(network, tables), samples_seen=11)
+    weights.write(
+        tmp_path / "network.safetensors",
+        weights.export(network, tables),
+        network.description,
+        samples_seen=11,
+    )
     return tmp_path
 
 
@@ -442,7 +448,7 @@ def test_wrong_input_ends_before_training(start: Path) -> None:
         train.main(command(start, start / "out", phase(), target="z"))
     with pytest.raises(ConfigError, match=r"phase training: .* found y"):
         train.main(command(start, start / "out", phase(datasets=("a", "y"))))
-    weights.write(start / "other.safetensors", {"extractor.0": torch.zeros(1)})
+    weights.write(start / "other.safetensors", {"extractor.0": torch.zeros(1)}, Description())
     with pytest.raises(InputError, match=r"missing .* and \d+ more, unexpected extractor\.0;"):
         train.main(command(start, start / "out", phase(), network=start / "other.safetensors"))
 

@@ -8,17 +8,19 @@ from scipy import ndimage
 
 from pipeline.errors import MissingTagError
 from pipeline.store import PATCH_SIDE
-from pipeline.views import AUGMENTED, CENTRE, MOST_VIEWS, Frame, View, extent_pixels, resample, view_table
+from pipeline.views import AUGMENTED, MOST_VIEWS, Frame, View, extent_pixels, frame_of, resample, view_table
+
+CENTRE = PATCH_SIDE // 2
 
 VIEWS = st.builds(View, st.integers(-20, 20), st.booleans(), st.sampled_from((-1, 0, 1)))
 
 
 def gaussians(frame: Frame, view: View, points: np.ndarray, width: float) -> np.ndarray:
     """The exact patch of a sum of Gaussian blobs at slice (row, column) points: no resampling at all."""
-    rows, columns = np.mgrid[:PATCH_SIDE, :PATCH_SIDE]
+    rows, columns = np.mgrid[: frame.side, : frame.side]
     at = frame.matrix(view) @ np.stack([rows.ravel(), columns.ravel(), np.ones(rows.size)])
     distance = ((at[:, :, None] - points.T[:, None, :]) ** 2).sum(axis=0)
-    return np.exp(-distance / (2 * width**2)).sum(axis=1).reshape(PATCH_SIDE, PATCH_SIDE)
+    return np.exp(-distance / (2 * width**2)).sum(axis=1).reshape(frame.side, frame.side)
 
 
 def blobs(shape: tuple[int, int], points: np.ndarray, width: float) -> np.ndarray:
@@ -140,3 +142,27 @@ def test_millimetres_need_a_spacing() -> None:
         MissingTagError, match=r"expected a pixel spacing, for an extent of 65 mm, found none"
     ):
         extent_pixels("65 mm", 320, 240, float("nan"), float("nan"))
+
+
+@pytest.mark.parametrize("side", [50, 64, 65, 160])
+def test_a_patch_of_any_side_shows_its_frame_by_value(side: int) -> None:
+    points = np.array([[48.0, 61.0], [80.0, 30.0], [60.0, 70.0]])
+    image = blobs((120, 110), points, 4.0).astype("f4")
+    frame, view = Frame(58.3, 62.7, 50 / side, 50 / side, side=side), View(rotation=11, flip=True, shift=-1)
+    found = resample(image, frame, [view])[0]
+    assert found.shape == (side, side)
+    assert np.abs(found - gaussians(frame, view, points, 4.0)).max() < 0.002
+
+
+def test_an_even_side_has_its_centre_between_four_pixels() -> None:
+    image = np.random.default_rng(0).normal(size=(100, 90)).astype("f4")
+    patch = resample(image, Frame(44.5, 50.5, 1, 1, side=40), [View()])[0]
+    np.testing.assert_allclose(patch, image[31:71, 25:65], atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [65, 130, 224])
+def test_an_extent_is_the_same_piece_of_the_image_on_any_side(side: int) -> None:
+    frame = frame_of("40 mm", (100, 90), 44.0, 50.0, 0.5, 0.8, side=side)
+    assert (frame.step_column * side, frame.step_row * side) == pytest.approx((80, 50))
+    corners = frame.matrix(View()) @ [[-0.5, side - 0.5], [-0.5, side - 0.5], [1, 1]]
+    np.testing.assert_allclose(corners, [[25, 75], [4, 84]])

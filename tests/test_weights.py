@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from model import statistics, weights
-from model.network import Typhon, build, initialize
+from model.networks.base import Network, build, initialize
 from pipeline.errors import InputError
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
@@ -14,20 +15,26 @@ NAMES = ("a.b", "a", "fe")
 
 
 @pytest.fixture
-def model() -> tuple[Typhon, dict[str, Tensor]]:
-    network = build(NAMES, 1)
+def model() -> tuple[Network, dict[str, Tensor]]:
+    network = build(NAMES)
     initialize(network, "weights")
     return network, {name: statistics.initial(network) + number for number, name in enumerate(NAMES)}
 
 
 @pytest.fixture
-def path(model: tuple[Typhon, dict[str, Tensor]], tmp_path: Path) -> Path:
-    weights.write(tmp_path / "model.safetensors", weights.export(*model), samples_seen=7, other="x")
+def path(model: tuple[Network, dict[str, Tensor]], tmp_path: Path) -> Path:
+    weights.write(
+        tmp_path / "model.safetensors",
+        weights.export(*model),
+        model[0].description,
+        samples_seen=7,
+        other="x",
+    )
     return tmp_path / "model.safetensors"
 
 
 def test_a_model_comes_back_as_it_was_in_any_order_of_data_sets(
-    model: tuple[Typhon, dict[str, Tensor]], path: Path
+    model: tuple[Network, dict[str, Tensor]], path: Path
 ) -> None:
     network, tables = weights.read(path, sorted(NAMES), 1)
     for name in NAMES:
@@ -35,15 +42,19 @@ def test_a_model_comes_back_as_it_was_in_any_order_of_data_sets(
     read, written = weights.weights(network), weights.weights(model[0])
     assert read.keys() == written.keys()
     assert all(torch.equal(read[name], written[name]) for name in read)
-    assert weights.read_about(path) == {"samples_seen": 7, "other": "x"}
+    assert weights.read_about(path) == {
+        "samples_seen": 7,
+        "other": "x",
+        "network": {"network": "papers", "channels": 1, "side": 65, "outputs": 2},
+    }
 
 
 def test_a_network_for_fewer_data_sets_is_found_among_more(
-    model: tuple[Typhon, dict[str, Tensor]], path: Path
+    model: tuple[Network, dict[str, Tensor]], path: Path
 ) -> None:
     """As if it had been made for them alone: that is what methods of a comparison start from."""
     network, tables = weights.read(path, ["fe"], 1, among=True)
-    alone = build(["fe"], 1)
+    alone = build(["fe"])
     initialize(alone, "weights")
     found, wanted = (weights.export(each, {"fe": tables["fe"]}) for each in (network, alone))
     assert found.keys() == wanted.keys()
@@ -55,13 +66,15 @@ def test_a_network_for_fewer_data_sets_is_found_among_more(
         weights.read(path, ["fe"], 1)
 
 
-def test_the_same_model_gives_the_same_bytes(model: tuple[Typhon, dict[str, Tensor]], path: Path) -> None:
+def test_the_same_model_gives_the_same_bytes(model: tuple[Network, dict[str, Tensor]], path: Path) -> None:
     again = path.with_name("again.safetensors")
-    weights.write(again, dict(reversed(weights.export(*model).items())), other="x", samples_seen=7)
+    weights.write(
+        again, dict(reversed(weights.export(*model).items())), model[0].description, other="x", samples_seen=7
+    )
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_an_export_does_not_change_with_the_network(model: tuple[Typhon, dict[str, Tensor]]) -> None:
+def test_an_export_does_not_change_with_the_network(model: tuple[Network, dict[str, Tensor]]) -> None:
     exported = weights.export(*model)
     before = {name: value.clone() for name, value in exported.items()}
     with torch.no_grad():
@@ -75,7 +88,7 @@ def test_an_export_does_not_change_with_the_network(model: tuple[Typhon, dict[st
     [
         ([*NAMES, "new"], 1, r"missing makers\.new\.0\.bias .* and 3 more;"),
         (NAMES[1:], 1, r"unexpected makers\.a\.b\.0\.bias .* and 3 more;"),
-        (NAMES, 3, r"with 3 channel\(s\), found of another shape extractor\.0\.0\.weight;"),
+        (NAMES, 3, r"expected a network for 3 channel\(s\) and patches of 65 pixels, found a network for 1 and 65;"),
     ],
 )  # fmt: skip
 def test_a_model_of_other_data_sets_or_channels_is_refused_in_one_line(
@@ -99,3 +112,25 @@ def test_a_cut_file_is_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="expected a safetensors model file"):
         weights.read(path, NAMES, 1)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        7, None, [], {"side": 10**9}, {"side": 65.0}, {"side": True}, {"channels": 0}, {"outputs": "2"},
+        {"network": None}, {"network": "os"}, {"network": "base"}, {"network": "../papers"}, {"other": 1},
+    ],
+)  # fmt: skip
+def test_a_description_that_no_network_has_is_refused_in_one_line(tmp_path: Path, network: object) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(weights.to_bytes({"extractor.0": torch.zeros(1)}, network=network))
+    with pytest.raises(InputError, match=r"^E-(INPUT|CONFIG) [^\n]*$"):
+        weights.read(path, ["a"], 1)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{", "[" * 100_000])
+def test_a_model_file_that_says_nothing_sensible_of_itself_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(save({"extractor.0": torch.zeros(1)}, {"about": text}))
+    with pytest.raises(InputError, match=r"^E-INPUT [^\n]*expected a safetensors model file"):
+        weights.read(path, ["a"], 1)

@@ -18,6 +18,7 @@ from model.grid import candidate_config
 from model.methods import METHODS, phases
 from pipeline.errors import ConfigError
 from pipeline.labels import word
+from pipeline.provenance import ROOT
 from workflow import beside, plain, schema
 
 MAX_BYTES = 100_000
@@ -230,6 +231,18 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         used = config[path[0]] if len(path) == 1 else config[path[0]][path[1]]
         if used > config["views"]:
             yield _error(path, str(used), expected=f"at most views, which is {config['views']}")
+    networks = {path.stem for path in Path(ROOT, "model/networks").glob("*.py")} - {"__init__", "base"}
+    encoders = config["encoders"]
+    for path, name in [(["network"], config["network"])] + [
+        (["encoders", name, "network"], encoder["network"]) for name, encoder in encoders.items()
+    ]:
+        if name not in networks:
+            yield _error(path, name, expected="a module of model/networks", remedy=nearest(name, networks))
+    if (encoder := config["hyperparameters"]["probe"]["encoder"]) not in encoders:
+        yield _error(
+            ["hyperparameters", "probe", "encoder"], encoder, expected="one of encoders",
+            remedy=nearest(encoder, encoders),
+        )  # fmt: skip
     yield from _split_contradictions(config["split"])
     yield from beside.contradictions(config)
     for name, collection in collections.items():

@@ -19,7 +19,7 @@ from pipeline.intensity import BLANK_SHARE
 from pipeline.patches import SPOT_COLUMNS
 from pipeline.pool import parallel
 from pipeline.red_dots import ONE_PIXEL, dot_offsets
-from pipeline.store import PATCH_SIDE, StoreInfo, read_patches, read_slice
+from pipeline.store import StoreInfo, read_patches, read_slice
 from pipeline.views import Frame, View, frame_of, resample, view_table
 
 OK, WARNING, FAILED, NONE = "ok", "warning", "failed", "not applicable"
@@ -75,7 +75,7 @@ class Look:
 def outside_share(frame: Frame, shape: tuple[int, ...]) -> float:
     """The share of the un-augmented patch that lies outside a slice of ``shape`` (rows, columns)."""
     matrix = frame.matrix(View())
-    grid = np.indices((PATCH_SIDE, PATCH_SIDE)).reshape(2, -1)
+    grid = np.indices((frame.side, frame.side)).reshape(2, -1)
     places = matrix[:, :2] @ grid + matrix[:, 2:]
     inside = (places >= -0.5).all(axis=0) & (places[0] < shape[0] - 0.5) & (places[1] < shape[1] - 0.5)
     return float(1 - inside.mean())
@@ -99,7 +99,7 @@ def look(
         if source is None:
             raise StoreError("none", file=slices, expected=f"the slice of row {row} of findings.csv")
         spot = (float(findings[name].iloc[row] or "nan") for name in SPOT_COLUMNS)
-        frame = frame_of(info.provenance["extent"], source.pixels.shape, *spot)
+        frame = frame_of(info.provenance["extent"], source.pixels.shape, *spot, side=info.side)
         stored, normalized = patches[:, channel], source.normalized
         recut = resample(normalized, frame, [views[view] for view in again])
         darkest = float(normalized.min()) + BLACK * float(np.ptp(normalized))

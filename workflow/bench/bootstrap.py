@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from model import device, statistics
 from model.candidates import FIRST_PATCHES, Candidates, stages
-from model.network import build, initialize
+from model.networks.base import build, initialize
 from model.rules import Scores, minimum_rule, summary
 from model.staged import PILOT
 from workflow.bench import plain_network
@@ -64,7 +64,7 @@ class Plain(_Scoring):
         self.network = plain_network.extractor()
         self.heads = {name: plain_network.head() for name in self.stage.parts}
         self.norms = [module for module in self.network.modules() if isinstance(module, nn.BatchNorm2d)]
-        self.source = build(self.stage.parts, 1)
+        self.source = build(self.stage.parts)
         self.weights: list[list[Tensor]] = []
 
     def prepare(self) -> None:
@@ -108,7 +108,7 @@ class Ours(_Scoring):
     def __init__(self, sizes: Sizes, per_run: int) -> None:
         device.set_up(0)
         super().__init__(sizes, per_run)
-        self.candidates = Candidates(build(self.stage.parts, 1), 0, [self.stage])
+        self.candidates = Candidates(build(self.stage.parts), 0, [self.stage])
 
     def make(self, number: int) -> None:
         """In the network that is there."""
@@ -126,7 +126,7 @@ class Staged(Contender):
         device.set_up(0)
         self.sizes = sizes
         full = full_stage(sizes)
-        self.candidates = Candidates(build(full.parts, 1), 0, stages(full))
+        self.candidates = Candidates(build(full.parts), 0, stages(full))
         self.patches = 0
 
     def score(self, number: int, stage: int, name: str) -> float:

@@ -13,8 +13,8 @@ import torch
 from model import device
 from model.checkpoint import Folder
 from model.data import load
-from model.inference import Folded
-from model.network import build
+from model.inference import Evaluated
+from model.networks.base import build
 from model.phase import Phase
 from model.settings import Settings
 from model.trainer import Trainer
@@ -86,7 +86,7 @@ class OurTraining(Contender):
     def prepare(self) -> None:
         """A new network and trainer, as each job has."""
         self.runs += 1
-        network = build(NAMES, 1)
+        network = build(NAMES)
         plain_network.fill([network.extractor, *map(network.maker, NAMES)])
         checkpoint = Folder(self.folder / f"checkpoint{self.runs}", "bench")
         settings = Settings(
@@ -180,12 +180,12 @@ class OurEvaluation(_Evaluation):
     def __init__(self, samples: int) -> None:
         device.set_up(0)
         super().__init__(samples)
-        self.network = build(NAMES[:1], 1)
+        self.network = build(NAMES[:1])
         plain_network.fill([self.network.extractor, self.network.maker(NAMES[0])])
 
     def run(self) -> int:
         """All patches."""
-        self.logits = Folded(self.network, NAMES[0], torch.from_numpy(self.table))(self.patches)
+        self.logits = Evaluated(self.network, NAMES[0], torch.from_numpy(self.table))(self.patches)
         return len(self.logits)
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from model import device, statistics
 from model.candidates import stages
-from model.network import build, channels_last, initialize
+from model.networks.base import build, channels_last, initialize
 from model.rules import minimum_rule
 from pipeline.seeds import seed, stream
 from workflow.bench.guesses import Sizes, full_stage, race
@@ -31,7 +31,7 @@ class Trials:
         )
         self.labels = {name: parts[0].labels.numpy() for name, parts in full.parts.items()}
         made = [stage.calibration or {} for stage in stages(full)]
-        network = build(full.parts, 1).eval()
+        network = build(full.parts).eval()
         self.features: dict[str, list[list[Tensor]]] = {name: [[] for _ in made] for name in full.parts}
         for number in range(extractors):
             initialize(network, "bench", "trials", number)
@@ -69,7 +69,7 @@ class Trials:
         return np.array(table).T
 
     def _heads(self, count: int, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-        """Decision makers (count, inputs, outputs) drawn as :func:`model.network.initialize` draws them."""
+        """Decision makers (count, inputs, outputs) drawn as :func:`~model.networks.base.initialize` does."""
         head = []
         for inputs, outputs in ((256, 64), (64, 16), (16, 2)):
             bounds = math.sqrt(6 / (inputs + outputs)), 1 / math.sqrt(inputs)

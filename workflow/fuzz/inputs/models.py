@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from model import published, statistics, weights
-from model.network import build, initialize
+from model.networks.base import build, initialize
 from model.runs import describe
 from pipeline.card import Preprocessing
 from pipeline.seeds import stream
@@ -45,15 +45,17 @@ def stores() -> list[Input]:
 
 
 def _model() -> bytes:
-    network = build(["a"], 1)
+    network = build(["a"])
     initialize(network, "fuzz")
     tables = {"a": statistics.initial(network)}
-    return weights.to_bytes(weights.export(network, tables), method="typhon")
+    return weights.to_bytes(
+        weights.export(network, tables), network=network.description.to_json(), method="typhon"
+    )
 
 
 def state() -> dict[str, torch.Tensor]:
     """A state dict with the names and shapes of the published network."""
-    shapes = published.shapes(build(["a"], 1))
+    shapes = published.shapes(build(["a"]))
     counted = {name for name in shapes if name.endswith(published.COUNTER)}
     return {
         name: torch.tensor(7) if name in counted else torch.full(shape, 0.01)

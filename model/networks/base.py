@@ -1,0 +1,258 @@
+"""What a network is made of, whatever its layers are: an extractor that all data sets share, and their heads.
+
+A module of this folder is a network: it has a class ``Extractor``, see there, and may have a function
+``head(width, outputs)`` that makes the decision maker of one data set; without it that is one linear layer.
+"""
+
+import copy
+import importlib
+import importlib.util
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.errors import ConfigError
+from pipeline.seeds import seed
+
+Features = Callable[[Tensor], Tensor]
+"""Patches (n, channels, side, side) to features (n, width)."""
+
+
+MOST = {"channels": 64, "side": 1024, "outputs": 1000}
+"""So that a damaged file cannot ask for all memory."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Which network it is: all that it takes to build it; model files carry it.
+
+    Raises ValueError for numbers that no network has.
+    """
+
+    network: str = "papers"
+    """Name of its module."""
+    channels: int = 1
+    side: int = 65
+    """Of a patch, in pixels."""
+    outputs: int = 2
+    """Logits of each head."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, str):
+            raise ValueError(f"network {self.network!r}")
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{name} {value!r}, not a number from 1 to {most}")
+
+    def to_json(self) -> dict[str, Any]:
+        """As a model file has it."""
+        return asdict(self)
+
+
+DEFAULT = Description()
+"""The network of the papers, for grey patches."""
+
+
+class Extractor(nn.Module):
+    """Patches (n, channels, side, side) to features (n, width): what a network has to be.
+
+    A subclass is made with ``channels`` and ``side``, calls ``super().__init__(width)`` and has a
+    ``forward``. It uses :class:`Dropout` where a phase is to set the dropout.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        """Number of features."""
+
+    def evaluated(self) -> Features:
+        """The extractor as it is now in eval mode, whatever becomes of this one.
+
+        A network that knows a faster way to the same features has its own.
+        """
+        copied = copy.deepcopy(self).eval()
+        return lambda patches: copied(channels_last(patches))
+
+
+class Dropout(nn.Module):
+    """Set each value to 0 with a probability and scale the rest, as nn.Dropout does, in a third of its time.
+
+    On the CPU four values share one random word, so the probability is rounded to 1/65536. Random numbers
+    come from torch's global generator.
+    """
+
+    def __init__(self, probability: float = 0.0) -> None:
+        super().__init__()
+        self.p = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values of the same shape and layout in memory."""
+        if x.is_cuda or not self.training:
+            return functional.dropout(x, self.p, self.training)
+        threshold = round(self.p * 2**16)
+        if not threshold:
+            return x
+        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        kept = words.view(torch.int16)[: x.numel()] >= threshold - 2**15
+        mask = kept.to(x.dtype).mul_(2**16 / (2**16 - threshold))
+        return x * mask.as_strided(x.shape, x.stride())
+
+
+class Network(nn.Module):
+    """One extractor shared by the decision makers of all data sets."""
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        makers: Mapping[str, nn.Module],
+        description: Description,
+    ) -> None:
+        super().__init__()
+        self.extractor = extractor
+        self.description = description
+        # Names beside a list, not an nn.ModuleDict: that refuses names like "a.b", "keys" or "type".
+        self.datasets = tuple(makers)
+        self.makers = nn.ModuleList(makers.values())
+
+    def maker(self, dataset: str) -> nn.Module:
+        """Decision maker of a data set."""
+        return self.makers[self.datasets.index(dataset)]
+
+    def share(self, dataset: str, other: str) -> None:
+        """Let a data set use the decision maker of another one from here on."""
+        self.makers[self.datasets.index(dataset)] = self.maker(other)
+
+    @torch.no_grad()
+    def renew(self, dataset: str, *names: object) -> None:
+        """Give a data set a decision maker of its own, with the random weights that belong to ``names``."""
+        old = self.maker(dataset)
+        new = _head(self.description, self.extractor.width).to(next(old.parameters()))
+        _initialize(new, seed(*names))
+        self.makers[self.datasets.index(dataset)] = new
+
+    def forward(self, patches: Tensor, dataset: str) -> Tensor:
+        """Logits (n, outputs) of patches (n, channels, side, side) that belong to ``dataset``."""
+        logits: Tensor = self.maker(dataset)(self.extractor(patches))
+        return logits
+
+
+def module_name(network: str) -> str:
+    """The module of a network; ConfigError if there is none of that name."""
+    name = f"{__package__}.{network}"
+    if not network.isidentifier() or network == "base" or importlib.util.find_spec(name) is None:
+        raise ConfigError(network, file="network", expected=f"the name of a module in {__package__}")
+    return name
+
+
+def build(datasets: Iterable[str], description: Description = DEFAULT) -> Network:
+    """A network with one decision maker per data set, its weights still meaningless.
+
+    Raises ConfigError if there is no network of that name, or it takes no patches of that kind.
+    """
+    module = importlib.import_module(module_name(description.network))
+    extractor: Extractor = module.Extractor(description.channels, description.side)
+    makers = {dataset: _head(description, extractor.width) for dataset in datasets}
+    network = Network(extractor, makers, description)
+    _check_buffers(network)
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d):
+            part.weight.data = channels_last(part.weight.data)
+    return network
+
+
+def _check_buffers(network: Network) -> None:
+    """Raise ConfigError for state that model files do not hold: all but parameters and batch norm."""
+    kept = {
+        f"extractor.{part}.{name}"
+        for part, module in network.extractor.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+        for name in ("running_mean", "running_var", "num_batches_tracked")
+    }
+    if odd := set(network.state_dict()) - dict(network.named_parameters()).keys() - kept:
+        raise ConfigError(
+            f"buffers {', '.join(sorted(odd)[:4])}", file=f"network {network.description.network}",
+            expected="no state but parameters, and batch norm (BatchNorm2d) in the extractor",
+        )  # fmt: skip
+
+
+def _head(description: Description, width: int) -> nn.Module:
+    module = importlib.import_module(module_name(description.network))
+    made: nn.Module = getattr(module, "head", nn.Linear)(width, description.outputs)
+    return made
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Copy a tensor (n, c, h, w) into channels-last memory, in which convolutions are fastest.
+
+    With one channel both layouts look the same to ``contiguous``, which then keeps the strides that make
+    the convolution work channels-first and its result be copied.
+    """
+    return torch.empty_like(x, memory_format=torch.channels_last).copy_(x)
+
+
+@torch.no_grad()
+def initialize(network: Network, *names: object) -> None:
+    """Fill in the random weights that belong to ``names``.
+
+    Each part draws from a stream of its own, so the extractor of a one-headed network starts like that
+    of a three-headed one, and methods can be compared in pairs.
+    """
+    _initialize(network.extractor, seed(*names, "extractor"))
+    for dataset in network.datasets:
+        _initialize(network.maker(dataset), seed(*names, "maker", dataset))
+
+
+def _initialize(part: nn.Module, number: int) -> None:
+    """Xavier weights for convolutions and linear layers, as published; what else there is as torch has it."""
+    generator = torch.Generator().manual_seed(number)
+    for place, module in enumerate(part.modules()):
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            # Drawn in a plain tensor: filling a channels_last one would follow its memory order.
+            plain = torch.empty(module.weight.shape)
+            module.weight.copy_(nn.init.xavier_uniform_(plain, generator=generator))
+            if module.bias is not None:
+                bound = 1 / math.sqrt(plain[0].numel())
+                module.bias.copy_(torch.empty(module.bias.shape).uniform_(-bound, bound, generator=generator))
+        elif next(module.parameters(recurse=False), None) is not None:
+            _reset(module, seed(number, place))
+
+
+def _reset(module: nn.Module, number: int) -> None:
+    """Let a layer draw its own weights, all generators as before afterwards; ConfigError if it cannot."""
+    reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
+    if reset is None:
+        raise ConfigError(
+            f"parameters in {type(module).__name__}", file="network",
+            expected="reset_parameters in each layer that has parameters of its own",
+        )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(number)
+        reset()
+
+
+def set_dropout(network: Network, probability: float) -> None:
+    """Set the dropout of all parts, 0 included."""
+    for module in network.modules():
+        if isinstance(module, Dropout):
+            module.p = probability
+
+
+@contextmanager
+def modes_kept(network: nn.Module) -> Iterator[None]:
+    """Put all parts back into training or eval mode, as they were before."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
