@@ -1,4 +1,4 @@
-"""Baselines without a network: logistic regression on intensity features, and one feature, the ADC.
+"""Methods that train no network: regression on intensities or on a fixed network's features, and the ADC.
 
 They write what a run of a network writes, so that the same steps score and compare them. With
 ``--unlabelled`` they score the findings of another store, which needs no labels, instead.
@@ -21,13 +21,15 @@ from model import adc, features, findings
 from model.findings import KEY, view_numbers
 from model.logistic import Measured, Model, choose, fit
 from model.predictions import COLUMNS, SPLITS, UNLABELLED
-from pipeline.errors import ConfigError, EmptyError, run_cli
-from pipeline.files import write_csv, write_text
-from pipeline.store import read_info, read_patches
+from pipeline.errors import ConfigError, EmptyError, StoreError, run_cli
+from pipeline.files import sha256, write_csv, write_text
+from pipeline.store import read_embeddings, read_info, read_patches
 
 log = logging.getLogger("typhon")
 
-BASELINES = ("logistic", "adc")
+BASELINES = ("logistic", "probe", "adc")
+REGRESSIONS = {"logistic": [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100], "probe": [1e-5, 1e-4, 1e-3, 1e-2]}
+"""Divisors of the penalty (scikit-learn's C) to choose from: those of a probe are for a thousand features."""
 Measure = Callable[[pd.DataFrame], Measured]
 """From a table of findings, as model.findings.Dataset has it, to their numbers."""
 
@@ -40,6 +42,23 @@ def patch_features(store: Path) -> Measure:
         rows = zip(table["row"], table["views"], strict=True)
         values = [features.measure(read_patches(store, [row], [views])) for row, views in rows]
         return Measured(np.concatenate(values) if values else np.empty((0, 0)), finding, view, table)
+
+    return measure
+
+
+def embedded(path: Path, store: Path) -> Measure:
+    """Features of the views of the findings of ``store``, as many as are granted and embedded.
+
+    Raises StoreError unless they are those of this very store.
+    """
+    known = read_embeddings(path)
+    if known.about.get("store") != sha256(store):
+        raise StoreError("those of another one", file=path, expected=f"the embeddings of {store}")
+
+    def measure(table: pd.DataFrame) -> Measured:
+        views = np.minimum(table["views"].to_numpy(), known.views)
+        finding, view = view_numbers(views)
+        return Measured(known.features[table["row"].to_numpy()[finding], view], finding, view, table)
 
     return measure
 
@@ -91,18 +110,23 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m model.baselines", description=__doc__)
     kinds = parser.add_subparsers(dest="method", required=True)
     logistic = kinds.add_parser("logistic", help="L2-regularised regression on intensity features")
-    logistic.add_argument(
-        "--penalties", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100],
-        help="divisors of the penalty (scikit-learn's C), to choose from on inner folds of the training",
-    )  # fmt: skip
-    logistic.add_argument("--folds", type=int, default=5, help="inner folds")
+    probe = kinds.add_parser("probe", help="L2-regularised regression on features of a fixed network")
+    for sub in (logistic, probe):
+        name = sub.prog.split()[-1]
+        sub.add_argument(
+            "--penalties", type=float, nargs="+", default=REGRESSIONS[name],
+            help="divisors of the penalty (scikit-learn's C), to choose from on inner folds of the training",
+        )  # fmt: skip
+        sub.add_argument("--folds", type=int, default=5, help="inner folds")
+    probe.add_argument("--embeddings", type=Path, required=True, help="those of the store")
+    probe.add_argument("--unlabelled-embeddings", type=Path, help="with --unlabelled: those of that store")
     rule = kinds.add_parser("adc", help="one feature: the ADC around the finding")
     rule.add_argument("--radius", type=float, default=5.0, help="of the disc around the finding, mm")
     rule.add_argument("--slices", type=Path, required=True, help="slices.h5 with the ADC maps")
     rule.add_argument("--findings", type=Path, required=True, help="findings.csv of these slices")
     rule.add_argument("--unlabelled-slices", type=Path, help="with --unlabelled: slices.h5 of its ADC maps")
     rule.add_argument("--unlabelled-findings", type=Path, help="with --unlabelled: findings.csv of these")
-    for sub in (logistic, rule):
+    for sub in (logistic, probe, rule):
         findings.add_arguments(sub)
         sub.add_argument("--seed", type=int, default=0, help="seed of the inner folds")
         sub.add_argument(
@@ -115,6 +139,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.method == "adc" and options.unlabelled and not options.unlabelled_slices:
         parser.error("--unlabelled needs --unlabelled-slices and --unlabelled-findings")
+    if options.method == "probe" and options.unlabelled and not options.unlabelled_embeddings:
+        parser.error("--unlabelled needs --unlabelled-embeddings")
     return options
 
 
@@ -122,6 +148,9 @@ def measures(options: argparse.Namespace) -> tuple[Measure, Measure]:
     """How to measure the findings of the target, and those without labels."""
     if options.method == "logistic":
         return patch_features(options.stores[0]), patch_features(options.unlabelled or options.stores[0])
+    if options.method == "probe":
+        own = embedded(options.embeddings, options.stores[0])
+        return own, embedded(options.unlabelled_embeddings, options.unlabelled) if options.unlabelled else own
     maps = adc.read_maps(options.findings, options.slices)
     others = maps
     if options.unlabelled:
@@ -148,23 +177,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = time.monotonic()
     training = measure(dataset.findings("train"))
     model, chosen = fitted(options, training)
+    final = model
+    if options.method == "probe":
+        # Only the penalty is chosen, and that on inner folds: validation findings may be learned from too.
+        training = measure(
+            pd.concat([dataset.findings("train"), dataset.findings("validation")], ignore_index=True)
+        )
+        final, chosen = fitted(options, training)
     middle = time.monotonic()
     if options.unlabelled:
         info = read_info(options.unlabelled)
         others = measure_others(findings.unlabelled(info, options.views, dataset.channels))
-        write_csv(options.out, COLUMNS, rows(model, others, info.dataset, UNLABELLED))
+        write_csv(options.out, COLUMNS, rows(final, others, info.dataset, UNLABELLED))
         return
     parts = {split: measure(dataset.findings(split)) for split in SPLITS}
-    table = [row for split, part in parts.items() for row in rows(model, part, dataset.name, split)]
+    table = [
+        row
+        for split, part in parts.items()
+        # Validation is scored by the model that has not seen it.
+        for row in rows(model if split == "validation" else final, part, dataset.name, split)
+    ]
     seconds = {"training": middle - start, "evaluation": time.monotonic() - middle}
     for path in filter(None, (options.best, options.out)):
         write_csv(path, COLUMNS, table)
     if options.run:
-        names = features.names(dataset.channels) if options.method == "logistic" else [adc.CHANNEL]
+        names = {
+            "logistic": features.names(dataset.channels),
+            "probe": [f"feature {number}" for number in range(training.values.shape[1])],
+            "adc": [adc.CHANNEL],
+        }[options.method]
         about = {
             **about_run(dataset.name, len(training.finding), len(table)),
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
-            "model": chosen | model.plain(names),
+            "model": chosen | final.plain(names),
         }
         write_text(options.run, json.dumps(about, indent=2, sort_keys=True) + "\n")
 

@@ -1,10 +1,39 @@
 # Methods without a network. They write what the runs of networks write, so that the rules after them are the same.
 
 
+rule embed_patches:
+    """Show the stored views of a data set to a fixed network and keep what it makes of them."""
+    input:
+        store="<data>/{dataset}/patches.h5",
+    output:
+        embeddings="<data>/{dataset}/embeddings/{encoder}.h5",
+    log:
+        "logs/data/{dataset}/embeddings/{encoder}.log",
+    benchmark:
+        "benchmarks/data/{dataset}/embeddings/{encoder}.tsv"
+    wildcard_constraints:
+        encoder="|".join(config["encoders"]),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=memory(2000),
+        runtime=240,
+    params:
+        options=encoder_flags,
+        code=encoder_code,
+    message:
+        "Embedding {wildcards.dataset} with {wildcards.encoder}"
+    shell:
+        "exec python -m workflow.logged {log} model.embeddings --store {input.store:q} --encoder {wildcards.encoder}"
+        " {params.options} --gpu {resources.gpu} --out {output.embeddings:q}"
+
+
 rule fit_baseline:
     """Fit a baseline on the training findings and score the others."""
     input:
-        unpack(adc_maps),
+        unpack(baseline_files),
         stores=stores,
         splits=splits,
     output:

@@ -29,7 +29,7 @@ rule predict_challenge:
         views=lookup("evaluation_views", within=config),
         leak=leak,
         people=people_of(datasets),
-        code=code("model.score_views"),
+        code=code("model.score_views", NETWORK),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -41,7 +41,7 @@ rule predict_challenge:
 rule predict_challenge_simply:
     """Fit a baseline once more and score the first views of every finding of the challenge."""
     input:
-        unpack(challenge_maps),
+        unpack(challenge_files),
         stores=stores,
         splits=splits,
         challenge=challenge_file("patches.h5"),

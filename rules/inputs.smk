@@ -62,12 +62,34 @@ def adc_maps(wildcards):
     return adc_slices(beside.adc_maps(config))
 
 
+def baseline_files(wildcards):
+    """What a method without a network of its own reads besides patches and splits."""
+    if wildcards.method == "probe":
+        return {"embeddings": embeddings(config["target"])}
+    return adc_maps(wildcards)
+
+
+def embeddings(dataset):
+    """The features that a probe uses of a data set."""
+    return f"<data>/{dataset}/embeddings/{config['hyperparameters']['probe']['encoder']}.h5"
+
+
+def encoder_flags(wildcards):
+    """The settings of an encoder."""
+    return flags(config["encoders"][wildcards.encoder])
+
+
+def encoder_code(wildcards):
+    """The digest of embedding with its network, which is loaded by name."""
+    return code("model.embeddings", f"model.networks.{config['encoders'][wildcards.encoder]['network']}")
+
+
 def baseline_flags(wildcards, input):
-    """The settings of a baseline, and the maps that it reads."""
-    maps = ("slices", "findings", "unlabelled_slices", "unlabelled_findings")
+    """The settings of a baseline, and the files that it reads."""
+    files = ("embeddings", "slices", "findings")
     settings = config["hyperparameters"][wildcards.method]
-    paths = {key: getattr(input, key, None) for key in maps}
-    return flags({key: value for key, value in settings.items() if key != "collection"} | paths)
+    paths = {key: getattr(input, key, None) for name in files for key in (name, f"unlabelled_{name}")}
+    return flags({k: value for k, value in settings.items() if k not in ("collection", "encoder")} | paths)
 
 
 def challenge_file(name):
@@ -81,8 +103,10 @@ def challenge_file(name):
     return of
 
 
-def challenge_maps(wildcards):
-    """The ADC maps of the target and of the challenge's findings; ends the run where there are none."""
+def challenge_files(wildcards):
+    """The same of the target and of the challenge's findings; ends the run where there are none."""
+    if wildcards.method == "probe":
+        return baseline_files(wildcards) | {"unlabelled_embeddings": embeddings(config["challenge"])}
     if wildcards.method != "adc":
         return {}
     if message := beside.no_adc(config) or beside.no_adc(config, challenge=True):

@@ -1,0 +1,210 @@
+"""Features of a fixed network: whose they are, and what a probe makes of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from model import baselines, embeddings, pretrained
+from model.metrics import auroc
+from model.networks import efficientnet_lite0
+from model.networks.base import Description, build
+from model.networks.efficientnet_lite0 import Extractor, imagenet
+from pipeline.errors import ChecksumError, ConfigError, ModelError, StoreError
+from pipeline.files import read_csv
+from pipeline.store import read_embeddings, read_info, read_patches
+from tests.stores import make_store
+
+torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
+
+SIDE = 48
+
+
+def ramps(side: int) -> torch.Tensor:
+    """A picture (1, 3, side, side) of three ramps from -1 to 1: down, across, and their product."""
+    ramp = torch.linspace(-1, 1, side)
+    planes = [ramp[:, None].expand(side, side), ramp[None].expand(side, side), ramp[:, None] * ramp[None]]
+    return torch.stack(planes)[None]
+
+
+def lite0() -> Extractor:
+    made = build((), Description("efficientnet_lite0", side=96)).extractor
+    pretrained.load(made, "efficientnet_lite0", "imagenet")
+    assert isinstance(made, Extractor)
+    return made.eval()
+
+
+class TestLite0:
+    def test_it_gives_what_the_classes_give_that_the_weights_were_published_with(self) -> None:
+        """Printed by efficientnet-lite-pytorch 0.1.0, whose code shares nothing with ours."""
+        with torch.no_grad():
+            features = lite0().maps(ramps(96)).mean((2, 3))[0]
+        largest = features.topk(4)
+        assert largest.indices.tolist() == [245, 897, 113, 1167]
+        assert largest.values.tolist() == pytest.approx([4.83217, 4.49232, 4.20502, 3.91704], abs=1e-4)
+        assert features.mean().item() == pytest.approx(0.145657, abs=1e-5)
+        assert features.std().item() == pytest.approx(0.513413, abs=1e-5)
+
+    @pytest.mark.parametrize("side", [64, 65, 96, 160])
+    def test_it_equals_these_classes_where_they_are_installed(self, side: int) -> None:
+        theirs = pytest.importorskip(
+            "efficientnet_lite_pytorch", reason="efficientnet-lite-pytorch is not here"
+        )
+        known = theirs.utils.get_model_params("efficientnet-lite0", {"image_size": side})
+        reference = theirs.EfficientNet(*known).eval()
+        reference.load_state_dict(torch.load(imagenet()[0], weights_only=True))
+        pictures = 2 * torch.rand(2, 3, side, side) - 1
+        with torch.no_grad():
+            expected = reference.extract_features(pictures).mean((2, 3))
+            torch.testing.assert_close(lite0().maps(pictures).mean((2, 3)), expected, atol=1e-4, rtol=0)
+
+    def test_grey_is_repeated_and_z_scores_are_clipped_and_halved(self) -> None:
+        extractor, patches = lite0(), 3 * torch.randn(2, 1, 96, 96)
+        with torch.no_grad():
+            found = extractor(patches)
+            expected = extractor.maps((patches.clamp(-3, 3) / 2).repeat(1, 3, 1, 1)).mean((2, 3))
+        assert found.shape == (2, extractor.width) == (2, 1280)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+    def test_it_takes_one_channel_or_three_and_no_tiny_patch(self) -> None:
+        with pytest.raises(ConfigError, match="found 2 channels"):
+            Extractor(2, 96)
+        with pytest.raises(ConfigError, match="found 31 pixels"):
+            Extractor(1, 31)
+
+
+class TestWeights:
+    def test_another_file_than_was_published_is_not_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, digest = imagenet()
+        content = bytearray(path.read_bytes())
+        content[-1000] ^= 1
+        (tmp_path / "w.pth").write_bytes(content)
+        monkeypatch.setattr(efficientnet_lite0, "imagenet", lambda: (tmp_path / "w.pth", digest))
+        with pytest.raises(ChecksumError, match=f"E-SUM .*w.pth: expected SHA-256 {digest}"):
+            lite0()
+
+    def test_a_network_without_such_weights_is_told_so(self) -> None:
+        extractor = build((), Description("papers")).extractor
+        with pytest.raises(ConfigError, match="expected weights that papers has, found imagenet; use random"):
+            pretrained.load(extractor, "papers", "imagenet")
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda state: state.pop("_bn0.weight"), "missing _bn0.weight"),
+            (lambda state: state.update(odd=torch.zeros(1)), "unexpected odd"),
+            (lambda state: state.update({"_bn0.weight": torch.zeros(3)}), "of another shape _bn0.weight"),
+            (lambda state: state["_bn0.weight"].fill_(float("nan")), "with nan or inf _bn0.weight"),
+        ],
+    )
+    def test_nothing_is_half_loaded(self, change: object, message: str) -> None:
+        extractor = Extractor(1, 96)
+        before = {name: value.clone() for name, value in extractor.state_dict().items()}
+        state = {name: value + 1 for name, value in before.items()}
+        change(state)  # type: ignore[operator]
+        with pytest.raises(ModelError, match=message):
+            pretrained.fill(extractor, state, Path("w.pth"))
+        assert all(torch.equal(value, before[name]) for name, value in extractor.state_dict().items())
+
+
+def embed(store: Path, out: Path, *words: str) -> Path:
+    flags = ["--encoder", "small", "--side", str(SIDE), "--views", "2", *words]
+    embeddings.main(["--store", str(store), *flags, "--out", str(out)])
+    return out
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A store, its split and its embeddings."""
+    folder = tmp_path_factory.mktemp("made")
+    store, split = make_store(folder, "a", train=16, validation=8, test=12)
+    return store, split, embed(store, folder / "lite0.h5")
+
+
+class TestEmbeddings:
+    def test_each_view_has_the_features_that_its_patch_has_alone(self, made: tuple[Path, Path, Path]) -> None:
+        store, _, path = made
+        found, extractor = read_embeddings(path), lite0()
+        assert found.features.shape == (36, 2, 1280)
+        assert found.about["encoder"] == "small"
+        for number in (0, 7, 35):
+            patches = torch.from_numpy(read_patches(store, [number], [2]))
+            with torch.no_grad():
+                alone = [extractor(embeddings.resized(patch[None], SIDE))[0] for patch in patches]
+            np.testing.assert_allclose(found.features[number], torch.stack(alone), atol=1e-4)
+
+    def test_the_same_store_gives_the_same_bytes(self, made: tuple[Path, Path, Path], tmp_path: Path) -> None:
+        assert embed(made[0], tmp_path / "again.h5").read_bytes() == made[2].read_bytes()
+
+    def test_more_views_than_are_stored_are_those_that_are(
+        self, made: tuple[Path, Path, Path], tmp_path: Path
+    ) -> None:
+        path = embed(made[0], tmp_path / "all.h5", "--views", "99", "--weights", "random")
+        assert read_embeddings(path).views == read_info(made[0]).views == 3
+
+    def test_a_network_of_random_weights_is_the_same_each_time_and_needs_no_file(
+        self, made: tuple[Path, Path, Path], tmp_path: Path
+    ) -> None:
+        one, other = (
+            embed(made[0], tmp_path / f"{name}.h5", "--network", "papers", "--weights", "random")
+            for name in "ab"
+        )
+        assert one.read_bytes() == other.read_bytes()
+        assert read_embeddings(one).features.shape == (36, 2, 256)
+
+    def test_a_patch_made_smaller_is_smoothed_first(self) -> None:
+        checkers = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(32, 32)[None, None]
+        assert embeddings.resized(checkers, 24).abs().max() < 0.3
+        assert torch.equal(embeddings.resized(checkers, 64), checkers)
+        assert embeddings.resized(checkers, 100).shape == (1, 1, 100, 100)
+
+
+def probe(made: tuple[Path, Path, Path], out: Path, *words: str) -> pd.DataFrame:
+    store, split, path = made
+    baselines.main(
+        ["probe", "--stores", str(store), "--splits", str(split), "--embeddings", str(path),
+         "--out", str(out / "predictions.csv"), "--run", str(out / "run.json"), *words]
+    )  # fmt: skip
+    table = read_csv(out / "predictions.csv")
+    return table.astype({"label": int, "score": float})
+
+
+class TestProbe:
+    def test_it_tells_what_the_network_sees(self, made: tuple[Path, Path, Path], tmp_path: Path) -> None:
+        table = probe(made, tmp_path)
+        assert set(table["split"]) == {"validation", "test"}
+        assert set(table["view"]) == {"0", "1"}  # as many as are embedded
+        found = table[table["split"] == "test"].groupby("finding_id")
+        per_finding = table[table["split"] == "test"].groupby("patient_id")[["label", "score"]].mean()
+        area = auroc(per_finding["label"].to_numpy(int), per_finding["score"].to_numpy())
+        assert found.ngroups == 1
+        assert area is not None
+        assert area > 0.9
+
+    def test_test_findings_teach_nothing_and_validation_only_what_is_tested(
+        self, made: tuple[Path, Path, Path], tmp_path: Path
+    ) -> None:
+        """With the labels of a split turned round, the scores that change say who learned from it."""
+        before = probe(made, tmp_path / "before").set_index(["split", "patient_id", "view"])["score"]
+        changed = {}
+        for turned in ("validation", "test"):
+            folder = tmp_path / turned
+            store, split = make_store(folder, "a", train=16, validation=8, test=12, turned=turned)
+            again = (store, split, embed(store, folder / "e.h5"))
+            after = probe(again, folder / "out").set_index(["split", "patient_id", "view"])["score"]
+            differs = (after - before).abs() > 1e-9
+            changed[turned] = set(differs[differs].index.get_level_values("split"))
+        assert changed == {"validation": {"test"}, "test": set()}
+
+    def test_features_of_another_store_are_not_used(
+        self, made: tuple[Path, Path, Path], tmp_path: Path
+    ) -> None:
+        store, split = make_store(tmp_path, "b", train=16, validation=8, test=12)
+        with pytest.raises(StoreError, match=r"E-STORE .*lite0.h5: expected the embeddings of .*b.h5"):
+            probe((store, split, made[2]), tmp_path)
+        with pytest.raises(StoreError, match="E-STORE"):
+            probe((made[0], made[1], made[0]), tmp_path)
