@@ -143,6 +143,7 @@ def read_xlsx(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     A footnote is a row after the last one that fills any of the ``needed`` columns but the first; a row with
     gaps above that is kept, so that its finding can be listed with the reason. Raises ColumnError.
     """
+    pd.array(["a"], dtype="str")  # at its first use Arrow takes 1 GiB of addresses, which no file asked for
     try:
         with warnings.catch_warnings(), limited(path):
             # The published LUNGx workbooks carry an extension that openpyxl drops; it holds no cell.

@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import io
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Callable, Sequence
@@ -20,6 +22,7 @@ from pipeline import index, labels
 from pipeline.datasets import Findings, Source, lungx
 from pipeline.errors import ColumnError, LabelError, RawMissingError
 from pipeline.phantom import Geometry, write_ct_series, write_phantom
+from pipeline.provenance import ROOT
 from workflow.fuzz import changes
 from workflow.fuzz.formats import zips
 
@@ -401,6 +404,13 @@ def test_the_nodule_of_a_real_scan_lies_in_tissue_and_the_room_outside_in_air(
     assert -100 < float(choice["reason"].split("here ")[1].split()[0]) < 100
     assert choice["reason"].startswith("slice by instance number;")
     assert codes(found) == [("LIDC-IDRI-0001", "2", "failed", "E-LESION-AIR")]
+
+
+def test_the_first_workbook_that_a_process_reads_is_within_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.xlsx"
+    write_sheet(path, CALIBRATION, [["CT-1", "120, 325", 20, "benign"]])
+    code = f"from pipeline import labels; from pathlib import Path; labels.read_xlsx(Path({str(path)!r}), ['Diagnosis'])"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("change", [zips.member, zips.lost, changes.cut, changes.flip])

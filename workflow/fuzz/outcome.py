@@ -45,7 +45,7 @@ def of_error(error: BaseException) -> Outcome:
     if isinstance(error, InputError):
         line = str(error)
         if line.isprintable() and len(line) <= LONGEST and line.startswith("E-"):
-            return Outcome("refused", said=error.code)
+            return Outcome("refused", said=line)
         return failure(f"a message of {error.code} that is no line of text", traceback.format_exc(), line)
     trace = "".join(traceback.format_exception(error))
     cause = error.__cause__
