@@ -97,7 +97,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scan = change(write_ct(raw), Manufacturer="=HYPERLINK(1)$^$", ManufacturerModelName="<script>alert(2)</script>",
                   SeriesDescription="<script>alert(3)</script>", PatientName="Somebody^Known")  # fmt: skip
     rows.append([scan.relative_to(raw).as_posix(), "+49-30-1", "=1", 1])
-    rows.append(["missing.png", "=missing", "<script>x</script>", 0])
+    rows.append(["missing.png", "=absent 9", "<script>x</script>", 0])
     with (raw / "own.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["image", "patient_id", "finding_id", "label"], *rows])
 
@@ -134,7 +134,7 @@ def test_ids_are_the_same_in_every_table_of_the_way(data: Path) -> None:
     patients = {*HOSTILE, *(f"{name} B" for name in HOSTILE), "+49-30-1"}
     assert set(read_csv(data / "findings.csv")["patient_id"]) == patients
     assert set(read_csv(data / "splits/fold0.csv")["patient_id"]) == patients
-    assert read_csv(data / "skipped.csv")["patient_id"].tolist() == ["=missing"]
+    assert read_csv(data / "skipped.csv")["patient_id"].tolist() == ["=absent 9"]
 
 
 def test_no_cell_of_any_csv_begins_as_a_formula(data: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_page_of_the_data_shows_ids_as_text_and_no_paths(data: Path) -> None
     text = (data / "verify.html").read_text(encoding="utf-8")
     assert scripts(text) == []
     made = Page(text)
-    assert "=missing" in made.cells
+    assert "=absent 9" in made.cells
     assert "<script>x</script>" in made.cells
     assert "<script>alert(3)</script>" in made.cells  # a description of a series
     assert not [cell for cell in made.cells if cell.endswith((".png", ".dcm"))]
@@ -176,7 +176,7 @@ def test_a_browser_shows_the_page_and_runs_nothing_of_it(data: Path, browser: An
         closed.click()
     shown = browser.find_element("css selector", "body").text
     assert "<script>alert(3)</script>" in shown
-    assert "=missing" in shown
+    assert "=absent 9" in shown
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
