@@ -9,14 +9,7 @@ import pytest
 
 from pipeline.download.archive import ALWAYS, MAX_RATIO, safe_extract, safe_name
 from pipeline.errors import (
-    ArchiveBombError,
-    ArchiveChecksumError,
-    ArchiveDuplicateError,
-    ArchiveEncryptedError,
     ArchiveError,
-    ArchiveFormatError,
-    ArchiveLinkError,
-    ArchiveNameError,
 )
 
 Member = tuple[str, bytes]
@@ -36,15 +29,13 @@ def a_zip(path: Path, members: list[Member], method: int = zipfile.ZIP_DEFLATED)
     return path
 
 
-def refused(
-    archive: Path, reason: type[ArchiveError], match: str = "found", *, most: int = 10**7, files: int = 9
-) -> None:
-    """The archive is refused for that reason, in one line that names it, and nothing lies beside it."""
+def refused(archive: Path, code: str, match: str = "found", *, most: int = 10**7, files: int = 9) -> None:
+    """The archive is refused with that code, in one line that names it, and nothing lies beside it."""
     before = sorted(archive.parent.iterdir())
-    with pytest.raises(reason) as caught:
+    with pytest.raises(ArchiveError) as caught:
         safe_extract(archive, archive.parent / "out", max_bytes=most, max_files=files)
     assert sorted(archive.parent.iterdir()) == before
-    assert str(caught.value).startswith(f"{reason.code} {archive}: expected ")
+    assert str(caught.value).startswith(f"{code} {archive}: expected ")
     assert match in str(caught.value)
 
 
@@ -67,14 +58,14 @@ def test_files_get_no_permissions_of_the_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_outside_the_allow_list_is_refused(name: str, tmp_path: Path) -> None:
-    refused(a_zip(tmp_path / "archive", [GOOD[0], (name, b"x")]), ArchiveNameError, "E-ZIP-NAME")
+    refused(a_zip(tmp_path / "archive", [GOOD[0], (name, b"x")]), "E-ZIP-NAME")
     assert not safe_name(name)
 
 
 def test_a_name_that_hides_its_end_behind_a_nul_is_refused(tmp_path: Path) -> None:
     archive = a_zip(tmp_path / "a.zip", [("a.dcm_../b", b"x")])
     archive.write_bytes(archive.read_bytes().replace(b"a.dcm_", b"a.dcm\0"))
-    refused(archive, ArchiveNameError)
+    refused(archive, "E-ZIP-NAME")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")  # what zipfile says of the test's own archive
@@ -83,7 +74,7 @@ def test_a_name_that_hides_its_end_behind_a_nul_is_refused(tmp_path: Path) -> No
 )
 def test_names_that_would_meet_on_a_disk_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
     archive = a_zip(tmp_path / "archive", [(name, b"x") for name in names])
-    refused(archive, ArchiveDuplicateError, repr(names[1]))
+    refused(archive, "E-ZIP-DUP", repr(names[1]))
 
 
 def test_a_symlink_in_a_zip_is_refused(tmp_path: Path) -> None:
@@ -92,7 +83,7 @@ def test_a_symlink_in_a_zip_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr(info, "/etc")
         file.writestr("link/passwd", b"x")
-    refused(tmp_path / "a.zip", ArchiveLinkError, "'link'")
+    refused(tmp_path / "a.zip", "E-ZIP-LINK", "'link'")
 
 
 def test_a_member_with_a_password_is_refused(tmp_path: Path) -> None:
@@ -100,19 +91,19 @@ def test_a_member_with_a_password_is_refused(tmp_path: Path) -> None:
     content = bytearray(archive.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1  # flag of the first entry of the directory
     archive.write_bytes(content)
-    refused(archive, ArchiveEncryptedError, "1 no.jpeg")
+    refused(archive, "E-ZIP-CRYPT", "1 no.jpeg")
 
 
 def test_a_method_that_is_not_deflate_is_refused(tmp_path: Path) -> None:
-    refused(a_zip(tmp_path / "a.zip", GOOD, zipfile.ZIP_LZMA), ArchiveFormatError, "method 14")
+    refused(a_zip(tmp_path / "a.zip", GOOD, zipfile.ZIP_LZMA), "E-ZIP-FORMAT", "method 14")
 
 
 def test_more_members_than_allowed_are_refused(tmp_path: Path) -> None:
-    refused(a_zip(tmp_path / "archive", GOOD), ArchiveBombError, "at most 2 members", files=2)
+    refused(a_zip(tmp_path / "archive", GOOD), "E-ZIP-BOMB", "at most 2 members", files=2)
 
 
 def test_more_bytes_than_allowed_are_refused(tmp_path: Path) -> None:
-    refused(a_zip(tmp_path / "archive", GOOD), ArchiveBombError, "at most 3,000 bytes", most=3000)
+    refused(a_zip(tmp_path / "archive", GOOD), "E-ZIP-BOMB", "at most 3,000 bytes", most=3000)
 
 
 def test_an_archive_that_unfolds_beyond_the_ratio_is_refused(tmp_path: Path) -> None:
@@ -120,7 +111,7 @@ def test_an_archive_that_unfolds_beyond_the_ratio_is_refused(tmp_path: Path) -> 
     archive = a_zip(tmp_path / "archive", [("zeros", bytes(size))])
     most = MAX_RATIO * archive.stat().st_size
     assert ALWAYS < most < size
-    refused(archive, ArchiveBombError, f"at most {most:,} bytes", most=10**9)
+    refused(archive, "E-ZIP-BOMB", f"at most {most:,} bytes", most=10**9)
 
 
 def test_a_member_that_is_larger_than_the_directory_says_is_refused(tmp_path: Path) -> None:
@@ -128,7 +119,7 @@ def test_a_member_that_is_larger_than_the_directory_says_is_refused(tmp_path: Pa
     content = bytearray(archive.read_bytes())
     struct.pack_into("<L", content, content.index(b"PK\x01\x02") + 24, 100)  # its size, APPNOTE 4.3.12
     archive.write_bytes(content)
-    refused(archive, ArchiveChecksumError, "CRC")
+    refused(archive, "E-ZIP-CRC", "CRC")
 
 
 @pytest.mark.parametrize(
@@ -142,11 +133,11 @@ def test_a_member_that_is_larger_than_the_directory_says_is_refused(tmp_path: Pa
 )
 def test_what_is_no_archive_is_named(content: bytes, found: str, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(content)
-    refused(tmp_path / "a.zip", ArchiveFormatError, found)
+    refused(tmp_path / "a.zip", "E-ZIP-FORMAT", found)
 
 
 def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
-    refused(a_zip(tmp_path / "archive", []), ArchiveFormatError, "no file in it")
+    refused(a_zip(tmp_path / "archive", []), "E-ZIP-FORMAT", "no file in it")
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
@@ -154,13 +145,13 @@ def test_an_archive_cut_short_is_refused(share: float, tmp_path: Path) -> None:
     archive = a_zip(tmp_path / "archive", [*GOOD, ("noise", bytes(i * i % 251 for i in range(5000)))])
     content = archive.read_bytes()
     archive.write_bytes(content[: int(share * len(content))])
-    refused(archive, ArchiveChecksumError)
+    refused(archive, "E-ZIP-CRC")
 
 
 def test_a_flipped_bit_in_a_zip_is_refused(tmp_path: Path) -> None:
     archive = a_zip(tmp_path / "a.zip", GOOD, zipfile.ZIP_STORED)
     archive.write_bytes(archive.read_bytes().replace(b"free", b"fref"))
-    refused(archive, ArchiveChecksumError, "CRC")
+    refused(archive, "E-ZIP-CRC", "CRC")
 
 
 def test_a_folder_with_files_is_never_written_to(tmp_path: Path) -> None:

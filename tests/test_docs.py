@@ -1,5 +1,7 @@
 """The pages keep up with the code: error codes, links, and what a user is told to type."""
 
+import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -12,13 +14,40 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").glob("*.md")])
 
 
-def classes(base: type[errors.InputError]) -> set[type[errors.InputError]]:
-    return {base}.union(*map(classes, base.__subclasses__()))
+ROW = re.compile(r"^\| `(E-[A-Z-]+)` \| (.+?) \| (.+?) \| `(\w+\.py)::(\w+)` \|$", re.MULTILINE)
+"""A row of the table of codes: code, cause, cure, test."""
+EXPLAINED = ROW.findall((ROOT / "docs" / "faq.md").read_text(encoding="utf-8"))
 
 
-def test_every_error_code_is_explained() -> None:
-    explained = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
-    assert {kind.code for kind in classes(errors.InputError) if f"`{kind.code}`" not in explained} == set()
+def codes() -> set[str]:
+    """The codes of all kinds of errors, and of the shell script that knows none of them."""
+    sources = [path for name in ("pipeline", "model", "workflow") for path in (ROOT / name).rglob("*.py")]
+    found = [re.findall(r'^    code = "(E-[A-Z-]+)"', path.read_text(), re.MULTILINE) for path in sources]
+    return {*itertools.chain(*found), *re.findall(r"E-[A-Z]+", (ROOT / "run").read_text())}
+
+
+def test_every_error_code_is_explained_once_and_no_other() -> None:
+    assert sorted(code for code, *_ in EXPLAINED) == sorted(codes())
+
+
+def test_every_class_of_errors_has_a_code_that_is_explained() -> None:
+    def kinds(base: type[errors.InputError]) -> set[type[errors.InputError]]:
+        return {base}.union(*map(kinds, base.__subclasses__()))
+
+    assert {kind.code for kind in kinds(errors.InputError)} <= {code for code, *_ in EXPLAINED}
+
+
+@pytest.mark.parametrize(("code", "cause", "cure", "file", "name"), EXPLAINED, ids=lambda value: value[:20])
+def test_the_test_of_a_code_is_there_and_mentions_it(
+    code: str, cause: str, cure: str, file: str, name: str
+) -> None:
+    text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    (test,) = (node for node in functions if node.name == name)
+    first = min(node.lineno for node in (test, *test.decorator_list))
+    lines = text.splitlines()[first - 1 : test.end_lineno]
+    assert re.search(rf"{code}(?![A-Z])", "\n".join(lines))
+    assert min(len(cause), len(cure)) > 5
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -180,7 +180,7 @@ def test_too_many_failures_stop_the_split_and_write_nothing(tmp_path: Path) -> N
     store = store_of(tmp_path / "p.h5", findings_of([[0]] * 5 + [[1]] * 5))
     table = skipped_table(tmp_path / "skipped.csv", [("failed", "a", "")])
     call = ["--store", str(store), "--skipped", str(table), "--out", str(tmp_path / "fold0.csv")]
-    with pytest.raises(SkippedError):
+    with pytest.raises(SkippedError, match=r"^E-SKIPPED .*skipped\.csv: "):
         split.main(call)
     assert not (tmp_path / "fold0.csv").exists()
     split.main([*call, "--max-skipped", "1", "--majority-views", "2"])

@@ -248,7 +248,7 @@ def test_a_loss_that_is_not_finite_names_its_batch(trainer: Callable[..., Traine
     with torch.no_grad():
         made._train["b.c"].patches[5] = float("nan")
     with pytest.raises(
-        LossError, match=r"found nan in phase training, epoch 1, data set b\.c, .* 0002/1/1\b"
+        LossError, match=r"^E-LOSS.* found nan in phase training, epoch 1, data set b\.c, .* 0002/1/1\b"
     ):
         made.run()
 
