@@ -138,20 +138,17 @@ def alignment(store: str | Path, *, count: int = 6, licence: str = "") -> Figure
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw a picture of a data set: contact-sheet, red-dots or alignment."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.pictures", description=main.__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind, text in PICTURES.items():
-        sub = kinds.add_parser(kind, help=text, description=text)
-        sub.add_argument("--store", type=Path, required=True, help="patches.h5")
-        if kind != "alignment":
-            needed = kind == "red-dots"
-            sub.add_argument("--findings", type=Path, required=needed, help="findings.csv")
-        if kind == "red-dots":
-            sub.add_argument("--slices", type=Path, required=True, help="slices.h5")
-        if kind == "contact-sheet":
-            sub.add_argument("--channel", default="", help="the first one by default")
-        sub.add_argument("--licence", default="", help="a line of attribution at the foot")
-        sub.add_argument("--out", type=Path, required=True, help="PNG to write")
+    told = "; ".join(f"{kind}: {text}" for kind, text in PICTURES.items())
+    parser.add_argument("kind", choices=PICTURES, help=told)
+    parser.add_argument("--store", type=Path, required=True, help="patches.h5")
+    parser.add_argument("--findings", type=Path, help="findings.csv; red-dots needs it")
+    parser.add_argument("--slices", type=Path, help="slices.h5; red-dots needs it")
+    parser.add_argument("--channel", default="", help="of the contact sheet; the first one by default")
+    parser.add_argument("--licence", default="", help="a line of attribution at the foot")
+    parser.add_argument("--out", type=Path, required=True, help="PNG to write")
     args = parser.parse_args(argv)
+    if args.kind == "red-dots" and not (args.findings and args.slices):
+        parser.error("red-dots needs --findings and --slices")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.kind == "contact-sheet":
         figure = contact_sheet(args.store, table=args.findings, channel=args.channel, licence=args.licence)

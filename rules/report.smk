@@ -2,10 +2,11 @@
 
 
 rule draw_contact_sheet:
-    """Show patches of each class, as they are and augmented."""
+    """Show a data set: patches of each class, where the findings lie, whether stacked channels hold the same tissue."""
     input:
         patches=rules.build_patches.output.patches,
         findings=rules.locate_findings.output.findings,
+        slices=rules.extract_slices.output.slices,
     output:
         picture=report(
             "<data>/{dataset}/contact_sheet.png",
@@ -24,21 +25,18 @@ rule draw_contact_sheet:
         mem_mb=memory(2000),
         runtime=30,
     params:
+        kind="contact-sheet",
         licence=attribution,
         code=code("pipeline.pictures"),
     message:
         "Drawing the patches of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.pictures contact-sheet --store {input.patches:q}"
-        " --findings {input.findings:q} --licence {params.licence:q} --out {output.picture:q}"
+        "python -m workflow.logged {log} pipeline.pictures {params.kind} --store {input.patches:q}"
+        " --findings {input.findings:q} --slices {input.slices:q} --licence {params.licence:q}"
+        " --out {output.picture:q}"
 
 
-rule draw_red_dots:
-    """Show where the findings lie, through crop and augmentation."""
-    input:
-        patches=rules.build_patches.output.patches,
-        findings=rules.locate_findings.output.findings,
-        slices=rules.extract_slices.output.slices,
+use rule draw_contact_sheet as draw_red_dots with:
     output:
         picture=report(
             "<data>/{dataset}/red_dots.png",
@@ -51,26 +49,13 @@ rule draw_red_dots:
         "logs/data/{dataset}/red_dots.log",
     benchmark:
         "benchmarks/data/{dataset}/red_dots.tsv"
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=memory(2000),
-        runtime=30,
     params:
-        licence=attribution,
-        code=code("pipeline.pictures"),
+        kind="red-dots",
     message:
         "Drawing where the findings of {wildcards.dataset} lie"
-    shell:
-        "python -m workflow.logged {log} pipeline.pictures red-dots --store {input.patches:q}"
-        " --findings {input.findings:q} --slices {input.slices:q} --licence {params.licence:q}"
-        " --out {output.picture:q}"
 
 
-rule draw_alignment:
-    """Show whether stacked channels hold the same tissue."""
-    input:
-        patches=rules.build_patches.output.patches,
+use rule draw_contact_sheet as draw_alignment with:
     output:
         picture=report(
             "<data>/{dataset}/alignment.png",
@@ -83,19 +68,10 @@ rule draw_alignment:
         "logs/data/{dataset}/alignment.log",
     benchmark:
         "benchmarks/data/{dataset}/alignment.tsv"
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=memory(2000),
-        runtime=30,
     params:
-        licence=attribution,
-        code=code("pipeline.pictures"),
+        kind="alignment",
     message:
         "Drawing the channels of {wildcards.dataset}"
-    shell:
-        "python -m workflow.logged {log} pipeline.pictures alignment --store {input.patches:q}"
-        " --licence {params.licence:q} --out {output.picture:q}"
 
 
 rule fingerprint_dataset:
