@@ -217,7 +217,9 @@ def as_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def look(path: Path) -> tuple[Path, pd.DataFrame, list[InputError]]:
-    """Index one file or one folder and write nothing: its raw folder, its index, and what cannot be read.
+    """Index one file, that of a frame, or a folder, and write nothing.
+
+    Returns its raw folder, its index, and what cannot be read.
 
     Raises ImageMissingError where there is nothing of that name, and the first error where nothing can be
     read.
@@ -225,8 +227,8 @@ def look(path: Path) -> tuple[Path, pd.DataFrame, list[InputError]]:
     if path.is_dir():
         table, _, _, errors = build(path, *_nothing(), processes=1)
         raw = path
-    elif path.exists():
-        raw, row = path.parent, read_row(path.name, path.parent)
+    elif (file := frames.named(path)[0]).exists():
+        raw, row = path.parent, read_row(file.name, path.parent)
         remark([row])
         table, errors = (as_table([]), [row]) if isinstance(row, InputError) else (as_table([row]), [])
     else:

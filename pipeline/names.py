@@ -17,6 +17,8 @@ from pipeline.errors import ImageMissingError
 MOST_COMPARED = 20
 """Names that are compared with others letter by letter, which takes milliseconds each."""
 NEIGHBOURS = 200
+_FRAME = re.compile(r"(.+)(#[1-9][0-9]*)")
+"""A frame of a file, as :func:`pipeline.frames.called` names it."""
 _ABSOLUTE = re.compile(r"/|[a-z]:/")
 
 
@@ -56,6 +58,7 @@ class Names:
     def find(self, name: str) -> str:
         """The path that ``name`` means, as it is on the disk; "." is the folder itself.
 
+        Of ``scan.dcm#3``, a frame, the file is looked for; whether it has such a frame its header says.
         Raises ImageMissingError, with the nearest names.
         """
         plain = "/".join(part for part in name.split("/") if part not in ("", "."))
@@ -63,6 +66,8 @@ class Names:
             return plain or "."
         key = folded(name)
         fits = self._known.get(self._relative(key), [])
+        if not fits and (frame := _FRAME.fullmatch(name)):
+            fits = [file + frame[2] for file in self._known.get(self._relative(folded(frame[1])), [])]
         if len(fits) == 1:
             return fits[0]
         near = fits or self._nearest(self._relative(key))
@@ -82,7 +87,8 @@ class Names:
         One for all of them: two folders of old may have held other files of the same names.
         """
         hits: Counter[str] = Counter()
-        for key in {key for key in map(folded, written) if _ABSOLUTE.match(key)}:
+        files = (frame[1] if (frame := _FRAME.fullmatch(name)) else name for name in written)
+        for key in {key for name in (*written, *files) if _ABSOLUTE.match(key := folded(name))}:
             parts = key.split("/")
             for depth in range(1, len(parts)):
                 if "/".join(parts[depth:]) in self._known:

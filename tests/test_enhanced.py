@@ -14,8 +14,10 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
+from model.predict import _places
 from pipeline import geometry, index, slices, stacks
 from pipeline.case import prepare
+from pipeline.datasets import listed
 from pipeline.errors import InputError
 from pipeline.files import read_csv
 from pipeline.pixels import read_pixels
@@ -215,6 +217,25 @@ def test_a_case_is_cut_from_its_frames(tmp_path: Path) -> None:
         assert case.rows["file"].tolist() == ["e.dcm#2"]
         assert case.sources[0].mean == pytest.approx(volume(5).mean())
         assert case.measured["slices"].tolist() == [5]
+
+
+def test_one_frame_is_named_in_a_table_and_to_a_prediction(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    write(raw / "e.dcm", volume(5), [frame(plane) for plane in range(5)])
+    rows = "e.dcm#3,p,1,0,5,5,,,,,\nE.DCM#4,q,1,1,5,5,,,,,\ne.dcm#9,r,1,1,5,5,,,,,\n"
+    found = run(raw, HEADER + rows)
+    assert [row["file"] for row in found.rows] == ["e.dcm#3", "e.dcm#4"]
+    assert [row["code"] for row in found.skipped] == ["E-IMG-MISSING"]
+    # Before the index knows the frames, their file is enough.
+    files = ["e.dcm"]
+    (raw / "t.csv").write_text(HEADER + rows)
+    assert not listed.from_csv(raw, Path("t.csv"), files).missing
+    case = prepare(raw / "e.dcm#3", at(5, 5), how("table", ("image",), extent="4 px"))
+    assert case.rows["file"].tolist() == ["e.dcm#3"]
+    assert case.sources[0].mean == pytest.approx(volume(5).mean())  # of the whole stack, as in training
+    with pytest.raises(InputError, match="E-IMG-MISSING"):
+        prepare(raw / "e.dcm#9", at(5, 5), how("table", ("image",), extent="4 px"))
+    assert _places(raw / "t.csv", ["e.dcm#3", "E.dcm#4"]) == [raw / "e.dcm#3", raw / "e.dcm#4"]
 
 
 def test_the_whole_way_from_enhanced_files_to_a_split(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ def names(*written, files=FILES):
         ("./", "."),
         ("/data/raw/mine/x/1.png", "x/1.png"),
         ("/DATA/raw/mine/a.png", "a.png"),
+        ("case 1/t2/0.DCM#12", "Case 1/T2/0.dcm#12"),
+        ("/data/raw/mine/Case 1/T2/0.dcm#1", "Case 1/T2/0.dcm#1"),
     ],
 )
 def test_a_name_that_just_one_path_fits_is_found_as_it_is_on_the_disk(name, path):
@@ -45,7 +47,7 @@ def test_a_name_that_just_one_path_fits_is_found_as_it_is_on_the_disk(name, path
 )
 def test_the_folder_in_which_the_files_lay_before_is_left_out(old):
     separator = "\\" if "\\" in old else "/"
-    files = {"x/1.png": "x/1.png", "y/1.png": "y/1.png", "A.png": "a.png"}
+    files = {"x/1.png": "x/1.png", "y/1.png#3": "y/1.png#3", "A.png": "a.png"}
     written = {f"{old.rstrip('/')}/{name}".replace("/", separator): path for name, path in files.items()}
     found = names(*written)
     assert {name: found.find(name) for name in written} == written

@@ -238,9 +238,8 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
     result = Findings()
     files = sorted(on_disk(source.index).unique())
     if options.table is not None:
-        named = sorted({*files, *source.index["file"]})  # a frame of a file has a name of its own
         words = _numbers(options.labels) if options.labels else None
-        listed = from_csv(source.raw, options.table, named, words, headers(options.columns)).found()
+        listed = from_csv(source.raw, options.table, files, words, headers(options.columns)).found()
     else:
         folders = _numbers(options.folders)
         listed = from_folders(source.raw, files, folders, options.patient_pattern, options.exclude).found()
