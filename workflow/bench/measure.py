@@ -6,9 +6,9 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -83,65 +83,51 @@ def compare(
     Both are made from ``arguments`` in processes of their own, so that neither allocator, thread pools nor
     settings of one are those of the other. Returns the two answers.
     """
-    sides = [_Side(plain, arguments), _Side(ours, arguments)]
-    try:
+    with _process(plain, arguments) as first, _process(ours, arguments) as second:
         for number in range(rounds + 1):
-            for side, rates in zip(sides, (result.plain, result.ours), strict=True):
-                rate = side.ask("run")
+            for side, rates in ((first, result.plain), (second, result.ours)):
+                rate = _asked(side, _timed)
                 if number:
                     rates.append(rate)
-        return sides[0].ask("answer"), sides[1].ask("answer")
-    finally:
-        for side in sides:
-            side.close()
+        return _asked(first, _answer), _asked(second, _answer)
 
 
 def once(make: Callable[..., Contender], *arguments: Any) -> tuple[float, Any]:
     """Units per CPU second and the answer of one run that is too long for rounds, in a process of its own."""
-    side = _Side(make, arguments)
+    with _process(make, arguments) as side:
+        return _asked(side, _timed), _asked(side, _answer)
+
+
+def _process(make: Callable[..., Contender], arguments: Sequence[Any]) -> ProcessPoolExecutor:
+    """A process of one thread that holds a contender."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start, (make, arguments))
+
+
+def _asked(side: ProcessPoolExecutor, question: Callable[[], Any]) -> Any:
     try:
-        return side.ask("run"), side.ask("answer")
-    finally:
-        side.close()
+        return side.submit(question).result()
+    except (Exception, SystemExit) as error:
+        raise RuntimeError("a contender failed; its traceback is above") from error
 
 
-class _Side:
-    def __init__(self, make: Callable[..., Contender], arguments: Sequence[Any]) -> None:
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-        context = multiprocessing.get_context("spawn")
-        self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def ask(self, what: str) -> Any:
-        try:
-            self._ours.send(what)
-            return self._ours.recv()
-        except (EOFError, OSError):
-            raise RuntimeError("a contender failed; its traceback is above") from None
-
-    def close(self) -> None:
-        self._ours.close()
-        self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
+_here: list[Contender] = []
+"""Within such a process, its contender."""
 
 
-def _serve(pipe: Connection, make: Callable[..., Contender], arguments: Sequence[Any]) -> None:
-    contender = make(*arguments)
-    while True:
-        try:
-            what = pipe.recv()
-        except EOFError:
-            return
-        if what == "answer":
-            pipe.send(contender.answer())
-            continue
-        contender.prepare()
-        start = time.process_time()
-        units = contender.run()
-        pipe.send(units / (time.process_time() - start))
+def _start(make: Callable[..., Contender], arguments: Sequence[Any]) -> None:
+    _here.append(make(*arguments))
+
+
+def _timed() -> float:
+    _here[0].prepare()
+    start = time.process_time()
+    units = _here[0].run()
+    return units / (time.process_time() - start)
+
+
+def _answer() -> Any:
+    return _here[0].answer()
 
 
 def watch(command: Sequence[str], folder: Path) -> tuple[float, float]:
