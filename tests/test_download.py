@@ -18,6 +18,7 @@ import urllib3
 
 from pipeline.datasets import prostatex
 from pipeline.download import choice, http, manifest
+from pipeline.download import idc as buckets
 from pipeline.download.choice import Series, choose, offline_index
 from pipeline.download.http import PassingError, Patience, again
 from pipeline.download.images import Source, download, main, service
@@ -444,6 +445,21 @@ class TestIdc:
         idc()
         assert_whole(idc)
         assert [target for target in idc.server.requests if "continuation-token" in target]
+
+    def test_at_amazon_a_bucket_is_a_host_of_its_own(
+        self, idc: Downloads, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = []
+
+        def read(url: str, *_: object, **__: object) -> bytes:
+            asked.append(url)
+            return b"<ListBucketResult/>"
+
+        monkeypatch.setattr(buckets, "read", read)
+        idc.address = buckets.ENDPOINT
+        with pytest.raises(NetError, match=r"found 0 files of 0 bytes \(and 5 more series that failed\)"):
+            idc()
+        assert set(asked) == {"https://idc-open-data.s3.us-east-1.amazonaws.com"}
 
     def test_what_an_interrupted_download_left_whole_is_kept_by_its_md5(self, idc: Downloads) -> None:
         idc()
