@@ -364,8 +364,10 @@ class TestRerun:
             built / "workflow/config.schema.yaml", "chestxray14, table]", "chestxray14, mine, table]"
         )
         module.write_text("def find(source, options): ...\n\n\ndef add_options(parser): ...\n")
+        columns = (built / "config/datasets.csv").read_text().split("\n", 1)[0].count(",")
+        row = edited(built / "config/datasets.csv", "", "mine" + "," * columns + "\n")
         try:
-            with schema:
+            with schema, row:
                 assert plan(built, *DEMO) == {}
         finally:
             module.unlink()
