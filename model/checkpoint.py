@@ -4,7 +4,6 @@ A checkpoint folder is of no rule's output. It belongs to whoever holds its lock
 counts only if the digest of everything that decides the result agrees.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -24,7 +23,7 @@ from torch import Tensor
 from model.weights import to_bytes
 from pipeline.errors import LockedError
 from pipeline.files import atomic
-from pipeline.system import UNSUPPORTED
+from pipeline.system import lock
 
 KEEP = 2
 log = logging.getLogger("typhon")
@@ -50,20 +49,15 @@ class Folder:
     def _acquire(self) -> int:
         while True:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = self.path / "lock"
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno in UNSUPPORTED:
-                    log.warning("%s cannot be locked here: let no other trainer use this folder", lock)
-                    return descriptor
+            file = self.path / "lock"
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+            if not lock(descriptor, file):
                 holder = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
                 os.close(descriptor)
-                raise LockedError(f"held by process {holder}", file=lock) from error
+                raise LockedError(f"held by process {holder}", file=file)
             with suppress(FileNotFoundError):
                 # Another trainer may have finished and removed the folder since the file was opened.
-                if lock.stat().st_ino == os.fstat(descriptor).st_ino:
+                if file.stat().st_ino == os.fstat(descriptor).st_ino:
                     os.ftruncate(descriptor, 0)
                     os.write(descriptor, f"{os.getpid()}\n".encode())
                     return descriptor

@@ -6,7 +6,6 @@ by a lock that the kernel lets go of when the process ends, however it ends.
 Only processes of one user on one host see each other's locks, and only if they name the devices alike.
 """
 
-import fcntl
 import itertools
 import logging
 import os
@@ -15,6 +14,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from pipeline.system import lock
 
 log = logging.getLogger("typhon")
 SECONDS = 0.5
@@ -62,10 +63,9 @@ def _lock(device: str) -> bool:
     folder = _folder()
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    descriptor = os.open(folder / device.replace("/", "_"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    file = folder / device.replace("/", "_")
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    if not lock(descriptor, file):
         os.close(descriptor)
         return False
     _held.append(descriptor)

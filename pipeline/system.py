@@ -1,11 +1,14 @@
 """What the system says no to: which place is full, and which errors are of access rather than of content."""
 
 import errno
+import fcntl
+import logging
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+log = logging.getLogger("typhon")
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NO_ACCESS = {
     errno.EACCES, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOLCK, errno.ENAMETOOLONG, errno.ELOOP,
@@ -19,6 +22,23 @@ FULL = 2**24
 """Free bytes below which a place may be what an error is about."""
 SOCKET_FOLDER = 64
 """Bytes of the name of a folder in which a socket may still lie: its path has at most 107 (unix(7))."""
+
+
+def lock(descriptor: int, path: str | Path) -> bool:
+    """Lock an open file until it is closed; False where another process has it.
+
+    A file system that knows no locks is told in the log. Raises OSError, of the file, for any other reason.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        locate(error, path)
+        if error.errno not in UNSUPPORTED:
+            raise
+        log.warning("%s cannot be locked here: let no other job use what it stands for", path)
+    return True
 
 
 def locate(error: OSError, path: str | Path) -> None:

@@ -14,6 +14,7 @@ import h5py
 import pytest
 from PIL import Image
 
+from model import gpus
 from model.checkpoint import Folder
 from pipeline import store
 from pipeline.errors import AccessError, DiskError, StoreError, of_system, run_cli
@@ -116,9 +117,30 @@ def test_a_store_is_read_where_it_cannot_be_locked(tmp_path: Path) -> None:
 def test_a_trainer_goes_on_where_there_are_no_locks(monkeypatch, tmp_path, caplog, number) -> None:
     monkeypatch.setattr(fcntl, "flock", failing(number))
     with Folder(tmp_path / "checkpoint", "digest") as folder:
-        assert "cannot be locked here: let no other trainer use this folder" in caplog.text
+        assert "checkpoint/lock cannot be locked here: let no other job use what it" in caplog.text
         folder.save({}, {"step": 1})
     assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_lock_that_fails_is_held_by_nobody(monkeypatch, tmp_path, number) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    with pytest.raises(SystemExit) as caught:
+        run_cli(lambda _: Folder(tmp_path / "checkpoint", "digest") and None)
+    assert f"lock: expected access to it, found {os.strerror(number)}" in str(caught.value.code)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_job_takes_a_gpu_where_there_are_no_locks_and_says_so(
+    monkeypatch, tmp_path, caplog, number
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(gpus, "_held", [])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    assert gpus.take() == "4"
+    assert "/4 cannot be locked here" in caplog.text
+    os.close(gpus._held.pop())
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EBADF])
