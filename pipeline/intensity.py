@@ -13,6 +13,8 @@ from pipeline.errors import ConstantImageError
 
 BLANK_SHARE = 0.98
 """A slice of which more than this share has one value is blank (ProstateX-0052 has such an ADC map)."""
+AT_ONCE = 2**22
+"""Values that are summed at a time: all of a large picture would take several times its memory."""
 
 
 @dataclass
@@ -25,10 +27,12 @@ class Statistics:
 
     def add(self, values: np.ndarray) -> None:
         """Take in the values of one slice."""
-        wide = values.astype("f8", copy=False)
-        self.count += wide.size
-        self.total += float(wide.sum())
-        self.squares += float(np.square(wide).sum())
+        flat = values.ravel(order="K")
+        for start in range(0, flat.size, AT_ONCE):
+            wide = flat[start : start + AT_ONCE].astype("f8", copy=False)
+            self.count += wide.size
+            self.total += float(wide.sum())
+            self.squares += float(np.square(wide).sum())
 
     def mean_std(self) -> tuple[float, float]:
         """Mean and standard deviation; raises ConstantImageError where there is no contrast."""

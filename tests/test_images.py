@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline import images, index
-from pipeline.errors import InputError
+from pipeline.errors import InputError, TruncatedError
 from pipeline.images import read_gray, read_header
 from pipeline.index import read_row
 from tests.dicoms import code, write_mr
@@ -449,3 +449,46 @@ def test_a_large_picture_with_alpha_is_read_within_the_promised_memory(tmp_path:
     path = put(tmp_path / "a.png", png)
     assert read_header(path) == {"columns": side, "rows": side}
     assert read_gray(path).shape == (side, side)
+
+
+def png_of(
+    columns: int, rows: int, depth: int, colour: int, interlaced: bool, content: bytes, parts: int = 1
+) -> bytes:
+    """A PNG whose unpacked pixel data are these, whatever its header promises."""
+    head = struct.pack(">IIBBBBB", columns, rows, depth, colour, 0, 0, interlaced)
+    packed = zlib.compress(content)
+    step = -(-len(packed) // parts)
+    chunks = [chunk(b"IDAT", packed[start : start + step]) for start in range(0, len(packed), step)]
+    palette = [chunk(b"PLTE", bytes(range(90, 90 + 48)))] if colour == 3 else []
+    return b"\x89PNG\r\n\x1a\n" + b"".join([chunk(b"IHDR", head), *palette, *chunks, chunk(b"IEND", b"")])
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "interlaced", "needed"),
+    [
+        (8, 0, False, 7 * 6), (16, 0, False, 7 * 11), (1, 0, False, 7 * 2), (2, 3, False, 7 * 3), (4, 3, False, 7 * 4),
+        (8, 2, False, 7 * 16), (16, 2, False, 7 * 31), (8, 4, False, 7 * 11), (16, 4, False, 7 * 21),
+        (8, 6, False, 7 * 21), (16, 6, False, 7 * 41),
+        # Passes of 5 × 7 pixels: 1×1, 1×1, 2×1, 1×2, 3×2, 2×4 and 5×3; each row has a byte more.
+        (8, 0, True, 2 + 2 + 3 + 4 + 8 + 12 + 18),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_png_whose_pixels_end_too_early_is_no_black_picture(
+    tmp_path: Path, depth: int, colour: int, interlaced: bool, needed: int, parts: int
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png_of(5, 7, depth, colour, interlaced, bytes(needed), parts))
+    assert images.read_gray(path).shape == (7, 5)
+    path.write_bytes(png_of(5, 7, depth, colour, interlaced, bytes(needed + 9), parts))
+    assert images.read_gray(path).shape == (7, 5)  # what follows is nobody's
+    for present in (needed - 1, needed // 2, 0):
+        path.write_bytes(png_of(5, 7, depth, colour, interlaced, bytes(present), parts))
+        with pytest.raises(TruncatedError, match=r"^E-DCM-TRUNC .*a\.png: expected "):
+            images.read_gray(path)
+
+
+def test_a_png_of_a_few_bytes_may_not_ask_for_millions_of_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png_of(10, 8_000_000, 8, 0, False, bytes(100)))
+    with pytest.raises(TruncatedError):
+        images.read_gray(tmp_path / "a.png")

@@ -1,5 +1,7 @@
 """Intensities: statistics worked out by hand, padding left out, and the published way to 8 bits."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,3 +91,18 @@ def test_published_way_survives_a_black_slice() -> None:
         paper_bytes(header(WindowCenter="50", WindowWidth="10"), np.zeros((2, 2), "u2")).tolist()
         == [[0, 0]] * 2
     )
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_sums_of_a_large_image_take_a_fraction_of_its_memory(order: str) -> None:
+    values = np.asarray(np.arange(2**25, dtype="f4").reshape(2**12, -1) % 7, order=order)
+    statistics = Statistics()
+    tracemalloc.start()
+    statistics.add(values)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < values.nbytes  # as float64, and their squares, they are four times that
+    mean, std = statistics.mean_std()
+    assert statistics.count == 2**25
+    assert mean == pytest.approx(3, abs=1e-6)
+    assert std == pytest.approx(2, abs=1e-6)
