@@ -92,6 +92,6 @@ FAULTS = {
 }  # fmt: skip
 READERS = {
     **{name: Reader(reading(fault), lambda: [Input("a.bin", SIGN + bytes(40) + b"END")], seconds=20) for name, fault in FAULTS.items()},
-    "hangs": Reader(reading(hangs), lambda: [Input("a.bin", SIGN + bytes(40) + b"END")], seconds=1),
+    "hangs": Reader(reading(hangs), lambda: [Input("a.bin", SIGN + bytes(40) + b"END")], seconds=4),
     "broken": Reader(reading(raises), lambda: [Input("a.bin", SIGN)]),
 }  # fmt: skip

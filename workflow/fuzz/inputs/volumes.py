@@ -1,4 +1,4 @@
-"""Volumes of a few voxels: NIfTI of both versions, also compressed and with time, and MetaImage."""
+"""Volumes of a few voxels: NIfTI of both versions, also compressed and with time, MetaImage and NRRD."""
 
 import tempfile
 from pathlib import Path
@@ -25,19 +25,23 @@ def _nifti(kind: type[nib.Nifti1Image], voxels: np.ndarray, slope: float | None 
     return bytes(image.to_bytes())
 
 
-def _meta() -> list[Input]:
+def _by_itk() -> list[Input]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         image = sitk.GetImageFromArray(_voxels().T)
         image.SetSpacing((0.5, 0.75, 3.0))
         sitk.WriteImage(image, str(folder / "local.mha"))
         sitk.WriteImage(image, str(folder / "packed.mha"), useCompression=True)
+        sitk.WriteImage(image, str(folder / "local.nrrd"))
+        sitk.WriteImage(image, str(folder / "packed.nrrd"), useCompression=True)
+        whole = [Input(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
         sitk.WriteImage(image, str(folder / "apart.mhd"))
-        apart = {"apart.raw": (folder / "apart.raw").read_bytes()}
+        sitk.WriteImage(image, str(folder / "parted.nhdr"))
+        beside = {name: (folder / name).read_bytes() for name in ("apart.raw", "parted.raw")}
         return [
-            Input("local.mha", (folder / "local.mha").read_bytes()),
-            Input("packed.mha", (folder / "packed.mha").read_bytes()),
-            Input("apart.mhd", (folder / "apart.mhd").read_bytes(), apart),
+            *whole,
+            Input("apart.mhd", (folder / "apart.mhd").read_bytes(), beside),
+            Input("parted.nhdr", (folder / "parted.nhdr").read_bytes(), beside),
         ]
 
 
@@ -50,5 +54,5 @@ def inputs() -> list[Input]:
         Input("second.nii", _nifti(nib.Nifti2Image, _voxels())),
         Input("times.nii", _nifti(nib.Nifti1Image, _voxels(2))),
         Input("float.nii", _nifti(nib.Nifti1Image, _voxels().astype("f4"))),
-        *_meta(),
+        *_by_itk(),
     ]
