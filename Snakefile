@@ -41,7 +41,6 @@ configfile: f"{ROOT}/config/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/inputs.smk"
 include: "rules/demo.smk"
 include: "rules/download.smk"
 include: "rules/labels.smk"
@@ -66,8 +65,8 @@ rule all:
     """Every result and every item of the report."""
     default_target: True
     input:
-        results(),
-        comparison(),
+        targets.results(config),
+        targets.comparison(config),
         rules.figures.input,
         rules.tables.input,
         rules.tabulate_costs.output,

@@ -69,14 +69,14 @@ def shares_start(usual: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, 
     return bool(usual and own) and scored(usual) == scored(own)
 
 
-def no_candidate(search: Mapping[str, Any], method: str, number: int = 0) -> str:
-    """What to say where the section ``search`` of the config has no such candidate; empty where it has."""
+def check_candidate(search: Mapping[str, Any], method: str, number: int = 0) -> None:
+    """Raise ConfigError where the section ``search`` of the config has no such candidate."""
     if search["method"] != method:
         found, remedy = search["method"] or "nothing", "name a method and a grid under search"
-        return str(ConfigError(found, file="search/method", expected=method, remedy=remedy))
+        raise ConfigError(found, file="search/method", expected=method, remedy=remedy)
     last = len(candidates(search["grid"])) - 1
-    error = ConfigError(f"{number}", file="search/grid", expected=f"a candidate from 0 to {last}")
-    return str(error) if number > last else ""
+    if number > last:
+        raise ConfigError(f"{number}", file="search/grid", expected=f"a candidate from 0 to {last}")
 
 
 def _fill(tree: dict[str, Any], settings: Mapping[str, Any], method: str) -> None:

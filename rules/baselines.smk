@@ -21,8 +21,8 @@ rule embed_patches:
         mem_mb=memory(2000),
         runtime=240,
     params:
-        options=encoder_flags,
-        code=encoder_code,
+        options=planned(baselines.encoder_options),
+        code=planned(baselines.encoder_code),
     message:
         "Embedding {wildcards.dataset} with {wildcards.encoder}"
     shell:
@@ -33,9 +33,9 @@ rule embed_patches:
 rule fit_baseline:
     """Fit a baseline on the training findings and score the others."""
     input:
-        unpack(baseline_files),
-        stores=stores,
-        splits=splits,
+        unpack(planned(baselines.files)),
+        stores=planned(training.stores),
+        splits=planned(training.splits),
     output:
         predictions="results/{method}/fold{fold}/seed{seed}/predictions.csv",
         best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
@@ -53,8 +53,8 @@ rule fit_baseline:
         mem_mb=memory(2000),
         runtime=60,
     params:
-        options=baseline_flags,
-        leak=leak,
+        options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
+        leak=data.leak(config),
         code=code("model.baselines"),
     message:
         "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"

@@ -5,10 +5,10 @@
 rule predict_challenge:
     """Score the first views of every finding of the challenge with the network of a run."""
     input:
-        stores=stores,
-        splits=splits,
-        model=state_of_run,
-        challenge=challenge_file("patches.h5"),
+        stores=planned(training.stores),
+        splits=planned(training.splits),
+        model=planned(challenge.state),
+        challenge=planned(challenge.file, name="patches.h5"),
     output:
         predictions="results/{method}/fold{fold}/seed{seed}/challenge.csv",
     log:
@@ -27,9 +27,9 @@ rule predict_challenge:
     params:
         target=lookup("target", within=config),
         views=lookup("evaluation_views", within=config),
-        leak=leak,
-        people=people_of(datasets),
-        code=code("model.score_views", NETWORK),
+        leak=data.leak(config),
+        people=planned(training.people),
+        code=code("model.score_views", training.network(config)),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -41,10 +41,10 @@ rule predict_challenge:
 rule predict_challenge_simply:
     """Fit a baseline once more and score the first views of every finding of the challenge."""
     input:
-        unpack(challenge_files),
-        stores=stores,
-        splits=splits,
-        challenge=challenge_file("patches.h5"),
+        unpack(planned(baselines.files_of_both)),
+        stores=planned(training.stores),
+        splits=planned(training.splits),
+        challenge=planned(challenge.file, name="patches.h5"),
     output:
         predictions="results/{method}/fold{fold}/seed{seed}/challenge.csv",
     log:
@@ -60,9 +60,9 @@ rule predict_challenge_simply:
         mem_mb=memory(2000),
         runtime=60,
     params:
-        options=baseline_flags,
+        options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         views=lookup("evaluation_views", within=config),
-        leak=leak,
+        leak=data.leak(config),
         code=code("model.baselines"),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
@@ -75,9 +75,9 @@ rule predict_challenge_simply:
 rule write_challenge:
     """Average the views and runs of a method into the challenge's CSV, every official finding once."""
     input:
-        predictions=runs("results/{method}/fold{fold}/seed{seed}/challenge.csv"),
-        index=challenge_file("index.parquet"),
-        skipped=challenge_file("skipped.csv"),
+        predictions=planned(training.files, name="challenge.csv"),
+        index=planned(challenge.file, name="index.parquet"),
+        skipped=planned(challenge.file, name="skipped.csv"),
     output:
         table=report(
             "results/{method}_challenge.csv",
@@ -95,8 +95,8 @@ rule write_challenge:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        raw=challenge_raw,
-        most=lambda wildcards: config["collections"][config["challenge"]]["max_skipped"],
+        raw=untracked(planned(challenge.folder)),
+        most=planned(challenge.max_skipped),
         code=code("model.challenge"),
     message:
         "Writing the challenge's table of {wildcards.method}"
@@ -109,7 +109,7 @@ rule score_challenge:
     """Score the challenge's CSV of a method against the truth."""
     input:
         table=rules.write_challenge.output.table,
-        truth=truth,
+        truth=planned(challenge.truth),
     output:
         result="results/{method}_challenge.json",
     log:
@@ -122,7 +122,7 @@ rule score_challenge:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        truth=lambda wildcards: Path(config["truth"]).expanduser(),
+        truth=planned(challenge.truth_file),
         code=code("model.challenge"),
     message:
         "Scoring {wildcards.method} on the challenge's findings"

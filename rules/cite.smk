@@ -22,8 +22,8 @@ rule write_citations:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        terms=all_terms,
-        about=cited,
+        terms=planned(targets.terms),
+        about=planned(targets.cited),
         code=code("workflow.cite"),
     message:
         "Listing what to cite"

@@ -5,13 +5,9 @@ rule compare_methods:
     """Compare all methods on the same findings, splits and seeds."""
     input:
         results=expand("results/{method}_auc.json", method=config["methods"]),
-        predictions=compared("results/{method}/fold{fold}/seed{seed}/predictions.csv"),
-        best=compared("results/{method}/fold{fold}/seed{seed}/best/predictions.csv"),
-        splits=expand(
-            "<data>/{dataset}/splits/fold{fold}.csv",
-            dataset=config["target"],
-            fold=range(config["split"]["n"]),
-        ),
+        predictions=targets.compared(config, "predictions.csv"),
+        best=targets.compared(config, "best/predictions.csv"),
+        splits=training.splits_of_target(config),
     output:
         comparison="results/comparison.csv",
         comparison_markdown="results/comparison.md",
@@ -53,7 +49,7 @@ rule compare_methods:
         mem_mb=memory(2000),
         runtime=30,
     params:
-        runs=compared("results/{method}/fold{fold}/seed{seed}"),
+        runs=targets.compared(config),
         choices=flags({key: config["comparison"][key] for key in ("reference", "pairs", "difference")}),
         code=code("model.compare"),
     message:

@@ -4,7 +4,7 @@
 rule index_raw_files:
     """Read the header of every new or changed image file once."""
     input:
-        raw_data,
+        planned(data.raw_data),
     output:
         index=update("<data>/{dataset}/index.parquet"),
         files=update("<data>/{dataset}/files.parquet"),
@@ -21,8 +21,8 @@ rule index_raw_files:
         mem_mb=memory(2000),
         runtime=240,
     params:
-        raw=raw_folder,
-        tree=raw_state,
+        raw=untracked(planned(raw.folder)),
+        tree=planned(raw.state),
         code=code("pipeline.index"),
     message:
         "Indexing the files of {wildcards.dataset}"
@@ -52,26 +52,29 @@ rule locate_findings:
         mem_mb=memory(2000),
         runtime=60,
     params:
-        kind=kind,
-        raw=raw_folder,
-        options=collection_flags(
-            "channels",
-            "part",
-            "slice_rule",
-            "no_lesion_centre",
-            "seed",
-            "label",
-            "against",
-            "version",
-            "table",
-            "labels",
-            "columns",
-            "folders",
-            "exclude",
-            "patient_pattern",
-            "axis",
+        kind=planned(data.kind),
+        raw=untracked(planned(raw.folder)),
+        options=planned(
+            data.options,
+            keys=(
+                "channels",
+                "part",
+                "slice_rule",
+                "no_lesion_centre",
+                "seed",
+                "label",
+                "against",
+                "version",
+                "table",
+                "labels",
+                "columns",
+                "folders",
+                "exclude",
+                "patient_pattern",
+                "axis",
+            ),
         ),
-        code=collection_code("pipeline.findings"),
+        code=planned(data.code_of, module="pipeline.findings"),
     message:
         "Locating the findings of {wildcards.dataset}"
     shell:
@@ -100,9 +103,9 @@ rule extract_slices:
         mem_mb=memory(2000),
         runtime=240,
     params:
-        kind=kind,
-        raw=raw_folder,
-        options=collection_flags("window", "intensity"),
+        kind=planned(data.kind),
+        raw=untracked(planned(raw.folder)),
+        options=planned(data.options, keys=("window", "intensity")),
         code=code("pipeline.slices"),
     message:
         "Extracting the slices of {wildcards.dataset}"
@@ -131,13 +134,13 @@ rule build_patches:
         mem_mb=memory(2000),
         runtime=120,
     params:
-        kind=kind,
-        options=collection_flags("channels", "extent", "intensity"),
+        kind=planned(data.kind),
+        options=planned(data.options, keys=("channels", "extent", "intensity")),
         side=lookup("patch", within=config),
-        views=stored_views,
+        views=planned(data.stored_views),
         view_seed=lookup("view_seed", within=config),
-        collection=stated_terms,
-        code=collection_code("pipeline.patches"),
+        collection=untracked(planned(data.terms)),
+        code=planned(data.code_of, module="pipeline.patches"),
     message:
         "Cutting the views of {wildcards.dataset}"
     shell:
@@ -176,7 +179,7 @@ rule split_findings:
     """Part the groups into training, validation and test, and check that nothing leaks."""
     input:
         patches=rules.build_patches.output.patches,
-        beside=same_people,
+        beside=planned(data.same_people),
         skipped=rules.list_skipped.output.skipped,
     output:
         split="<data>/{dataset}/splits/fold{fold}.csv",
@@ -190,7 +193,7 @@ rule split_findings:
         mem_mb=memory(2000),
         runtime=30,
     params:
-        options=collection_flags("training_views", "max_skipped"),
+        options=planned(data.options, keys=("training_views", "max_skipped")),
         kind=lookup("split/kind", within=config),
         n=lookup("split/n", within=config),
         validation=lookup("split/validation", within=config),
@@ -231,8 +234,8 @@ rule write_card:
         mem_mb=memory(2000),
         runtime=30,
     params:
-        kind=kind,
-        options=collection_flags("window", "slice_rule", "axis", "label"),
+        kind=planned(data.kind),
+        options=planned(data.options, keys=("window", "slice_rule", "axis", "label")),
         views=lookup("evaluation_views", within=config),
         code=code("pipeline.card"),
     message:

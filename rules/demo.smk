@@ -4,7 +4,7 @@
 rule write_phantom:
     """Write small synthetic raw data in the exact layout of a collection."""
     input:
-        room_for_phantom,
+        planned(data.room_for_phantom),
     output:
         raw=directory("<data>/raw/{dataset}"),
     log:
@@ -17,7 +17,7 @@ rule write_phantom:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        kind=kind,
+        kind=planned(data.kind),
         patients=lookup("phantom/patients", within=config, default=24),
         seed=lookup("phantom/seed", within=config, default=0),
         test=lookup("phantom/test", within=config, default=0),

@@ -5,7 +5,7 @@
 rule download_images:
     """Fetch the image series of a collection that the experiment needs, and check every file."""
     input:
-        accepted,
+        planned(targets.accepted),
     output:
         checked=touch("<data>/raw/.{dataset}.checked"),
     log:
@@ -20,10 +20,10 @@ rule download_images:
         mem_mb=memory(2000),
         runtime=1440,
     params:
-        kind=kind,
-        raw=download_folder,
-        options=download_flags,
-        call=call,
+        kind=planned(data.kind),
+        raw=untracked(planned(raw.folder)),
+        options=flags(config["download"]),
+        call=lambda wildcards: time.time_ns(),
         code=code("pipeline.download.images"),
     message:
         "Downloading the images of {wildcards.dataset}"
@@ -35,7 +35,7 @@ rule download_images:
 rule download:
     """Everything that can be fetched for the experiment; what it would be, as long as nobody has accepted."""
     input:
-        checked=to_download,
+        checked=planned(targets.to_download),
     log:
         "logs/download.log",
     localrule: True

@@ -5,7 +5,7 @@
 rule measure_effect:
     """Run the experiment once more with one key as published, and keep what came of it."""
     input:
-        before=before_variant,
+        before=planned(effects.before),
         stores=expand("<data>/{dataset}/patches.h5", dataset=config["datasets"]),
         splits=expand(
             "<data>/{dataset}/splits/fold{fold}.csv",
@@ -33,9 +33,9 @@ rule measure_effect:
         mem_mb=memory(2000, 1.5),
         runtime=2880,
     params:
-        folder=lambda wildcards: effects.folder(wildcards.effect),
-        settings=lambda wildcards: json.dumps(effects.located(config, wildcards.effect)),
-        borrowed=borrowed,
+        folder=planned(effects.folder),
+        settings=planned(effects.settings),
+        borrowed=planned(effects.borrowed),
         code=code(
             "workflow.effects.measure",
             "model.bootstrap",
@@ -54,7 +54,7 @@ rule measure_effect:
 rule tabulate_effects:
     """Set the published way of each key beside the right one."""
     input:
-        measured=measured,
+        measured=planned(effects.measured),
     output:
         csv="results/tables/effects.csv",
         markdown="results/tables/effects.md",
@@ -75,7 +75,7 @@ rule tabulate_effects:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        about=lambda wildcards: json.dumps(effects.described(config)),
+        about=planned(effects.described),
         code=code("workflow.effects.tabulate"),
     message:
         "Tabulating the effects"

@@ -4,9 +4,9 @@
 rule draw_paper_figure:
     """Draw a figure of the papers from our runs."""
     input:
-        files=files_of_figure,
-        results=results_of_figure,
-        published=published_beneath,
+        files=planned(papers.figure_files),
+        results=planned(papers.figure_results),
+        published=planned(papers.figure_published),
     output:
         picture=report(
             "results/figures/{figure}.png",
@@ -26,7 +26,7 @@ rule draw_paper_figure:
         mem_mb=memory(2000),
         runtime=10,
     params:
-        runs=runs_of_figure,
+        runs=planned(papers.figure_runs),
         target=lookup("target", within=config),
         numbers=numbers.digest(),
         code=code("model.figures.__main__"),

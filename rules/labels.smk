@@ -4,7 +4,7 @@
 rule download_pictures:
     """Fetch the Kaggle brain pictures with the user's token, unless there are pictures."""
     input:
-        accepted,
+        planned(targets.accepted),
     output:
         checked=touch("<data>/raw/.{dataset}.pictures"),
     log:
@@ -18,8 +18,8 @@ rule download_pictures:
         mem_mb=memory(1000),
         runtime=60,
     params:
-        raw=download_folder,
-        call=call,
+        raw=untracked(planned(raw.folder)),
+        call=lambda wildcards: time.time_ns(),
         code=code("pipeline.download.kaggle"),
     message:
         "Downloading the pictures of {wildcards.dataset}"
@@ -30,8 +30,8 @@ rule download_pictures:
 rule download_labels:
     """Check and fetch the label files of all data sets; comes last and names all that is to be put there by hand."""
     input:
-        accepted,
-        images_to_download,
+        planned(targets.accepted),
+        planned(targets.images_to_download),
     output:
         checked=touch("<data>/raw/.labels"),
     log:
@@ -45,8 +45,8 @@ rule download_labels:
         mem_mb=memory(1000),
         runtime=60,
     params:
-        data_sets=label_flags,
-        call=call,
+        data_sets=untracked(planned(downloads.label_flags)),
+        call=lambda wildcards: time.time_ns(),
         code=code("pipeline.download.labels"),
     message:
         "Looking after the label files"

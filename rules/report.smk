@@ -26,7 +26,7 @@ rule draw_contact_sheet:
         runtime=30,
     params:
         kind="contact-sheet",
-        licence=attribution,
+        licence=planned(raw.attribution),
         code=code("pipeline.pictures"),
     message:
         "Drawing the patches of {wildcards.dataset}"
@@ -163,7 +163,7 @@ use rule draw_bootstrap as draw_shared_bootstrap with:
 rule draw_curves:
     """Show loss and metrics of all runs of a method over training."""
     input:
-        history=runs("results/{method}/fold{fold}/seed{seed}/history.csv"),
+        history=planned(training.files, name="history.csv"),
     output:
         picture=report(
             "results/{method}/curves.png",
@@ -282,7 +282,7 @@ rule tabulate_results:
 rule list_software:
     """Write down what the results were made with: commit, Python, packages as locked and as installed."""
     input:
-        results=tested("results/{method}_auc.json"),
+        results=targets.tested(config),
     output:
         page=report(
             "results/software.html",
@@ -300,7 +300,7 @@ rule list_software:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        lock=content_of("requirements.lock"),
+        lock=sha256(Path(ROOT, "requirements.lock")),
         code=code("workflow.software"),
     message:
         "Listing the software"
@@ -311,15 +311,15 @@ rule list_software:
 rule figures:
     """All items of the report, but for what the run cost."""
     input:
-        figures(),
+        targets.figures(config),
 
 
 rule tabulate_costs:
     """Sum up run times and memory of all jobs by rule."""
     input:
         rules.figures.input,
-        results(),
-        comparison(),
+        targets.results(config),
+        targets.comparison(config),
     output:
         csv="results/costs.csv",
         markdown="results/costs.md",
@@ -346,7 +346,14 @@ rule tabulate_costs:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        rules=benchmarked,
+        rules=lambda wildcards: json.dumps(
+            # Without the methods that there are, which may grow.
+            {
+                rule.name: strip_wildcard_constraints(rule.benchmark)
+                for rule in workflow.rules
+                if rule.benchmark
+            }
+        ),
         code=code("workflow.costs"),
     message:
         "Summing up run times and memory"

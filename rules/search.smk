@@ -5,12 +5,8 @@
 rule score_candidates:
     """Compare the candidates of a search in validation, and write the best as a config file."""
     input:
-        predictions=searched,
-        splits=lambda wildcards: expand(
-            "<data>/{dataset}/splits/fold{fold}.csv",
-            dataset=config["target"],
-            fold=range(config["split"]["n"]),
-        ),
+        predictions=planned(search.predictions),
+        splits=training.splits_of_target(config),
     output:
         table="results/search/{method}/candidates.csv",
         page=report(
@@ -32,7 +28,7 @@ rule score_candidates:
         mem_mb=memory(2000),
         runtime=30,
     params:
-        grid=lambda wildcards: json.dumps(config["search"]["grid"]),
+        grid=planned(search.grid),
         skip=lookup("search/skip", within=config),
         target=lookup("target", within=config),
         folds=lookup("split/n", within=config),
@@ -80,4 +76,4 @@ rule draw_candidates:
 rule search:
     """The search that the config describes: its candidates, the best of them, and a picture."""
     input:
-        search_items,
+        planned(search.items),

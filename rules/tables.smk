@@ -4,10 +4,9 @@
 rule replay_published:
     """Write the public logs of Hydra as histories of ours."""
     input:
-        logs=published_logs,
+        logs=planned(raw.logs),
     output:
-        hydra="published/hydra/history.csv",
-        transfer="published/transfer/history.csv",
+        **papers.REPLAYED,
     log:
         "logs/published/history.log",
     benchmark:
@@ -18,7 +17,7 @@ rule replay_published:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        folder=published_folder,
+        folder=lambda wildcards, input: Path(input.logs[0]).parent,
         code=code("model.papers.replay"),
     message:
         "Replaying the published logs"
@@ -29,10 +28,10 @@ rule replay_published:
 rule write_paper_table:
     """Write a table of the papers with ours beside theirs."""
     input:
-        results=table_results,
-        histories=table_histories,
-        published=table_published,
-        challenge=table_challenge,
+        results=planned(papers.table_results),
+        histories=planned(papers.table_histories),
+        published=planned(papers.table_published),
+        challenge=planned(papers.table_challenge),
     output:
         csv="results/tables/{table}.csv",
         markdown="results/tables/{table}.md",
@@ -55,11 +54,11 @@ rule write_paper_table:
         mem_mb=memory(2000),
         runtime=10,
     params:
-        phases=table_phases,
-        candidates=table_candidates,
+        phases=planned(papers.table_phases),
+        candidates=planned(papers.table_candidates),
         target=lookup("target", within=config),
         datasets=lookup("datasets", within=config),
-        kind=target_kind,
+        kind=papers.target_kind(config),
         split=lookup("split/kind", within=config),
         numbers=numbers.digest(),
         code=code("model.papers.tables"),
@@ -76,6 +75,4 @@ rule tables:
     """All tables of the papers, and those of the comparison where there are methods to compare."""
     input:
         expand("results/tables/{table}.csv", table=numbers.TABLES),
-        ["results/comparison.csv", "results/differences.csv"]
-        if len(config["methods"]) > 1 and config["split"]["kind"] != "all"
-        else [],
+        ["results/comparison.csv", "results/differences.csv"] if targets.compares(config) else [],

@@ -7,8 +7,8 @@
 rule bootstrap_network:
     """Score random networks on all data sets and keep the one that training starts from."""
     input:
-        stores=stores,
-        splits=splits,
+        stores=planned(training.stores),
+        splits=planned(training.splits),
     output:
         network="results/{method}/fold{fold}/seed{seed}/bootstrap/network.safetensors",
         scores="results/{method}/fold{fold}/seed{seed}/bootstrap/scores.csv",
@@ -17,7 +17,7 @@ rule bootstrap_network:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/bootstrap.tsv"
     wildcard_constraints:
-        method=NETWORKS,
+        method=training.NETWORKS,
     conda:
         "../environment.yml"
     threads: 1
@@ -26,18 +26,18 @@ rule bootstrap_network:
         mem_mb=memory(1500, 1.5),
         runtime=600,
     params:
-        leak=leak,
-        people=people_of(datasets),
-        scored=started_on,
+        leak=data.leak(config),
+        people=planned(training.people),
+        scored=planned(start.scored_datasets),
         network=lookup("network", within=config),
-        candidates=candidates_of,
+        candidates=planned(start.random_networks),
         views=lookup("bootstrap/views", within=config),
         rule=lookup("bootstrap/rule", within=config),
         search=lookup("bootstrap/search", within=config),
         batch_norm=lookup("bootstrap/batch_norm", within=config),
         data=lookup("bootstrap/data", within=config),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
-        code=code("model.bootstrap", NETWORK),
+        code=code("model.bootstrap", training.network(config)),
     message:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -50,8 +50,8 @@ rule bootstrap_network:
 
 use rule bootstrap_network as bootstrap_shared with:
     input:
-        stores=stores_of(shared_datasets),
-        splits=splits_of(shared_datasets),
+        stores=planned(start.shared_stores),
+        splits=planned(start.shared_splits),
     output:
         network="results/bootstrap/fold{fold}/seed{seed}/network.safetensors",
         scores="results/bootstrap/fold{fold}/seed{seed}/scores.csv",
@@ -60,9 +60,9 @@ use rule bootstrap_network as bootstrap_shared with:
     benchmark:
         "benchmarks/results/bootstrap/fold{fold}/seed{seed}/bootstrap.tsv"
     params:
-        leak=leak,
-        people=people_of(shared_datasets),
-        scored=shared_datasets,
+        leak=data.leak(config),
+        people=planned(start.shared_people),
+        scored=planned(start.shared_datasets),
         network=lookup("network", within=config),
         candidates=lookup("bootstrap/candidates", within=config),
         views=lookup("bootstrap/views", within=config),
@@ -71,7 +71,7 @@ use rule bootstrap_network as bootstrap_shared with:
         batch_norm=lookup("bootstrap/batch_norm", within=config),
         data=lookup("bootstrap/data", within=config),
         checkpoint="checkpoints/bootstrap/fold{fold}/seed{seed}",
-        code=code("model.bootstrap", NETWORK),
+        code=code("model.bootstrap", training.network(config)),
     message:
         "Guessing a start for all methods, fold {wildcards.fold}, seed {wildcards.seed}"
 
@@ -79,9 +79,9 @@ use rule bootstrap_network as bootstrap_shared with:
 rule train_model:
     """Run the phases of a method; an interrupted run goes on where it was."""
     input:
-        stores=stores,
-        splits=splits,
-        network=start,
+        stores=planned(training.stores),
+        splits=planned(training.splits),
+        network=planned(start.start),
     output:
         model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
         best="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
@@ -93,7 +93,7 @@ rule train_model:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/model.tsv"
     wildcard_constraints:
-        method=NETWORKS,
+        method=training.NETWORKS,
     conda:
         "../environment.yml"
     threads: 1
@@ -102,19 +102,19 @@ rule train_model:
         mem_mb=memory(1500, 1.5),
         runtime=2880,
     params:
-        leak=leak,
-        people=people_of(datasets),
-        phases=lambda wildcards: json.dumps(phases(wildcards)),
+        leak=data.leak(config),
+        people=planned(training.people),
+        phases=planned(training.phases_as_json),
         target=lookup("target", within=config),
         batch_norm=lookup("evaluation/batch_norm", within=config),
         every=lookup("evaluation/every", within=config),
-        follow=lambda wildcards: "--follow" if config["evaluation"]["follow"] else "--no-follow",
+        follow=training.follow(config),
         record=lookup("evaluation/gradients", within=config),
         paper=flags(config["training"]),
         balance=lookup("balance", within=config),
         precision=lookup("precision", within=config),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
-        code=code("model.train", NETWORK),
+        code=code("model.train", training.network(config)),
     message:
         "Training {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -133,11 +133,11 @@ rule predict_findings:
     The card beside them holds what a prediction for a new case needs besides the model.
     """
     input:
-        stores=stores,
-        splits=splits,
+        stores=planned(training.stores),
+        splits=planned(training.splits),
         model=rules.train_model.output.model,
         best=rules.train_model.output.best,
-        cards=cards,
+        cards=planned(training.cards),
     output:
         predictions="results/{method}/fold{fold}/seed{seed}/predictions.csv",
         best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
@@ -147,7 +147,7 @@ rule predict_findings:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
-        method=NETWORKS,
+        method=training.NETWORKS,
     conda:
         "../environment.yml"
     threads: 1
@@ -156,11 +156,11 @@ rule predict_findings:
         mem_mb=memory(1500, 1.5),
         runtime=60,
     params:
-        leak=leak,
-        people=people_of(datasets),
+        leak=data.leak(config),
+        people=planned(training.people),
         target=lookup("target", within=config),
         state=lookup("evaluation/state", within=config),
-        code=code("model.score_views", NETWORK),
+        code=code("model.score_views", training.network(config)),
     message:
         "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -173,14 +173,10 @@ rule predict_findings:
 rule score_method:
     """Take all runs of a method together: AUROC per finding, with its intervals."""
     input:
-        predictions=runs("results/{method}/fold{fold}/seed{seed}/predictions.csv"),
-        best=runs("results/{method}/fold{fold}/seed{seed}/best/predictions.csv"),
-        facts=runs("results/{method}/fold{fold}/seed{seed}/run.json"),
-        splits=lambda wildcards: expand(
-            "<data>/{dataset}/splits/fold{fold}.csv",
-            dataset=datasets(wildcards),
-            fold=range(config["split"]["n"]),
-        ),
+        predictions=planned(training.tested_files, name="predictions.csv"),
+        best=planned(training.tested_files, name="best/predictions.csv"),
+        facts=planned(training.files, name="run.json"),
+        splits=planned(training.splits_of_all_folds),
     output:
         result="results/{method}_auc.json",
     log:
@@ -194,8 +190,8 @@ rule score_method:
         runtime=30,
     params:
         target=lookup("target", within=config),
-        runs=runs("results/{method}/fold{fold}/seed{seed}"),
-        benchmarks=start_benchmarks,
+        runs=planned(training.folders),
+        benchmarks=planned(start.start_benchmarks),
         state=lookup("evaluation/state", within=config),
         code=code("model.score"),
     message:

@@ -12,8 +12,8 @@ rule verify_dataset:
         patches=rules.build_patches.output.patches,
         skipped=rules.list_skipped.output.skipped,
         splits=expand("<data>/{{dataset}}/splits/fold{fold}.csv", fold=range(config["split"]["n"])),
-        pictures=data_pictures,
-        others=other_data,
+        pictures=planned(data.pictures),
+        others=planned(data.files_of_others),
     output:
         page=report(
             "<data>/{dataset}/verify.html",
@@ -34,13 +34,13 @@ rule verify_dataset:
         mem_mb=memory(2000),
         runtime=120,
     params:
-        raw=raw_folder,
-        folder=data_folder,
-        beside=other_folders,
+        raw=untracked(planned(raw.folder)),
+        folder=planned(data.folder),
+        beside=planned(data.folders_of_others),
         folds=lookup("split/n", within=config),
-        leak=leak,
-        people=people_of(lambda wildcards: [wildcards.dataset, *others(wildcards)]),
-        licence=attribution,
+        leak=data.leak(config),
+        people=planned(data.people_in_checks),
+        licence=planned(raw.attribution),
         code=code("pipeline.verify.__main__"),
     message:
         "Checking whether {wildcards.dataset} can be trusted"

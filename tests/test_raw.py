@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from pipeline import phantom
+from pipeline.errors import RawMissingError
 from pipeline.provenance import ROOT
 from workflow import raw
 from workflow.config import checked
@@ -94,11 +95,13 @@ class TestState:
 
 def test_downloads_are_never_given_up_for_phantoms(config, tmp_path):
     put(tmp_path / "data/raw/brain/1.jpg")
-    assert "E-RAW data/raw/brain: expected an empty folder" in raw.occupied(config, "brain")
+    with pytest.raises(RawMissingError, match="found files") as error:
+        raw.check_empty(config, "brain")
+    assert str(error.value).startswith("E-RAW data/raw/brain: expected an empty folder")
     # Killed before Snakemake knew that it was done.
     phantom.main(["brain", "--out", str(tmp_path / "data/raw/prostatex"), "--patients", "2"])
-    assert raw.occupied(config, "prostatex") == ""
-    assert raw.occupied(config, "lungx") == ""
+    raw.check_empty(config, "prostatex")
+    raw.check_empty(config, "lungx")
 
 
 def test_pictures_name_collection_licence_and_doi(config):

@@ -8,7 +8,7 @@ import pytest
 from model.papers import recount
 from model.papers.replay import main, read_logs
 from model.records import HISTORY_COLUMNS
-from pipeline.errors import ColumnError, EmptyError, InputError
+from pipeline.errors import ColumnError, ConfigError, EmptyError, InputError, RawMissingError
 from pipeline.files import read_csv
 from workflow import raw
 
@@ -264,12 +264,16 @@ class TestRecount:
 
 class TestConfig:
     def test_a_folder_that_is_not_named_or_has_no_logs_is_said_before_any_job(self, logs: Path) -> None:
-        assert raw.no_logs({"published": None}) == (
+        with pytest.raises(ConfigError) as unnamed:
+            raw.logs({"published": None})
+        assert str(unnamed.value) == (
             "E-CONFIG published: expected the folder of the public logs of Hydra, found null"
         )
-        said = raw.no_logs({"published": str(logs / "none")})
-        assert said.startswith(f"E-RAW {logs / 'none'}: expected the logs of Hydra's public repository")
-        assert raw.no_logs({"published": str(logs)}) == ""
+        with pytest.raises(RawMissingError) as absent:
+            raw.logs({"published": str(logs / "none")})
+        said = f"E-RAW {logs / 'none'}: expected the logs of Hydra's public repository"
+        assert str(absent.value).startswith(said)
+        assert raw.logs({"published": str(logs)})
 
     def test_other_tables_in_the_folder_are_left_alone(self, logs: Path) -> None:
         (logs / "mine.csv").write_text("a\n")

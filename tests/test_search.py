@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from model.grid import candidate_config, candidates, nested, no_candidate, shares_start, split_name
+from model.grid import candidate_config, candidates, check_candidate, nested, shares_start, split_name
 from model.predictions import PredictionsError
 from model.search import close, main, report, table
 from pipeline.errors import ConfigError
@@ -67,14 +67,15 @@ class TestCandidates:
 
     def test_what_is_not_searched_is_named(self):
         search = {"method": "typhon", "grid": RATES}
-        assert no_candidate(search, "typhon", 5) == ""
-        assert no_candidate(search, "typhon", 6) == (
-            "E-CONFIG search/grid: expected a candidate from 0 to 5, found 6"
-        )
-        assert no_candidate(search, "hydra", 0).startswith(
-            "E-CONFIG search/method: expected hydra, found typhon"
-        )
-        assert "found nothing" in no_candidate({"method": None, "grid": {}}, "hydra")
+        check_candidate(search, "typhon", 5)
+        with pytest.raises(ConfigError, match="found 6") as error:
+            check_candidate(search, "typhon", 6)
+        assert str(error.value) == "E-CONFIG search/grid: expected a candidate from 0 to 5, found 6"
+        with pytest.raises(ConfigError, match="typhon") as error:
+            check_candidate(search, "hydra")
+        assert str(error.value).startswith("E-CONFIG search/method: expected hydra, found typhon")
+        with pytest.raises(ConfigError, match="nothing"):
+            check_candidate({"method": None, "grid": {}}, "hydra")
 
 
 class TestConfig:

@@ -59,21 +59,17 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
             )  # fmt: skip
 
 
-def not_asked(config: Mapping[str, Any]) -> str:
-    """What to say where predictions for the challenge are wanted but the config names none; else empty."""
-    if config["challenge"] is not None:
-        return ""
-    return str(ConfigError("nothing", file="challenge", expected="the name of a collection with part: test"))
+def check_challenge(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError where predictions for the challenge are wanted but the config names none."""
+    if config["challenge"] is None:
+        raise ConfigError("nothing", file="challenge", expected="the name of a collection with part: test")
 
 
-def untested(config: Mapping[str, Any]) -> str:
-    """What to say where a test result is wanted and everything trains; else empty."""
-    if config["split"]["kind"] != "all":
-        return ""
-    return str(
-        ConfigError("all", file="split/kind", expected="a kind that leaves findings to test",
-                    remedy="or ask for results/{method}_challenge.csv")
-    )  # fmt: skip
+def check_tested(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError where a test result is wanted and everything trains."""
+    if config["split"]["kind"] == "all":
+        raise ConfigError("all", file="split/kind", expected="a kind that leaves findings to test",
+                          remedy="or ask for results/{method}_challenge.csv")  # fmt: skip
 
 
 def adc_maps(config: Mapping[str, Any]) -> str:
@@ -81,26 +77,22 @@ def adc_maps(config: Mapping[str, Any]) -> str:
     return str(config["hyperparameters"]["adc"]["collection"] or config["target"])
 
 
-def no_adc(config: Mapping[str, Any], *, challenge: bool = False) -> str:
-    """What to say where the ADC rule has no maps of the target, or of the challenge's findings."""
+def check_adc(config: Mapping[str, Any], *, challenge: bool = False) -> None:
+    """Raise ConfigError where the ADC rule has no maps of the target, or of the challenge's findings."""
     name = config["challenge"] if challenge else adc_maps(config)
     file = "challenge" if challenge else "hyperparameters/adc/collection"
     known = config["collections"]
-    found = known.get(name, {})
     if name not in known:
-        error = ConfigError(name, file=file, expected="an entry in collections")
-    elif "adc" not in found.get("channels", []):
-        has = f"{name} with {', '.join(found.get('channels', [])) or 'no such channels'}"
-        error = ConfigError(
-            has, file=file, expected="a collection of the target's findings with the channel adc",
+        raise ConfigError(name, file=file, expected="an entry in collections")
+    if "adc" not in (channels := known[name].get("channels", [])):
+        raise ConfigError(
+            f"{name} with {', '.join(channels) or 'no such channels'}",
+            file=file, expected="a collection of the target's findings with the channel adc",
             remedy="add adc to its channels, name another collection, or leave the method adc out",
         )  # fmt: skip
-    elif found["intensity"] != "series":
-        error = ConfigError(
-            found["intensity"],
+    if known[name]["intensity"] != "series":
+        raise ConfigError(
+            known[name]["intensity"],
             file=f"collections/{name}/intensity",
             expected="series, which keeps the unit of the ADC",
         )
-    else:
-        return ""
-    return str(error)

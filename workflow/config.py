@@ -254,17 +254,6 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         )
 
 
-def channels_differ(config: Mapping[str, Any]) -> str:
-    """What to say where the data sets of one network differ in their number of channels; else empty."""
-    collections = config["collections"]
-    counts = {name: len(collections[name].get("channels", [name])) for name in config["datasets"]}
-    if len(set(counts.values())) == 1:
-        return ""
-    found = ", ".join(f"{count} of {name}" for name, count in counts.items())
-    remedy = "train data sets with as many channels, such as datasets: [prostatex] alone"
-    return str(_error(["datasets"], found, expected="as many channels in each data set", remedy=remedy))
-
-
 def _split_contradictions(split: Mapping[str, Any]) -> Iterator[ConfigError]:
     kind, n = split["kind"], split["n"]
     if kind not in ("folds", "repeats") and n != 1:

@@ -37,16 +37,15 @@ def missing(config: Mapping[str, Any]) -> str:
     return "\n".join([*lines.values(), "To see the workflow run on synthetic data first: ./run demo"])
 
 
-def occupied(config: Mapping[str, Any], dataset: str) -> str:
-    """What to say where the raw folder holds files that are not synthetic; else empty.
+def check_empty(config: Mapping[str, Any], dataset: str) -> None:
+    """Raise RawMissingError where the raw folder holds files that are not synthetic.
 
     Snakemake empties the folder of a rule's output before it runs the rule.
     """
     raw = folder(config, dataset)
-    if not _has_files(raw) or any((raw / mark).exists() for mark in (SYNTHETIC, ".snakemake_timestamp")):
-        return ""
-    return str(RawMissingError("files", file=raw, expected="an empty folder for synthetic data",
-                               remedy="run elsewhere: --directory demo"))  # fmt: skip
+    if _has_files(raw) and not any((raw / mark).exists() for mark in (SYNTHETIC, ".snakemake_timestamp")):
+        raise RawMissingError("files", file=raw, expected="an empty folder for synthetic data",
+                              remedy="run elsewhere: --directory demo")  # fmt: skip
 
 
 def state(config: Mapping[str, Any], dataset: str) -> str:
@@ -86,21 +85,23 @@ def attribution(config: Mapping[str, Any], dataset: str) -> str:
     return ", ".join(known[key] for key in ("collection", "licence", "doi") if key in known)
 
 
-def no_logs(config: Mapping[str, Any]) -> str:
-    """What to say where the folder of published logs is not named or has none; else empty."""
-    if config["published"] is None:
-        return str(ConfigError("null", file="published", expected="the folder of the public logs of Hydra"))
-    if not logs(config):
-        where = "the logs of Hydra's public repository, hydra_…csv and standard_TL_…csv"
-        return str(RawMissingError("none", file=config["published"], expected=where,
-                                   remedy="get them, or leave published out of the config"))  # fmt: skip
-    return ""
-
-
 def logs(config: Mapping[str, Any]) -> list[Path]:
-    """The published logs, sorted."""
+    """The published logs, sorted.
+
+    Raises
+    ------
+    ConfigError : the config does not name their folder.
+    RawMissingError : they are not there.
+    """
+    if config["published"] is None:
+        raise ConfigError("null", file="published", expected="the folder of the public logs of Hydra")
     folder = Path(config["published"]).expanduser()
-    return sorted([*folder.glob("hydra_*.csv"), *folder.glob("standard_TL_*.csv")])
+    found = sorted([*folder.glob("hydra_*.csv"), *folder.glob("standard_TL_*.csv")])
+    if not found:
+        where = "the logs of Hydra's public repository, hydra_…csv and standard_TL_…csv"
+        raise RawMissingError("none", file=config["published"], expected=where,
+                              remedy="get them, or leave published out of the config")  # fmt: skip
+    return found
 
 
 def collections() -> dict[str, dict[str, str]]:

@@ -38,26 +38,19 @@ def record(config: Mapping[str, Any]) -> None:
         write_text(Path(config["data"], FILE), json.dumps(known, indent=2, sort_keys=True) + "\n")
 
 
-def differs(config: Mapping[str, Any]) -> str:
-    """What to say where the data folder was made with other settings; empty where they agree."""
+def check(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError where the data folder was made with other settings."""
     made = _read(config) if is_borrowed(config) else {}
     for name in _names(config):
-        if name in made:
-            wanted = json.loads(json.dumps(settings(config, name)))
-            for key, there, here in _differences(made[name], wanted):
-                file = (
-                    f"collections.{name}{key.removeprefix('collection')}"
-                    if key.startswith("collection")
-                    else key
-                )
-                error = ConfigError(
-                    str(here),
-                    file=file,
-                    expected=f"{there}, with which {config['data']} was made",
-                    remedy="use the same settings, or a data folder of your own",
-                )
-                return str(error)
-    return ""
+        wanted = json.loads(json.dumps(settings(config, name))) if name in made else {}
+        for key, there, here in _differences(made.get(name, {}), wanted):
+            within = f"collections.{name}{key.removeprefix('collection')}"
+            raise ConfigError(
+                str(here),
+                file=within if key.startswith("collection") else key,
+                expected=f"{there}, with which {config['data']} was made",
+                remedy="use the same settings, or a data folder of your own",
+            )
 
 
 def _names(config: Mapping[str, Any]) -> list[str]:

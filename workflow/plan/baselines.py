@@ -1,0 +1,63 @@
+"""What methods without a network of their own read besides patches and splits, and what they are told."""
+
+from collections.abc import Mapping
+
+from pipeline.provenance import code
+from workflow import beside, flags
+from workflow.plan import Config
+
+FILES = ("embeddings", "slices", "findings")
+"""What they may read, each also of findings without labels."""
+PLACES = ("collection", "encoder")
+"""Settings that say where these lie, and are no flags."""
+
+
+def files(config: Config, method: str) -> dict[str, str]:
+    """The features or the ADC maps of the target that a method reads, by the names of the inputs.
+
+    Raises ConfigError where there are no maps.
+    """
+    if method == "probe":
+        return {"embeddings": _embeddings(config, config["target"])}
+    if method != "adc":
+        return {}
+    beside.check_adc(config)
+    return _maps(beside.adc_maps(config))
+
+
+def files_of_both(config: Config, method: str) -> dict[str, str]:
+    """Those of the target and of the challenge's findings. Raises ConfigError where there are no maps."""
+    found = files(config, method)
+    if method == "probe":
+        return found | {"unlabelled_embeddings": _embeddings(config, config["challenge"])}
+    if method != "adc":
+        return {}
+    beside.check_adc(config, challenge=True)
+    return found | _maps(config["challenge"], "unlabelled_")
+
+
+def options(config: Config, method: str, inputs: Mapping[str, str]) -> str:
+    """The settings of a baseline as flags, and the files among its inputs."""
+    own = {key: value for key, value in config["hyperparameters"][method].items() if key not in PLACES}
+    paths = {key: inputs.get(key) for name in FILES for key in (name, f"unlabelled_{name}")}
+    return flags.flags(own | paths)
+
+
+def encoder_options(config: Config, encoder: str) -> str:
+    """The settings of an encoder as flags."""
+    return flags.flags(config["encoders"][encoder])
+
+
+def encoder_code(config: Config, encoder: str) -> str:
+    """The digest of embedding with its network, which is loaded by name."""
+    return code("model.embeddings", f"model.networks.{config['encoders'][encoder]['network']}")
+
+
+def _embeddings(config: Config, dataset: str) -> str:
+    """The features that a probe uses of a data set."""
+    return f"<data>/{dataset}/embeddings/{config['hyperparameters']['probe']['encoder']}.h5"
+
+
+def _maps(name: str, prefix: str = "") -> dict[str, str]:
+    """The slices and findings of a collection with ADC maps."""
+    return {f"{prefix}slices": f"<data>/{name}/slices.h5", f"{prefix}findings": f"<data>/{name}/findings.csv"}

@@ -1,0 +1,99 @@
+"""What an experiment comes to: results, comparison, items of the report, downloads."""
+
+import json
+
+from model import methods
+from model.methods import METHODS
+from workflow import beside, downloads, raw
+from workflow.plan import Config, data, is_tested, papers, refuse, runs
+
+
+def results(config: Config) -> list[str]:
+    """What the methods of the experiment come to: their test results, their tables for the challenge."""
+    ends = {
+        "auc.json": is_tested(config), "challenge.csv": config["challenge"], "challenge.json": config["truth"]
+    }  # fmt: skip
+    return [f"results/{name}_{end}" for name in config["methods"] for end, asked in ends.items() if asked]
+
+
+def tested(config: Config) -> list[str]:
+    """The test results of all methods; none where nothing is tested."""
+    return [f"results/{name}_auc.json" for name in config["methods"]] if is_tested(config) else []
+
+
+def compares(config: Config) -> bool:
+    """Whether there are methods to compare, and test results of them."""
+    return len(config["methods"]) > 1 and is_tested(config)
+
+
+def comparison(config: Config) -> list[str]:
+    """The items of a comparison; none where nothing is compared."""
+    if not compares(config):
+        return []
+    tables = [
+        f"results/{name}.{end}" for name in ("comparison", "differences") for end in ("csv", "md", "tex")
+    ]
+    return [*tables, "results/comparison.png", "results/roc.png"]
+
+
+def compared(config: Config, file: str = "") -> list[str]:
+    """The folder of each run of each method, or a file in it."""
+    folders = [f"results/{name}/{run}" for name in config["methods"] for run in runs(config)]
+    return [f"{folder}/{file}" if file else folder for folder in folders]
+
+
+def figures(config: Config) -> list[str]:
+    """The items of the report, for all data sets and methods of the experiment."""
+    started = [name for name in config["methods"] if name in METHODS]
+    trained = [name for name in started if methods.phases(name, config)]
+    shared = methods.sharing(config)
+    own = [name for name in started if name not in shared]
+    each = runs(config)
+    return [
+        *(picture for name in config["datasets"] for picture in data.pictures(config, name)),
+        *(f"<data>/{name}/verify.html" for name in config["datasets"]),
+        *(["results/overview.html"] if is_tested(config) else []),
+        "results/software.html",
+        "results/cite.html",
+        *(f"results/{name}/roc.png" for name in config["methods"] if is_tested(config)),
+        *(f"results/{name}/curves.png" for name in trained),
+        *(f"results/{name}/{run}/bootstrap/scores.png" for name in own for run in each),
+        *(f"results/bootstrap/{run}/scores.png" for run in each if shared),
+        *(f"results/{name}/{run}/tensorboard" for name in trained for run in each),
+        *(f"results/figures/{name}.png" for name in papers.figures(config)),
+    ]
+
+
+def terms(config: Config) -> str:
+    """Licence and origin of all data sets of the experiment, by name, as JSON."""
+    return json.dumps({name: raw.terms(config, name) for name in _data_sets(config)})
+
+
+def cited(config: Config) -> list[str]:
+    """What publications are about: the methods of the experiment, its data sets and their kinds."""
+    kinds = [] if "phantom" in config else [data.kind(config, name) for name in _data_sets(config)]
+    return list(dict.fromkeys([*config["methods"], *kinds]))
+
+
+def accepted(config: Config) -> list[str]:
+    """No input. Raises RefusedError with the terms of what would be downloaded, unless they are accepted."""
+    refuse(downloads.refusal(config))
+    return []
+
+
+def images_to_download(config: Config) -> list[str]:
+    """What there is to download but for label files."""
+    return [
+        *(f"<data>/raw/.{name}.checked" for name in downloads.with_images(config)),
+        *(f"<data>/raw/.{name}.pictures" for name in downloads.with_pictures(config)),
+    ]
+
+
+def to_download(config: Config) -> list[str]:
+    """What there is to download for the experiment. Raises RefusedError as long as nobody has accepted."""
+    labels = ["<data>/raw/.labels"] if downloads.label_files(config) else []
+    return accepted(config) + images_to_download(config) + labels
+
+
+def _data_sets(config: Config) -> list[str]:
+    return [*config["datasets"], *beside.needed(config)]

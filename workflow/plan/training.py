@@ -1,0 +1,126 @@
+"""The runs of a method: their phases, and the stores, splits and cards of what they train on."""
+
+import json
+from collections.abc import Sequence
+
+from model import methods
+from model.baselines import BASELINES
+from model.grid import candidate_config, check_candidate, split_name
+from model.methods import METHODS, Phases
+from pipeline.errors import ConfigError
+from workflow import beside
+from workflow.plan import Config, data, folds, runs
+
+NETWORKS = "|".join([*METHODS, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"])
+"""Methods that train a network, and the candidates of a search for their settings."""
+METHOD = "|".join([NETWORKS, *BASELINES])
+
+
+def network(config: Config) -> str:
+    """The module of the network, which those that build one load by name."""
+    return f"model.networks.{config['network']}"
+
+
+def settings(config: Config, method: str) -> Config:
+    """The config; for a candidate, with its settings filled in. Raises ConfigError if there is none."""
+    base, number = split_name(method)
+    if number is None:
+        return config
+    check_candidate(config["search"], base, number)
+    return candidate_config(config, number)
+
+
+def base(method: str) -> str:
+    """The method itself; for a candidate of a search the method whose settings are searched."""
+    return split_name(method)[0]
+
+
+def phases(config: Config, method: str) -> Phases:
+    """The phases of a method, resolved here so that training knows no registry."""
+    return [] if method in BASELINES else methods.phases(base(method), settings(config, method))
+
+
+def phases_as_json(config: Config, method: str) -> str:
+    """The same as an argument."""
+    return json.dumps(phases(config, method))
+
+
+def datasets(config: Config, method: str) -> list[str]:
+    """The data sets that a method trains on, in the order of their turns, and the target."""
+    return trained_on(config, phases(config, method))
+
+
+def stores(config: Config, method: str) -> list[str]:
+    """The patch stores that a method trains on. Raises ConfigError where one network cannot take them all."""
+    return stores_of(config, datasets(config, method))
+
+
+def splits(config: Config, method: str, fold: str) -> list[str]:
+    """The splits of one fold that a method trains on."""
+    return splits_of(datasets(config, method), [fold])
+
+
+def splits_of_all_folds(config: Config, method: str) -> list[str]:
+    """Those of all folds, data set by data set."""
+    return splits_of(datasets(config, method), folds(config))
+
+
+def splits_of_target(config: Config) -> list[str]:
+    """The splits of the target in all folds."""
+    return splits_of([config["target"]], folds(config))
+
+
+def cards(config: Config, method: str, fold: str) -> list[str]:
+    """The cards of a method's data sets in one fold."""
+    return [f"<data>/{name}/cards/fold{fold}.json" for name in datasets(config, method)]
+
+
+def people(config: Config, method: str) -> list[str]:
+    """A name for the people of each of these data sets."""
+    return data.names_of_people(config, datasets(config, method))
+
+
+def follow(config: Config) -> str:
+    """The flag that has curves tell the test findings as well, or not."""
+    return "--follow" if config["evaluation"]["follow"] else "--no-follow"
+
+
+def folders(config: Config, method: str) -> list[str]:
+    """The folder of each run."""
+    return [f"results/{method}/{run}" for run in runs(config)]
+
+
+def files(config: Config, method: str, name: str) -> list[str]:
+    """A file of each run."""
+    return [f"{folder}/{name}" for folder in folders(config, method)]
+
+
+def tested_files(config: Config, method: str, name: str) -> list[str]:
+    """The same for a test result. Raises ConfigError where nothing is tested."""
+    beside.check_tested(config)
+    return files(config, method, name)
+
+
+def trained_on(config: Config, phases: Phases) -> list[str]:
+    """The data sets of phases, in the order of their turns, and the target."""
+    names = [name for phase in phases for name in phase["datasets"]]
+    return list(dict.fromkeys([*names, config["target"]]))
+
+
+def splits_of(datasets: Sequence[str], folds: Sequence[str | int]) -> list[str]:
+    """Their splits of these folds, data set by data set."""
+    return [f"<data>/{name}/splits/fold{fold}.csv" for name in datasets for fold in folds]
+
+
+def stores_of(config: Config, datasets: Sequence[str]) -> list[str]:
+    """Their patch stores. Raises ConfigError where one network cannot take them all."""
+    collections = config["collections"]
+    counts = {name: len(collections[name].get("channels", [name])) for name in config["datasets"]}
+    if len(set(counts.values())) > 1:
+        raise ConfigError(
+            ", ".join(f"{count} of {name}" for name, count in counts.items()),
+            file="datasets",
+            expected="as many channels in each data set",
+            remedy="train data sets with as many channels, such as datasets: [prostatex] alone",
+        )
+    return [f"<data>/{name}/patches.h5" for name in datasets]
