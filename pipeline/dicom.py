@@ -215,7 +215,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 def _row(ds: Dataset) -> dict[str, Any]:
     """The columns of the index that a header gives; NaN for a number that is absent."""
-    row: dict[str, Any] = {name: str(ds.get(tag) or "").strip() for name, tag in TEXT_TAGS.items()}
+    row: dict[str, Any] = {name: str(tags.value(ds, tag) or "").strip() for name, tag in TEXT_TAGS.items()}
     row["modality"] = tags.modality(ds)
     for name, tag in NUMBER_TAGS.items():
         row[name] = tags.number(ds, tag)

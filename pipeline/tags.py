@@ -4,12 +4,14 @@
 unreadable is never absent: text, a decimal comma, another count of values, or what is not finite is an error.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 
 from pipeline.errors import MissingTagError, TagValueError
 
@@ -76,9 +78,20 @@ COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420
 """Photometric interpretations (0028,0004) of one and of three samples per pixel (PS3.3 C.7.6.3.1.2)."""
 
 
+_tag = functools.cache(Tag)
+"""The number of a tag by its keyword, which takes pydicom longer than to read the value."""
+
+
+def value(ds: Dataset, tag: str) -> Any:
+    """The value of a tag, None where it is absent; raises what pydicom does of bytes that are no value."""
+    key = _tag(tag)
+    return ds[key].value if key in ds else None
+
+
 def is_absent(ds: Dataset, tag: str) -> bool:
     """Whether a tag is not there, or is empty; what cannot be read is there."""
-    return tag not in ds or ds.get_item(tag).value in (None, b"", "")
+    key = _tag(tag)
+    return key not in ds or ds.get_item(key).value in (None, b"", "")
 
 
 def numbers(ds: Dataset, tag: str, count: int = 1) -> list[float] | None:
@@ -87,12 +100,12 @@ def numbers(ds: Dataset, tag: str, count: int = 1) -> list[float] | None:
     Raises TagValueError with the tag.
     """
     try:
-        value = ds.get(tag)
+        given = value(ds, tag)
     except Exception as error:  # what pydicom raises for bytes that are no value is undocumented
         raise unreadable(tag, "bytes that are no value", count) from error
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if given is None or (isinstance(given, str) and not given.strip()):
         return None
-    several = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+    several = list(given) if isinstance(given, MultiValue | list | tuple) else [given]
     try:
         # Python reads 1_000 as a number; no other software does.
         found = [float(one) for one in several if "_" not in str(one)]
@@ -123,10 +136,10 @@ def unreadable(tag: str, found: str, count: int = 1) -> TagValueError:
 
 def text(ds: Dataset, tag: str) -> str:
     """The one text of a tag, empty where it is absent; raises TagValueError."""
-    value = ds.get(tag)
-    if isinstance(value, MultiValue | list):
-        raise TagValueError(repr("\\".join(map(str, value))[:40]), expected=f"one value in {tag}")
-    return str(value or "").strip()
+    given = value(ds, tag)
+    if isinstance(given, MultiValue | list):
+        raise TagValueError(repr("\\".join(map(str, given))[:40]), expected=f"one value in {tag}")
+    return str(given or "").strip()
 
 
 def modality(ds: Dataset) -> str:
