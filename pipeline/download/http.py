@@ -17,6 +17,7 @@ import requests
 import urllib3
 
 from pipeline.errors import NetError
+from pipeline.files import sha256
 
 log = logging.getLogger("typhon")
 
@@ -54,7 +55,7 @@ class PassingError(NetError):
 
 @dataclass(frozen=True)
 class Digests:
-    """Size in bytes and hexadecimal digests of what was read."""
+    """Size in bytes and hexadecimal digests of a file."""
 
     size: int
     md5: str
@@ -83,7 +84,8 @@ def save(url: str, path: Path, *, most: int, patience: Patience) -> Digests:
     Redirects are followed to the same host alone, so that nobody sends us elsewhere.
     """
     with path.open("wb") as file:
-        return _copy(url, {}, file, most, patience)
+        _copy(url, {}, file, most, patience)
+    return digests(path)
 
 
 def read(url: str, parameters: Mapping[str, str], *, most: int, patience: Patience) -> bytes:
@@ -95,18 +97,14 @@ def read(url: str, parameters: Mapping[str, str], *, most: int, patience: Patien
 
 def digests(path: Path) -> Digests:
     """The digests of a file."""
-    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(16 * CHUNK):
-            md5.update(chunk)
-            sha256.update(chunk)
-        return Digests(file.tell(), md5.hexdigest(), sha256.hexdigest())
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return Digests(file.tell(), md5, sha256(path))
 
 
-def _copy(url: str, parameters: Mapping[str, str], to: IO[bytes], most: int, patience: Patience) -> Digests:
+def _copy(url: str, parameters: Mapping[str, str], to: IO[bytes], most: int, patience: Patience) -> None:
     """Copy what a URL gives; raises PassingError where that is more than ``most`` or comes too slowly."""
-    size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    start, allowed = time.monotonic(), patience.timeout_s + most / SLOWEST
+    size, start, allowed = 0, time.monotonic(), patience.timeout_s + most / SLOWEST
     with _answer(url, parameters, patience) as answer:
         # A read waits for all that it asks for: never for much longer than everything so far has taken.
         while chunk := answer.raw.read(min(CHUNK, max(FIRST, size))):
@@ -116,9 +114,6 @@ def _copy(url: str, parameters: Mapping[str, str], to: IO[bytes], most: int, pat
             if time.monotonic() > start + allowed:
                 raise PassingError(f"{size:,} after {allowed:.0f} s", file=url, expected=f"{most:,} bytes")
             to.write(chunk)
-            md5.update(chunk)
-            sha256.update(chunk)
-    return Digests(size, md5.hexdigest(), sha256.hexdigest())
 
 
 @contextmanager
