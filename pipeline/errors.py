@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.system import NO_ACCESS, NO_ROOM, closed, fullest
 
 LONGEST = 1000
-"""Characters of what was found that a message has: a header may hold a book."""
+"""Characters of each part of a message: a header may hold a book."""
 
 
 class InputError(Exception):
@@ -34,10 +34,10 @@ class InputError(Exception):
     @property
     def reason(self) -> str:
         """What was expected, what was found and what to do, without code and file."""
-        parts = [f"expected {self.expected}"] if self.expected else []
-        parts.append(f"found {self.found[:LONGEST]}{'…' if len(self.found) > LONGEST else ''}")
+        parts = [f"expected {_short(self.expected)}"] if self.expected else []
+        parts.append(f"found {_short(self.found)}")
         sentence = ", ".join(parts)
-        return _visible(f"{sentence}; {self.remedy}" if self.remedy else sentence)
+        return _visible(f"{sentence}; {_short(self.remedy)}" if self.remedy else sentence)
 
     def __str__(self) -> str:
         named = f"{self.code} {_visible(self.file)}" if self.file else self.code
@@ -46,6 +46,10 @@ class InputError(Exception):
     def __reduce__(self) -> tuple[Callable[..., "InputError"], tuple[Any, ...]]:
         # Exceptions with keyword arguments do not survive a process pool by themselves.
         return _rebuild, (type(self), self.found, self.file, self.expected, self.remedy)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _visible(text: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from pipeline import deep, png
+from pipeline import deep, jpeg, png
 from pipeline.errors import BombError, InputError, NotDicomError, TruncatedError, of_system
 from pipeline.limits import limited
 from pipeline.pool import in_child
@@ -146,5 +146,7 @@ def read_gray(path: Path) -> np.ndarray:
         # A row that is missing has one value, as many a last row has: only then is it worth the time.
         if image.format == "PNG" and (image.info.get("interlace") or np.ptp(values[-1]) == 0):
             png.check_whole(path)
+        if image.format == "JPEG" and (values[-1, -jpeg.BLOCK :] == jpeg.MISSING).all():
+            jpeg.check_whole(path)
         turn = 1 if image.format == "TIFF" else _orientation(image)
         return np.ascontiguousarray(_turned(values, turn))

@@ -210,7 +210,11 @@ def test_no_sign_of_a_strangers_file_steers_a_terminal(sign: str) -> None:
 
 
 def test_a_message_names_the_beginning_of_a_long_text() -> None:
-    assert str(InputError("a" * 9999, remedy="b")) == f"E-INPUT: found {'a' * 1000}…; b"
+    long = "a" * 9999
+    assert str(InputError(long, remedy="b")) == f"E-INPUT: found {'a' * 1000}…; b"
+    assert str(InputError("b", expected=long, remedy=long)) == (
+        f"E-INPUT: expected {'a' * 1000}…, found b; {'a' * 1000}…"
+    )
 
 
 def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:

@@ -492,3 +492,35 @@ def test_a_png_of_a_few_bytes_may_not_ask_for_millions_of_rows(tmp_path: Path) -
     (tmp_path / "a.png").write_bytes(png_of(10, 8_000_000, 8, 0, False, bytes(100)))
     with pytest.raises(TruncatedError):
         images.read_gray(tmp_path / "a.png")
+
+
+def cut_among_the_pixels(content: bytes, share: float) -> bytes:
+    """A JPEG of which a share of the pixel data is left, with the marker of its end."""
+    start = content.index(b"\xff\xda") + 2
+    return content[: start + int((len(content) - start) * share)].rstrip(b"\xff") + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("options", [{}, {"quality": 40}, {"restart_marker_rows": 2}, {"subsampling": 0}])
+def test_a_jpeg_whose_pixels_end_too_early_is_no_grey_picture(
+    tmp_path: Path, mode: str, options: dict[str, Any]
+) -> None:
+    whole = encoded(Image.fromarray(NOISE).convert(mode), "JPEG", **options)
+    assert images.read_gray(put(tmp_path / "a.jpg", whole)).shape == NOISE.shape
+    for share in (0.2, 0.5, 0.9):
+        with pytest.raises(TruncatedError, match=r"^E-DCM-TRUNC .*a\.jpg: expected a whole image, found "):
+            images.read_gray(put(tmp_path / "a.jpg", cut_among_the_pixels(whole, share)))
+
+
+@pytest.mark.parametrize("value", [128, 0, 255])
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"optimize": True}, {"restart_marker_blocks": 1}]
+)
+def test_a_jpeg_that_is_grey_at_its_end_is_whole(tmp_path: Path, value: int, options: dict[str, Any]) -> None:
+    picture = NOISE.copy()
+    picture[30:] = value
+    for content in (picture, np.full_like(NOISE, value)):
+        path = put(tmp_path / "a.jpg", encoded(Image.fromarray(content), "JPEG", **options))
+        assert images.read_gray(path)[-1, -1] == value
+        put(path, path.read_bytes() + b"behind it")  # as some cameras write
+        assert images.read_gray(path)[-1, -1] == value

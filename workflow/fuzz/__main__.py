@@ -40,15 +40,18 @@ def write(folder: Path, name: str, failure: Failure, start: int) -> Path:
 def as_table(tallies: Sequence[Tally]) -> str:
     """A line per reader: tries, fine reads, refused, and kinds of failure; then each kind."""
     lines = [f"{'reader':14}{'seconds':>9}{'tries':>9}{'fine':>9}{'refused':>9}{'kinds of failure':>18}"]
-    for tally in tallies:
-        states = tally.states
-        lines.append(
-            f"{tally.name:14}{tally.seconds:>9.0f}{tally.tries:>9,}{states['fine']:>9,}{states['refused']:>9,}"
-            f"{len(tally.failures):>18}"
-        )
+    lines += map(_row, tallies)
     for tally in tallies:
         lines += [f"{tally.name}: {kind}, {one.times} times" for kind, one in tally.failures.items()]
     return "\n".join(lines)
+
+
+def _row(tally: Tally) -> str:
+    states = tally.states
+    return (
+        f"{tally.name:14}{tally.seconds:>9.0f}{tally.tries:>9,}{states['fine']:>9,}{states['refused']:>9,}"
+        f"{len(tally.failures):>18}"
+    )
 
 
 def _run(name: str, place: int, args: argparse.Namespace) -> Tally:

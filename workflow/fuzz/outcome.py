@@ -12,7 +12,7 @@ FRAME = re.compile(
 )
 """A frame of our code in a traceback, or in what faulthandler writes."""
 OURS = {"workflow/fuzz/child.py", "workflow/fuzz/guard.py"}
-LONGEST = 2000
+LONGEST = 4000
 """Characters of a message that a terminal still shows with ease."""
 
 
