@@ -72,7 +72,7 @@ def read_predictions(path: str | Path, part: tuple[str, str] | None = None) -> p
         table = table[(table["dataset"] == part[0]) & (table["split"] == part[1])]
     try:
         table = table.astype({"view": int, "label": int, "score": float})
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise PredictionsError(str(error), file=path, expected="numbers") from error
     table = table.sort_values([*FINDING, "view"], ignore_index=True)
     _refuse(path, table[~table["score"].between(0, 1)], "scores in [0, 1]")

@@ -12,14 +12,23 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+)
 from pydicom.valuerep import VR
 
-from pipeline import diffusion, frames, tags
+from pipeline import diffusion, frames, jpeg, tags
 from pipeline.errors import (
     InputError,
     LimitError,
@@ -81,6 +90,8 @@ HEADER_TAGS: list[Any] = [
     *diffusion.TAGS,
 ]  # fmt: skip
 PIXEL_DATA = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
+JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1}
+"""Transfer syntaxes whose decoders fill what is missing with grey."""
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R 601), as for PNG and JPEG."""
 VRS = {vr.value for vr in VR}
@@ -242,6 +253,8 @@ def _decode(ds: Dataset, path: Path, frame: int) -> np.ndarray:
     """Stored values (rows, columns), or (rows, columns, 3) in colour: RGB, also from YCbCr or a palette."""
     try:
         stored = pixel_array(ds, index=frame, correct_unused_bits=False)  # it takes no notice of High Bit
+        if ds.file_meta.TransferSyntaxUID in JPEG and jpeg.may_lack(stored):
+            _check_jpeg(ds, stored, frame)
         colour = ds.get("PhotometricInterpretation") == "PALETTE COLOR"
         return apply_color_lut(stored, ds) if colour else stored
     except (MemoryError, LimitError):
@@ -252,6 +265,18 @@ def _decode(ds: Dataset, path: Path, frame: int) -> np.ndarray:
             file=path,
             expected="whole pixel data",
         ) from error
+
+
+def _check_jpeg(ds: Dataset, stored: np.ndarray, frame: int) -> None:
+    """Raise ValueError where a frame that ends in grey is another one with more data before its end."""
+    content = get_frame(ds.PixelData, frame, number_of_frames=frames.count(ds))
+    more = Dataset()
+    more.file_meta = ds.file_meta
+    more.update({tag: ds[tag] for tag in map(Tag, (*PIXEL_TAGS, "PlanarConfiguration")) if tag in ds})
+    more.PixelData = encapsulate([jpeg.longer(content)])
+    more["PixelData"].VR = "OB"
+    if not np.array_equal(pixel_array(more, index=0, correct_unused_bits=False), stored):
+        raise ValueError("an end among its pixels")
 
 
 def _significant(ds: Dataset, stored: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from pipeline.errors import TruncatedError
@@ -16,12 +17,23 @@ MORE = b"\x55" * 4096
 """Bytes that are no marker, and no end of a block."""
 
 
+def longer(content: bytes) -> bytes:
+    """A JPEG with more pixel data before its end: they change a picture that lacks some, and no other."""
+    return content[: content.rfind(END)] + MORE + END
+
+
 def check_whole(path: Path) -> None:
-    """Raise TruncatedError where more pixel data would change the picture: then some are missing."""
+    """Raise TruncatedError where pixels of a picture are missing."""
     content = path.read_bytes()
-    place = content.rfind(END)
-    if _decoded(content) != _decoded(content[:place] + MORE + END):
+    if _decoded(content) != _decoded(longer(content)):
         raise TruncatedError("an end among its pixels", file=path, expected="a whole image")
+
+
+def may_lack(stored: np.ndarray) -> bool:
+    """Whether decoded values (rows, columns, …) end in a mid-grey: 128, 2048 or another power of two."""
+    last = stored[-1, -BLOCK:].view(f"u{stored.dtype.itemsize}")
+    grey = int(last.flat[0])
+    return grey >= MISSING and grey.bit_count() == 1 and bool((last == grey).all())
 
 
 def _decoded(content: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """Pixels of DICOM files in physical units; the oracle for real ones is SimpleITK."""
 
+import io
 import re
 import struct
 from collections.abc import Callable
@@ -363,3 +364,42 @@ def test_whatever_stands_where_values_are_mapped_costs_its_own_file_alone(
     path.write_bytes(content[:place] + element + content[place:])
     assert tag in pydicom.dcmread(path)
     assert code(path).startswith(("E-DCM-VALUE: expected ", "E-DCM-TRUNC: expected "))
+
+
+def _baseline(path: Path) -> None:
+    ds = pydicom.dcmread(path)
+    file = io.BytesIO()
+    Image.fromarray(ds.pixel_array.astype("u1")).save(file, "JPEG")
+    ds.file_meta.TransferSyntaxUID = uid.JPEGBaseline8Bit
+    ds.PixelData = encapsulate([file.getvalue()])
+    ds["PixelData"].VR = "OB"
+    ds.save_as(path)
+
+
+@pytest.mark.parametrize(
+    ("compress", "kind", "grey"),
+    [
+        (_baseline, "u1", 128),
+        (_gdcm(gdcm.TransferSyntax.JPEGLosslessProcess14_1), "u1", 128),
+        (_gdcm(gdcm.TransferSyntax.JPEGLosslessProcess14_1), "<u2", 2048),
+        (_gdcm(gdcm.TransferSyntax.JPEGLosslessProcess14_1), "<u2", 32768),
+        (_gdcm(gdcm.TransferSyntax.JPEGLosslessProcess14), "<u2", 32768),
+    ],
+)
+def test_a_jpeg_whose_pixels_end_too_early_is_no_grey_image(
+    mr: Path, compress: Callable[[Path], object], kind: str, grey: int
+) -> None:
+    noise = np.random.default_rng(0).integers(1, 250, (64, 64)).astype(kind)
+    noise[40:] = grey
+    compress(change(mr, noise))  # it ends in grey, and is whole
+    assert read_pixels(mr).values[-1].tolist() == [grey] * 64
+    noise = np.random.default_rng(1).integers(1, 250, (64, 64)).astype(kind)
+    path = change(write_mr(mr.parent), noise)
+    compress(path)
+    ds = pydicom.dcmread(path)
+    (frame,) = generate_frames(ds.PixelData, number_of_frames=1)
+    for share in (0.3, 0.6, 0.95):
+        cut = frame[: int(len(frame) * share)].rstrip(b"\xff") + b"\xff\xd9"
+        ds.PixelData = encapsulate([cut])
+        ds.save_as(path)
+        assert code(path).startswith("E-DCM-TRUNC: expected whole pixel data, found what")

@@ -120,3 +120,12 @@ def test_predictions_that_do_not_fit_the_splits(
     write(tmp_path / "fold0/seed0/predictions.csv", rows)
     with pytest.raises(PredictionsError, match=match):
         evaluate(tmp_path / "fold0/seed0", "last", read_splits(write_splits(tmp_path)))
+
+
+def test_a_number_that_no_integer_holds_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(",".join(COLUMNS) + "\na,test,P,1,9223372036854775808,1,0.5\n")
+    with pytest.raises(
+        PredictionsError, match=r"^E-PREDICTIONS .*predictions\.csv: expected numbers, found "
+    ):
+        read_predictions(path)
