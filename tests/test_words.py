@@ -7,6 +7,7 @@ from snakemake.cli import get_argument_parser
 
 from pipeline.errors import ConfigError
 from pipeline.provenance import ROOT
+from workflow import run as launcher
 from workflow import words
 from workflow.run import check_profiles, prepare
 
@@ -122,6 +123,15 @@ class TestPrepare:
         line = prepare(["--workflow-profile", "none", "x"], gpu=False)
         assert line.values("resources") == ["gpu=0"]
         assert line.values("cores") == ["all"]
+
+    def test_an_empty_one_is_not_handed_on(self, monkeypatch, tmp_path):
+        handed = []
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("SNAKEMAKE_PROFILE", "")
+        monkeypatch.setenv("PATH", os.environ["PATH"])
+        monkeypatch.setattr(launcher, "snakemake", lambda _: handed.append("SNAKEMAKE_PROFILE" in os.environ))
+        assert launcher.run(["--version"]) == 0
+        assert handed == [False]
 
     def test_runs_our_snakefile_with_our_profile_from_any_folder(self, tmp_path, monkeypatch):
         for folder in (ROOT, tmp_path):

@@ -121,6 +121,8 @@ def run(argv: Sequence[str]) -> int:
     for file in line.values("configfile") or []:
         config.check_file(file)
     check_profiles(line.values("workflow_profile") or [])
+    if os.environ.get("SNAKEMAKE_PROFILE") == "":
+        del os.environ["SNAKEMAKE_PROFILE"]  # to Snakemake a profile without a name, which it does not find
     if _ignores_snakefile(line):
         print("The Snakefile of this folder is not used; to run it: --snakefile Snakefile", file=sys.stderr)
     folder = Path((line.values("directory") or ["."])[0])
