@@ -21,11 +21,12 @@ from pipeline import labels
 from pipeline.card import Preprocessing, outside
 from pipeline.case import Case, prepare
 from pipeline.datasets.listed import NUMBERS, PIXELS, WORLD
-from pipeline.datasets.table import add_columns, headers
+from pipeline.datasets.table import Options
 from pipeline.drawing import save
 from pipeline.errors import ConfigError, EmptyError, InputError, run_cli
 from pipeline.files import SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
 from pipeline.names import Names
+from pipeline.options import add_flags
 from pipeline.saw import draw
 from pipeline.scan import scan
 
@@ -216,7 +217,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="DICOM folder or file, NIfTI, MetaImage, NRRD or picture; or a CSV of cases with the columns "
         "image, patient_id, finding_id, x,y,z or x_mm,y_mm,z_mm, and time",
     )  # fmt: skip
-    add_columns(parser)
+    add_flags(parser, Options, ["columns"])
     parser.add_argument("--at", metavar="X,Y[,Z]", help="zero-based column,row[,slice]; without: the middle")
     parser.add_argument("--time", default="", help="which time of a volume that has several, from 0")
     parser.add_argument("--mm", action="store_true", help="--at is in millimetres, LPS")
@@ -245,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.case.suffix.lower() in (".csv", ".tsv"):
         if options.at is not None:
             raise ConfigError("--at", file=options.case, expected="points in the table itself")
-        predict_table(options.case, how, runs, dataset, options.out, headers(options.columns))
+        predict_table(options.case, how, runs, dataset, options.out, dict(getattr(options, "columns", ())))
         return
     row = {"patient_id": options.patient_id, "finding_id": options.finding_id, "time": options.time}
     row |= point_row(options.at, options.mm)

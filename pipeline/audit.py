@@ -129,7 +129,7 @@ def located(series: pd.DataFrame, tables: Path, part: str) -> Findings:
     """Every finding of a part's official tables, located on all three channels by the step's own code."""
     index = index_of(series, read_images(tables, part))
     documents = [name.replace("Train", part) for name in (prostatex.FINDINGS_FILE, prostatex.IMAGES_FILE)]
-    options = argparse.Namespace(channels=list(CHANNELS), slice_rule="geometry", part=part.lower())
+    options = prostatex.Options(channels=["t2", "adc", "dwi"], part="test" if part == "Test" else "train")
     return prostatex.find(Source("prostatex", tables, index, documents), options)
 
 

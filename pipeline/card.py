@@ -5,6 +5,7 @@ With it a trained model can be used where neither config nor data are. It holds 
 
 import argparse
 import dataclasses
+import importlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,12 +25,6 @@ from pipeline.store import PATCH_SIDE, read_info, read_patches, read_statistics
 
 log = logging.getLogger("typhon")
 
-CLASSES = {
-    "prostatex": ("not clinically significant", "clinically significant"),
-    "lungx": ("benign", "malignant"),
-    "brain": ("no tumour", "tumour"),
-}
-"""What the labels 0 and 1 of a kind of data set mean, where the kind says it."""
 KEY = ["patient_id", "finding_id"]
 KINDS = {"format": "file format", "modality": "modality"}
 """Of these a fingerprint has all values that occur."""
@@ -182,11 +177,10 @@ def describe(
         **keys,
     )
     known = [pair for pair in statistics if pair is not None]
-    named = (f"no {label}", label) if label else ("label 0", "label 1")
-    classes = CLASSES.get(preprocessing.kind, named)
+    classes = importlib.import_module(f"pipeline.datasets.{preprocessing.kind}").CLASSES
     return {
         "collection": info.collection,
-        "classes": list(classes),
+        "classes": [name.format(label=label) for name in classes],
         "preprocessing": dataclasses.asdict(preprocessing),
         "training": {
             "findings": len(train),

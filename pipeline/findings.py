@@ -1,18 +1,16 @@
 """Find every finding: its label, its slice and its pixel, and the group that no split may cut."""
 
 import argparse
-import importlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline import datasets, duplicates, people
+from pipeline import datasets, duplicates, options, people
 from pipeline.errors import EmptyError, InputError, run_cli
 from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
 from pipeline.index import documents, read_index
@@ -83,20 +81,13 @@ def group(found: datasets.Findings, raw: Path) -> list[dict[str, Any]]:
     ]
 
 
-def kinds() -> dict[str, ModuleType]:
-    """The modules of the kinds of data sets by name, as the folder has them: no list to edit for another."""
-    names = sorted(path.stem for path in Path(datasets.__file__).parent.glob("[a-z]*.py"))
-    modules = {name: importlib.import_module(f"{datasets.__name__}.{name}") for name in names}
-    return {name: module for name, module in modules.items() if hasattr(module, "find")}
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Locate the findings of a data set in its raw folder."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.findings", description=main.__doc__)
     commands = parser.add_subparsers(dest="kind", required=True)
-    modules = kinds()
-    for kind, module in modules.items():
-        sub = commands.add_parser(kind, help=(module.__doc__ or "").split("\n")[0])
+    kinds = datasets.kinds()
+    for name, kind in kinds.items():
+        sub = commands.add_parser(name, help=(kind.__doc__ or "").split("\n")[0])
         sub.add_argument("--dataset", required=True, help="name of the data set in the config")
         sub.add_argument("--raw", type=Path, required=True, help="folder of the downloads; never written to")
         sub.add_argument("--index", type=Path, required=True, help="index.parquet of that folder")
@@ -106,11 +97,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             "--choices", type=Path, required=True, help="choices.csv: which series and slice, and why"
         )
         sub.add_argument("--near-duplicates", type=Path, required=True, help="near_duplicates.csv")
-        module.add_options(sub)
+        options.add_flags(sub, kind.Options)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     source = datasets.Source(args.dataset, args.raw, read_index(args.index), sorted(documents(args.index)))
-    found = modules[args.kind].find(source, args)
+    found = kinds[args.kind].find(source, options.given(kinds[args.kind].Options, args))
     pairs = group(found, args.raw)
     write_csv(args.skipped, SKIPPED_COLUMNS, found.skipped)
     if not found.rows:

@@ -54,26 +54,7 @@ rule locate_findings:
     params:
         kind=planned(data.kind),
         raw=untracked(planned(raw.folder)),
-        options=planned(
-            data.options,
-            keys=(
-                "channels",
-                "part",
-                "slice_rule",
-                "no_lesion_centre",
-                "seed",
-                "label",
-                "against",
-                "version",
-                "table",
-                "labels",
-                "columns",
-                "folders",
-                "exclude",
-                "patient_pattern",
-                "axis",
-            ),
-        ),
+        options=planned(data.own_options),
         code=planned(data.code_of, module="pipeline.findings"),
     message:
         "Locating the findings of {wildcards.dataset}"
@@ -237,7 +218,7 @@ rule write_card:
         kind=planned(data.kind),
         options=planned(data.options, keys=("window", "slice_rule", "axis", "label")),
         views=lookup("evaluation_views", within=config),
-        code=code("pipeline.card"),
+        code=planned(data.code_of, module="pipeline.card"),
     message:
         "Writing the card of {wildcards.dataset}, fold {wildcards.fold}"
     shell:

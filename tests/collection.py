@@ -1,6 +1,5 @@
 """PROSTATEx downloads of a few small planes, for tests."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,9 +94,7 @@ class Collection:
         )
         assert not [error for error in errors if error.code != "E-DCM-NOTIMAGE"]
         source = Source("prostatex", self.raw, table, sorted(documents))
-        return prostatex.find(
-            source, argparse.Namespace(channels=list(channels), slice_rule=slice_rule, part="train")
-        )
+        return prostatex.find(source, prostatex.Options(channels=list(channels), slice_rule=slice_rule))
 
     def value(self, row: dict[str, Any]) -> float:
         """100 · series number + plane of the slice that a row of findings.csv names."""

@@ -1,6 +1,5 @@
 """The Kaggle brain set: images by content, centres in two forms, and groups of near-duplicates."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from pipeline.errors import ColumnError, LabelError
 from pipeline.files import read_csv
 from pipeline.images import read_gray
 
-OPTIONS = argparse.Namespace(no_lesion_centre="matched", seed="0")
+OPTIONS = brain.Options()
 
 
 def head(column: float, row: float, shape: tuple[int, int] = (120, 100)) -> Image.Image:
@@ -107,7 +106,7 @@ def test_matched_centre_has_a_lesions_offset_relative_to_its_own_head(tmp_path: 
 
 
 def test_head_centre_is_the_named_alternative(tmp_path: Path) -> None:
-    options = argparse.Namespace(no_lesion_centre="head", seed="0")
+    options = brain.Options(no_lesion_centre="head")
     drawn = next(row for row in brain.find(download(tmp_path, ANNOTATORS), options).rows if not row["label"])
     assert (float(drawn["column"]), float(drawn["row"])) == pytest.approx((52, 62), abs=1)
     assert drawn["centre"] == "head"

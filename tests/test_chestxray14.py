@@ -19,6 +19,7 @@ from pipeline.errors import (
     RawMissingError,
     SplitError,
 )
+from pipeline.options import add_flags, given
 
 HEAD = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
 UNQUOTED = HEAD + "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
@@ -149,8 +150,9 @@ def find(raw: Path, *options: str) -> Findings:
     rows, _, digests, errors = index.build(raw, *index._previous(raw / "no", raw / "no"), processes=1)
     assert not errors, errors
     parser = findings_step.argparse.ArgumentParser()
-    chestxray14.add_options(parser)
-    return chestxray14.find(Source("chest", raw, rows, sorted(digests)), parser.parse_args([*options]))
+    add_flags(parser, chestxray14.Options)
+    asked = given(chestxray14.Options, parser.parse_args([*options]))
+    return chestxray14.find(Source("chest", raw, rows, sorted(digests)), asked)
 
 
 @pytest.fixture

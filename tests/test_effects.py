@@ -12,8 +12,9 @@ from snakemake.utils import update_config
 
 from pipeline.provenance import ROOT
 from tests.test_workflow import DEMO, copy_project, plan, snakemake
-from workflow import effects, schema
-from workflow.config import checked
+from workflow import effects
+from workflow.config import checked, schema
+from workflow.config.collections import KINDS
 from workflow.effects import measure, tabulate
 
 PUBLISHED = ("paper", "head", "mixed")
@@ -55,7 +56,7 @@ def schema_keys(part, path=()):
     for name, child in part.get("properties", {}).items():
         yield from schema_keys(child, (*path, name))
     if path == ("collections",):
-        for kind in part["additionalProperties"]["properties"]["kind"]["enum"]:
+        for kind in KINDS:
             yield from schema_keys(schema.load()["$defs"][kind], (*path, kind))
 
 

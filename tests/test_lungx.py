@@ -1,6 +1,5 @@
 """LUNGx: the spreadsheets as they are, and the reading of the slice number that a check decides."""
 
-import argparse
 import contextlib
 import io
 import re
@@ -54,7 +53,7 @@ def find(raw: Path, calibration: Sequence[Row] = (), test: Sequence[Row] = ()) -
     write_sheet(raw / lungx.CALIBRATION_FILE, CALIBRATION, calibration)
     write_sheet(raw / lungx.TEST_FILE, TEST, test)
     table, _, documents, _ = index.build(raw, *index._previous(raw / "no", raw / "no"), processes=1)
-    return lungx.find(Source("lungx", raw, table, sorted(documents)), argparse.Namespace())
+    return lungx.find(Source("lungx", raw, table, sorted(documents)), lungx.Options())
 
 
 def codes(found: Findings) -> list[tuple[str, str, str, str]]:
@@ -174,7 +173,7 @@ def test_a_damaged_workbook_a_missing_column_and_a_missing_sheet_are_told(tmp_pa
     with pytest.raises(
         RawMissingError, match=r"E-RAW .*: expected CalibrationSet_NoduleData\.xlsx, found no such"
     ):
-        lungx.find(Source("lungx", tmp_path, table, sorted(documents)), argparse.Namespace())
+        lungx.find(Source("lungx", tmp_path, table, sorted(documents)), lungx.Options())
     path = tmp_path / "sheet.xlsx"
     path.write_bytes(b"PK\3\4 half of it")
     with pytest.raises(ColumnError, match=r"E-CSV-COL .*sheet\.xlsx: expected an XLSX file"):
@@ -339,7 +338,7 @@ def test_every_nodule_of_the_phantom_is_found(tmp_path: Path) -> None:
     table, _, documents, _ = index.build(
         tmp_path, *index._previous(tmp_path / "no", tmp_path / "no"), processes=1
     )
-    found = lungx.find(Source("lungx", tmp_path, table, sorted(documents)), argparse.Namespace())
+    found = lungx.find(Source("lungx", tmp_path, table, sorted(documents)), lungx.Options())
     assert (len(found.rows), [code for *_, code in codes(found)]) == (9, ["E-LABEL"])
     assert all(choice["reason"].startswith("slice by instance number;") for choice in found.choices)
 
@@ -365,7 +364,7 @@ def test_all_83_published_nodules_are_read_and_81_have_a_label(shared: Path, tmp
     diagnoses = [" ".join(nodule.diagnosis.lower().split()) for nodule in nodules]
     known = [labels.binary(word, tmp_path, lungx.DIAGNOSES) for word in diagnoses if word != lungx.EXCLUDED]
     assert (known.count(0), known.count(1), len(nodules) - len(known)) == (42, 39, 2)
-    found = lungx.find(source, argparse.Namespace())
+    found = lungx.find(source, lungx.Options())
     assert [kind for _, _, kind, _ in codes(found)].count("excluded") == 2
     assert [code for *_, code in codes(found)].count("E-LESION-NOSERIES") == 81
 

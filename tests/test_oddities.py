@@ -4,7 +4,6 @@ Each stands on a few small planes (tests/collection.py) with what is odd about i
 the archive. Planes lie 3 mm apart from z = 0 to z = 24.
 """
 
-import argparse
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -279,7 +278,7 @@ def official(shared: Path) -> tuple[Findings, pd.DataFrame]:
     table[text] = table[text].astype(object).fillna("")
     table["series_number"] = table["series_number"].astype(float)
     documents = [prostatex.FINDINGS_FILE, prostatex.IMAGES_FILE]
-    options = argparse.Namespace(channels=["t2", "adc", "dwi"], slice_rule="geometry", part="train")
+    options = prostatex.Options(channels=["t2", "adc", "dwi"])
     return prostatex.find(Source("prostatex", raw, table, documents), options), images
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from model import train
 from pipeline.provenance import ROOT
-from workflow import schema
+from workflow.config import schema
+from workflow.config.collections import KINDS
 
 PAGE = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
 TABLE_5_1 = """-trainingset -validationset -batchsize -nbepochs -lr -lossfunction -cudadevice -modeltoload -dropout -inputchannel
@@ -39,10 +40,7 @@ def exists(key):
 def children(part, name):
     known = part.get("properties", {})
     if name == "{dataset}":  # one part of the schema per kind of collection
-        return [
-            schema.load()["$defs"][kind]
-            for kind in part["additionalProperties"]["properties"]["kind"]["enum"]
-        ]
+        return [schema.load()["$defs"][kind] for kind in KINDS]
     chosen = known.values() if name.startswith("{") else [known[name]] if name in known else []
     return [schema.resolve(child) for child in chosen]
 

@@ -1,6 +1,5 @@
 """The official PROSTATEx tables, the command on the phantom, and the one real patient."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +175,7 @@ def test_the_official_test_tables_name_208_findings_of_140_patients(shared: Path
     folder = shared / "prostatex"
     index_ = pd.DataFrame({"patient_id": pd.Series(dtype=str), "series_uid": [], "b_value": []})
     source = Source("x", folder, index_, [path.name for path in folder.glob("*.csv")])
-    options = argparse.Namespace(channels=["dwi"], slice_rule="geometry", part="test")
+    options = prostatex.Options(part="test")
     found = prostatex.find(source, options)
     assert {row["code"] for row in found.skipped} == {"E-LESION-NOSERIES"}
     assert (len(found.skipped), len({row["patient_id"] for row in found.skipped})) == (208, 140)

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from pipeline import findings
+from pipeline import datasets
 from pipeline import provenance as module
 from pipeline.provenance import ROOT, code
 
@@ -247,7 +247,7 @@ EDITS = {
     "another kind of data set": (
         "pipeline/datasets/mine.py",
         "",
-        "def find(): ...\n\n\ndef add_options(): ...\n",
+        "def find(): ...\n\n\nclass Options: ...\n",
     ),
     "another method": ("model/methods.py", "", '\nMETHODS["mine"] = lambda config: []\n'),
 }
@@ -285,4 +285,4 @@ def test_no_step_and_no_checkpoint_of_this_project_depends_on_texts_and_registri
 
 
 def test_the_folder_tells_the_kinds_of_data_sets():
-    assert set(findings.kinds()) == {"brain", "chestxray14", "lungx", "prostatex", "table"}
+    assert set(datasets.kinds()) == {"brain", "chestxray14", "lungx", "prostatex", "table"}

@@ -17,6 +17,7 @@ from pipeline.datasets.table import find
 from pipeline.errors import ColumnError, ConfigError, DuplicateFindingError, EmptyError, LabelError
 from pipeline.files import read_csv
 from pipeline.index import as_table
+from pipeline.options import add_flags, given
 from pipeline.phantom import Geometry, write_mr_series
 from pipeline.pixels import read_pixels
 from workflow.flags import flags
@@ -54,8 +55,8 @@ def run(raw: Path, lines: str, *options: str) -> Findings:
 
 def run_csv(raw: Path, *options: str) -> Findings:
     parser = findings_step.argparse.ArgumentParser()
-    table.add_options(parser)
-    return find(source_of(raw), parser.parse_args(["--table", "own.csv", *options]))
+    add_flags(parser, table.Options)
+    return find(source_of(raw), given(table.Options, parser.parse_args(["--table", "own.csv", *options])))
 
 
 def place(row: dict) -> tuple[float, float, str]:
@@ -338,8 +339,9 @@ def test_slices_of_one_volume_stay_one_group_whatever_resembles_them(tmp_path: P
 
 def folders(raw: Path, *options: str) -> object:
     parser = findings_step.argparse.ArgumentParser()
-    table.add_options(parser)
-    return find(source_of(raw), parser.parse_args(["--folders", "0_normal=0", "1_abnormal=1", *options]))
+    add_flags(parser, table.Options)
+    asked = parser.parse_args(["--folders", "0_normal=0", "1_abnormal=1", *options])
+    return find(source_of(raw), given(table.Options, asked))
 
 
 def test_folders_carry_labels_and_names_carry_patients(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import yaml
 from model import compare
 from model.papers import numbers
 from pipeline.provenance import ROOT
+from tests.test_kinds import WELLS
 
 STUB = """
 import os
@@ -359,16 +360,15 @@ class TestRerun:
             assert plan(built, *DEMO) == {}
 
     def test_a_new_kind_of_data_set_reruns_nothing(self, built):
-        module = built / "pipeline/datasets/mine.py"
-        schema = edited(
-            built / "workflow/config.schema.yaml", "chestxray14, table]", "chestxray14, mine, table]"
-        )
-        module.write_text("def find(source, options): ...\n\n\ndef add_options(parser): ...\n")
+        module = built / "pipeline/datasets/wells.py"
+        module.write_text(WELLS)
         columns = (built / "config/datasets.csv").read_text().split("\n", 1)[0].count(",")
-        row = edited(built / "config/datasets.csv", "", "mine" + "," * columns + "\n")
+        row = edited(built / "config/datasets.csv", "", "wells" + "," * columns + "\n")
+        mine = "collections={mine: {kind: wells}}", "datasets=[prostatex, lungx, brain, mine]"
         try:
-            with schema, row:
+            with row:
                 assert plan(built, *DEMO) == {}
+                assert plan(built, *DEMO, "--config", *mine)["locate_findings"] == 1
         finally:
             module.unlink()
 

@@ -3,6 +3,7 @@
 YAML 1.1 reads 010 as 8, no as false and 1:30 as 90, and nobody who names a folder or a label so means that.
 """
 
+import json
 import re
 from collections.abc import Hashable
 from typing import Any
@@ -60,3 +61,16 @@ for _kind in ("timestamp", "binary", "set", "omap", "pairs", "value"):
 
 def _refused(problem: str, node: yaml.Node, remedy: str | None = None) -> ConstructorError:
     return ConstructorError(None, None, problem, node.start_mark, remedy)
+
+
+def spell(value: Any) -> str:
+    """A value as it would stand in a config file.
+
+    >>> spell([1, None, "dwi"]), spell(3e-4), spell({})
+    ('[1, null, dwi]', '0.0003', '{}')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return f"[{', '.join(map(spell, value))}]"
+    return json.dumps(value)

@@ -1,15 +1,18 @@
-"""The table of all config keys, ``config/README.md``: ``python -m workflow.table --write``."""
+"""All config keys as a table, ``config/README.md``, and for editors: ``python -m workflow.table --write``."""
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.files import write_text
 from pipeline.provenance import ROOT
-from workflow import schema
+from workflow import plain
+from workflow.config import schema
+from workflow.config.collections import KINDS, Collection
 
 HEADING = """\
-<!-- Generated from workflow/config.schema.yaml: python -m workflow.table --write -->
+<!-- Generated from workflow/config/: python -m workflow.table --write -->
 # Configuration
 
 `config/config.yaml` is the papers' experiment with rates that move the weights. Another file is laid over it:
@@ -24,6 +27,7 @@ HEADING = """\
 | [demo.yaml](demo.yaml) | synthetic data, minutes on two cores: `./run demo` |
 | [three-sets.yaml](three-sets.yaml) | brain MRI, breast ultrasound and chest X-rays, no DICOM needed |
 | [datasets.csv](datasets.csv) | where to get each collection: DOI, licence, size, citation |
+| [schema.json](schema.json) | all keys, for editors: `# yaml-language-server: $schema=schema.json` |
 | [labels.csv](labels.csv) | label files of the collections: SHA-256, and the address or how to get them |
 | [publications.csv](publications.csv) | papers of methods and data sets, for `./run cite` |
 
@@ -32,10 +36,10 @@ Where the published way differs from the right one, a key takes the value `paper
 
 
 def rows(properties: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every key below ``properties``, with its path and its part of the schema."""
+    """Every key below ``properties`` with its path and its part of the schema, but for steps of methods."""
     for name, child in properties.items():
         part, path = schema.resolve(child), f"{prefix}{name}"
-        if "properties" in part and "properties" in child:
+        if "properties" in part and not child.get("$ref", "").endswith("/Step"):
             yield from rows(part["properties"], f"{path}/")
         else:
             yield path, part
@@ -45,12 +49,12 @@ def table(properties: Mapping[str, Any]) -> str:
     """The keys below ``properties`` as a table in Markdown."""
     lines = ["| key | type and range | unit | default | meaning |", "|---|---|---|---|---|"]
     for path, part in rows(properties):
-        default = f"`{schema.spell(part['default'])}`" if "default" in part else "required"
+        default = "see below" if "properties" in part else f"`{plain.spell(part.get('default'))}`"
         cells = [
             f"`{path}`",
             schema.describe(part),
             part.get("unit", ""),
-            default,
+            default if "default" in part or "properties" in part else "required",
             part.get("description", ""),
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -59,29 +63,33 @@ def table(properties: Mapping[str, Any]) -> str:
 
 def readme() -> str:
     """What config/README.md has to say."""
-    whole = schema.load()
+    whole, defs = schema.load(), schema.load()["$defs"]
+    common = {name: defs[min(KINDS)]["properties"][name] for name in Collection.model_fields}
+    common.pop("extent")  # whose default is of each kind
+    steps = "Defaults; `config/config.yaml` sets others for most steps."
     parts = [HEADING, "## Keys", "", table(whole["properties"])]
-    parts += [
-        "",
-        "## `hyperparameters/{method}/{step}`",
-        "",
-        "Defaults; `config/config.yaml` sets others for most steps.",
-        "",
-    ]
-    parts.append(table(whole["$defs"]["step"]["properties"]))
-    for kind in whole["properties"]["collections"]["additionalProperties"]["properties"]["kind"]["enum"]:
-        part = whole["$defs"][kind]
-        parts += ["", f"## `collections/{{dataset}}` of `kind: {kind}`", "", f"{part['description']}.", ""]
-        parts.append(table({name: entry for name, entry in part["properties"].items() if name != "kind"}))
+    parts += ["", "## `hyperparameters/{method}/{step}`", "", steps, "", table(defs["Step"]["properties"])]
+    parts += ["", "## `collections/{dataset}`", "", "Of every kind of data set.", "", table(common)]
+    for kind in KINDS:
+        keys, text = defs[kind]["properties"], defs[kind]["description"]
+        own = {name: part for name, part in keys.items() if name not in {"kind", *common}}
+        parts += ["", f"## `collections/{{dataset}}` of `kind: {kind}`", ""]
+        parts += [f"{text[:1].upper()}{text[1:]}.", "", table(own)]
     return "\n".join(parts) + "\n"
 
 
+def json_schema() -> str:
+    """What config/schema.json has to say."""
+    return json.dumps(schema.load(), indent=1, ensure_ascii=False) + "\n"
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print config/README.md, or write it."""
+    """Print config/README.md, or write it and the JSON schema beside it."""
     parser = argparse.ArgumentParser(prog="python -m workflow.table", description=main.__doc__)
-    parser.add_argument("--write", action="store_true", help="write config/README.md")
+    parser.add_argument("--write", action="store_true", help="write config/README.md and schema.json")
     if parser.parse_args(argv).write:
         write_text(ROOT / "config" / "README.md", readme())
+        write_text(ROOT / "config" / "schema.json", json_schema())
     else:
         print(readme(), end="")
 

@@ -1,13 +1,14 @@
 """Data sets: which findings, with which label, at which point of which image.
 
-A kind of data set is a module with ``find(source, options) -> Findings`` and the options it adds to
-``python -m pipeline.findings``; everything after that is common.
+A kind of data set is a module of this folder, see :class:`Kind`; everything after that is common, and nothing
+else has to be edited for a further one.
 """
 
 import functools
+import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import pandas as pd
 
@@ -67,6 +68,30 @@ class Findings:
             if person(patient_id) not in named:
                 error = UnlabelledError(f"{len(images)} images without one")
                 self.leave_out(error, kind="excluded", patient_id=str(patient_id))
+
+
+class Kind(Protocol):
+    """What the module of a kind of data set holds."""
+
+    __doc__: str | None
+    Options: type
+    """A dataclass of its own keys in ``collections`` of the config, see :mod:`pipeline.options`."""
+    CLASSES: tuple[str, str]
+    """What the labels 0 and 1 mean; ``{label}`` stands for the option of that name."""
+    EXTENT: str
+    """Side of the patch where the config does not say."""
+    PAPER_EXTENT: str
+    """The published one, which the config calls ``paper``."""
+
+    def find(self, source: Source, options: Any) -> Findings:
+        """Every finding of the raw folder, with its label and its point."""
+
+
+def kinds() -> dict[str, Kind]:
+    """The kinds of data sets by name: the modules of this folder that find something."""
+    names = sorted(path.stem for folder in __path__ for path in Path(folder).glob("[a-z]*.py"))
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    return {name: cast(Kind, module) for name, module in modules.items() if hasattr(module, "find")}
 
 
 def pixel_row(column: float, row: float, plane_distance_mm: float = 0.0) -> dict[str, str]:

@@ -6,13 +6,15 @@ the middle of the head would give the label away by geometry, so its centre is d
 lie relative to their heads (``no_lesion_centre="matched"``).
 """
 
-import argparse
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
+from annotated_types import Ge
 
 from pipeline import labels
 from pipeline.datasets import Findings, Source, pixel_row
@@ -23,15 +25,22 @@ from pipeline.seeds import stream
 FOLDERS = {"yes": 1, "no": 0}
 ANNOTATOR_COLUMNS = ("kaggle_file", "source", "cx", "cy")
 THESIS_COLUMNS = ("PatientID", "Nodule Center Position")
+CLASSES = ("no tumour", "tumour")
+EXTENT = "15/56 side"
 PAPER_EXTENT = "2/7 width, 1/4 height"
 
 Point = tuple[float, float]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this kind for ``python -m pipeline.findings brain``."""
-    parser.add_argument("--no-lesion-centre", choices=["matched", "head"], default="matched")
-    parser.add_argument("--seed", default="0", help="seed of the matched centres")
+@dataclass(frozen=True)
+class Options:
+    """The Kaggle brain MRI images, folders `yes` and `no`, with a CSV of lesion centres."""
+
+    no_lesion_centre: Literal["matched", "head"] = "matched"
+    """centre of the patch in images without a lesion, drawn from the lesions' offsets or the head's centre,
+    which gives the label away"""
+    seed: Annotated[int, Ge(0)] = 0
+    """seed of the matched centres"""
 
 
 def _annotators(table: pd.DataFrame, path: Path) -> dict[str, Point]:
@@ -102,7 +111,7 @@ def _images(source: Source) -> pd.DataFrame:
     return table.drop_duplicates(["folder", "name"]).sort_values("file", ignore_index=True)
 
 
-def find(source: Source, options: argparse.Namespace) -> Findings:
+def find(source: Source, options: Options) -> Findings:
     """One finding per image: at the annotated centre, or at a centre for an image without a lesion."""
     result = Findings()
     known = centres(source)

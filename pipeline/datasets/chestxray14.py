@@ -4,9 +4,10 @@
 one label against the rest, or against ``No Finding``; nothing says where, so the point is the middle.
 """
 
-import argparse
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,11 @@ from pipeline.errors import (
     UnlabelledError,
 )
 
-LABELS = (
+Label = Literal[
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
     "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia",
-)  # fmt: skip
+]  # fmt: skip
+LABELS: tuple[str, ...] = get_args(Label)
 """The 14 labels, in the order of the paper and its extension."""
 NO_FINDING = "No Finding"
 ENTRIES = {2020: "Data_Entry_2017_v2020.csv", 2017: "Data_Entry_2017.csv"}
@@ -34,14 +36,20 @@ LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 """The official lists by split, of 86,524 and 25,596 images."""
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
 PATIENT_DIGITS = 8
-PAPER_EXTENT = "whole"
+CLASSES = ("no {label}", "{label}")
+EXTENT = PAPER_EXTENT = "whole"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this kind for ``python -m pipeline.findings chestxray14``."""
-    parser.add_argument("--label", choices=LABELS, required=True, help="what counts as positive")
-    parser.add_argument("--against", choices=["rest", "no_finding"], default="rest", help="what is negative")
-    parser.add_argument("--version", type=int, choices=sorted(ENTRIES), default=2020, help="of the labels")
+@dataclass(frozen=True)
+class Options:
+    """NIH ChestX-ray14 as downloaded, one of its 14 labels as a task of two classes."""
+
+    label: Label
+    """label that counts as positive"""
+    against: Literal["rest", "no_finding"] = "rest"
+    """what is negative, all other images or only those without any finding"""
+    version: Literal[2020, 2017] = 2020
+    """version of the labels, `Data_Entry_2017_v2020.csv` or the first, `Data_Entry_2017.csv`"""
 
 
 def entries(path: Path) -> pd.DataFrame:
@@ -101,7 +109,7 @@ def table(raw: Path, documents: Iterable[str], version: int = 2020) -> pd.DataFr
     return every
 
 
-def find(source: Source, options: argparse.Namespace) -> Findings:
+def find(source: Source, options: Options) -> Findings:
     """One finding per image of the table: one label against the rest, or against images without a finding."""
     result = Findings()
     every = entries(labels.find(source.documents, ENTRIES[options.version], source.raw))

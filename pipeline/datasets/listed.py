@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
 
 import pandas as pd
 
@@ -13,11 +14,10 @@ from pipeline.errors import DuplicateFindingError, EmptyError, ImageMissingError
 from pipeline.names import Names, folded
 from pipeline.people import is_rounded, persons
 
-NEEDED = ("image", "patient_id", "finding_id", "label")
-PIXELS = ("x", "y", "z")
-WORLD = ("x_mm", "y_mm", "z_mm")
-NUMBERS = (*PIXELS, *WORLD, "time")
-COLUMNS = (*NEEDED, *NUMBERS)
+Column = Literal["image", "patient_id", "finding_id", "label", "x", "y", "z", "x_mm", "y_mm", "z_mm", "time"]
+COLUMNS: tuple[str, ...] = get_args(Column)
+NEEDED, NUMBERS = COLUMNS[:4], COLUMNS[4:]
+PIXELS, WORLD = NUMBERS[:3], NUMBERS[3:6]
 
 
 @dataclass

@@ -5,9 +5,9 @@ Center Image" counts. So all readings of it are tried on the whole collection, a
 lie most often in soft tissue is used; nodules that then still lie in air are left out.
 """
 
-import argparse
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,11 +39,14 @@ SOFT_TISSUE_HU = -500.0
 """Mean HU of the 3×3 pixels at a centre above which it counts as soft tissue."""
 READINGS = ("instance number", "from the feet", "from the head")
 """What a slice number may count; the first wins a tie."""
+CLASSES = ("benign", "malignant")
+EXTENT = "60 mm"
 PAPER_EXTENT = "1/6 width"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: this kind has no options."""
+@dataclass(frozen=True)
+class Options:
+    """LUNGx (SPIE-AAPM Lung CT Challenge) as downloaded, with its two spreadsheets."""
 
 
 class Nodule(NamedTuple):
@@ -160,7 +163,7 @@ def series_of(source: Source, patient_id: str) -> pd.DataFrame:
     return max(found, key=len)
 
 
-def find(source: Source, options: argparse.Namespace) -> Findings:  # noqa: ARG001  (every kind has options)
+def find(source: Source, options: Options) -> Findings:  # noqa: ARG001  (every kind has options)
     """Locate the nodules of both spreadsheets; see the module for how a slice number is read."""
     result = Findings()
     located: list[tuple[Nodule, int, dict[str, pd.Series | InputError], dict[str, float | InputError]]] = []

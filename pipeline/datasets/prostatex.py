@@ -6,14 +6,15 @@ the other way. Hence the slice and the pixel come from geometry; ``slice_rule="p
 InstanceNumber k + 1 and pixel (i, j) as published.
 """
 
-import argparse
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from annotated_types import MinLen
 
 from pipeline import labels, stacks
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
@@ -23,7 +24,8 @@ from pipeline.people import person, persons
 
 FINDINGS_FILE = "ProstateX-Findings-Train.csv"
 IMAGES_FILE = "ProstateX-Images-Train.csv"
-PAPER_EXTENT = "65 mm"
+CLASSES = ("not clinically significant", "clinically significant")
+EXTENT = PAPER_EXTENT = "65 mm"
 
 # How SeriesDescription (0008,103E) names the three sequences, by all 349 studies of the collection.
 DESCRIPTIONS = {
@@ -39,16 +41,17 @@ DERIVED_MAPS = {"ADC", "FA"}
 """Diffusion maps that carry a b-value without being an image of that weighting."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this kind for ``python -m pipeline.findings prostatex``."""
-    parser.add_argument("--channels", nargs="+", choices=sorted(DESCRIPTIONS), default=["dwi"])
-    parser.add_argument(
-        "--part",
-        choices=["train", "test"],
-        default="train",
-        help="official tables to read; those of the test have no labels",
-    )
-    parser.add_argument("--slice-rule", choices=["geometry", "paper"], default="geometry")
+@dataclass(frozen=True)
+class Options:
+    """PROSTATEx as downloaded, with its two training CSV files."""
+
+    channels: Annotated[list[Literal["t2", "dwi", "adc"]], MinLen(1)] = field(default_factory=lambda: ["dwi"])
+    """series stacked on the same tissue as channels of a patch"""
+    part: Literal["train", "test"] = "train"
+    """patients of the official training tables, or of the test tables, which have no labels; the latter are
+    cut alike but cannot be trained on"""
+    slice_rule: Literal["geometry", "paper"] = "geometry"
+    """the slice nearest to the finding's position in space, or InstanceNumber k+1 as published"""
 
 
 def needed(descriptions: Sequence[str]) -> list[bool]:
@@ -123,7 +126,7 @@ def choose(found: list[pd.DataFrame], point: np.ndarray) -> tuple[Place | InputE
     return inside[-1], f"the last of {len(inside)} series that contain the finding, among {len(found)}"
 
 
-def by_study(patient: pd.DataFrame, channels: list[str], point: np.ndarray) -> dict[str, Choice]:
+def by_study(patient: pd.DataFrame, channels: Sequence[str], point: np.ndarray) -> dict[str, Choice]:
     """Choose a series per channel, all of one study: the last study that has the most of them."""
     best: dict[str, Choice] = {}
     most = (-1, -1)
@@ -224,7 +227,7 @@ def _choice(patient: pd.DataFrame, place: Place, index: tuple[int, int, int] | N
     return cells
 
 
-def find(source: Source, options: argparse.Namespace) -> Findings:
+def find(source: Source, options: Options) -> Findings:
     """Locate every finding of the official tables on each channel; those of the test have no label."""
     result = Findings()
     patients = dict(list(source.index.groupby(persons(source.index["patient_id"]))))

@@ -7,17 +7,20 @@ is a picture (PNG, JPEG, TIFF …) or DICOM file, a folder with one DICOM series
 NRRD). Without a point the centre of the image is taken and marked so (column ``centre`` of findings.csv).
 """
 
-import argparse
-from collections.abc import Sequence
+import functools
+import json
+import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from annotated_types import MinLen
 
 from pipeline import geometry, labels, stacks
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
-from pipeline.datasets.listed import COLUMNS, PIXELS, WORLD, from_csv, from_folders
+from pipeline.datasets.listed import PIXELS, WORLD, Column, from_csv, from_folders
 from pipeline.errors import (
     ConfigError,
     ImageMissingError,
@@ -33,49 +36,65 @@ from pipeline.index import on_disk
 from pipeline.people import persons
 from pipeline.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
 
+CLASSES = ("label 0", "label 1")
+EXTENT = "whole"
 PAPER_EXTENT = "1/6 width"
 
 
-def add_columns(parser: argparse.ArgumentParser) -> None:
-    """The option that says what the columns of a user's table are called."""
-    parser.add_argument(
-        "--columns", nargs="+", action="extend", metavar="NAME=HEADER", default=[],
-        help=f"headers of the table that are called otherwise than {', '.join(COLUMNS)}",
-    )  # fmt: skip
+Class = Literal[0, 1]
 
 
-def headers(given: Sequence[str]) -> dict[str, str]:
-    """The headers by our names; raises ConfigError for a name that no column has."""
-    columns = dict(text.partition("=")[::2] for text in given)
-    for name in columns.keys() - set(COLUMNS):
-        raise ConfigError(name, file="--columns", expected=f"one of {', '.join(COLUMNS)}")
-    return columns
+@dataclass(frozen=True)
+class Options:
+    """Your own images, with a CSV of findings or with one folder per class."""
 
+    table: Annotated[str, MinLen(1)] | None = None
+    """CSV of findings (`image, patient_id, finding_id, label` and a point), relative to the raw folder or
+    absolute"""
+    labels: Annotated[dict[str, Class], MinLen(2)] | None = None
+    """with `table`, what its labels mean, where they are not 0 and 1 or words for them: `{B: 0, M: 1}`; every
+    label of the table has to be among them, in any case of letters"""
+    columns: Annotated[dict[Column, Annotated[str, MinLen(1)]], MinLen(1)] | None = None
+    """with `table`, what its columns are called, where they are called otherwise: `{image: file, patient_id:
+    case}`; one column may serve as two"""
+    folders: Annotated[dict[str, Class], MinLen(2)] | None = None
+    """instead of a CSV, the label (0 or 1) of all images in a folder of that name, at any depth"""
+    exclude: str | None = None
+    """with `folders`, a regular expression; files whose names match, such as masks, are no images"""
+    patient_pattern: str | None = None
+    """with `folders`, a regular expression whose first group, matched against the file name, is the patient;
+    without it patients are unknown and near-duplicates make up the groups"""
+    axis: Literal[0, 1, 2] | None = None
+    """axis of a volume along which slices are taken; null is the last"""
 
-def _numbers(given: Sequence[str]) -> dict[str, int]:
-    return {name: int(label) for name, label in (text.rsplit("=", 1) for text in given)}
+    def __post_init__(self) -> None:
+        """Raise ConfigError, with the key as its file, for options that do not fit together."""
+        if (self.table is None) == (self.folders is None):
+            raise ConfigError("both or none", expected="either table or folders")
+        for key, classes in (("folders", self.folders), ("labels", self.labels)):
+            if classes and set(classes.values()) != {0, 1}:
+                raise ConfigError(json.dumps(classes), file=key, expected="both labels, 0 and 1")
+        for key in ("labels", "columns"):
+            if self.folders and getattr(self, key):
+                raise ConfigError("folders", file=key, expected="a table beside it")
+        known: dict[str, int] = {}
+        for name, label in (self.labels or {}).items():
+            if known.setdefault(labels.word(name), label) != label:
+                found = "0 and 1 for one word in two spellings"
+                raise ConfigError(found, file=f"labels/{name}", expected="one of them")
+        if self.patient_pattern is not None:
+            self._check_pattern(self.patient_pattern)
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this kind for ``python -m pipeline.findings table``."""
-    given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--table", type=Path, help="CSV of findings, absolute or relative to the raw folder")
-    given.add_argument(
-        "--folders", nargs="+", action="extend", metavar="NAME=LABEL",
-        help="folders whose images have a label, 0 or 1",
-    )  # fmt: skip
-    parser.add_argument(
-        "--labels", nargs="+", action="extend", metavar="WORD=LABEL",
-        help="with --table: which label, 0 or 1, each word of its column label stands for",
-    )  # fmt: skip
-    add_columns(parser)
-    parser.add_argument("--exclude", help="with --folders: regular expression on file names to leave out")
-    parser.add_argument(
-        "--patient-pattern", help="regular expression on file names; its group is the patient"
-    )
-    parser.add_argument(
-        "--axis", type=int, choices=[0, 1, 2], default=2, help="axis along which volumes are sliced"
-    )
+    def _check_pattern(self, pattern: str) -> None:
+        error = functools.partial(ConfigError, file="patient_pattern")
+        if self.folders is None:
+            raise error(pattern, expected="nothing beside table, which has patient_id")
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as why:
+            raise error(f"{pattern}: {why}", expected="a regular expression") from None
+        if groups != 1:
+            raise error(pattern, expected="one group in brackets, the patient")
 
 
 def point_of(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
@@ -233,16 +252,17 @@ def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict
     return _in_image(found.iloc[0], pixel, world)
 
 
-def find(source: Source, options: argparse.Namespace) -> Findings:
+def find(source: Source, options: Options) -> Findings:
     """Locate every row of the table, or every image below the labelled folders."""
     result = Findings()
     files = sorted(on_disk(source.index).unique())
     if options.table is not None:
-        words = _numbers(options.labels) if options.labels else None
-        listed = from_csv(source.raw, options.table, files, words, headers(options.columns)).found()
+        columns = {str(name): header for name, header in (options.columns or {}).items()}
+        listed = from_csv(source.raw, Path(options.table), files, options.labels, columns).found()
     else:
-        folders = _numbers(options.folders)
+        folders = options.folders or {}
         listed = from_folders(source.raw, files, folders, options.patient_pattern, options.exclude).found()
+    axis = 2 if options.axis is None else options.axis
     table = listed.table
     known = persons(table["patient_id"])
     # An image whose patient nobody knows stands for itself, until near-duplicates are looked for.
@@ -255,7 +275,7 @@ def find(source: Source, options: argparse.Namespace) -> Findings:
         try:
             if number in listed.missing:
                 raise listed.missing[number]
-            cells = locate(source, row, options.axis)
+            cells = locate(source, row, axis)
         except InputError as error:
             error.file = error.file or row["image"]
             result.leave_out(error, **case)

@@ -16,7 +16,7 @@ from model.predictions import Evaluated
 from model.tabular import text, write_table
 from pipeline.errors import run_cli
 from pipeline.seeds import stream
-from workflow.schema import spell
+from workflow.plain import spell
 
 Measured = Mapping[str, Any]
 """What ``workflow.effects.measure`` writes of a variant."""

@@ -1,6 +1,5 @@
 """What is fuzzed: each reader as a step calls it, the files that it begins with, and what changes them."""
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,8 +77,7 @@ def read_table(path: Path) -> None:
         return
     size = {"format": "image", "rows": 9.0, "columns": 9.0}
     known = index.as_table([{"file": f"{name}.png", **size} for name in "ab"])
-    options = argparse.Namespace(table=Path(path.name), labels=None, columns=[], axis=2)
-    found = table.find(Source("mine", path.parent, known, []), options)
+    found = table.find(Source("mine", path.parent, known, []), table.Options(table=path.name))
     if not {row["label"] for row in found.rows} <= {0, 1}:
         raise DisagreementError("labels that are not 0 or 1")
 

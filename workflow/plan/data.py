@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.provenance import code
 from workflow import ahead, beside, flags, people, raw
+from workflow.config.collections import own_keys
 from workflow.plan import Config, folds, refuse
 
 
@@ -19,6 +20,11 @@ def options(config: Config, dataset: str, keys: Sequence[str]) -> str:
     """These keys of a data set's collection as flags of the same names; absent ones are left out."""
     collection = config["collections"][dataset]
     return flags.flags({key: collection.get(key) for key in keys})
+
+
+def own_options(config: Config, dataset: str) -> str:
+    """The keys that only data sets of its kind have, as flags."""
+    return options(config, dataset, own_keys(kind(config, dataset)))
 
 
 def code_of(config: Config, dataset: str, module: str) -> str:

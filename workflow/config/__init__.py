@@ -1,0 +1,28 @@
+"""Check a configuration, fill in defaults, and say in one line what is wrong with it."""
+
+from typing import Any
+
+from workflow.config import search
+from workflow.config.agreement import contradictions
+from workflow.config.file import check_file, count
+from workflow.config.messages import nearest
+from workflow.config.search import MAX_CANDIDATES
+from workflow.config.typed import filled
+
+__all__ = ["MAX_CANDIDATES", "check_file", "checked", "nearest"]
+
+
+def checked(config: dict[str, Any]) -> dict[str, Any]:
+    """Fill the defaults into ``config`` in place and return it.
+
+    Raises ConfigError, with the path of the key and, for an unknown one, the nearest that exists.
+    """
+    count(config, "config")
+    found = filled(config)
+    for problem in contradictions(found):
+        raise problem
+    if found["search"]["method"] or found["search"]["grid"]:
+        search.check(found)
+    config.clear()
+    config.update(found)
+    return config

@@ -1,0 +1,107 @@
+"""What the type of a key cannot see: keys that do not fit together."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from model.baselines import BASELINES
+from model.methods import METHODS, phases
+from pipeline.errors import ConfigError
+from pipeline.provenance import ROOT
+from workflow import beside, plain
+from workflow.config.collections import KINDS, own_keys
+from workflow.config.messages import error, nearest
+
+
+def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """What a schema cannot see: keys that do not fit together."""
+    target, datasets, collections = config["target"], config["datasets"], config["collections"]
+    for name in config["methods"]:
+        if name not in (known := {*METHODS, *BASELINES}):
+            yield error(["methods"], name, expected="known methods", remedy=nearest(name, known))
+    if target not in datasets:
+        yield error(["target"], target, expected="one of datasets", remedy=nearest(target, datasets))
+    for name in datasets:
+        if name not in collections:
+            remedy = nearest(name, collections)
+            yield error(["datasets"], name, expected="an entry in collections", remedy=remedy)
+    folders: dict[str, str] = {}
+    for name in filter(None, [*datasets, config["challenge"]]):
+        if (other := folders.setdefault(name.casefold(), name)) != name:
+            expected = "names that differ in more than case: on some disks their folders are one"
+            yield error(["datasets"], f"{other} and {name}", expected=expected)
+    if "raw" in map(str.casefold, collections):
+        yield error(
+            ["collections", "raw"],
+            "a data set called raw",
+            expected="another name: data/raw is the downloads",
+        )
+    for name in config["raw"]:
+        if name not in collections:
+            yield error(["raw", name], "an unknown data set", remedy=nearest(name, collections))
+    reference, methods = config["comparison"]["reference"], config["methods"]
+    if reference is not None and reference not in methods:
+        remedy = nearest(reference, methods)
+        yield error(["comparison", "reference"], reference, expected="one of methods", remedy=remedy)
+    for path in (["majority_views"], ["evaluation_views"], ["bootstrap", "views"]):
+        used = config[path[0]] if len(path) == 1 else config[path[0]][path[1]]
+        if used > config["views"]:
+            yield error(path, str(used), expected=f"at most views, which is {config['views']}")
+    networks = {path.stem for path in Path(ROOT, "model/networks").glob("*.py")} - {"__init__", "base"}
+    encoders = config["encoders"]
+    for path, name in [(["network"], config["network"])] + [
+        (["encoders", name, "network"], encoder["network"]) for name, encoder in encoders.items()
+    ]:
+        if name not in networks:
+            yield error(path, name, expected="a module of model/networks", remedy=nearest(name, networks))
+    if (encoder := config["hyperparameters"]["probe"]["encoder"]) not in encoders:
+        path, remedy = ["hyperparameters", "probe", "encoder"], nearest(encoder, encoders)
+        yield error(path, encoder, expected="one of encoders", remedy=remedy)
+    yield from _split_contradictions(config["split"])
+    yield from beside.contradictions(config)
+    for name, collection in collections.items():
+        yield from _collection_contradictions(["collections", name], collection)
+    yield from _rate_contradictions(config)
+    if "phantom" in config and config["raw"]:
+        yield error(
+            ["raw"], "folders beside phantom", expected="no folder, since the raw data are written anew"
+        )
+
+
+def _split_contradictions(split: Mapping[str, Any]) -> Iterator[ConfigError]:
+    kind, n = split["kind"], split["n"]
+    if kind not in ("folds", "repeats") and n != 1:
+        yield error(["split", "n"], str(n), expected=f"1 for a {kind}", remedy="set kind to folds or repeats")
+    if kind == "folds" and n < 3:
+        yield error(["split", "n"], str(n), expected="at least 3 folds: test, validation and training")
+    if kind not in ("folds", "all") and split["validation"] + split["test"] >= 1:
+        yield error(["split"], f"{split['validation']} for validation and {split['test']} for the test",
+                     expected="something left for training", remedy="lower one of them")  # fmt: skip
+
+
+def _collection_contradictions(path: list[str], collection: Mapping[str, Any]) -> Iterator[ConfigError]:
+    window, options = collection["window"], KINDS[collection["kind"]].Options
+    if window and window[0] >= window[1]:
+        yield error([*path, "window"], plain.spell(window), expected="the lower value first")
+    try:
+        options(**{key: collection[key] for key in own_keys(collection["kind"])})
+    except ConfigError as problem:
+        problem.file = "/".join([*path, problem.file]) if problem.file else "/".join(path)
+        yield problem
+
+
+def _rate_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """Learning rates by data set: no name that there is not, and none missing in the methods to run."""
+    for method, steps in config["hyperparameters"].items():
+        for step, settings in steps.items():
+            rate = settings.get("learning_rate") if isinstance(settings, Mapping) else None
+            for name in rate if isinstance(rate, Mapping) else ():
+                if name not in config["collections"]:
+                    path = ["hyperparameters", method, step, "learning_rate", name]
+                    yield error(path, "an unknown data set", remedy=nearest(name, config["collections"]))
+    for method in config["methods"]:
+        for phase in phases(method, config) if method in METHODS else ():
+            for name in phase["datasets"]:
+                if isinstance(phase["learning_rate"], Mapping) and name not in phase["learning_rate"]:
+                    path = ["hyperparameters", method, phase["name"], "learning_rate", name]
+                    yield error(path, "nothing", expected="a learning rate")

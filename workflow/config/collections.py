@@ -1,0 +1,78 @@
+"""How each data set is read: keys of every kind, and those that the module of a kind adds."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_type_hints
+
+from pydantic import Discriminator, Field, Tag, create_model
+
+from pipeline import datasets
+from workflow import raw
+from workflow.config.types import AS_WRITTEN, Section, Text, Views
+
+_SIZE = "[0-9]+([.][0-9]+)?(/[0-9]+)? (mm|px|side|width|height)"
+Extent = Annotated[str, Field(pattern=f"^(whole|paper|{_SIZE}(, {_SIZE})?)$", examples=["65 mm"])]
+Window = Annotated[list[Annotated[float, AS_WRITTEN]], Field(min_length=2, max_length=2)]
+
+
+class Collection(Section):
+    """A data set of any kind."""
+
+    extent: Extent
+    """side of the square patch, such as `65 mm`, `40 px`, `15/56 side` (of the mean of width and height),
+    `2/7 width, 1/4 height`, `whole`, or `paper` for the published one"""
+    window: Window | None = None
+    """lowest and highest physical value kept, such as Hounsfield units; null keeps all"""
+    intensity: Literal["series", "paper"] = "series"
+    """Z-score per series (per image for JPEG and PNG) in float32, or the published 8-bit way"""
+    patients: Text | None = None
+    """name of the people in the data set; data sets of one name (a data set's own name is one, too) or of one
+    raw folder, or one in another, have the same people and are split together; null is its own name"""
+    training_views: Views | None = None
+    """views of every training finding alike, as published for LUNGx (240) and Kaggle brain (200); null
+    balances the classes by `majority_views`"""
+    max_skipped: Annotated[int, Field(ge=0)] = 0
+    """findings or files that may fail before the data set is refused"""
+
+
+class Own(Collection):
+    """A data set of a kind that ``config/datasets.csv`` does not have."""
+
+    licence: Text | None = None
+    """licence of the data, for the foot of pictures, the store and `cite`"""
+    doi: (
+        Annotated[str, Field(pattern="^10[.][0-9]{4,9}/[^ ]+$", examples=["10.7937/K9TCIA.2017.MURS5CL"])]
+        | None
+    ) = None
+    """their DOI, likewise"""
+    citation: Text | None = None
+    """how they want to be cited, likewise"""
+
+
+def _model(name: str, kind: datasets.Kind) -> type[Collection]:
+    """The keys of a kind of data set."""
+    hints = get_type_hints(kind.Options, include_extras=True)
+    fields: dict[str, Any] = {"kind": (Literal[name], ...), "extent": (Extent, kind.EXTENT)}
+    for field in dataclasses.fields(kind.Options):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        fields[field.name] = (hints[field.name], ... if default is dataclasses.MISSING else default)
+    base = Collection if name in raw.collections() else Own
+    return create_model(name, __base__=base, __doc__=kind.Options.__doc__, **fields)
+
+
+def own_keys(kind: str) -> list[str]:
+    """The keys that only data sets of this kind have."""
+    return [field.name for field in dataclasses.fields(KINDS[kind].Options)]
+
+
+def _kind(value: Any) -> str | None:
+    """The alternative that a data set is; in brackets, in which no key stands."""
+    return f"({value['kind']})" if isinstance(value, dict) and "kind" in value else None
+
+
+KINDS = datasets.kinds()
+MODELS = {name: _model(name, kind) for name, kind in KINDS.items()}
+if TYPE_CHECKING:
+    AnyCollection = Collection
+else:
+    choices = [Annotated[model, Tag(f"({name})")] for name, model in MODELS.items()]
+    AnyCollection = Annotated[Union[*choices], Discriminator(_kind)]

@@ -1,0 +1,242 @@
+"""All keys of a config file but those of methods and data sets, as typed models.
+
+From them come the checks, the schema for editors and the table in ``config/README.md``. The text below a key
+is its meaning, which the table shows and an error repeats.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from workflow.config.collections import AnyCollection
+from workflow.config.methods import Hyperparameters
+from workflow.config.types import (
+    AS_WRITTEN,
+    Name,
+    Natural,
+    Pixels,
+    Positive,
+    Section,
+    Share,
+    Text,
+    Views,
+    in_unit,
+)
+
+
+class Download(Section):
+    """How `download` fetches images."""
+
+    source: Literal["idc", "nbia"] = "idc"
+    """the open buckets of the Imaging Data Commons, or the REST interface of the National Biomedical Imaging
+    Archive"""
+    series: Literal["needed", "all"] = "needed"
+    """those that the workflow reads (T2, ADC and highest b-value of PROSTATEx; every CT of LUNGx), or all
+    images of the collection"""
+    endpoint: (
+        Annotated[str, Field(pattern="^https?://", examples=["https://s3.us-east-1.amazonaws.com"])] | None
+    ) = None
+    """address of the source, where it is a mirror; null is its own"""
+    index: Text | None = None
+    """file of another release of the index of the Imaging Data Commons (`idc_index.parquet`); null is the one
+    that is installed"""
+    connections: Annotated[int, Field(ge=1, le=64)] = 8
+    """series that are fetched at a time"""
+
+
+class Split(Section):
+    """How the groups (patients, or clusters of near-duplicates) of a data set are parted."""
+
+    kind: Literal["holdout", "folds", "repeats", "paper", "all"] = "holdout"
+    """one hold-out, k folds with rotating test, n independent hold-outs, one hold-out as published (each
+    class apart in the order of its patients, so that a patient may be in two splits), or all findings for
+    training, to predict a `challenge`"""
+    n: Annotated[int, Field(ge=1, le=1000)] = 1
+    """number of folds (at least 3) or repeats; 1 otherwise"""
+    validation: Share = 0.2
+    """share of the groups for validation; with folds the fold after the test"""
+    test: Share = 0.2
+    """share of the groups for the test; with folds one fold"""
+    seed: Natural = 0
+    """seed of the splits, apart from the seeds of training; `paper` and `all` draw nothing"""
+
+
+class Bootstrap(Section):
+    """Random weight guessing, which picks the network that training starts from."""
+
+    candidates: Positive = 200
+    """random networks that are scored"""
+    views: Views = 1
+    """views per finding used for scoring"""
+    rule: Literal["minimum", "paper"] = "minimum"
+    """which candidate wins, the one with the highest minimum AUROC over the data sets or the published
+    rule"""
+    batch_norm: Literal["calibrated", "paper"] = "calibrated"
+    """batch-norm statistics while scoring, from one pass over the data or the initial ones as published"""
+    data: Literal["validation", "paper"] = "validation"
+    """what candidates are scored on, validation or, as published, training and validation"""
+    search: Literal["exhaustive", "staged"] = "exhaustive"
+    """score every candidate in full, or in stages that drop those which cannot win; as a rule the same pick
+    in a fraction of the time"""
+    start: Literal["shared", "own"] = "shared"
+    """with at least two methods that train, shared scores random networks once, on all data sets that any of
+    them trains on, and all start from the same one; own has each method pick its own, on the data sets of its
+    first phase"""
+
+
+class Comparison(Section):
+    """What makes methods comparable, and how they are compared where there are at least two."""
+
+    target_samples: Annotated[Positive, in_unit("samples")] | None = None
+    """training views of the target that every method may see; each phase then trains for its `share` of them,
+    in epochs of one batch per data set, whatever its own `epochs` and `batches` say; null leaves each method
+    its own length"""
+    batch_size: Annotated[int, Field(ge=2), in_unit("samples")] | None = 8
+    """with `target_samples`, the batch size of every phase, so that methods take as many steps too; null
+    leaves each phase its own"""
+    reference: Text | None = None
+    """method that the others are compared with, one of `methods`; null is classical if it is one of them,
+    else the first"""
+    pairs: Literal["reference", "all"] = "reference"
+    """differences to look at, of each method to the reference or of every pair; p-values are adjusted for as
+    many"""
+    difference: Annotated[float, Field(gt=0, le=1), AS_WRITTEN] = 0.03
+    """difference of AUROCs for which to say how many paired runs would find it"""
+
+
+class Training(Section):
+    """How to train; `paper` is what the public code did."""
+
+    loss: Literal["logits", "paper", "l1", "mse"] = "logits"
+    """cross-entropy of the logits, or, as published, of a softmax that is taken for logits; or the absolute
+    (l1) or squared (mse) error of the softmax"""
+    frozen: Literal["eval", "paper"] = "eval"
+    """a frozen extractor does not change at all, or, as in Typhon's public code, its batch norm moves on and
+    its dropout stays on"""
+    handover: Literal["best", "paper"] = "best"
+    """a phase that selects its best state hands on all of it, or, as in Hydra's public code, the best
+    extractor with the last heads"""
+    zero_dropout: Literal["zero", "paper"] = "zero"
+    """a dropout of 0 is none, or, as in Typhon's public code, leaves the former one on"""
+    selection: Literal["auroc", "accuracy", "precision", "recall", "f1", "specificity", "paper"] = "auroc"
+    """validation metric by which a state is the best, or, as published, one whose AUROC and accuracy are not
+    lower"""
+
+
+class Search(Section):
+    """Grid search, which the target `search` runs."""
+
+    method: Text | None = None
+    """method whose settings are searched; null is no search"""
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    """values to try for keys below `hyperparameters/{method}`, such as `training.learning_rate: [1.0e-3,
+    1.0e-4]`; every combination is a candidate"""
+    skip: list[Natural] = []
+    """candidates to leave out, by number, such as one whose training diverged; they keep their number and
+    stand in the table without a figure"""
+
+
+class Evaluation(Section):
+    """How a trained model is evaluated."""
+
+    batch_norm: Literal["recalibrated", "mixed", "per_set"] = "recalibrated"
+    """batch-norm statistics for evaluation, recomputed on the evaluated data set's training part, the running
+    mixture as published, or one set of running statistics per data set"""
+    every: Annotated[Positive, in_unit("epochs")] = 100
+    """rounds between two validations"""
+    state: Literal["last", "best"] = "last"
+    """which state of a run the result takes, the last or the one best in validation; both are reported"""
+    gradients: list[
+        Annotated[str, Field(pattern="^.+/[1-9][0-9]*/[1-9][0-9]*$", examples=["specialization/10/1"])]
+    ] = ["*/1/6"]
+    """steps of training whose gradients are written into `gradients.csv` of each run, `phase/epoch/batch`
+    counted from 1; phase `*` is each phase, and of an epoch with fewer batches the last one is taken"""
+    follow: bool = True
+    """at each validation, put the target's test AUROC and its AUROC through the first phase's decision maker
+    into the history, for curves; nothing is chosen by them"""
+
+
+class Encoder(Section):
+    """A fixed network."""
+
+    network: str = "efficientnet_lite0"
+    """a module of `model/networks`"""
+    weights: Literal["imagenet", "random"] = "imagenet"
+    """its weights; `imagenet` needs no download"""
+    side: Pixels | None = 160
+    """width and height to which patches are resized; null is `patch`"""
+    views: Views = 16
+    """views of each finding that are embedded, if so many are stored"""
+
+
+class Phantom(Section):
+    """With this key the workflow itself writes synthetic raw data; only config/demo.yaml has it."""
+
+    patients: Annotated[int, Field(ge=8, le=1000), in_unit("patients")] = 24
+    """patients (or images) per data set"""
+    seed: Natural = 0
+    """seed of the synthetic data"""
+    test: Annotated[int, Field(ge=0, le=1000), in_unit("patients")] = 0
+    """patients of the PROSTATEx challenge's test besides, with their labels in `truth.csv`"""
+
+
+class Config(Section):
+    """What an experiment is: its data sets, their people, its methods, and how all that is compared."""
+
+    data: Text = "data"
+    """folder of indexes, patch stores and splits; may point into another run, so that experiments share
+    them"""
+    raw: dict[str, Text] = {}
+    """folder with the downloads of a data set, where it is not `{data}/raw/{dataset}`; never written to"""
+    published: Text | None = None
+    """folder with the public logs of Hydra (`hydra_…csv` and `standard_TL_…csv`), which then stand beside
+    ours in tables and figures"""
+    accept_download: bool = False
+    """that the licences of the collections are accepted and `download` may fetch them; until then it prints
+    what it would fetch"""
+    download: Download = Download()
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    """the data sets that train together, in the order in which each epoch visits them; each has an entry in
+    `collections`"""
+    target: Name
+    """the data set whose test AUROC is the result; one of `datasets`"""
+    methods: Annotated[list[str], Field(min_length=1)] = ["typhon"]
+    """methods to run and compare, of `model/methods.py` and `model/baselines.py`"""
+    seeds: Annotated[list[Annotated[int, Field(ge=0, le=4294967295)]], Field(min_length=1)] = [0, 1, 2, 3, 4]
+    """random seeds; one run (bootstrap, training, evaluation) per seed and fold"""
+    split: Split = Split()
+    patch: Pixels = 65
+    """width and height of a patch, in its own pixels; `extent` says how much of the image it shows"""
+    views: Views = 246
+    """views (rotated, shifted, flipped patches) stored per finding; view 0 is the un-augmented one"""
+    view_seed: Natural = 0
+    """seed of the order of the views"""
+    majority_views: Views = 60
+    """views per training finding of the larger class; the smaller class gets floor(this · n0/n1), at most
+    `views`"""
+    evaluation_views: Views = 11
+    """views per validation or test finding whose scores are averaged (enhanced prediction)"""
+    balance: Literal["views", "undersample"] = "views"
+    """how training sees both classes equally often, by the number of views or by drawing as many of each
+    class anew every epoch"""
+    collections: dict[Name, AnyCollection]
+    """how each data set is read; one entry per data set, of one kind"""
+    bootstrap: Bootstrap = Bootstrap()
+    comparison: Comparison = Comparison()
+    hyperparameters: Hyperparameters = Hyperparameters()
+    training: Training = Training()
+    search: Search = Search()
+    evaluation: Evaluation = Evaluation()
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """arithmetic of training on CUDA; the CPU always uses float32"""
+    network: str = "papers"
+    """network that learns, a module of `model/networks`; `papers` is that of the papers"""
+    encoders: dict[Name, Encoder] = {"lite0": Encoder()}
+    """fixed networks whose features methods such as `probe` use, by a name of your own"""
+    challenge: Annotated[Name, Field(examples=["prostatex-test"])] | None = None
+    """collection with `part: test` whose findings each method predicts, for `results/{method}_challenge.csv`;
+    cut as the target, and in its raw folder unless `raw` names another"""
+    truth: Text | None = None
+    """CSV with the labels of the challenge's findings (`ProxID, fid, ClinSig` or `proxid, clinsig`), for
+    `results/{method}_challenge.json`"""
+    phantom: Phantom | None = None

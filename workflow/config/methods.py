@@ -1,0 +1,121 @@
+"""The numbers of each method: those of its steps, or of its own where it has none."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, create_model, with_config
+from typing_extensions import TypedDict
+
+from model.methods import METHODS
+from workflow.config.types import AS_WRITTEN, Name, Natural, Positive, Section, in_unit
+
+STEPS = {
+    "typhon": ["training", "specialization"],
+    "parallel": ["training"],
+    "hydra": ["first", "support_head", "support", "last_head", "last"],
+    "transfer": ["first", "support", "last"],
+    "classical": ["training"],
+    "joint": ["training"],
+    "multitask": ["training"],
+    "pooled": ["training"],
+}
+"""By method, the steps of which ``model/methods.py`` makes its phases."""
+
+Penalties = Annotated[list[Annotated[float, Field(gt=0), AS_WRITTEN]], Field(min_length=1)]
+Rate = Annotated[float, Field(gt=0, le=1), AS_WRITTEN]
+Rates = Annotated[
+    Annotated[Rate, Tag("(number)")] | Annotated[dict[str, Rate], Tag("(mapping)")],
+    Discriminator(lambda value: "(mapping)" if isinstance(value, dict) else "(number)"),
+]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Schedule(TypedDict):
+    """How the learning rate falls."""
+
+    kind: Literal["plateau"]
+    factor: Annotated[float, Field(gt=0, lt=1), AS_WRITTEN]
+    patience: Natural
+    watch: NotRequired[Literal["validation", "paper"]]
+
+
+class Step(Section):
+    """Settings of a step of a method, see below."""
+
+    epochs: Annotated[int, Field(ge=0), in_unit("epochs")] = 300
+    """epochs; 0 leaves the step out"""
+    batches: Annotated[Positive, in_unit("batches")] | None = None
+    """batches of each data set per epoch; null is a full pass"""
+    batch_size: Annotated[int, Field(ge=2), in_unit("samples")] = 64
+    """findings' views per batch"""
+    learning_rate: Rates = 0.0003
+    """step size of Adam; one number, or a mapping from data set to number"""
+    dropout: Annotated[float, Field(ge=0, lt=1), AS_WRITTEN, in_unit("fraction")] = 0.3
+    """share of activations dropped in training"""
+    select: Literal["last", "best"] = "last"
+    """the state that the step leaves behind, its last or the best in validation"""
+    schedule: Schedule | None = None
+    """null keeps the rate; {kind: plateau, factor: 0.01, patience: 2} multiplies it by factor after more than
+    patience validations in which AUROC did not rise (`watch: paper` watches it as the public code did, on
+    training and the wrong way round)"""
+    share: Annotated[float, Field(ge=0, le=1), AS_WRITTEN, in_unit("fraction")] = 1
+    """with `comparison/target_samples`, the share of them that each data set of the step gives"""
+
+
+class Rwg(Section):
+    """The best of many random networks, not trained."""
+
+    candidates: Positive = 1000
+    """random networks, in place of `bootstrap/candidates`"""
+
+
+class Logistic(Section):
+    """L2-regularised logistic regression on intensity features of the target's patches; no network."""
+
+    penalties: Penalties = [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100]
+    """divisors of the penalty (C of scikit-learn), of which inner folds of the training findings choose
+    one"""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """inner folds"""
+
+
+class Probe(Section):
+    """L2-regularised logistic regression on what a fixed network sees in the target's patches."""
+
+    encoder: str = "lite0"
+    """an entry of `encoders`"""
+    penalties: Penalties = [1e-5, 1e-4, 1e-3, 1e-2]
+    """divisors of the penalty (C of scikit-learn), of which inner folds choose one"""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """inner folds"""
+
+
+class Adc(Section):
+    """One feature, the 10th percentile of the ADC around the finding; no network."""
+
+    collection: Name | None = None
+    """collection of the target's findings that has the channel adc; null is the target itself"""
+    radius: Annotated[float, Field(gt=0), AS_WRITTEN, in_unit("mm")] = 5
+    """of the disc around the finding; 5 mm is that of a tumour of half a millilitre"""
+
+
+def _sections() -> dict[str, Any]:
+    """By method, a section with its steps."""
+    step: Any = (Step, Step())
+    models = {
+        name: create_model(
+            name.title(), __base__=Section, __doc__=METHODS[name].__doc__, **dict.fromkeys(steps, step)
+        )
+        for name, steps in STEPS.items()
+    } | {"rwg": Rwg, "logistic": Logistic, "probe": Probe, "adc": Adc}
+    return {name: (model, model()) for name, model in models.items()}
+
+
+if TYPE_CHECKING:
+    Hyperparameters = Section
+else:
+    Hyperparameters = create_model(
+        "Hyperparameters",
+        __base__=Section,
+        __doc__="The numbers of each method's phases; `model/methods.py` has what makes it that method.",
+        **_sections(),
+    )

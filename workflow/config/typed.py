@@ -1,0 +1,72 @@
+"""A config with its types checked and its defaults filled in."""
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from workflow import plain
+from workflow.config.experiment import Config
+from workflow.config.messages import translated
+
+NUMBER_WITHOUT_POINT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+
+
+def filled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All keys of a config, those that it leaves out with their defaults.
+
+    Snakemake hands on whatever is inside a list or mapping of ``--config`` as text, and YAML reads 5e-7,
+    which has no point, as text. So text that does not fit counts as what it stands for: a number, a truth
+    value or null. Raises ConfigError.
+    """
+    values = copy.deepcopy(dict(config))
+    problems = _problems(values)
+    read = [_read(values, problem) for problem in problems]
+    if any(read):
+        problems = _problems(values)
+    if problems:
+        raise translated(min(problems, key=lambda problem: problem["type"] != "extra_forbidden"), values)
+    found = Config.model_validate(values).model_dump(warnings="none")  # of whole numbers among fractions
+    return {key: value for key, value in found.items() if key != "phantom" or value is not None}
+
+
+def _problems(values: Mapping[str, Any]) -> list[ErrorDetails]:
+    try:
+        Config.model_validate(values)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _read(values: Any, problem: ErrorDetails) -> bool:
+    """Put what a text that does not fit stands for into its place; whether it stands for anything else."""
+    text, meant = problem["input"], _meant(problem["input"])
+    if meant is text or problem["type"].startswith("string_"):
+        return False
+    parent, key = _place(values, problem["loc"])
+    parent[key] = meant
+    return True
+
+
+def _place(values: Any, place: Sequence[int | str]) -> tuple[Any, int | str]:
+    """The innermost list or mapping on the way to a place, and the key there; alternatives have none."""
+    found: tuple[Any, int | str] = values, ""
+    for step in place:
+        if step in values if isinstance(values, dict) else isinstance(values, list):
+            found = values, step
+            values = values[step]
+    return found
+
+
+def _meant(value: Any) -> Any:
+    if not isinstance(value, str) or plain.REWRITTEN.fullmatch(value):
+        return value  # 010 is 8 to YAML
+    try:
+        meant = float(value) if NUMBER_WITHOUT_POINT.fullmatch(value) else yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):
+        return value
+    return meant if meant is None or isinstance(meant, bool | int | float) else value
