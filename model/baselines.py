@@ -46,6 +46,11 @@ def patch_features(store: Path) -> Measure:
     return measure
 
 
+def feature_names(width: int) -> list[str]:
+    """What run.json calls the features of a network."""
+    return [f"feature {number}" for number in range(width)]
+
+
 def embedded(path: Path, store: Path) -> Measure:
     """Features of the views of the findings of ``store``, as many as are granted and embedded.
 
@@ -203,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.run:
         names = {
             "logistic": features.names(dataset.channels),
-            "probe": [f"feature {number}" for number in range(training.values.shape[1])],
+            "probe": feature_names(training.values.shape[1]),
             "adc": [adc.CHANNEL],
         }[options.method]
         about = {

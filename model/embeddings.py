@@ -5,13 +5,13 @@ trained here: so the features know neither labels nor splits.
 """
 
 import argparse
+import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from model.device import set_up, told
@@ -27,26 +27,16 @@ AT_ONCE = {"cpu": 16, "cuda": 512}
 """Patches in a batch."""
 
 
-def encoder(
-    network: str, weights: str, channels: int, side: int, device: torch.device
-) -> tuple[Network, str]:
-    """A network with fixed weights in eval mode, and the SHA-256 of these weights or the seed that drew them.
+def encoder(description: Description, weights: str, datasets: Iterable[str] = ()) -> tuple[Network, str]:
+    """A network with fixed weights, one of model.pretrained.WEIGHTS, and their SHA-256 or ``random``.
 
-    ``weights`` is a key of model.pretrained.WEIGHTS. Raises ConfigError if the network has no such weights.
+    The heads of ``datasets`` are still meaningless. Raises ConfigError if the network has no such weights.
     """
-    made = build((), Description(network, channels, side))
+    made = build(datasets, description)
     if weights == "random":
-        initialize(made, "encoder", network)
-        return made.eval().to(device), "random"
-    digest = load(made.extractor, network, weights)
-    return made.eval().to(device), digest
-
-
-def resized(patches: Tensor, side: int) -> Tensor:
-    """Patches (n, channels, s, s) as (n, channels, side, side): bilinear, smoothed where they get smaller."""
-    if patches.shape[-1] == side:
-        return patches
-    return functional.interpolate(patches, (side, side), mode="bilinear", antialias=side < patches.shape[-1])
+        initialize(made, "encoder", description.network)
+        return made, weights
+    return made, load(made.extractor, description.network, weights)
 
 
 @torch.inference_mode()
@@ -55,10 +45,10 @@ def embed(network: Network, info: StoreInfo, views: int, device: torch.device) -
 
     Raises StoreError if one is not finite.
     """
-    extract, side = network.extractor.evaluated(), network.description.side
+    extract = network.extractor.evaluated()
     for number in tqdm(range(len(info.findings)), "embedding", unit="finding", disable=None):
         patches = torch.from_numpy(read_patches(info.path, [number], [views])).to(device)
-        features = torch.cat([extract(resized(some, side)) for some in patches.split(AT_ONCE[device.type])])
+        features = torch.cat([extract(some) for some in patches.split(AT_ONCE[device.type])])
         if not features.isfinite().all():
             raise StoreError(f"features of finding {number} that are not finite", file=info.path)
         yield features.float().cpu()
@@ -81,13 +71,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     info = read_info(options.store)
     if not len(info.findings):
         raise EmptyError("none", file=options.store, expected="findings")
-    views, side = min(options.views, info.views), options.side or info.side
-    network, digest = encoder(options.network, options.weights, len(info.channels), side, device)
+    views = min(options.views, info.views)
+    resized = options.side if options.side != info.side else None
+    description = Description(options.network, len(info.channels), info.side, resized=resized)
+    network, digest = encoder(description, options.weights)
     about = {
-        "dataset": info.dataset, "encoder": options.encoder, "network": options.network, "side": str(side),
-        "weights": digest, "store": sha256(options.store),
+        "dataset": info.dataset, "encoder": options.encoder, "store": sha256(options.store),
+        "weights": options.weights, "weights_sha256": digest,
+        "network": json.dumps(description.to_json(), sort_keys=True),
     }  # fmt: skip
-    blocks = (block.numpy() for block in embed(network, info, views, device))
+    blocks = (block.numpy() for block in embed(network.to(device), info, views, device))
     write_embeddings(options.out, blocks, (len(info.findings), views, network.extractor.width), about)
     log.info("%s: %d findings × %d views, %d features", options.out, len(info.findings), views,
              network.extractor.width)  # fmt: skip

@@ -49,10 +49,9 @@ class Model:
 
     def plain(self, names: Sequence[str]) -> dict[str, Any]:
         """The regression as JSON has it, by the names of its features."""
-        return {
-            "intercept": self.intercept,
-            "coefficients": dict(zip(names, map(float, self.coefficients), strict=True)),
-        }
+        vectors = {"coefficients": self.coefficients, "mean": self.mean, "sd": self.sd}
+        named = {key: dict(zip(names, map(float, vector), strict=True)) for key, vector in vectors.items()}
+        return {"intercept": self.intercept, **named}
 
     def scores(self, values: np.ndarray) -> np.ndarray:
         """Probability of class 1 of each row; what is missing counts as the median of the training."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.networks.base import Extractor, module_name
+from model.networks.base import Extractor, Resized, module_name
 from model.published import read_state
 from pipeline.errors import ChecksumError, ConfigError, ModelError
 from pipeline.files import sha256
@@ -30,7 +30,8 @@ def load(extractor: Extractor, network: str, weights: str) -> str:
         raise ChecksumError(
             f"SHA-256 {found}", file=path, expected=f"SHA-256 {digest}", remedy="install it again"
         )
-    fill(extractor, module.renamed(read_state(path)), path)
+    inner = extractor.inner if isinstance(extractor, Resized) else extractor
+    fill(inner, module.renamed(read_state(path)), path)
     return str(digest)
 
 

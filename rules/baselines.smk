@@ -45,7 +45,7 @@ rule fit_baseline:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
-        method="|".join(BASELINES),
+        method="|".join(name for name in BASELINES if name != "probe"),
     conda:
         "../environment.yml"
     threads: 1
@@ -62,3 +62,45 @@ rule fit_baseline:
         "python -m workflow.logged {log} model.baselines {wildcards.method} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best} --run {output.run}"
+
+
+rule fit_probe:
+    """Fit a regression on features of a fixed network, score the others, and write both as one model."""
+    input:
+        unpack(planned(baselines.files)),
+        stores=planned(training.stores),
+        splits=planned(training.splits),
+        card=planned(training.cards),
+    output:
+        predictions="results/{method}/fold{fold}/seed{seed}/predictions.csv",
+        best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
+        run="results/{method}/fold{fold}/seed{seed}/run.json",
+        model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
+        best_model="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
+        card="results/{method}/fold{fold}/seed{seed}/card.json",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+    wildcard_constraints:
+        method="probe",
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, 4),
+        runtime=60,
+    params:
+        options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
+        leak=data.leak(config),
+        target=lookup("target", within=config),
+        state=lookup("evaluation/state", within=config),
+        code=baselines.probe_code(config),
+    message:
+        "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.logged {log} model.probe --target {params.target} --method {wildcards.method}"
+        " --state {params.state} --data-card {input.card:q} --models {output.model} {output.best_model}"
+        " --card {output.card} --run {output.run} --stores {input.stores:q}"
+        " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
+        " --out {output.predictions} --best {output.best}"

@@ -1,17 +1,24 @@
 """Features of a fixed network: whose they are, and what a probe makes of them."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from torch.nn import functional
 
-from model import baselines, embeddings, pretrained
+from model import baselines, embeddings, export, pretrained, runs
+from model import probe as model_probe
 from model.metrics import auroc
 from model.networks import efficientnet_lite0
-from model.networks.base import Description, build
+from model.networks.base import Description, Resized, build
 from model.networks.efficientnet_lite0 import Extractor, imagenet
+from pipeline import card as data_card
+from pipeline.card import Preprocessing
 from pipeline.errors import ChecksumError, ConfigError, ModelError, StoreError
 from pipeline.files import read_csv
 from pipeline.store import read_embeddings, read_info, read_patches
@@ -20,6 +27,10 @@ from tests.stores import make_store
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
 
 SIDE = 48
+FINGERPRINT = {
+    **{name: ["image"] for name in data_card.KINDS},
+    **{name: [0.0, 1.0] for name in data_card.MEASURES},
+}
 
 
 def ramps(side: int) -> torch.Tensor:
@@ -134,7 +145,8 @@ class TestEmbeddings:
         for number in (0, 7, 35):
             patches = torch.from_numpy(read_patches(store, [number], [2]))
             with torch.no_grad():
-                alone = [extractor(embeddings.resized(patch[None], SIDE))[0] for patch in patches]
+                larger = functional.interpolate(patches, (SIDE, SIDE), mode="bilinear", antialias=True)
+                alone = [extractor(patch[None])[0] for patch in larger]
             np.testing.assert_allclose(found.features[number], torch.stack(alone), atol=1e-4)
 
     def test_the_same_store_gives_the_same_bytes(self, made: tuple[Path, Path, Path], tmp_path: Path) -> None:
@@ -156,11 +168,19 @@ class TestEmbeddings:
         assert one.read_bytes() == other.read_bytes()
         assert read_embeddings(one).features.shape == (36, 2, 256)
 
-    def test_a_patch_made_smaller_is_smoothed_first(self) -> None:
+    @pytest.mark.parametrize("side", [24, 100])
+    def test_a_patch_made_smaller_is_smoothed_first(self, side: int) -> None:
         checkers = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(32, 32)[None, None]
-        assert embeddings.resized(checkers, 24).abs().max() < 0.3
-        assert torch.equal(embeddings.resized(checkers, 64), checkers)
-        assert embeddings.resized(checkers, 100).shape == (1, 1, 100, 100)
+        seen: list[torch.Tensor] = []
+
+        class Spy(Extractor):
+            def forward(self, patches: torch.Tensor) -> torch.Tensor:
+                seen.append(patches)
+                return super().forward(patches)
+
+        Resized(Spy(1, 64), side).eval()(checkers)
+        assert seen[0].shape == (1, 1, side, side)
+        assert (seen[0].abs().max() < 0.3) == (side < 64)
 
 
 def probe(made: tuple[Path, Path, Path], out: Path, *words: str) -> pd.DataFrame:
@@ -208,3 +228,31 @@ class TestProbe:
             probe((store, split, made[2]), tmp_path)
         with pytest.raises(StoreError, match="E-STORE"):
             probe((made[0], made[1], made[0]), tmp_path)
+
+
+@pytest.mark.parametrize("side", [SIDE, 96])
+def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int) -> None:
+    """The scores of its model file, and of its export, are those of the regression."""
+    store, split = make_store(tmp_path, "a", train=16, validation=8, test=12)
+    path = embed(store, tmp_path / "e.h5", "--side", str(side))
+    how = Preprocessing("table", ("channel0",), "40 px", None, "series", "geometry", 2, 0, 2)
+    card = {"collection": {}, "classes": ["no", "yes"], "preprocessing": asdict(how), "training": {"findings": 16},
+            "fingerprint": {"channel0": FINGERPRINT}}  # fmt: skip
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    run = tmp_path / "results/probe/fold0/seed0"
+    model_probe.main(
+        ["--target", "a", "--method", "probe", "--state", "last", "--data-card", str(tmp_path / "card.json"),
+         "--models", str(run / "model.safetensors"), str(run / "best/model.safetensors"),
+         "--card", str(run / "card.json"), "--run", str(run / "run.json"), "--embeddings", str(path),
+         "--stores", str(store), "--splits", str(split), "--out", str(run / "predictions.csv")]
+    )  # fmt: skip
+    table = read_csv(run / "predictions.csv").query("split == 'test'")
+    rows = [int(patient) for patient in table["patient_id"]]
+    patches = read_patches(store, rows, [3] * len(rows)).reshape(len(rows), 3, 1, 65, 65)
+    shown = patches[np.arange(len(rows)), table["view"].astype(int)]
+    (found,) = runs.find([run])
+    expected = table["score"].astype(float).to_numpy()
+    np.testing.assert_allclose(found.score("a", shown), expected, atol=1e-4)
+    export.main([str(run), "--out", str(tmp_path / "onnx")])
+    session = onnxruntime.InferenceSession(tmp_path / "onnx/probe-fold0-seed0.onnx")
+    np.testing.assert_allclose(session.run(None, {"patches": shown})[0], expected, atol=1e-4)

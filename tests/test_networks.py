@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np, onnxruntime, torch
 from model import bootstrap, export, score_views, statistics, train, trainer, weights
 from model.inference import Evaluated
+from model.networks.base import Description
 
 stores, splits, out = sys.argv[1:3], sys.argv[3:5], Path(sys.argv[5])
 given = ["--stores", *stores, "--splits", *splits]
@@ -61,7 +62,7 @@ for name in ("out", "best", "history", "gradients"):
     assert (out / "cut" / name).read_bytes() == (out / "whole" / name).read_bytes(), name
 
 network, tables = weights.read(out / "whole/out", ["a", "b"], 1, side=40)
-assert network.description.to_json() == {"network": "small", "channels": 1, "side": 40, "outputs": 2}
+assert network.description == Description("small", side=40)
 patches = torch.randn(5, 1, 40, 40, generator=torch.Generator().manual_seed(0))
 fast = Evaluated(network, "a", tables["a"])(patches)
 statistics.attach(network, tables["a"])

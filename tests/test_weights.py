@@ -6,7 +6,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from model import statistics, weights
-from model.networks.base import Network, build, initialize
+from model.networks.base import Description, Network, build, initialize
 from pipeline.errors import InputError
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
@@ -45,7 +45,7 @@ def test_a_model_comes_back_as_it_was_in_any_order_of_data_sets(
     assert weights.read_about(path) == {
         "samples_seen": 7,
         "other": "x",
-        "network": {"network": "papers", "channels": 1, "side": 65, "outputs": 2},
+        "network": Description().to_json(),
     }
 
 

@@ -24,7 +24,7 @@ Features = Callable[[Tensor], Tensor]
 """Patches (n, channels, side, side) to features (n, width)."""
 
 
-MOST = {"channels": 64, "side": 1024, "outputs": 1000}
+MOST = {"channels": 64, "side": 1024, "outputs": 1000, "resized": 1024}
 """So that a damaged file cannot ask for all memory."""
 
 
@@ -42,12 +42,20 @@ class Description:
     """Of a patch, in pixels."""
     outputs: int = 2
     """Logits of each head."""
+    resized: int | None = None
+    """Side to which patches are resized before the extractor sees them; None as they are."""
+    linear: bool = False
+    """Whether a head is one linear layer even if the network has heads of its own."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, str):
             raise ValueError(f"network {self.network!r}")
+        if not isinstance(self.linear, bool):
+            raise ValueError(f"linear {self.linear!r}")
         for name, most in MOST.items():
             value = getattr(self, name)
+            if name == "resized" and value is None:
+                continue
             if type(value) is not int or not 1 <= value <= most:
                 raise ValueError(f"{name} {value!r}, not a number from 1 to {most}")
 
@@ -79,6 +87,30 @@ class Extractor(nn.Module):
         """
         copied = copy.deepcopy(self).eval()
         return lambda patches: copied(channels_last(patches))
+
+
+class Resized(Extractor):
+    """An extractor that sees patches of another side: bilinear, smoothed where they get smaller."""
+
+    def __init__(self, inner: Extractor, side: int) -> None:
+        super().__init__(inner.width)
+        self.inner = inner
+        self.side = side
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Features (n, width)."""
+        features: Tensor = self.inner(_resize(patches, self.side))
+        return features
+
+    def evaluated(self) -> Features:
+        """The inner one as it is, after resizing."""
+        inner, side = self.inner.evaluated(), self.side
+        return lambda patches: inner(_resize(patches, side))
+
+
+def _resize(patches: Tensor, side: int) -> Tensor:
+    smaller = side < patches.shape[-1]
+    return functional.interpolate(patches, (side, side), mode="bilinear", antialias=smaller)
 
 
 class Dropout(nn.Module):
@@ -157,7 +189,10 @@ def build(datasets: Iterable[str], description: Description = DEFAULT) -> Networ
     Raises ConfigError if there is no network of that name, or it takes no patches of that kind.
     """
     module = importlib.import_module(module_name(description.network))
-    extractor: Extractor = module.Extractor(description.channels, description.side)
+    seen = description.resized or description.side
+    extractor: Extractor = module.Extractor(description.channels, seen)
+    if seen != description.side:
+        extractor = Resized(extractor, seen)
     makers = {dataset: _head(description, extractor.width) for dataset in datasets}
     network = Network(extractor, makers, description)
     _check_buffers(network)
@@ -184,7 +219,8 @@ def _check_buffers(network: Network) -> None:
 
 def _head(description: Description, width: int) -> nn.Module:
     module = importlib.import_module(module_name(description.network))
-    made: nn.Module = getattr(module, "head", nn.Linear)(width, description.outputs)
+    own = nn.Linear if description.linear else getattr(module, "head", nn.Linear)
+    made: nn.Module = own(width, description.outputs)
     return made
 
 

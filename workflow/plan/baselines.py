@@ -50,7 +50,16 @@ def encoder_options(config: Config, encoder: str) -> str:
 
 def encoder_code(config: Config, encoder: str) -> str:
     """The digest of embedding with its network, which is loaded by name."""
-    return code("model.embeddings", f"model.networks.{config['encoders'][encoder]['network']}")
+    return code("model.embeddings", _network(config, encoder))
+
+
+def probe_code(config: Config) -> str:
+    """The digest of fitting a probe and of writing it with its network."""
+    return code("model.probe", _network(config, config["hyperparameters"]["probe"]["encoder"]))
+
+
+def _network(config: Config, encoder: str) -> str:
+    return f"model.networks.{config['encoders'][encoder]['network']}"
 
 
 def _embeddings(config: Config, dataset: str) -> str:
