@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline import errors
+from workflow.config import checked
 from workflow.run import OWN
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,3 +62,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_own_words_of_run_are_in_the_readme() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {word for word in OWN if f"./run {word}" not in text} == set()
+
+
+def test_the_config_for_a_table_of_ones_own_is_one() -> None:
+    (block,) = re.findall(r"```yaml\n(datasets: \[mine\].*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text()) | yaml.safe_load(block)
+    assert checked(config)["methods"] == ["probe"]
