@@ -80,6 +80,7 @@ def read(
     holds is from before there were others: it is that of the papers.
     Raises InputError if the file is damaged or belongs to other data sets, channels or patches.
     """
+    datasets = tuple(datasets)
     try:
         description = Description(**read_about(path).get("network", {"channels": channels}))
     except (TypeError, ValueError) as error:
@@ -90,11 +91,8 @@ def read(
             expected=f"a network for {channels} channel(s) and patches of {side} pixels",
             remedy="give stores cut like those it was trained on",
         )  # fmt: skip
-    network = build(datasets, description)
-    wanted = weights(network)
-    table = statistics.initial(network)
-    tables = {f"statistics.{dataset}": table.clone() for dataset in network.datasets}
-    everything = wanted | tables
+    with torch.device("meta"):  # without memory, until the file is known to fill it
+        everything = _everything(build(datasets, description))
     with _open(path) as file:
         found = set(file.keys())
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in found & set(everything)}
@@ -107,13 +105,21 @@ def read(
             raise InputError(
                 ", ".join(f"{title} {_short(names)}" for title, names in lists.items() if names),
                 file=path,
-                expected=f"a network for {', '.join(network.datasets)} with {channels} channel(s)",
+                expected=f"a network for {', '.join(datasets)} with {channels} channel(s)",
                 remedy="give the stores it was trained on, in any order",
             )
+        network = build(datasets, description)
+        everything = _everything(network)
         with torch.no_grad():
             for name, value in everything.items():
                 value.copy_(file.get_tensor(name))
-    return network, {dataset: tables[f"statistics.{dataset}"] for dataset in network.datasets}
+    return network, {dataset: everything[f"statistics.{dataset}"] for dataset in network.datasets}
+
+
+def _everything(network: Network) -> dict[str, Tensor]:
+    """All tensors of a model file, by name: those of the network, and new statistics tables."""
+    table = statistics.initial(network)
+    return weights(network) | {f"statistics.{name}": table.clone() for name in network.datasets}
 
 
 def _short(names: list[str]) -> str:

@@ -88,7 +88,7 @@ rule fit_probe:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(2000, 4),
+        mem_mb=memory(2000, 1.5),
         runtime=60,
     params:
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),

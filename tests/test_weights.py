@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,13 @@ def test_a_model_file_that_says_nothing_sensible_of_itself_is_refused(tmp_path: 
     path.write_bytes(save({"extractor.0": torch.zeros(1)}, {"about": text}))
     with pytest.raises(InputError, match=r"^E-INPUT [^\n]*expected a safetensors model file"):
         weights.read(path, ["a"], 1)
+
+
+def test_a_small_file_cannot_ask_for_a_large_network(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    large = Description(side=1024, outputs=1000).to_json()  # two gigabytes of weights
+    path.write_bytes(weights.to_bytes({"extractor.0": torch.zeros(1)}, network=large))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="missing"):
+        weights.read(path, ["a"], 1, side=1024)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
