@@ -6,13 +6,14 @@ that are computed once per slice.
 """
 
 import itertools
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from scipy import ndimage
 
-from pipeline.errors import MissingTagError
+from pipeline.errors import ConfigError, MissingTagError
 from pipeline.seeds import stream
 from pipeline.store import PATCH_SIDE
 
@@ -96,10 +97,21 @@ class Frame:
         return matrix
 
 
+TERM = re.compile(
+    r"(0*[1-9][0-9]*(?:/0*[1-9][0-9]*|[.][0-9]+)?|0+[.]0*[1-9][0-9]*) (mm|px|side|width|height)"
+)
+"""A length of an extent: a fraction or a decimal number, more than 0, and its unit."""
+
+
 def _side(term: str, columns: int, rows: int, spacing_mm: float) -> float:
     """One term of an extent, such as ``65 mm`` or ``1/6 width``, in slice pixels; see extent_pixels."""
-    number, unit = term.split()
-    value = float(Fraction(number))
+    found = TERM.fullmatch(term)
+    if not found:
+        raise ConfigError(
+            repr(term), file="extent", expected="whole, or more than 0 mm, px, side, width or height",
+            remedy="write 65 mm, say, or 1/6 width",
+        )  # fmt: skip
+    value, unit = float(Fraction(found[1])), found[2]
     if unit == "mm":
         if not spacing_mm > 0:
             raise MissingTagError(
@@ -108,8 +120,6 @@ def _side(term: str, columns: int, rows: int, spacing_mm: float) -> float:
             )  # fmt: skip
         return value / spacing_mm
     lengths = {"px": 1.0, "side": (columns + rows) / 2, "width": columns, "height": rows}
-    if unit not in lengths:
-        raise ValueError(f"unknown unit {unit!r} in extent {term!r}: use mm, px, side, width or height")
     return value * lengths[unit]
 
 

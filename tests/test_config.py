@@ -127,6 +127,9 @@ def test_filled_defaults_do_not_leak_into_the_next_config():
             "65 miles",
             "collections/brain/extent: expected text, like 65 mm, found 65 miles",
         ),
+        ("collections/brain/extent", "0.0 mm", "extent: expected text, like 65 mm, found 0.0 mm"),
+        ("collections/brain/extent", "1/0 width", "extent: expected text, like 65 mm, found 1/0 width"),
+        ("collections/brain/extent", "1.5/2 width", "extent: expected text, like 65 mm, found 1.5/2 width"),
         (
             "hyperparameters/typhon/training/learning_rate",
             0,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline.errors import MissingTagError
+from pipeline.errors import ConfigError, MissingTagError
 from pipeline.store import PATCH_SIDE
 from pipeline.views import AUGMENTED, MOST_VIEWS, Frame, View, extent_pixels, frame_of, resample, view_table
 
@@ -135,6 +135,20 @@ def test_a_finding_at_the_corner_of_a_large_slice_equals_one_cut_without_the_win
 )
 def test_extents(extent: str, size: tuple[float, float]) -> None:
     assert extent_pixels(extent, 320, 240, 0.5, 1.0) == pytest.approx(size)
+
+
+@pytest.mark.parametrize(
+    "extent",
+    [
+        "", "65", "mm", "65mm", "65 miles", "0 px", "0.0 mm", "-1 px", "1/0 width", "0/6 width", "1.5/2 width",
+        "nan px", "whole, 1 px", "1 px,",
+    ],
+)  # fmt: skip
+def test_an_extent_that_is_none_is_told(extent: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^E-CONFIG extent: expected whole, or more than 0 mm, px, side, width"
+    ):
+        extent_pixels(extent, 320, 240, 0.5, 1.0)
 
 
 def test_millimetres_need_a_spacing() -> None:

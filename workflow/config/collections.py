@@ -9,7 +9,7 @@ from pipeline import datasets
 from workflow import raw
 from workflow.config.types import AS_WRITTEN, Section, Text, Views
 
-_SIZE = "[0-9]+([.][0-9]+)?(/[0-9]+)? (mm|px|side|width|height)"
+_SIZE = "(0*[1-9][0-9]*(/0*[1-9][0-9]*|[.][0-9]+)?|0+[.]0*[1-9][0-9]*) (mm|px|side|width|height)"
 Extent = Annotated[str, Field(pattern=f"^(whole|paper|{_SIZE}(, {_SIZE})?)$", examples=["65 mm"])]
 Window = Annotated[list[Annotated[float, AS_WRITTEN]], Field(min_length=2, max_length=2)]
 
