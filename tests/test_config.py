@@ -1,8 +1,10 @@
 import copy
+import json
 import re
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from pipeline.errors import ConfigError
 from pipeline.provenance import ROOT
@@ -230,6 +232,11 @@ def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, messa
         ),
         (
             "collections/mine",
+            {"kind": "table", "table": "a.csv", "columns": {"true": "file"}},
+            "collections/mine/columns/true: found an unknown name; did you mean",
+        ),
+        (
+            "collections/mine",
             {"kind": "table", "table": "a.csv", "columns": {"image": 7}},
             "collections/mine/columns/image: expected text, .*found 7; put it in quotes",
         ),
@@ -289,6 +296,32 @@ def test_a_value_that_was_to_be_text_is_to_be_put_in_quotes(path, value, found):
 def test_keys_that_are_no_text_are_refused_wherever_they_come_from(path, key):
     with pytest.raises(ConfigError, match=f"the key {key}, which is no text; put it in quotes"):
         checked(changed(path, {key: 0, "other": 1}))
+
+
+@pytest.mark.parametrize("text", ["2026-01-01", "2026-13-01", "[1", "{a: 1}", "no way"])
+def test_text_that_stands_for_no_number_is_refused_as_it_was_written(text):
+    with pytest.raises(
+        ConfigError,
+        match=re.escape(f"seeds/0: expected integer, at least 0, at most 4294967295, found {text}"),
+    ):
+        checked(changed("seeds", [text]))
+
+
+def test_whole_numbers_among_fractions_stay_whole_and_1e2_is_a_hundred():
+    config = checked(changed("collections/lungx/window", [-1000, 400]))
+    assert str(config["collections"]["lungx"]["window"]) == "[-1000, 400]"
+    assert str(config["hyperparameters"]["logistic"]["penalties"][4:]) == "[1, 10, 100]"
+    assert (
+        str(checked(changed("views", 100.0))["views"])
+        == str(checked(changed("views", "1e2"))["views"])
+        == "100"
+    )
+    with pytest.raises(ConfigError, match=r"views: expected integer, .*found 11\.5"):
+        checked(changed("views", "11.5"))
+
+
+def test_a_phantom_that_is_null_is_none():
+    assert "phantom" not in checked(changed("phantom", None))
 
 
 def test_text_of_the_command_line_that_yaml_would_read_as_another_number_is_no_number():
@@ -400,6 +433,20 @@ class TestFile:
             check_file(tmp_path / "none.yaml")
 
 
+WRONG = [
+    ("sedes", [0]),
+    ("views", 247),
+    ("seeds", [1, 1]),
+    ("split/kind", "fold"),
+    ("collections/brain/slice_rule", "paper"),
+    ("collections/brain/extent", "65 miles"),
+    ("collections/a b", {"kind": "brain"}),
+    ("hyperparameters/typhon/training/learning_rate", 0),
+    ("hyperparameters/typhon/training/schedule", {"kind": "cosine"}),
+]
+"""Keys and values that both the checks and an editor refuse."""
+
+
 class TestSchema:
     def parts(self):
         whole = schema.load()
@@ -433,6 +480,16 @@ class TestSchema:
     def test_the_table_of_keys_is_up_to_date(self):
         written = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
         assert written == table.readme(), "run: python -m workflow.table --write"
+        assert (ROOT / "config/schema.json").read_text(encoding="utf-8") == table.json_schema()
+
+    def test_editors_are_told_the_same_as_the_checks(self):
+        validator = Draft202012Validator(json.loads(table.json_schema()))
+        files = list((ROOT / "config").glob("*.yaml"))
+        assert len(files) >= 7
+        for path in files:
+            assert list(validator.iter_errors(yaml.safe_load(path.read_text()))) == [], path
+        for path, value in WRONG:
+            assert list(validator.iter_errors(changed(path, value))), path
 
 
 def test_a_search_over_what_target_samples_overrule_is_refused():

@@ -21,12 +21,11 @@ def filled(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Snakemake hands on whatever is inside a list or mapping of ``--config`` as text, and YAML reads 5e-7,
     which has no point, as text. So text that does not fit counts as what it stands for: a number, a truth
-    value or null. Raises ConfigError.
+    value or null; and so does 1e4, where a whole number is wanted. Raises ConfigError.
     """
     values = copy.deepcopy(dict(config))
     problems = _problems(values)
-    read = [_read(values, problem) for problem in problems]
-    if any(read):
+    while any([_read(values, problem) for problem in problems]):  # noqa: C419  (all of them)
         problems = _problems(values)
     if problems:
         raise translated(min(problems, key=lambda problem: problem["type"] != "extra_forbidden"), values)
@@ -43,9 +42,13 @@ def _problems(values: Mapping[str, Any]) -> list[ErrorDetails]:
 
 
 def _read(values: Any, problem: ErrorDetails) -> bool:
-    """Put what a text that does not fit stands for into its place; whether it stands for anything else."""
-    text, meant = problem["input"], _meant(problem["input"])
-    if meant is text or problem["type"].startswith("string_"):
+    """Put what a value that does not fit stands for into its place; whether it stands for anything else."""
+    value, kind = problem["input"], problem["type"]
+    if kind == "int_type" and isinstance(value, float) and value.is_integer():
+        meant: Any = int(value)  # 1e4
+    else:
+        meant = value if kind.startswith("string_") else _meant(value)
+    if meant is value or problem["loc"][-1] == "[key]":
         return False
     parent, key = _place(values, problem["loc"])
     parent[key] = meant
