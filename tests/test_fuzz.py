@@ -1,14 +1,20 @@
 """The fuzzer finds what is planted; the first inputs of each real reader break none of them."""
 
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from io import BytesIO
 from itertools import count
 from pathlib import Path
 from random import Random
 
+import psutil
 import pydicom
 import pytest
 
+from pipeline.provenance import ROOT
 from tests import planted
 from workflow.fuzz import __main__ as fuzz_main
 from workflow.fuzz import changes, session
@@ -127,6 +133,24 @@ def test_without_failures_it_ends_well(tmp_path: Path, capsys: pytest.CaptureFix
     fuzz_main.main(["60", "--only", "tables", "--tries", "3", "--out", str(tmp_path / "fuzz")])
     assert not (tmp_path / "fuzz").exists()
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_an_interrupt_ends_it_with_what_was_found_so_far(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "workflow.fuzz", "600", "--only", "tables", "stores", "--processes", "1"]
+    process = subprocess.Popen([*line, "--out", tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    deadline = time.monotonic() + 120
+    while not any_child(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert [line.split()[0] for line in told.splitlines()] == ["reader", "tables"]
+
+
+def any_child(pid: int) -> bool:
+    return any("workflow.fuzz.child" in child.cmdline() for child in psutil.Process(pid).children())
 
 
 def test_the_time_ends_it() -> None:

@@ -7,9 +7,9 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 
 from tqdm import tqdm
 
@@ -54,7 +54,7 @@ def _row(tally: Tally) -> str:
     )
 
 
-def _run(name: str, place: int, args: argparse.Namespace) -> Tally:
+def _run(name: str, place: int, args: argparse.Namespace, stop: Event) -> Tally:
     """Fuzz one reader, with a bar on a terminal and a line in a log for each new kind."""
     with tqdm(desc=name, unit=" tries", position=place, leave=False, disable=None) as bar:
 
@@ -65,7 +65,9 @@ def _run(name: str, place: int, args: argparse.Namespace) -> Tally:
                 told = f"{name}: {failure.outcome.kind}: {failure.outcome.said}"
                 bar.write(f"{told}; {write(args.out, name, failure, args.seed)}")
 
-        return fuzz(name, seconds=args.seconds, tries=args.tries, start=args.seed, seen=seen)
+        return fuzz(
+            name, seconds=args.seconds, tries=args.tries, start=args.seed, seen=seen, stop=stop.is_set
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -84,12 +86,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--out", type=Path, default=Path("results/fuzz"), help="folder for the inputs that fail, one per kind"
     )
     args = parser.parse_args(argv)
-    names = list(args.only or READERS)
+    names, stop = list(args.only or READERS), Event()
     with ThreadPoolExecutor(args.processes) as threads:
-        tallies = list(threads.map(partial(_run, args=args), names, range(len(names))))
+        jobs = [threads.submit(_run, name, place, args, stop) for place, name in enumerate(names)]
+        try:
+            wait(jobs)
+        except KeyboardInterrupt:  # what was found so far is told
+            stop.set()
+            threads.shutdown(cancel_futures=True)
+    tallies = [job.result() for job in jobs if not job.cancelled()]
     print(as_table(tallies))
-    if any(tally.failures for tally in tallies):
-        raise SystemExit(1)
+    if stop.is_set() or any(tally.failures for tally in tallies):
+        raise SystemExit(130 if stop.is_set() else 1)
 
 
 if __name__ == "__main__":

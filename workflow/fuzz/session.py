@@ -74,7 +74,7 @@ class _Process:
             self._process = subprocess.Popen(
                 [*self._command, str(place), str(self._start), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd=place, env=environment,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno()], start_new_session=True,  # an interrupt is no failure of its
             )  # fmt: skip
         theirs.close()
         wrong = self._receive(START_SECONDS)
@@ -124,18 +124,19 @@ def fuzz(
     tries: float = math.inf,
     start: int = 0,
     module: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
     seen: Callable[[Tally, Failure | None], None] = lambda *_: None,
 ) -> Tally:
     """Try inputs 0, 1, 2 … of the seed ``start`` on a reader of ``module`` until time or tries are over.
 
-    ``seen`` hears of each try, with the failure where it is the first of its kind.
+    Or until ``stop`` says so. ``seen`` hears of each try, with the failure where it is the first of its kind.
     """
     tally, began = Tally(name), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="typhon-fuzz-") as folder:
         process = _Process(module or READERS, name, start, Path(folder))
         try:
             began = time.monotonic()
-            while tally.tries < tries and tally.seconds < seconds:
+            while tally.tries < tries and tally.seconds < seconds and not stop():
                 number = tally.tries
                 outcome: Outcome = process.ask("try", number)
                 tally.states[outcome.state] += 1
