@@ -2,15 +2,11 @@
 
 import copy
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.errors import ConfigError
-
 Settings = dict[str, Any]
 """Of one candidate: a value for each key of the grid, such as ``training.learning_rate``."""
-CANDIDATE = re.compile(r"search/(?P<method>[^/]+)/candidate(?P<number>\d+)")
 
 
 def candidates(grid: Mapping[str, Sequence[Any]]) -> list[Settings]:
@@ -44,39 +40,6 @@ def candidate_config(config: Mapping[str, Any], number: int) -> dict[str, Any]:
     filled = copy.deepcopy({key: value for key, value in config.items() if key != "search"})
     _fill(filled, candidates(search["grid"])[number], search["method"])
     return filled
-
-
-def split_name(method: str) -> tuple[str, int | None]:
-    """The method and the number of a candidate; the number is None for a method itself.
-
-    >>> split_name("search/typhon/candidate3"), split_name("typhon")
-    (('typhon', 3), ('typhon', None))
-    """
-    found = CANDIDATE.fullmatch(method)
-    return (found["method"], int(found["number"])) if found else (method, None)
-
-
-def shares_start(usual: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a candidate's phases may start from the network that the method's usual phases start from.
-
-    They may if random networks are scored on the same data sets, and some phase is there to train them: a
-    method without phases is nothing but its bootstrap.
-    """
-
-    def scored(phases: Sequence[Mapping[str, Any]]) -> tuple[list[str], set[str]]:
-        return list(phases[0]["datasets"]), {name for phase in phases for name in phase["datasets"]}
-
-    return bool(usual and own) and scored(usual) == scored(own)
-
-
-def check_candidate(search: Mapping[str, Any], method: str, number: int = 0) -> None:
-    """Raise ConfigError where the section ``search`` of the config has no such candidate."""
-    if search["method"] != method:
-        found, remedy = search["method"] or "nothing", "name a method and a grid under search"
-        raise ConfigError(found, file="search/method", expected=method, remedy=remedy)
-    last = len(candidates(search["grid"])) - 1
-    if number > last:
-        raise ConfigError(f"{number}", file="search/grid", expected=f"a candidate from 0 to {last}")
 
 
 def _fill(tree: dict[str, Any], settings: Mapping[str, Any], method: str) -> None:

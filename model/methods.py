@@ -86,15 +86,6 @@ def phases(method: str, config: Config) -> Phases:
     return [found for found in METHODS[method](config) if found["epochs"] > 0]
 
 
-def sharing(config: Config) -> list[str]:
-    """The methods that start from one network, by ``bootstrap/start``; none where fewer than two train.
-
-    One without phases is nothing but its own search.
-    """
-    trained = [name for name in config["methods"] if name in METHODS and phases(name, config)]
-    return trained if config["bootstrap"]["start"] == "shared" and len(trained) > 1 else []
-
-
 def started_on(found: Phases, config: Config) -> list[str]:
     """The data sets on which the bootstrap picks a start: those of the first phase."""
     return list(found[0]["datasets"]) if found else [config["target"]]

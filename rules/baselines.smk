@@ -45,7 +45,7 @@ rule fit_baseline:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
-        method="|".join(name for name in BASELINES if name != "probe"),
+        method="|".join(variants.names(config, {*BASELINES} - {"probe"})),
     conda:
         "../environment.yml"
     threads: 1
@@ -53,13 +53,14 @@ rule fit_baseline:
         mem_mb=memory(2000),
         runtime=60,
     params:
+        method=planned(training.base),
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         leak=data.leak(config),
         code=code("model.baselines"),
     message:
         "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.baselines {wildcards.method} --stores {input.stores:q}"
+        "python -m workflow.logged {log} model.baselines {params.method} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best} --run {output.run}"
 
@@ -83,7 +84,7 @@ rule fit_probe:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
-        method="probe",
+        method="|".join(variants.names(config, ["probe"])),
     conda:
         "../environment.yml"
     threads: 1
@@ -94,8 +95,8 @@ rule fit_probe:
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         leak=data.leak(config),
         target=lookup("target", within=config),
-        state=lookup("evaluation/state", within=config),
-        code=baselines.probe_code(config),
+        state=planned(training.setting, key="evaluation/state"),
+        code=planned(baselines.probe_code),
     message:
         "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:

@@ -16,7 +16,7 @@ rule predict_challenge:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge.tsv"
     wildcard_constraints:
-        method="|".join(METHODS),
+        method="|".join(variants.networks(config)),
     conda:
         "../environment.yml"
     threads: 1
@@ -29,7 +29,7 @@ rule predict_challenge:
         views=lookup("evaluation_views", within=config),
         leak=data.leak(config),
         people=planned(training.people),
-        code=code("model.score_views", training.network(config)),
+        code=planned(training.code_of, module="model.score_views"),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -52,7 +52,7 @@ rule predict_challenge_simply:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge.tsv"
     wildcard_constraints:
-        method="|".join(BASELINES),
+        method="|".join(variants.names(config, BASELINES)),
     conda:
         "../environment.yml"
     threads: 1
@@ -60,6 +60,7 @@ rule predict_challenge_simply:
         mem_mb=memory(2000),
         runtime=60,
     params:
+        method=planned(training.base),
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         views=lookup("evaluation_views", within=config),
         leak=data.leak(config),
@@ -67,7 +68,7 @@ rule predict_challenge_simply:
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.baselines {wildcards.method} --stores {input.stores:q}"
+        "python -m workflow.logged {log} model.baselines {params.method} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
         " --unlabelled {input.challenge:q} --views {params.views} --out {output.predictions}"
 

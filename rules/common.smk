@@ -13,7 +13,7 @@ from model.methods import METHODS
 from model.papers import numbers
 from pipeline.files import sha256
 from pipeline.provenance import ROOT, code
-from workflow import downloads, driver, raw, shared, stale
+from workflow import downloads, driver, raw, shared, stale, variants
 from workflow.config import check_file, checked
 from workflow.flags import flags
 from workflow.plan import baselines, challenge, data, effects, papers, search, start, targets, training
@@ -36,7 +36,7 @@ pathvars:
 
 wildcard_constraints:
     dataset=r"[A-Za-z0-9][A-Za-z0-9_-]*",
-    method=training.METHOD,
+    method="|".join([*variants.networks(config), *variants.names(config, BASELINES)]),
     fold=r"\d+",
     seed=r"\d+",
 

@@ -17,7 +17,7 @@ rule bootstrap_network:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/bootstrap.tsv"
     wildcard_constraints:
-        method=training.NETWORKS,
+        method="|".join(variants.networks(config)),
     conda:
         "../environment.yml"
     threads: 1
@@ -29,15 +29,15 @@ rule bootstrap_network:
         leak=data.leak(config),
         people=planned(training.people),
         scored=planned(start.scored_datasets),
-        network=lookup("network", within=config),
+        network=planned(training.setting, key="network"),
         candidates=planned(start.random_networks),
-        views=lookup("bootstrap/views", within=config),
-        rule=lookup("bootstrap/rule", within=config),
-        search=lookup("bootstrap/search", within=config),
-        batch_norm=lookup("bootstrap/batch_norm", within=config),
-        data=lookup("bootstrap/data", within=config),
+        views=planned(training.setting, key="bootstrap/views"),
+        rule=planned(training.setting, key="bootstrap/rule"),
+        search=planned(training.setting, key="bootstrap/search"),
+        batch_norm=planned(training.setting, key="bootstrap/batch_norm"),
+        data=planned(training.setting, key="bootstrap/data"),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
-        code=code("model.bootstrap", training.network(config)),
+        code=planned(training.code_of, module="model.bootstrap"),
     message:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -71,7 +71,7 @@ use rule bootstrap_network as bootstrap_shared with:
         batch_norm=lookup("bootstrap/batch_norm", within=config),
         data=lookup("bootstrap/data", within=config),
         checkpoint="checkpoints/bootstrap/fold{fold}/seed{seed}",
-        code=code("model.bootstrap", training.network(config)),
+        code=start.shared_code(config),
     message:
         "Guessing a start for all methods, fold {wildcards.fold}, seed {wildcards.seed}"
 
@@ -93,7 +93,7 @@ rule train_model:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/model.tsv"
     wildcard_constraints:
-        method=training.NETWORKS,
+        method="|".join(variants.networks(config)),
     conda:
         "../environment.yml"
     threads: 1
@@ -106,15 +106,15 @@ rule train_model:
         people=planned(training.people),
         phases=planned(training.phases_as_json),
         target=lookup("target", within=config),
-        batch_norm=lookup("evaluation/batch_norm", within=config),
-        every=lookup("evaluation/every", within=config),
-        follow=training.follow(config),
-        record=lookup("evaluation/gradients", within=config),
-        paper=flags(config["training"]),
+        batch_norm=planned(training.setting, key="evaluation/batch_norm"),
+        every=planned(training.setting, key="evaluation/every"),
+        follow=planned(training.follow),
+        record=planned(training.setting, key="evaluation/gradients"),
+        paper=planned(training.setting_flags, key="training"),
         balance=lookup("balance", within=config),
-        precision=lookup("precision", within=config),
+        precision=planned(training.setting, key="precision"),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
-        code=code("model.train", training.network(config)),
+        code=planned(training.code_of, module="model.train"),
     message:
         "Training {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -147,7 +147,7 @@ rule predict_findings:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
-        method=training.NETWORKS,
+        method="|".join(variants.networks(config)),
     conda:
         "../environment.yml"
     threads: 1
@@ -159,8 +159,8 @@ rule predict_findings:
         leak=data.leak(config),
         people=planned(training.people),
         target=lookup("target", within=config),
-        state=lookup("evaluation/state", within=config),
-        code=code("model.score_views", training.network(config)),
+        state=planned(training.setting, key="evaluation/state"),
+        code=planned(training.code_of, module="model.score_views"),
     message:
         "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -192,7 +192,7 @@ rule score_method:
         target=lookup("target", within=config),
         runs=planned(training.folders),
         benchmarks=planned(start.start_benchmarks),
-        state=lookup("evaluation/state", within=config),
+        state=planned(training.setting, key="evaluation/state"),
         code=code("model.score"),
     message:
         "Scoring {wildcards.method}"

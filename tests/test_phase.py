@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from model.methods import METHODS, phases, sharing, started_on
+from model.methods import METHODS, phases, started_on
 from model.phase import Phase, check_names, parse_phases
 from pipeline.errors import ConfigError
 
@@ -98,15 +98,6 @@ def test_the_bootstrap_scores_what_the_first_phase_trains() -> None:
     found = {method: started_on(phases(method, config()), config()) for method in METHODS}
     alone = {"classical", "transfer", "hydra", "rwg"}
     assert found == {method: ["b"] if method in alone else ["a", "b", "c"] for method in METHODS}
-
-
-def test_methods_that_train_share_a_start_unless_told_otherwise() -> None:
-    def of(methods: list[str], start: str = "shared") -> list[str]:
-        return sharing(config() | {"methods": methods, "bootstrap": {"start": start}})
-
-    assert of(["classical", "rwg", "typhon", "logistic"]) == ["classical", "typhon"]
-    assert of(["classical", "typhon"], "own") == []
-    assert of(["typhon"]) == of(["typhon", "rwg", "adc"]) == []  # nothing to share it with
 
 
 def test_a_learning_rate_may_be_given_per_data_set() -> None:

@@ -121,6 +121,15 @@ class TestStart:
             "benchmarks/results/rwg/fold0/seed7/bootstrap.tsv"
         ]
 
+    def test_methods_that_train_share_a_start_unless_told_otherwise(self):
+        assert start.sharing(config(methods=["classical", "rwg", "typhon", "logistic"])) == [
+            "classical",
+            "typhon",
+        ]
+        assert start.sharing(config(methods=["classical", "typhon"], bootstrap={"start": "own"})) == []
+        for nothing_to_share_it_with in (["typhon"], ["typhon", "rwg", "adc"]):
+            assert start.sharing(config(methods=nothing_to_share_it_with)) == []
+
     def test_supports_that_no_method_trains_on_are_not_scored(self):
         assert start.shared_datasets(config(methods=["classical", "logistic"])) == [
             "prostatex"
@@ -412,6 +421,17 @@ class TestSearch:
         ]
         assert rates == [1e-3, 1e-4, 1e-5]
         assert start.start(found, "search/typhon/candidate2", "0", "0") == (
+            "results/typhon/fold0/seed0/bootstrap/network.safetensors"
+        )
+
+    def test_a_grid_that_leaves_out_a_phase_keeps_the_start_of_the_method(self):
+        grid = {"specialization.epochs": [0, 1]}
+        found = config(search={"method": "typhon", "grid": grid})
+        assert [len(training.phases(found, f"search/typhon/candidate{number}")) for number in (0, 1)] == [
+            1,
+            2,
+        ]
+        assert start.start(found, "search/typhon/candidate0", "0", "0") == (
             "results/typhon/fold0/seed0/bootstrap/network.safetensors"
         )
 

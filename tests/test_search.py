@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from model.grid import candidate_config, candidates, check_candidate, nested, shares_start, split_name
+from model.grid import candidate_config, candidates, nested
 from model.predictions import PredictionsError
 from model.search import close, main, report, table
 from pipeline.errors import ConfigError
@@ -51,31 +51,6 @@ class TestCandidates:
         assert filled["hyperparameters"]["typhon"]["specialization"]["dropout"] == 0.2
         assert config == before
         assert merge(before, nested(candidates(RATES)[4], "typhon")) == {**filled, "search": config["search"]}
-
-    def test_names(self):
-        assert split_name("search/hydra/candidate12") == ("hydra", 12)
-        assert split_name("hydra") == ("hydra", None)
-        assert split_name("search/hydra/candidate") == ("search/hydra/candidate", None)
-
-    def test_a_start_is_shared_where_random_networks_are_scored_on_the_same_data_sets(self):
-        a, b, both = ({"datasets": names} for names in (["a"], ["b"], ["a", "b"]))
-        assert shares_start([both, a], [both, a])
-        assert shares_start([both, a], [both])
-        assert not shares_start([a, b], [a])
-        assert not shares_start([both, a], [a, both])
-        assert not shares_start([], [])  # nothing but a bootstrap
-
-    def test_what_is_not_searched_is_named(self):
-        search = {"method": "typhon", "grid": RATES}
-        check_candidate(search, "typhon", 5)
-        with pytest.raises(ConfigError, match="found 6") as error:
-            check_candidate(search, "typhon", 6)
-        assert str(error.value) == "E-CONFIG search/grid: expected a candidate from 0 to 5, found 6"
-        with pytest.raises(ConfigError, match="typhon") as error:
-            check_candidate(search, "hydra")
-        assert str(error.value).startswith("E-CONFIG search/method: expected hydra, found typhon")
-        with pytest.raises(ConfigError, match="nothing"):
-            check_candidate({"method": None, "grid": {}}, "hydra")
 
 
 class TestConfig:

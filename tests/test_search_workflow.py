@@ -84,7 +84,7 @@ class TestMessages:
             ),
             (
                 (*SEARCHED[:-1], "results/search/typhon/candidate2/fold0/seed0/model.safetensors"),
-                "E-CONFIG search/grid: expected a candidate from 0 to 1, found 2",
+                "No rule to produce results/search/typhon/candidate2/",
             ),
             (
                 (*SEARCHED, "--config", "search={grid: {training.learning_rat: [1e-3]}}"),

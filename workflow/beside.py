@@ -18,7 +18,8 @@ def collections(config: Mapping[str, Any]) -> list[str]:
 def needed(config: Mapping[str, Any]) -> list[str]:
     """Those of them that the methods of the experiment read."""
     maps = config["hyperparameters"]["adc"]["collection"]
-    return [name for name in collections(config) if name != maps or "adc" in config["methods"]]
+    used = {config["variants"].get(name, {"method": name})["method"] for name in config["methods"]}
+    return [name for name in collections(config) if name != maps or "adc" in used]
 
 
 def home(config: Mapping[str, Any], name: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from workflow import variants
 from workflow.config import search
 from workflow.config.agreement import contradictions
 from workflow.config.file import check_file, count
@@ -21,6 +22,7 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     found = filled(config)
     for problem in contradictions(found):
         raise problem
+    variants.check(found, checked)
     if found["search"]["method"] or found["search"]["grid"]:
         search.check(found)
     config.clear()

@@ -17,7 +17,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     """What a schema cannot see: keys that do not fit together."""
     target, datasets, collections = config["target"], config["datasets"], config["collections"]
     for name in config["methods"]:
-        if name not in (known := {*METHODS, *BASELINES}):
+        if name not in (known := {*METHODS, *BASELINES, *config["variants"]}):
             yield error(["methods"], name, expected="known methods", remedy=nearest(name, known))
     if target not in datasets:
         yield error(["target"], target, expected="one of datasets", remedy=nearest(target, datasets))

@@ -225,6 +225,10 @@ class Config(Section):
     comparison: Comparison = Comparison()
     hyperparameters: Hyperparameters = Hyperparameters()
     training: Training = Training()
+    variants: dict[Name, dict[str, Any]] = {}
+    """methods with other settings, by a name of your own, such as `slow: {method: typhon, evaluation: {every:
+    10}}`; beside `method` stands what is laid over the config for this one: keys of `network`, `bootstrap`,
+    `hyperparameters`, `training`, `evaluation` and `precision`; name it in `methods` to run it"""
     search: Search = Search()
     evaluation: Evaluation = Evaluation()
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from workflow import people, raw, shared
+from workflow.variants import Variant
 
 FILE = Path(__file__).with_name("effects.yaml")
 KEPT = (
@@ -66,15 +67,21 @@ def changed(config: Mapping[str, Any], name: str) -> dict[str, tuple[Any, Any]]:
 
 def variant(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The config with what a variant changes in it."""
-    made = copy.deepcopy(dict(config))
-    _lay_over(made, load()["bases"][method(name)])
-    if name in load()["effects"]:
-        changes = dict(load()["effects"][name]["changes"])
-        kinds = changes.pop("collections", {})
-        _lay_over(made, changes)
-        for dataset in config["datasets"]:
-            _lay_over(made["collections"][dataset], kinds.get(config["collections"][dataset]["kind"], {}))
-    return made
+    return _base(name).settings(config) if name not in load()["effects"] else _effect(config, name)
+
+
+def _base(name: str) -> Variant:
+    return Variant(name, method(name), load()["bases"][method(name)])
+
+
+def _effect(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """An effect is laid over its base; kinds of collections are all data sets of that kind."""
+    changes = dict(load()["effects"][name]["changes"])
+    kinds = changes.pop("collections", {})
+    known = {dataset: config["collections"][dataset]["kind"] for dataset in config["datasets"]}
+    collections = {dataset: kinds[kind] for dataset, kind in known.items() if kind in kinds}
+    found = Variant(name, method(name), changes | ({"collections": collections} if collections else {}))
+    return found.settings(_base(name).settings(config))
 
 
 def makes_data(config: Mapping[str, Any], name: str) -> bool:
@@ -136,16 +143,6 @@ def _trimmed(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         "comparison": {key: config["comparison"][key] for key in PROPORTIONS},
         "hyperparameters": {of_method: config["hyperparameters"][of_method]},
     }
-
-
-def _lay_over(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Change ``tree`` in place, as Snakemake lays one config file over another."""
-    for key, value in changes.items():
-        if isinstance(value, Mapping):
-            tree[key] = tree[key] if isinstance(tree.get(key), dict) else {}
-            _lay_over(tree[key], value)
-        else:
-            tree[key] = value
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

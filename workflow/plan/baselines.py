@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from pipeline.provenance import code
-from workflow import beside, flags
-from workflow.plan import Config
+from workflow import beside, flags, variants
+from workflow.plan import Config, training
 
 FILES = ("embeddings", "slices", "findings")
 """What they may read, each also of findings without labels."""
@@ -17,20 +17,22 @@ def files(config: Config, method: str) -> dict[str, str]:
 
     Raises ConfigError where there are no maps.
     """
-    if method == "probe":
-        return {"embeddings": _embeddings(config, config["target"])}
-    if method != "adc":
+    own, kind = training.settings(config, method), variants.method(config, method)
+    if kind == "probe":
+        return {"embeddings": _embeddings(own, config["target"])}
+    if kind != "adc":
         return {}
-    beside.check_adc(config)
-    return _maps(beside.adc_maps(config))
+    beside.check_adc(own)
+    return _maps(beside.adc_maps(own))
 
 
 def files_of_both(config: Config, method: str) -> dict[str, str]:
     """Those of the target and of the challenge's findings. Raises ConfigError where there are no maps."""
-    found = files(config, method)
-    if method == "probe":
-        return found | {"unlabelled_embeddings": _embeddings(config, config["challenge"])}
-    if method != "adc":
+    found, kind = files(config, method), variants.method(config, method)
+    if kind == "probe":
+        own = training.settings(config, method)
+        return found | {"unlabelled_embeddings": _embeddings(own, config["challenge"])}
+    if kind != "adc":
         return {}
     beside.check_adc(config, challenge=True)
     return found | _maps(config["challenge"], "unlabelled_")
@@ -38,7 +40,8 @@ def files_of_both(config: Config, method: str) -> dict[str, str]:
 
 def options(config: Config, method: str, inputs: Mapping[str, str]) -> str:
     """The settings of a baseline as flags, and the files among its inputs."""
-    own = {key: value for key, value in config["hyperparameters"][method].items() if key not in PLACES}
+    settings = training.setting(config, method, f"hyperparameters/{variants.method(config, method)}")
+    own = {key: value for key, value in settings.items() if key not in PLACES}
     paths = {key: inputs.get(key) for name in FILES for key in (name, f"unlabelled_{name}")}
     return flags.flags(own | paths)
 
@@ -53,9 +56,10 @@ def encoder_code(config: Config, encoder: str) -> str:
     return code("model.embeddings", _network(config, encoder))
 
 
-def probe_code(config: Config) -> str:
+def probe_code(config: Config, method: str) -> str:
     """The digest of fitting a probe and of writing it with its network."""
-    return code("model.probe", _network(config, config["hyperparameters"]["probe"]["encoder"]))
+    encoder = training.setting(config, method, "hyperparameters/probe/encoder")
+    return code("model.probe", _network(config, encoder))
 
 
 def _network(config: Config, encoder: str) -> str:

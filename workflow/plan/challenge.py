@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError
 from workflow import beside, raw
-from workflow.plan import Config
+from workflow.plan import Config, training
 
 
 def file(config: Config, name: str) -> str:
@@ -25,7 +25,7 @@ def max_skipped(config: Config) -> int:
 
 def state(config: Config, method: str, fold: str, seed: str) -> str:
     """The state of a run's network that the result takes."""
-    within = {"last": "", "best": "best/"}[config["evaluation"]["state"]]
+    within = {"last": "", "best": "best/"}[training.setting(config, method, "evaluation/state")]
     return f"results/{method}/fold{fold}/seed{seed}/{within}model.safetensors"
 
 

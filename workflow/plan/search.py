@@ -2,7 +2,8 @@
 
 import json
 
-from model.grid import candidates, check_candidate
+from pipeline.errors import ConfigError
+from workflow import variants
 from workflow.plan import Config, runs
 
 ITEMS = ("candidates.csv", "best.yaml", "candidates.png")
@@ -15,17 +16,20 @@ def grid(config: Config) -> str:
 
 def predictions(config: Config, method: str) -> list[str]:
     """The predictions of all candidates for a method but those to skip."""
-    search = config["search"]
-    check_candidate(search, method)
-    numbers = sorted(set(range(len(candidates(search["grid"])))) - set(search["skip"]))
-    return [
-        f"results/search/{method}/candidate{number}/{run}/predictions.csv"
-        for number in numbers for run in runs(config)
-    ]  # fmt: skip
+    _check(config, method)
+    skip = config["search"]["skip"]
+    names = [name for number, name in enumerate(variants.of_search(config)) if number not in skip]
+    return [f"results/{name}/{run}/predictions.csv" for name in names for run in runs(config)]
 
 
 def items(config: Config) -> list[str]:
     """What the search brings."""
     method = config["search"]["method"]
-    check_candidate(config["search"], method or "a method")
+    _check(config, method or "a method")
     return [f"results/search/{method}/{item}" for item in ITEMS]
+
+
+def _check(config: Config, method: str) -> None:
+    if (found := config["search"]["method"]) != method:
+        remedy = "name a method and a grid under search"
+        raise ConfigError(found or "nothing", file="search/method", expected=method, remedy=remedy)

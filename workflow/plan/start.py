@@ -1,20 +1,36 @@
 """What training starts from: one network for all methods of a comparison, or one for each method."""
 
+from collections.abc import Sequence
+
 from model import methods
-from model.grid import shares_start
+from model.methods import METHODS, Phases
+from pipeline.provenance import code
+from workflow import variants
 from workflow.plan import Config, data, runs, training
+
+
+def sharing(config: Config) -> list[str]:
+    """The methods that start from one network, by ``bootstrap/start``; none where fewer than two train.
+
+    One without phases is nothing but its own search, and a variant may search for its start otherwise.
+    """
+    trained = [
+        name for name in config["methods"]
+        if variants.method(config, name) in METHODS
+        and training.phases(config, name) and _searches_alike(config, name)
+    ]  # fmt: skip
+    return trained if config["bootstrap"]["start"] == "shared" and len(trained) > 1 else []
 
 
 def shared_datasets(config: Config) -> list[str]:
     """The data sets that any of the methods trains on which share their start."""
-    found = training.trained_on(
-        config, [phase for name in methods.sharing(config) for phase in methods.phases(name, config)]
-    )
+    phases = [phase for name in sharing(config) for phase in training.phases(config, name)]
+    found = training.trained_on(config, phases)
     return [name for name in config["datasets"] if name in found]
 
 
 def shared_stores(config: Config) -> list[str]:
-    """Those of all methods that share their start."""
+    """The patch stores of all methods that share their start."""
     return training.stores_of(config, shared_datasets(config))
 
 
@@ -24,38 +40,62 @@ def shared_splits(config: Config, fold: str) -> list[str]:
 
 
 def shared_people(config: Config) -> list[str]:
-    """The same for all methods that share their start."""
+    """A name for the people of each of their data sets."""
     return data.names_of_people(config, shared_datasets(config))
 
 
+def shared_code(config: Config) -> str:
+    """The digest of scoring random networks for all of them."""
+    return code("model.bootstrap", f"model.networks.{config['network']}")
+
+
 def scored_datasets(config: Config, method: str) -> list[str]:
-    """The data sets that candidates of the bootstrap are scored on."""
+    """The data sets that random networks are scored on."""
     return methods.started_on(training.phases(config, method), config)
 
 
 def random_networks(config: Config, method: str) -> int:
     """How many random networks a method tries."""
-    if training.base(method) == "rwg":
-        return int(training.settings(config, method)["hyperparameters"]["rwg"]["candidates"])
-    return int(config["bootstrap"]["candidates"])
+    if variants.method(config, method) == "rwg":
+        return int(training.setting(config, method, "hyperparameters/rwg/candidates"))
+    return int(training.setting(config, method, "bootstrap/candidates"))
 
 
 def start(config: Config, method: str, fold: str, seed: str) -> str:
     """The network that training starts from: that of all methods of a comparison, or that of the method.
 
-    A candidate of a search has that of its method, unless the grid changes on which data sets random networks
-    are scored; with one for all methods that cannot be.
+    A variant has that of its method, unless it changes how random networks are scored, or on which data sets;
+    with one for all methods the data sets are the same for all.
     """
-    run, usual = f"fold{fold}/seed{seed}", training.base(method)
-    own = training.phases(config, method)
-    if usual in methods.sharing(config) and own:
+    run, usual = f"fold{fold}/seed{seed}", variants.method(config, method)
+    own, alike = training.phases(config, method), _searches_alike(config, method)
+    if own and alike and {usual, method} & set(sharing(config)):
         return f"results/bootstrap/{run}/network.safetensors"
-    shared = shares_start(methods.phases(usual, config), own)
+    shared = alike and _scores_alike(training.phases(config, usual), own)
     return f"results/{usual if shared else method}/{run}/bootstrap/network.safetensors"
 
 
 def start_benchmarks(config: Config, method: str) -> list[str]:
     """The benchmark files of a method's bootstraps, one per run."""
-    if method in methods.sharing(config):
+    if method in sharing(config):
         return [f"benchmarks/results/bootstrap/{run}/bootstrap.tsv" for run in runs(config)]
     return [f"benchmarks/results/{method}/{run}/bootstrap.tsv" for run in runs(config)]
+
+
+def _searches_alike(config: Config, method: str) -> bool:
+    """Whether random networks are made and scored as the config says for all."""
+    own = training.settings(config, method)
+    return all(own[key] == config[key] for key in ("network", "bootstrap"))
+
+
+def _scores_alike(usual: Phases, own: Phases) -> bool:
+    """Whether a variant's phases may start from the network that the method's usual phases start from.
+
+    They may if random networks are scored on the same data sets, and some phase is there to train them: a
+    method without phases is nothing but its bootstrap.
+    """
+
+    def scored(phases: Sequence[dict[str, list[str]]]) -> tuple[list[str], set[str]]:
+        return list(phases[0]["datasets"]), {name for phase in phases for name in phase["datasets"]}
+
+    return bool(usual and own) and scored(usual) == scored(own)

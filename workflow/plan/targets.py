@@ -2,10 +2,9 @@
 
 import json
 
-from model import methods
 from model.methods import METHODS
-from workflow import beside, downloads, raw
-from workflow.plan import Config, data, is_tested, papers, refuse, runs
+from workflow import beside, downloads, raw, variants
+from workflow.plan import Config, data, is_tested, papers, refuse, runs, start, training
 
 
 def results(config: Config) -> list[str]:
@@ -44,9 +43,9 @@ def compared(config: Config, file: str = "") -> list[str]:
 
 def figures(config: Config) -> list[str]:
     """The items of the report, for all data sets and methods of the experiment."""
-    started = [name for name in config["methods"] if name in METHODS]
-    trained = [name for name in started if methods.phases(name, config)]
-    shared = methods.sharing(config)
+    started = [name for name in config["methods"] if variants.method(config, name) in METHODS]
+    trained = [name for name in started if training.phases(config, name)]
+    shared = start.sharing(config)
     own = [name for name in started if name not in shared]
     each = runs(config)
     return [
@@ -72,7 +71,8 @@ def terms(config: Config) -> str:
 def cited(config: Config) -> list[str]:
     """What publications are about: the methods of the experiment, its data sets and their kinds."""
     kinds = [] if "phantom" in config else [data.kind(config, name) for name in _data_sets(config)]
-    return list(dict.fromkeys([*config["methods"], *kinds]))
+    names = [variants.method(config, name) for name in config["methods"]]
+    return list(dict.fromkeys([*names, *kinds]))
 
 
 def accepted(config: Config) -> list[str]:

@@ -2,42 +2,49 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from model import methods
 from model.baselines import BASELINES
-from model.grid import candidate_config, check_candidate, split_name
-from model.methods import METHODS, Phases
+from model.methods import Phases
 from pipeline.errors import ConfigError
-from workflow import beside
+from pipeline.provenance import code
+from workflow import beside, flags, variants
 from workflow.plan import Config, data, folds, runs
 
-NETWORKS = "|".join([*METHODS, rf"search/(?:{'|'.join(METHODS)})/candidate\d+"])
-"""Methods that train a network, and the candidates of a search for their settings."""
-METHOD = "|".join([NETWORKS, *BASELINES])
 
-
-def network(config: Config) -> str:
-    """The module of the network, which those that build one load by name."""
-    return f"model.networks.{config['network']}"
+def base(config: Config, method: str) -> str:
+    """The method itself; of a variant the one that it varies."""
+    return variants.method(config, method)
 
 
 def settings(config: Config, method: str) -> Config:
-    """The config; for a candidate, with its settings filled in. Raises ConfigError if there is none."""
-    base, number = split_name(method)
-    if number is None:
-        return config
-    check_candidate(config["search"], base, number)
-    return candidate_config(config, number)
+    """The config of a method; of a variant, with what it changes."""
+    return variants.of(config, method).settings(config)
 
 
-def base(method: str) -> str:
-    """The method itself; for a candidate of a search the method whose settings are searched."""
-    return split_name(method)[0]
+def setting(config: Config, method: str, key: str) -> Any:
+    """One of them, such as ``bootstrap/rule``."""
+    found: Any = settings(config, method)
+    for name in key.split("/"):
+        found = found[name]
+    return found
+
+
+def setting_flags(config: Config, method: str, key: str) -> str:
+    """A section of them as flags."""
+    return flags.flags(setting(config, method, key))
+
+
+def code_of(config: Config, method: str, module: str) -> str:
+    """The digest of a step that loads the module of the method's network by name."""
+    return code(module, f"model.networks.{setting(config, method, 'network')}")
 
 
 def phases(config: Config, method: str) -> Phases:
     """The phases of a method, resolved here so that training knows no registry."""
-    return [] if method in BASELINES else methods.phases(base(method), settings(config, method))
+    name = variants.method(config, method)
+    return [] if name in BASELINES else methods.phases(name, settings(config, method))
 
 
 def phases_as_json(config: Config, method: str) -> str:
@@ -80,9 +87,9 @@ def people(config: Config, method: str) -> list[str]:
     return data.names_of_people(config, datasets(config, method))
 
 
-def follow(config: Config) -> str:
+def follow(config: Config, method: str) -> str:
     """The flag that has curves tell the test findings as well, or not."""
-    return "--follow" if config["evaluation"]["follow"] else "--no-follow"
+    return "--follow" if setting(config, method, "evaluation/follow") else "--no-follow"
 
 
 def folders(config: Config, method: str) -> list[str]:
