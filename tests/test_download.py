@@ -320,6 +320,7 @@ class TestBothServices:
             ("soon", r" \(and"),
             ("-1", r" \(and"),
         ],
+        ids=["in two hours", "long ago", "a word", "negative"],  # all processes collect the same names
     )
     def test_a_service_says_how_long_it_is_busy_in_seconds_or_by_a_date(
         self, get: Downloads, after: str, found: str
