@@ -557,7 +557,7 @@ class TestRules:
                 yield re.search(r"rule (\w+)(?: as (\w+))?", block), block
 
     def test_names_are_verb_noun(self):
-        verbs = {"write", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
+        verbs = {"write", "embed", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
                  "fit", "score", "compare", "draw", "fingerprint", "replay", "measure", "tabulate", "verify",
                  "download"}  # fmt: skip
         for match, _ in self.rules():
@@ -598,7 +598,18 @@ class TestRules:
             wildcards = set(
                 re.findall(r"\{(\w+)\}", " ".join(re.findall(r'"((?:<data>|results)/[^"]*)"', block)))
             )
-            identity = {"dataset", "method", "fold", "seed", "step", "picture", "figure", "table", "effect"}
+            identity = {
+                "dataset",
+                "encoder",
+                "method",
+                "fold",
+                "seed",
+                "step",
+                "picture",
+                "figure",
+                "table",
+                "effect",
+            }
             assert wildcards <= identity
 
     def test_the_snakefile_is_a_table_of_contents(self):
