@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from model.metrics import auroc
+from pipeline.errors import EmptyError
 from pipeline.seeds import seed
 
 log = logging.getLogger("typhon")
@@ -19,7 +20,7 @@ class Measured:
     """Numbers that describe samples: sample i is view ``view[i]`` of row ``finding[i]`` of ``table``."""
 
     values: np.ndarray
-    """(n, features) float64; NaN where a finding could not be measured."""
+    """(n, features) float32 or float64; NaN where a finding could not be measured."""
     finding: np.ndarray
     view: np.ndarray
     table: pd.DataFrame
@@ -60,16 +61,25 @@ class Model:
 
 
 def fit(measured: Measured, penalty: float) -> Model:
-    """Fit with an L2 penalty; ``penalty`` divides it (scikit-learn's C). Both classes weigh the same."""
+    """Fit with an L2 penalty; ``penalty`` divides it (scikit-learn's C). Both classes weigh the same.
+
+    All arithmetic is float64, whatever the numbers are: sums of thousands of float32 lose digits, and so
+    would the gradient that tells the solver when to stop. Raises EmptyError for samples of one class.
+    """
     # Only here: the Snakefile, which every job parses, reads BASELINES.
     from sklearn.linear_model import LogisticRegression
 
-    median = np.nanmedian(measured.values, axis=0)
-    values = np.where(np.isnan(measured.values), median, measured.values)
+    if len(set(measured.labels)) < 2:
+        raise EmptyError(f"{len(measured.table)} of one class", expected="training findings of both classes")
+    values = measured.values.astype(np.float64)
+    median = np.nanmedian(values, axis=0)
+    np.copyto(values, median, where=np.isnan(values))
     mean, sd = values.mean(axis=0), values.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
+    values -= mean  # in place: a thousand features of many views take memory
+    values /= sd
     regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=10_000, tol=1e-6)
-    regression.fit((values - mean) / sd, measured.labels)
+    regression.fit(values, measured.labels)
     return Model(median, mean, sd, regression.coef_[0], float(regression.intercept_[0]))
 
 

@@ -96,6 +96,24 @@ class TestRegression:
         model = fit(samples([0, 1] * 5, [[7.0, 0.0], [7.0, 1.0]] * 5), 1.0)
         assert np.isfinite(model.scores(np.array([[7.0, 0.5]]))).all()
 
+    def test_numbers_of_single_precision_are_fitted_as_those_of_double_precision(self) -> None:
+        # Far from 0, where sums of float32 lose the digits that tell the classes apart.
+        rng = np.random.default_rng(0)
+        labels = [0, 1] * 1000
+        values = (1000 + rng.normal(size=(2000, 40)) + np.array(labels)[:, None]).astype("f4")
+        single = samples(labels, values)  # type: ignore[arg-type]
+        assert single.values.dtype == np.float32
+        double = samples(labels, values.astype("f8").tolist())
+        before = single.values.copy()
+        found, expected = fit(single, 1e-3), fit(double, 1e-3)
+        np.testing.assert_array_equal(found.coefficients, expected.coefficients)
+        np.testing.assert_array_equal(found.scores(single.values), expected.scores(double.values))
+        np.testing.assert_array_equal(single.values, before)
+
+    def test_one_class_to_learn_from_is_refused_in_one_line(self) -> None:
+        with pytest.raises(EmptyError, match="E-EMPTY: expected training findings of both classes"):
+            fit(samples([1, 1, 1], [[0.0], [1.0], [2.0]]), 1.0)
+
     def test_the_penalty_is_chosen_on_groups_that_were_not_fitted(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
