@@ -1,5 +1,6 @@
 """Data sets with the same people: one draw, and nobody trains in one and is tested in another."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.findings import load
 from pipeline import joint, split
-from pipeline.errors import LeakError, SplitError
+from pipeline.errors import ConfigError, LeakError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, write_csv
 from pipeline.people import person
 from pipeline.split import SPLITS, assign, assign_together
@@ -227,6 +228,50 @@ def test_a_borrowed_data_folder_was_split_with_the_same_people(tmp_path: Path) -
     assert shared.settings(alone, "c") == shared.settings(together, "c")
     assert "patients" not in shared.settings(alone, "a")["collection"]
     assert shared.settings(together, "a") == shared.settings(alone, "a") | {"same_people": ["b"]}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("patch", 96, "E-CONFIG patch: expected 65, with which .*data was made, found 96"),
+        ("encoders", {"lite0": {"side": 96}}, "E-CONFIG encoders.lite0.side: expected 160, with which"),
+        ("encoders", {"lite0": {"side": None}}, "E-CONFIG encoders.lite0.side: expected 160, with which"),
+        ("encoders", {"lite0": {}, "large": {"side": 224}}, None),  # one that the lender does not have
+    ],
+)
+def test_patches_and_features_made_with_other_settings_are_not_borrowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: object, message: str | None
+) -> None:
+    config = config_of(tmp_path, {})
+    (tmp_path / "borrower").mkdir()
+    monkeypatch.chdir(tmp_path)
+    shared.record(config)
+    monkeypatch.chdir(tmp_path / "borrower")
+    shared.check(config)
+    other = checked(config | {key: value})
+    if message is None:
+        shared.check(other)
+        return
+    with pytest.raises(ConfigError, match=message):
+        shared.check(other)
+
+
+def test_a_data_folder_of_before_has_patches_of_65_pixels_and_encoders_that_nobody_wrote_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(tmp_path, {})
+    monkeypatch.chdir(tmp_path)
+    shared.record(config)
+    path = tmp_path / "data" / shared.FILE
+    made = json.loads(path.read_text())
+    for settings in made.values():
+        del settings["patch"], settings["encoders"]
+    path.write_text(json.dumps(made))
+    (tmp_path / "borrower").mkdir()
+    monkeypatch.chdir(tmp_path / "borrower")
+    shared.check(checked(config | {"encoders": {"lite0": {"side": 96}}}))
+    with pytest.raises(ConfigError, match="E-CONFIG patch: expected 65"):
+        shared.check(checked(config | {"patch": 96}))
 
 
 # --- verify

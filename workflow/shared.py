@@ -11,14 +11,17 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.files import write_text
+from pipeline.store import PATCH_SIDE
 from workflow import beside, people
 
 FILE = "settings.json"
-KEYS = ("split", "views", "view_seed", "majority_views", "evaluation_views", "balance")
+KEYS = ("patch", "split", "views", "view_seed", "majority_views", "evaluation_views", "balance", "encoders")
+BEFORE = {"patch": PATCH_SIDE}
+"""What a key was whose value older runs did not write down."""
 
 
 def settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-    """Everything in the config that the stores and splits of a data set follow from."""
+    """Everything in the config that the stores, splits and embeddings of a data set follow from."""
     own = {key: value for key, value in config["collections"][dataset].items() if key != "patients"}
     same = people.same(config, dataset)
     return {
@@ -42,8 +45,12 @@ def check(config: Mapping[str, Any]) -> None:
     """Raise ConfigError where the data folder was made with other settings."""
     made = _read(config) if is_borrowed(config) else {}
     for name in _names(config):
-        wanted = json.loads(json.dumps(settings(config, name))) if name in made else {}
-        for key, there, here in _differences(made.get(name, {}), wanted):
+        if name not in made:
+            continue
+        wanted = json.loads(json.dumps(settings(config, name)))
+        for key, there, here in _differences(BEFORE | made[name], wanted):
+            if key.split(".")[0] == "encoders" and key.count(".") < 2:
+                continue  # an encoder that only one of them has, or that nobody wrote down
             within = f"collections.{name}{key.removeprefix('collection')}"
             raise ConfigError(
                 str(here),
