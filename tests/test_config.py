@@ -255,6 +255,38 @@ def test_keys_that_contradict_each_other_are_named(path, value, message):
         checked(config)
 
 
+TWO = {"target": "prostatex", "collections": {"prostatex": {"channels": ["t2", "dwi"]}}}
+
+
+@pytest.mark.parametrize(
+    ("methods", "over", "message"),
+    [
+        (["probe"], TWO,
+         "collections/prostatex/channels: expected 1 or 3 for efficientnet_lite0, found 2: t2, dwi"),
+        (["typhon"], TWO | {"network": "efficientnet_lite0", "datasets": ["prostatex"]},
+         "channels: expected 1 or 3 for efficientnet_lite0, found 2"),
+        (["typhon"], TWO | {"datasets": ["prostatex"]}, None),  # nobody uses the encoder
+        (["logistic", "probe"], {"encoders": {"lite0": {"side": 31}}},
+         "encoders/lite0/side: expected at least 32, .*efficientnet_lite0 takes, found 31"),
+        (["probe"], {"encoders": {"lite0": {"side": None}}, "patch": 20},
+         "patch: expected at least 32, .* found 20"),
+        (["probe"], {"encoders": {"lite0": {"side": 160}}, "patch": 20}, None),
+        (["typhon"], {"patch": 35}, "patch: expected at least 36, .*papers takes, found 35"),
+        (["adc", "logistic"], {"patch": 35}, None),
+        (["probe"], {"encoders": {"lite0": {"network": "papers"}}},
+         "encoders/lite0/weights: expected weights that papers has, found imagenet; use random"),
+        (["probe"], {"encoders": {"lite0": {"network": "papers", "weights": "random"}}}, None),
+    ],
+)  # fmt: skip
+def test_what_a_network_does_not_take_is_told_before_anything_is_made(methods, over, message):
+    config = merge(copy.deepcopy(CONFIG), copy.deepcopy(over)) | {"methods": methods}
+    if message is None:
+        checked(config)
+        return
+    with pytest.raises(ConfigError, match=message):
+        checked(config)
+
+
 @pytest.mark.parametrize(
     ("path", "text", "value"),
     [

@@ -240,8 +240,8 @@ class TestData:
 CHALLENGED = config(
     challenge="test",
     collections={
-        "test": {"kind": "prostatex", "part": "test", "channels": ["dwi", "adc"], "extent": "65 mm"},
-        "prostatex": {"channels": ["dwi", "adc"]},
+        "test": {"kind": "prostatex", "part": "test", "channels": ["t2", "dwi", "adc"], "extent": "65 mm"},
+        "prostatex": {"channels": ["t2", "dwi", "adc"]},
     },
     datasets=["prostatex"],
 )
@@ -280,6 +280,12 @@ class TestChallenge:
         with pytest.raises(ConfigError) as error:
             baselines.files(config(**change), "adc")
         assert str(error.value).startswith(said)
+
+    def test_a_probe_of_two_channels_is_told_so_even_where_the_config_does_not_list_it(self):
+        two = config(collections={"prostatex": {"channels": ["t2", "adc"]}}, datasets=["prostatex"])
+        assert two["methods"] == ["typhon"]
+        with pytest.raises(ConfigError, match="channels: expected 1 or 3 for efficientnet_lite0, found 2"):
+            baselines.files(two, "probe")
 
     def test_a_probe_reads_what_its_encoder_makes_of_the_target(self):
         encoder = config()["hyperparameters"]["probe"]["encoder"]

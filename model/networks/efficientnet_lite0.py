@@ -15,6 +15,10 @@ from torch.nn import functional
 from model.networks import base
 from pipeline.errors import ConfigError
 
+CHANNELS = (1, 3)
+"""How many it takes; grey is repeated."""
+SMALLEST = 32
+"""Side of a patch in pixels: each pixel of the last map stands for as many."""
 WIDTH = 1280
 STEM = 32
 STAGES = (
@@ -76,12 +80,13 @@ class Extractor(base.Extractor):
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__(WIDTH)
-        if channels not in (1, 3):
+        if channels not in CHANNELS:
             raise ConfigError(
                 f"{channels} channels", file="network", expected="1 or 3 for efficientnet_lite0"
             )
-        if side < 32:
-            raise ConfigError(f"{side} pixels", file="patch", expected="at least 32 for efficientnet_lite0")
+        if side < SMALLEST:
+            expected = f"at least {SMALLEST} for efficientnet_lite0"
+            raise ConfigError(f"{side} pixels", file="patch", expected=expected)
         self._conv_stem, self._bn0 = Conv(3, STEM, 3, stride=2), norm(STEM)
         self._blocks = nn.ModuleList()
         inputs = STEM

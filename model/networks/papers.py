@@ -16,6 +16,8 @@ from model.networks import base
 from model.networks.base import Dropout, Features, channels_last
 from pipeline.errors import ConfigError
 
+SMALLEST = 36
+"""Side of a patch in pixels of which the last block leaves one."""
 WIDTHS = (32, 64, 128)
 """Channels of the blocks."""
 FEATURES = 256
@@ -51,8 +53,10 @@ class Extractor(base.Extractor, nn.Sequential):
         last = side
         for _ in WIDTHS:
             last = (last - 4) // 2
-        if last < 1:
-            raise ConfigError(f"{side} pixels", file="patch", expected="at least 36 for this network")
+        if side < SMALLEST:
+            raise ConfigError(
+                f"{side} pixels", file="patch", expected=f"at least {SMALLEST} for this network"
+            )
         blocks = zip((channels, *WIDTHS), WIDTHS, strict=False)
         self.extend([
             *(Block(inputs, outputs) for inputs, outputs in blocks),

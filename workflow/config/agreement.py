@@ -1,14 +1,13 @@
 """What the type of a key cannot see: keys that do not fit together."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from model.baselines import BASELINES
 from model.methods import METHODS, phases
 from pipeline.errors import ConfigError
-from pipeline.provenance import ROOT
 from workflow import beside, plain
+from workflow.config import networks
 from workflow.config.collections import KINDS, own_keys
 from workflow.config.messages import error, nearest
 
@@ -47,16 +46,18 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         used = config[path[0]] if len(path) == 1 else config[path[0]][path[1]]
         if used > config["views"]:
             yield error(path, str(used), expected=f"at most views, which is {config['views']}")
-    networks = {path.stem for path in Path(ROOT, "model/networks").glob("*.py")} - {"__init__", "base"}
+    known_networks = networks.names()
     encoders = config["encoders"]
     for path, name in [(["network"], config["network"])] + [
         (["encoders", name, "network"], encoder["network"]) for name, encoder in encoders.items()
     ]:
-        if name not in networks:
-            yield error(path, name, expected="a module of model/networks", remedy=nearest(name, networks))
+        if name not in known_networks:
+            remedy = nearest(name, known_networks)
+            yield error(path, name, expected="a module of model/networks", remedy=remedy)
     if (encoder := config["hyperparameters"]["probe"]["encoder"]) not in encoders:
         path, remedy = ["hyperparameters", "probe", "encoder"], nearest(encoder, encoders)
         yield error(path, encoder, expected="one of encoders", remedy=remedy)
+    yield from networks.misfits(config, methods)
     yield from _split_contradictions(config["split"])
     yield from beside.contradictions(config)
     for name, collection in collections.items():

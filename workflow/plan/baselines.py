@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pipeline.provenance import code
 from workflow import beside, flags, variants
+from workflow.config import networks
 from workflow.plan import Config, training
 
 FILES = ("embeddings", "slices", "findings")
@@ -15,10 +16,12 @@ PLACES = ("collection", "encoder")
 def files(config: Config, method: str) -> dict[str, str]:
     """The features or the ADC maps of the target that a method reads, by the names of the inputs.
 
-    Raises ConfigError where there are no maps.
+    Raises ConfigError where there are no maps, or where the encoder takes no such patches.
     """
     own, kind = training.settings(config, method), variants.method(config, method)
     if kind == "probe":
+        for problem in networks.misfits(own, [kind]):
+            raise problem
         return {"embeddings": _embeddings(own, config["target"])}
     if kind != "adc":
         return {}

@@ -1,0 +1,79 @@
+"""What networks take, as their modules say: read from the text, since the plan never imports torch."""
+
+import ast
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.methods import METHODS
+from pipeline.errors import ConfigError
+from pipeline.provenance import ROOT
+from workflow.config.messages import error
+
+FOLDER = Path(ROOT, "model/networks")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a network takes."""
+
+    channels: tuple[int, ...] | None
+    """``CHANNELS`` of the module; None is any number."""
+    smallest: int
+    """``SMALLEST`` of the module: the side of a patch in pixels."""
+    weights: frozenset[str]
+    """Random ones, and those for which the module has a function."""
+
+
+def names() -> set[str]:
+    """The networks that there are."""
+    return {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "base"}
+
+
+@functools.cache
+def taken(network: str) -> Taken:
+    """What a network takes."""
+    body = ast.parse(Path(FOLDER, f"{network}.py").read_bytes()).body
+    said = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in ("CHANNELS", "SMALLEST")
+    }
+    functions = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+    return Taken(said.get("CHANNELS"), said.get("SMALLEST", 1), frozenset({"random"} | functions))
+
+
+def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[ConfigError]:
+    """Patches and weights that the networks of these methods do not take."""
+    methods = set(methods)
+    if methods & METHODS.keys():
+        yield from _misfits(config, config["network"], config["datasets"], ["patch"], config["patch"])
+    encoder = config["encoders"].get(name := config["hyperparameters"]["probe"]["encoder"])
+    if "probe" in methods and encoder and encoder["network"] in names():
+        network = encoder["network"]
+        side = ["encoders", name, "side"] if encoder["side"] else ["patch"]
+        yield from _misfits(config, network, [config["target"]], side, encoder["side"] or config["patch"])
+        if encoder["weights"] not in taken(network).weights:
+            yield error(["encoders", name, "weights"], encoder["weights"],
+                        expected=f"weights that {network} has", remedy="use random")  # fmt: skip
+
+
+def _misfits(
+    config: Mapping[str, Any], network: str, datasets: Iterable[str], key: list[str], side: int
+) -> Iterator[ConfigError]:
+    if network not in names():
+        return
+    takes = taken(network)
+    if side < takes.smallest:
+        yield error(key, str(side), expected=f"at least {takes.smallest}, the smallest that {network} takes")
+    for dataset in datasets:
+        channels = config["collections"].get(dataset, {}).get("channels", [dataset])
+        if takes.channels and len(channels) not in takes.channels:
+            yield error(
+                ["collections", dataset, "channels"], f"{len(channels)}: {', '.join(channels)}",
+                expected=f"{' or '.join(map(str, takes.channels))} for {network}",
+            )  # fmt: skip
