@@ -23,13 +23,15 @@ from model.logistic import Measured, Model, choose, fit
 from model.predictions import COLUMNS, SPLITS, UNLABELLED
 from pipeline.errors import ConfigError, EmptyError, StoreError, run_cli
 from pipeline.files import sha256, write_csv, write_text
-from pipeline.store import read_embeddings, read_info, read_patches
+from pipeline.store import Embeddings, read_embeddings, read_info, read_patches
 
 log = logging.getLogger("typhon")
 
 BASELINES = ("logistic", "probe", "adc")
 REGRESSIONS = {"logistic": [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100], "probe": [1e-5, 1e-4, 1e-3, 1e-2]}
 """Divisors of the penalty (scikit-learn's C) to choose from: those of a probe are for a thousand features."""
+ENCODER = ("network", "weights_sha256")
+"""What embeddings say of what made them."""
 Measure = Callable[[pd.DataFrame], Measured]
 """From a table of findings, as model.findings.Dataset has it, to their numbers."""
 
@@ -51,14 +53,18 @@ def feature_names(width: int) -> list[str]:
     return [f"feature {number}" for number in range(width)]
 
 
-def embedded(path: Path, store: Path) -> Measure:
+def embedded(known: Embeddings, store: Path, like: Embeddings | None = None) -> Measure:
     """Features of the views of the findings of ``store``, as many as are granted and embedded.
 
-    Raises StoreError unless they are those of this very store.
+    Raises StoreError unless they are those of this very store, and made by the encoder that made ``like``.
     """
-    known = read_embeddings(path)
     if known.about.get("store") != sha256(store):
-        raise StoreError("those of another one", file=path, expected=f"the embeddings of {store}")
+        raise StoreError("those of another one", file=known.path, expected=f"the embeddings of {store}")
+    like = like or known
+    for key in ENCODER:
+        if (here := known.about.get(key)) != (there := like.about.get(key)):
+            raise StoreError(f"{key} {here}", file=known.path, expected=f"{there}, as in {like.path}",
+                             remedy="make both with one encoder")  # fmt: skip
 
     def measure(table: pd.DataFrame) -> Measured:
         views = np.minimum(table["views"].to_numpy(), known.views)
@@ -154,8 +160,11 @@ def measures(options: argparse.Namespace) -> tuple[Measure, Measure]:
     if options.method == "logistic":
         return patch_features(options.stores[0]), patch_features(options.unlabelled or options.stores[0])
     if options.method == "probe":
-        own = embedded(options.embeddings, options.stores[0])
-        return own, embedded(options.unlabelled_embeddings, options.unlabelled) if options.unlabelled else own
+        known = read_embeddings(options.embeddings)
+        own = embedded(known, options.stores[0])
+        if not options.unlabelled:
+            return own, own
+        return own, embedded(read_embeddings(options.unlabelled_embeddings), options.unlabelled, known)
     maps = adc.read_maps(options.findings, options.slices)
     others = maps
     if options.unlabelled:

@@ -46,12 +46,18 @@ def embed(network: Network, info: StoreInfo, views: int, device: torch.device) -
     Raises StoreError if one is not finite.
     """
     extract = network.extractor.evaluated()
-    for number in tqdm(range(len(info.findings)), "embedding", unit="finding", disable=None):
-        patches = torch.from_numpy(read_patches(info.path, [number], [views])).to(device)
-        features = torch.cat([extract(some) for some in patches.split(AT_ONCE[device.type])])
-        if not features.isfinite().all():
-            raise StoreError(f"features of finding {number} that are not finite", file=info.path)
-        yield features.float().cpu()
+    size, count = AT_ONCE[device.type], len(info.findings)
+    together = max(1, size // views)
+    with tqdm(total=count, desc="embedding", unit="finding", disable=None) as bar:
+        for first in range(0, count, together):
+            numbers = range(first, min(first + together, count))
+            patches = torch.from_numpy(read_patches(info.path, numbers, [views] * len(numbers)))
+            features = torch.cat([extract(some.to(device)).float().cpu() for some in patches.split(size)])
+            for number, block in zip(numbers, features.split(views), strict=True):
+                if not block.isfinite().all():
+                    raise StoreError(f"features of finding {number} that are not finite", file=info.path)
+                yield block
+            bar.update(len(numbers))
 
 
 @told()

@@ -152,6 +152,25 @@ class TestEmbeddings:
     def test_the_same_store_gives_the_same_bytes(self, made: tuple[Path, Path, Path], tmp_path: Path) -> None:
         assert embed(made[0], tmp_path / "again.h5").read_bytes() == made[2].read_bytes()
 
+    @pytest.mark.parametrize("views", [1, 2, 3])
+    def test_findings_go_through_the_network_together_and_each_keeps_its_own(
+        self, made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, views: int
+    ) -> None:
+        """36 findings in batches of 16 patches, with a rest; one view each must not mean batches of one."""
+        seen: list[int] = []
+        forward = Extractor.forward
+
+        def counting(self: Extractor, patches: torch.Tensor) -> torch.Tensor:
+            seen.append(len(patches))
+            return forward(self, patches)
+
+        monkeypatch.setattr(Extractor, "forward", counting)
+        found = read_embeddings(embed(made[0], tmp_path / "e.h5", "--views", str(views))).features
+        full = 16 // views * views
+        assert seen == [full] * (36 * views // full) + ([rest] if (rest := 36 * views % full) else [])
+        expected = read_embeddings(made[2]).features[:, :views]
+        np.testing.assert_allclose(found[:, :2], expected, atol=1e-4)
+
     def test_more_views_than_are_stored_are_those_that_are(
         self, made: tuple[Path, Path, Path], tmp_path: Path
     ) -> None:
@@ -228,6 +247,25 @@ class TestProbe:
             probe((store, split, made[2]), tmp_path)
         with pytest.raises(StoreError, match="E-STORE"):
             probe((made[0], made[1], made[0]), tmp_path)
+
+    def test_findings_without_labels_are_scored_by_features_of_the_same_encoder_alone(
+        self, made: tuple[Path, Path, Path], tmp_path: Path
+    ) -> None:
+        store, _ = make_store(tmp_path, "c", train=4, validation=0, test=0, labelled=False)
+        same, other = embed(store, tmp_path / "same.h5"), embed(store, tmp_path / "o.h5", "--side", "64")
+        words = ["--unlabelled", str(store), "--views", "2", "--unlabelled-embeddings"]
+        baselines.main(
+            ["probe", "--stores", str(made[0]), "--splits", str(made[1]), "--embeddings", str(made[2]),
+             "--out", str(tmp_path / "challenge.csv"), *words, str(same)]
+        )  # fmt: skip
+        table = read_csv(tmp_path / "challenge.csv")
+        assert table["label"].tolist() == [""] * 8
+        means = table.astype({"score": float}).groupby("patient_id")["score"].mean()
+        assert min(means["0001"], means["0003"]) > max(means["0000"], means["0002"])
+        with pytest.raises(
+            StoreError, match=r'o.h5: expected .*"resized": 48.*found network .*"resized": 64'
+        ):
+            probe(made, tmp_path, *words, str(other))
 
 
 @pytest.mark.parametrize("side", [SIDE, 96])
