@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model import statistics, weights
+from model import schedule, statistics, weights
 from model.data import Part
 from model.networks.base import Network, channels_last, set_dropout
 from model.phase import NEW, Phase
@@ -22,6 +22,12 @@ from model.steps import Batch
 from pipeline.seeds import seed
 
 log = logging.getLogger("typhon")
+KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+"""The optimizers of model.phase.OPTIMIZERS."""
 LOST_SHARE = 0.01
 """Share of weights that rounding may hold still without a warning."""
 
@@ -38,7 +44,7 @@ class Learner:
         tables: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.network = network.to(device)
-        self.optimizers: dict[str, torch.optim.Adam] = {}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.schedules: dict[str, Plateau] = {}
         self._train = train
         self._settings = settings
@@ -50,6 +56,9 @@ class Learner:
         self.together: dict[str, tuple[str, ...]] = {name: (name,) for name in train}
         """The data sets that share batches with each one, since the last phase that trained it."""
         self._attached: Tensor | None = None
+        self._dropout: Mapping[str, float] = {}
+        self._total = 0
+        """Steps of the phase at hand."""
         self._inputs: dict[str, Tensor] = {}
         """What batches are taken from: patches, or features of a fixed extractor."""
 
@@ -70,12 +79,21 @@ class Learner:
         """Whether the extractor does not change at all in a phase."""
         return phase.frozen and self._settings.frozen == "eval"
 
-    def begin(self, phase: Phase, dropout: float, features: Callable[[str], Tensor]) -> None:
-        """Get ready for the next step of a phase; ``features`` gives those of a training part."""
+    def begin(
+        self, phase: Phase, total: int, dropout: Mapping[str, float], features: Callable[[str], Tensor]
+    ) -> None:
+        """Get ready for the next step of a phase.
+
+        Parameters
+        ----------
+        total : steps of the phase.
+        dropout : of each data set.
+        features : gives those of a training part.
+        """
         if not self.optimizers:
             self.set_optimizers(phase)
             self._warn_of_rounding(phase)
-        set_dropout(self.network, dropout)
+        self._total, self._dropout = total, dropout
         self._attached = None
         self.network.train()
         self.network.extractor.requires_grad_(not phase.frozen)
@@ -94,12 +112,10 @@ class Learner:
     def set_optimizers(self, phase: Phase) -> None:
         """New ones, by the data set that a step begins with: one for each in turns, else one for all."""
         names = phase.datasets if phase.step == "turns" else phase.datasets[:1]
-        self.optimizers = {
-            name: torch.optim.Adam(self.parameters(phase, name), phase.rate(name), fused=True)
-            for name in names
-        }
+        self.optimizers = {name: _optimizer(phase, name, self.parameters(phase, name)) for name in names}
         rule = phase.schedule
-        self.schedules = {name: Plateau(rule, adam) for name, adam in self.optimizers.items()} if rule else {}
+        if rule is not None and rule["kind"] == "plateau":
+            self.schedules = {name: Plateau(rule, each) for name, each in self.optimizers.items()}
 
     def parameters(self, phase: Phase, dataset: str) -> list[nn.Parameter]:
         """What the optimizer of a data set moves."""
@@ -126,7 +142,10 @@ class Learner:
             self._rescale_heads(batch)
         else:
             losses.sum().backward()
-        self.optimizers[batch[0][0] if phase.step == "turns" else phase.datasets[0]].step()
+        name = batch[0][0] if phase.step == "turns" else phase.datasets[0]
+        if setting := schedule.curve(phase.schedule, number, self._total):
+            schedule.apply(setting, self.optimizers[name], phase.rate(name))
+        self.optimizers[name].step()
         return losses.detach()
 
     def _logits(self, phase: Phase, batch: Batch) -> list[Tensor]:
@@ -138,7 +157,12 @@ class Learner:
             pieces = tuple(
                 self._features(phase, name, piece) for (name, _), piece in zip(batch, inputs, strict=True)
             )
-        return [self.network.maker(name)(piece) for (name, _), piece in zip(batch, pieces, strict=True)]
+        return [self._decide(name, piece) for (name, _), piece in zip(batch, pieces, strict=True)]
+
+    def _decide(self, name: str, features: Tensor) -> Tensor:
+        set_dropout(self.network.maker(name), self._dropout[name])
+        logits: Tensor = self.network.maker(name)(features)
+        return logits
 
     def _features(self, phase: Phase, name: str, inputs: Tensor) -> Tensor:
         if self.fixed(phase):
@@ -146,6 +170,7 @@ class Learner:
         if self._attached is not self.running[name]:
             self._attached = self.running[name]
             statistics.attach(self.network, self._attached)
+        set_dropout(self.network.extractor, self._dropout[name])
         features: Tensor = self.network.extractor(channels_last(inputs))
         return features
 
@@ -213,6 +238,7 @@ class Learner:
             for dataset, optimizer in self.optimizers.items()
             for number, parameter in enumerate(self.parameters(phase, dataset))
             for name, value in optimizer.state.get(parameter, {}).items()
+            if value is not None
         }
 
     def restore_moments(self, phase: Phase, tensors: Mapping[str, Tensor]) -> None:
@@ -221,10 +247,19 @@ class Learner:
         for dataset, optimizer in self.optimizers.items():
             for number, parameter in enumerate(self.parameters(phase, dataset)):
                 prefix = f"optimizer.{dataset}.{number}."
-                if f"{prefix}step" in tensors:
-                    # Moments lie in memory like the weights they belong to.
-                    optimizer.state[parameter] = {
-                        "step": tensors[f"{prefix}step"].to(self._device),
-                        "exp_avg": torch.empty_like(parameter).copy_(tensors[f"{prefix}exp_avg"]),
-                        "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"{prefix}exp_avg_sq"]),
-                    }
+                optimizer.state[parameter] = {
+                    # Moments lie in memory like the weights they belong to; what is a number has no layout.
+                    name.removeprefix(prefix): torch.empty_like(parameter).copy_(value)
+                    if value.shape == parameter.shape and name != f"{prefix}step"
+                    else value.to(self._device)
+                    for name, value in tensors.items()
+                    if name.startswith(prefix)
+                }
+
+
+def _optimizer(phase: Phase, dataset: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """That of a phase for a data set, over the given parameters."""
+    more = {"momentum": phase.momentum} if phase.optimizer == "sgd" else {}
+    return KINDS[phase.optimizer](
+        parameters, lr=phase.rate(dataset), weight_decay=phase.weight_decay, fused=True, **more
+    )

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
@@ -14,10 +14,18 @@ Algorithm 1); joint: a batch of each data set, forwarded apart, their gradients 
 which the data sets are equally likely, each sample going to its own decision maker (Mormont et al.)."""
 SELECT = ("last", "best")
 """Which state a phase leaves behind: its last, or the one with the best validation AUROC."""
-PLATEAU = {"kind", "factor", "patience", "watch"}
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES: dict[str, tuple[set[str], set[str]]] = {
+    "plateau": ({"factor", "patience"}, {"watch"}),
+    "cosine": (set(), {"end"}),
+    "one-cycle": (set(), {"rise", "start", "end", "momentum"}),
+}
+"""By kind of schedule, the keys that it needs and those that it may have; see model.schedule."""
 WATCH = ("validation", "paper")
 """validation: the AUROC of validation should rise. paper: as the public code had it, that of training should
 fall, and rates below 1.1e-8 are never reduced."""
+BY_DATASET = ("learning_rate", "dropout")
+"""Keys that may have a number for each data set."""
 NEW = "new"
 """A head that starts anew."""
 
@@ -34,11 +42,12 @@ class Phase:
     epochs: int
     batch_size: int
     learning_rate: float | Mapping[str, float]
-    """Of Adam; one number, or one per data set."""
+    """Of the optimizer; one number, or one per data set."""
     batches: int | None
     """Per data set and epoch; None is a full pass."""
-    dropout: float
-    """Probability that an activation is dropped, in extractor and decision makers alike."""
+    dropout: float | Mapping[str, float]
+    """Probability that an activation is dropped, in extractor and decision makers alike; one, or one per data
+    set."""
     frozen: bool = False
     """Train the decision makers alone, on features of the extractor in eval mode."""
     step: str = "turns"
@@ -48,11 +57,25 @@ class Phase:
     of another data set lets both share that one's from here on; otherwise it is kept."""
     schedule: Mapping[str, Any] | None = None
     """How the rate changes; None keeps it. See model.schedule."""
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    """Of the optimizer: an L2 penalty with Adam and SGD, decoupled with AdamW."""
+    momentum: float = 0.9
+    """Of SGD."""
+    stop: int | None = None
+    """End the phase after so many validations in a row without a better state; needs ``select: best``."""
 
     def rate(self, dataset: str) -> float:
         """Learning rate of a data set's optimizer."""
-        rate = self.learning_rate
-        return float(rate[dataset] if isinstance(rate, Mapping) else rate)
+        return _of(self.learning_rate, dataset)
+
+    def drops(self, dataset: str) -> float:
+        """Dropout of a data set's batches."""
+        return _of(self.dropout, dataset)
+
+
+def _of(value: float | Mapping[str, float], dataset: str) -> float:
+    return float(value[dataset] if isinstance(value, Mapping) else value)
 
 
 def parse_phases(text: str) -> tuple[Phase, ...]:
@@ -101,9 +124,8 @@ def _parse(entry: Mapping[str, Any]) -> Phase:
             remedy=f"did you mean {', '.join(near)}?" if near else "mend the method",
         )
     phase = Phase(**{**entry, "datasets": tuple(entry["datasets"])})
-    for expected, found in _problems(phase):
+    for expected, found in (*_problems(phase), *schedule_problems(phase.schedule)):
         raise ConfigError(str(found), file=f"phase {phase.name}", expected=expected)
-    _check_schedule(phase.schedule, f"phase {phase.name}")
     return phase
 
 
@@ -115,36 +137,56 @@ def _problems(phase: Phase) -> Iterable[tuple[str, object]]:
         value = getattr(phase, key)
         if value is not None and value < 1:
             yield f"{key} of 1 or more", value
-    if not 0 <= phase.dropout < 1:
-        yield "a dropout from 0 to below 1", phase.dropout
-    for key, allowed in (("step", STEPS), ("select", SELECT)):
+    for key, allowed in (("step", STEPS), ("select", SELECT), ("optimizer", OPTIMIZERS)):
         if getattr(phase, key) not in allowed:
             yield f"{key}: {', '.join(allowed)}", getattr(phase, key)
-    if isinstance(phase.learning_rate, Mapping):
-        if missing := sorted(set(phase.datasets) - set(phase.learning_rate)):
-            yield "a learning_rate per data set", f"none for {missing}"
-            return
-        if phase.step != "turns":
-            yield f"one learning_rate, as a {phase.step} step has one optimizer", dict(phase.learning_rate)
+    for key, alone, why in (
+        ("learning_rate", ("joint", "mixed"), "one optimizer"),
+        ("dropout", ("mixed",), "one batch"),
+    ):
+        value = getattr(phase, key)
+        if isinstance(value, Mapping):
+            if missing := sorted(set(phase.datasets) - set(value)):
+                yield f"a {key} per data set", f"none for {missing}"
+                return
+            if phase.step in alone:
+                yield f"one {key}, as a {phase.step} step has {why}", dict(value)
+    if not all(0 <= phase.drops(dataset) < 1 for dataset in phase.datasets):
+        yield "a dropout from 0 to below 1", phase.dropout
+    if not phase.weight_decay >= 0:
+        yield "a weight_decay of 0 or more", phase.weight_decay
+    if not 0 <= phase.momentum < 1:
+        yield "a momentum from 0 to below 1", phase.momentum
+    if phase.stop is not None and (phase.stop < 1 or phase.select != "best"):
+        yield "stop: 1 or more, with select: best", phase.stop
     if not all(phase.rate(dataset) > 0 for dataset in phase.datasets):
         yield "a learning_rate above 0", phase.learning_rate
 
 
-def _check_schedule(schedule: Mapping[str, Any] | None, where: str) -> None:
-    """Raise ConfigError unless a schedule is one that is known."""
+def schedule_problems(schedule: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """What is expected of a schedule, and what was found instead."""
     if schedule is None:
         return
-    wrong = set(schedule) - PLATEAU or {"kind", "factor", "patience"} - set(schedule)
-    if (
-        wrong
-        or schedule["kind"] != "plateau"
-        or not 0 < schedule["factor"] < 1
-        or schedule["patience"] < 0
-        or schedule.get("watch", WATCH[0]) not in WATCH
-    ):
-        raise ConfigError(
-            str(dict(schedule)),
-            file=where,
-            expected="schedule: {kind: plateau, factor: between 0 and 1, patience: 0 or more}",
-            remedy=f"watch, if given, is one of {', '.join(WATCH)}",
-        )
+    kind, keys = schedule.get("kind"), set(schedule) - {"kind"}
+    if kind not in SCHEDULES:
+        yield f"a kind of {', '.join(SCHEDULES)}", repr(kind)
+        return
+    needed, optional = SCHEDULES[kind]
+    if missing := sorted(needed - keys):
+        yield f"{' and '.join(missing)} with {kind}", f"none in {dict(schedule)}"
+    if odd := sorted(keys - needed - optional):
+        yield f"{kind} with {', '.join(sorted(needed | optional))}", " ".join(odd)
+    momenta: dict[Any, float] = dict(enumerate(schedule.get("momentum", ())))
+    for key, value in {**schedule, **momenta}.items():
+        if key in ("factor", "rise") and not 0 < value < 1:
+            yield f"a {key} between 0 and 1", str(value)
+        if key in ("start", "end") and not 0 <= value <= 1:
+            yield f"{key}: a share from 0 to 1", str(value)
+        if key in momenta and not 0 <= value < 1:
+            yield "a momentum from 0 to below 1", str(value)
+    if len(momenta) not in (0, 2):
+        yield "momentum: one at the ends and one at the highest rate", str(schedule["momentum"])
+    if schedule.get("patience", 0) < 0:
+        yield "a patience of 0 or more", str(schedule["patience"])
+    if schedule.get("watch", WATCH[0]) not in WATCH:
+        yield f"watch: {', '.join(WATCH)}", str(schedule["watch"])

@@ -31,7 +31,8 @@ class Settings:
     zero_dropout: str = "zero"
     """zero: a dropout of 0 is none; paper: it leaves the former one on."""
     selection: str = "auroc"
-    """The validation metric that decides which state is best; paper: neither AUROC nor accuracy is lower."""
+    """The validation metric that decides which state is best, of a loss the lowest; paper: neither AUROC nor
+    accuracy is lower."""
     gradients: tuple[Step, ...] = (Step("*", 1, 6),)
     """The steps whose gradients are written down; as in the thesis (figure 5.5), once in each phase."""
 
@@ -56,6 +57,8 @@ class Progress:
     """The same of the phase at hand, if it selects its best state."""
     selected: list[dict[str, Any]] = field(default_factory=list)
     """The states that phases left behind which select their best."""
+    stale: int = 0
+    """Validations in this phase since its best state."""
     schedule: dict[str, Any] = field(default_factory=dict)
     """State of the learning-rate schedule of each optimizer."""
     history: int = 0

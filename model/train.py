@@ -42,7 +42,7 @@ CHOICES = {
     "frozen": ("eval", "paper"),
     "handover": ("best", "paper"),
     "zero-dropout": ("zero", "paper"),
-    "selection": ("auroc", "accuracy", "precision", "recall", "f1", "specificity", "paper"),
+    "selection": ("auroc", "loss", "accuracy", "precision", "recall", "f1", "specificity", "paper"),
 }
 """Flags of how to train, the right value first; ``paper`` is what the public code did."""
 

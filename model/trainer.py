@@ -116,12 +116,12 @@ class Trainer:
     def _run_phase(self, phase: Phase) -> None:
         steps = self._plan(phase)
         total = phase.epochs * len(steps)
-        self._begin_phase(phase)
+        self._begin_phase(phase, total)
         log.info(
             "%s: %d epochs of %d steps, %d done", phase.name, phase.epochs, len(steps), self.progress.step
         )
         with tqdm(total=total, initial=self.progress.step, desc=phase.name, unit="step", disable=None) as bar:
-            while self.progress.step < total:
+            while self.progress.step < total and not self._stale(phase):
                 epoch, place = divmod(self.progress.step, len(steps))
                 self._step(phase, steps)
                 if place == len(steps) - 1 and (
@@ -131,14 +131,24 @@ class Trainer:
                 self._after_step(phase)
                 bar.update()
 
-    def _begin_phase(self, phase: Phase) -> None:
+    def _begin_phase(self, phase: Phase, total: int) -> None:
         self._arrange(self.progress.phase)
         self._judge.renew()
-        self.learner.begin(phase, self._dropout(), lambda name: self._judge.features(name, self._train[name]))
+        dropout = {name: self._dropout(name) for name in phase.datasets}
+        self.learner.begin(phase, total, dropout, lambda name: self._judge.features(name, self._train[name]))
 
-    def _dropout(self) -> float:
-        """That of the phase at hand; as published 0 leaves the former one on."""
-        so_far = [phase.dropout for phase in self.phases[: self.progress.phase + 1]]
+    def _stale(self, phase: Phase) -> bool:
+        """Whether a phase has gone on long enough without a better state."""
+        return phase.stop is not None and self.progress.stale >= phase.stop
+
+    def _dropout(self, dataset: str) -> float:
+        """That of a data set in the phase at hand; as published 0 leaves the former one on."""
+        phases = self.phases[: self.progress.phase + 1]
+        so_far = [
+            phase.drops(dataset)
+            for phase in phases
+            if dataset in phase.datasets or not isinstance(phase.dropout, Mapping)
+        ]
         if self.settings.zero_dropout == "paper":
             so_far = [value for value in so_far if value]
         return so_far[-1] if so_far else 0.0
@@ -162,6 +172,7 @@ class Trainer:
         self._tick(phase)
         self.progress.phase, self.progress.step = self.progress.phase + 1, 0
         self.progress.phase_best, self._phase_best, self.progress.schedule = None, {}, {}
+        self.progress.stale = 0
 
     def _plan(self, phase: Phase) -> Turns | Joint | Mixed:
         return plan(phase, self._loaders(phase), "mixture", self.settings.seed, phase.name)
@@ -239,7 +250,7 @@ class Trainer:
             for metric, value in metrics.items():
                 self._history.add(phase.name, epoch, name, split, metric, value)
         if name == (self.settings.target if self.settings.target in phase.datasets else phase.datasets[0]):
-            self._keep_best(phase, epoch, scores.metrics(loss=False))
+            self._keep_best(phase, epoch, scores.metrics(loss=self.settings.selection == "loss"))
             for schedule in self.learner.schedules.values():
                 schedule.observe({"train": learned.auroc, "validation": scores.auroc})
         return f"{name} loss {math.nan if loss is None else loss:.3f} AUROC {_text(scores.auroc)}"
@@ -259,8 +270,9 @@ class Trainer:
 
     def _keep_best(self, phase: Phase, epoch: int, metrics: Mapping[str, float | None]) -> None:
         now = {"phase": phase.name, "epoch": epoch, **metrics}
+        self.progress.stale += 1
         if phase.select == "best" and self._better(now, self.progress.phase_best):
-            self.progress.phase_best = now
+            self.progress.phase_best, self.progress.stale = now, 0
             self._phase_best = {name: weights.plain(value) for name, value in self.learner.state().items()}
         if self.settings.target in phase.datasets and self._better(now, self.progress.best):
             self.progress.best = now
@@ -274,6 +286,8 @@ class Trainer:
             return False
         if best is None:
             return True
+        if names == ("loss",):
+            return bool(now["loss"] < best["loss"])
         return all(now[name] >= best[name] if paper else now[name] > best[name] for name in names)
 
     def place(self) -> tuple[int, int]:

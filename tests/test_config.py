@@ -474,7 +474,7 @@ WRONG = [
     ("collections/brain/extent", "65 miles"),
     ("collections/a b", {"kind": "brain"}),
     ("hyperparameters/typhon/training/learning_rate", 0),
-    ("hyperparameters/typhon/training/schedule", {"kind": "cosine"}),
+    ("hyperparameters/typhon/training/schedule", {"kind": "step"}),
 ]
 """Keys and values that both the checks and an editor refuse."""
 

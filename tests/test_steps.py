@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from model import data, statistics, weights
 from model.checkpoint import Folder
-from model.networks.base import Description, Network, build, initialize
+from model.networks.base import Description, Dropout, Network, build, initialize
 from model.networks.papers import Extractor, head
 from model.phase import Phase
 from model.records import Step
@@ -312,7 +312,7 @@ class TestSelect:
         handed: list[dict[str, torch.Tensor]] = []
         begin = made._begin_phase
         monkeypatch.setattr(
-            made, "_begin_phase", lambda current: (handed.append(copies(made)), begin(current))[1]
+            made, "_begin_phase", lambda *given: (handed.append(copies(made)), begin(*given))[1]
         )
         made.run()
         # What the last phase leaves is whole: nobody hands it on.
@@ -339,6 +339,29 @@ class TestSelect:
         made = trainer(phase(), selection="recall")
         assert made._better({"recall": 0.5, "auroc": 0.1}, {"recall": 0.4, "auroc": 0.9})
 
+    def test_of_a_loss_the_lowest_is_best(self, trainer: Callable[..., Trainer]) -> None:
+        made = trainer(phase(select="best"), selection="loss")
+        assert made._better({"loss": 0.4}, {"loss": 0.5})
+        assert not made._better({"loss": 0.5}, {"loss": 0.4})
+        made.run()
+        assert made.progress.best is not None
+        assert made.progress.best["loss"] > 0
+
+    def test_a_phase_ends_after_so_many_validations_without_a_better_one(
+        self, trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = phase("x", ("b",), epochs=9, select="best", stop=2)
+        made = trainer(first, phase("y", ("b",), epochs=1), batch_norm="mixed")
+        # Of x best after 3 validations, and two in a row that are not better; the last is of y.
+        scripted(monkeypatch, made, [0.5, 0.4, 0.8, 0.7, 0.8, 0.6])
+        made.run()
+        assert made.progress.selected[0]["epoch"] == 3
+        assert made.progress.samples == {
+            "x": 5 * 6,
+            "y": 6,
+            "evaluation": made.progress.samples["evaluation"],
+        }
+
     def test_the_next_phase_starts_from_it(
         self, trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -349,10 +372,97 @@ class TestSelect:
         begin = made._begin_phase
         begun: list[dict[str, torch.Tensor]] = []
         monkeypatch.setattr(
-            made, "_begin_phase", lambda current: (begun.append(copies(made)), begin(current))[1]
+            made, "_begin_phase", lambda *given: (begun.append(copies(made)), begin(*given))[1]
         )
         made.run()
         assert all(torch.equal(value, states[0][name]) for name, value in begun[1].items())
+
+
+class TestOptimizers:
+    @pytest.mark.parametrize(
+        ("optimizer", "made_by"),
+        [
+            ("adamw", lambda weights: torch.optim.AdamW(weights, 1e-3, weight_decay=0.1)),
+            ("sgd", lambda weights: torch.optim.SGD(weights, 1e-3, momentum=0.8, weight_decay=0.1)),
+        ],
+    )
+    def test_it_is_the_one_of_torch_on_its_curve(
+        self,
+        trainer: Callable[..., Trainer],
+        optimizer: str,
+        made_by: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
+    ) -> None:
+        """Against a loop in plain float64, with the rate and momentum of each of six steps set by hand."""
+        one_cycle = {"kind": "one-cycle", "rise": 0.5, "start": 0.1, "end": 0.2, "momentum": [0.9, 0.7]}
+        changes = {"optimizer": optimizer, "weight_decay": 0.1, "momentum": 0.8, "schedule": one_cycle}
+        made = trainer(phase(datasets=("a",), epochs=6, **changes), double=True, batch_norm="mixed")
+        made.run()
+        plain = plain_network()
+        ours = made_by([*plain.extractor.parameters(), *plain.maker("a").parameters()])
+        part, steps = made._train["a"], made._plan(made.phases[0])
+        rates = [0.1, 0.325, 0.775, 1.0, 0.8, 0.4]  # half cosines of three steps each
+        momenta = [0.9, 0.85, 0.75, 0.7, 0.75, 0.85]
+        for number, (rate, momentum) in enumerate(zip(rates, momenta, strict=True)):
+            ((_, samples),) = steps.batch(number)
+            group = ours.param_groups[0]
+            group["lr"] = 1e-3 * rate
+            group.update({"momentum": momentum} if optimizer == "sgd" else {"betas": (momentum, 0.999)})
+            ours.zero_grad()
+            functional.cross_entropy(plain(part.patches[samples], "a"), part.labels[samples]).backward()
+            ours.step()
+        assert_same_weights(made.network, plain)
+
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+    def test_a_run_cut_in_the_middle_of_a_cycle_ends_in_the_same_weights(
+        self,
+        datasets: dict[str, data.Dataset],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        optimizer: str,
+    ) -> None:
+        cycle = phase(epochs=3, dropout=0.2, optimizer=optimizer, schedule={"kind": "one-cycle"})
+        save = Trainer._save
+
+        def run(name: str, cut: int | None) -> dict[str, torch.Tensor]:
+            def saving(made: Trainer, current: Phase) -> None:
+                save(made, current)
+                if made.progress.step == cut:
+                    raise KeyboardInterrupt
+
+            monkeypatch.setattr(Trainer, "_save", saving)
+            network = build(datasets)
+            initialize(network, "train")
+            chosen = Settings(seed=0, target="a", every=1, follow=False)
+            with Folder(tmp_path / name, "x") as folder:
+                made = Trainer(network, datasets, [cycle], chosen, folder, CPU, checkpoint_seconds=0)
+                made.run()
+            return copies(made)
+
+        whole = run("whole", None)
+        with pytest.raises(KeyboardInterrupt):
+            run("cut", 4)
+        again = run("cut", None)
+        assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+    def test_each_data_set_may_have_a_dropout_of_its_own(
+        self, trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wanted = {"a": 0.1, "b": 0.0, "c": 0.5}
+        for step in ("turns", "joint"):
+            made = trainer(phase(epochs=1, step=step, dropout=wanted))
+            seen: dict[str, set[float]] = {}
+            decide = made.learner._decide
+
+            def spy(name: str, features: torch.Tensor, made: Trainer = made, seen: Any = seen,
+                    decide: Any = decide) -> torch.Tensor:  # fmt: skip
+                logits: torch.Tensor = decide(name, features)
+                parts = made.network.maker(name).modules()
+                seen[name] = {module.p for module in parts if isinstance(module, Dropout)}
+                return logits
+
+            monkeypatch.setattr(made.learner, "_decide", spy)
+            made.run()
+            assert seen == {name: {value} for name, value in wanted.items()}
 
 
 class TestPaper:
@@ -378,7 +488,8 @@ class TestPaper:
         for value in ("zero", "paper"):
             made = trainer(*phases, zero_dropout=value)
             made.run()
-            found[value] = {module.p for module in made.network.modules() if hasattr(module, "p")}
+            parts = [*made.network.extractor.modules(), *made.network.maker("a").modules()]
+            found[value] = {module.p for module in parts if isinstance(module, Dropout)}
         assert found == {"zero": {0.0}, "paper": {0.4}}
 
     def test_plateau_reduces_where_auroc_stops_to_rise_and_as_published_where_training_rises(self) -> None:

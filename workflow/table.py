@@ -40,7 +40,11 @@ def rows(properties: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
     for name, child in properties.items():
         part, path = schema.resolve(child), f"{prefix}{name}"
         if "properties" in part and not child.get("$ref", "").endswith("/Step"):
-            yield from rows(part["properties"], f"{path}/")
+            if schema.NULL in child.get("anyOf", ()):
+                yield path, {**part, "properties": {}}
+            for below, inner in rows(part["properties"], f"{path}/"):
+                absent = below.removeprefix(f"{path}/") not in part.get("required", ())
+                yield below, {**inner, "absent": absent}
         else:
             yield path, part
 
@@ -49,12 +53,13 @@ def table(properties: Mapping[str, Any]) -> str:
     """The keys below ``properties`` as a table in Markdown."""
     lines = ["| key | type and range | unit | default | meaning |", "|---|---|---|---|---|"]
     for path, part in rows(properties):
-        default = "see below" if "properties" in part else f"`{plain.spell(part.get('default'))}`"
+        default = "see below" if part.get("properties") else f"`{plain.spell(part.get('default'))}`"
+        needed = "may be left out" if part.get("absent") else "required"
         cells = [
             f"`{path}`",
             schema.describe(part),
             part.get("unit", ""),
-            default if "default" in part or "properties" in part else "required",
+            default if "default" in part or part.get("properties") else needed,
             part.get("description", ""),
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

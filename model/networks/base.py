@@ -276,8 +276,8 @@ def _reset(module: nn.Module, number: int) -> None:
         reset()
 
 
-def set_dropout(network: Network, probability: float) -> None:
-    """Set the dropout of all parts, 0 included."""
+def set_dropout(network: nn.Module, probability: float) -> None:
+    """Set the dropout of all parts of a network, or of a part of one, 0 included."""
     for module in network.modules():
         if isinstance(module, Dropout):
             module.p = probability

@@ -1,10 +1,12 @@
 """What the type of a key cannot see: keys that do not fit together."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from model.baselines import BASELINES
 from model.methods import METHODS, phases
+from model.phase import BY_DATASET, schedule_problems
 from pipeline.errors import ConfigError
 from workflow import beside, plain
 from workflow.config import networks
@@ -62,7 +64,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     yield from beside.contradictions(config)
     for name, collection in collections.items():
         yield from _collection_contradictions(["collections", name], collection)
-    yield from _rate_contradictions(config)
+    yield from _step_contradictions(config)
     if "phantom" in config and config["raw"]:
         yield error(
             ["raw"], "folders beside phantom", expected="no folder, since the raw data are written anew"
@@ -91,18 +93,23 @@ def _collection_contradictions(path: list[str], collection: Mapping[str, Any]) -
         yield problem
 
 
-def _rate_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
-    """Learning rates by data set: no name that there is not, and none missing in the methods to run."""
+def _step_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """Schedules; and numbers by data set: no name that there is not, none missing in the methods to run."""
     for method, steps in config["hyperparameters"].items():
         for step, settings in steps.items():
-            rate = settings.get("learning_rate") if isinstance(settings, Mapping) else None
-            for name in rate if isinstance(rate, Mapping) else ():
-                if name not in config["collections"]:
-                    path = ["hyperparameters", method, step, "learning_rate", name]
-                    yield error(path, "an unknown data set", remedy=nearest(name, config["collections"]))
+            known = settings if isinstance(settings, Mapping) else {}
+            path = ["hyperparameters", method, step]
+            for key in BY_DATASET:
+                value = known.get(key)
+                for name in value if isinstance(value, Mapping) else ():
+                    if name not in config["collections"]:
+                        remedy = nearest(name, config["collections"])
+                        yield error([*path, key, name], "an unknown data set", remedy=remedy)
+            for expected, found in schedule_problems(known.get("schedule")):
+                yield error([*path, "schedule"], found, expected=expected)
     for method in config["methods"]:
         for phase in phases(method, config) if method in METHODS else ():
-            for name in phase["datasets"]:
-                if isinstance(phase["learning_rate"], Mapping) and name not in phase["learning_rate"]:
-                    path = ["hyperparameters", method, phase["name"], "learning_rate", name]
-                    yield error(path, "nothing", expected="a learning rate")
+            for key, name in itertools.product(BY_DATASET, phase["datasets"]):
+                if isinstance(phase[key], Mapping) and name not in phase[key]:
+                    path = ["hyperparameters", method, phase["name"], key, name]
+                    yield error(path, "nothing", expected=f"a {key.replace('_', ' ')}")

@@ -118,7 +118,9 @@ class Training(Section):
     extractor with the last heads"""
     zero_dropout: Literal["zero", "paper"] = "zero"
     """a dropout of 0 is none, or, as in Typhon's public code, leaves the former one on"""
-    selection: Literal["auroc", "accuracy", "precision", "recall", "f1", "specificity", "paper"] = "auroc"
+    selection: Literal["auroc", "loss", "accuracy", "precision", "recall", "f1", "specificity", "paper"] = (
+        "auroc"
+    )
     """validation metric by which a state is the best, or, as published, one whose AUROC and accuracy are not
     lower"""
 

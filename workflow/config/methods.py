@@ -28,14 +28,28 @@ Rates = Annotated[
 ]
 
 
+Share = Annotated[float, Field(ge=0, le=1), AS_WRITTEN]
+
+
 @with_config(ConfigDict(extra="forbid", strict=True))
 class Schedule(TypedDict):
-    """How the learning rate falls."""
+    """How the learning rate changes; `model.phase.schedule_problems` knows what each kind has."""
 
-    kind: Literal["plateau"]
-    factor: Annotated[float, Field(gt=0, lt=1), AS_WRITTEN]
-    patience: Natural
+    kind: Literal["plateau", "cosine", "one-cycle"]
+    factor: NotRequired[Share]
+    patience: NotRequired[Natural]
     watch: NotRequired[Literal["validation", "paper"]]
+    rise: NotRequired[Share]
+    start: NotRequired[Share]
+    end: NotRequired[Share]
+    momentum: NotRequired[Annotated[list[Share], Field(min_length=2, max_length=2)]]
+
+
+Dropout = Annotated[float, Field(ge=0, lt=1), AS_WRITTEN]
+Dropouts = Annotated[
+    Annotated[Dropout, Tag("(number)")] | Annotated[dict[str, Dropout], Tag("(mapping)")],
+    Discriminator(lambda value: "(mapping)" if isinstance(value, dict) else "(number)"),
+]
 
 
 class Step(Section):
@@ -48,15 +62,24 @@ class Step(Section):
     batch_size: Annotated[int, Field(ge=2), in_unit("samples")] = 64
     """findings' views per batch"""
     learning_rate: Rates = 0.0003
-    """step size of Adam; one number, or a mapping from data set to number"""
-    dropout: Annotated[float, Field(ge=0, lt=1), AS_WRITTEN, in_unit("fraction")] = 0.3
-    """share of activations dropped in training"""
+    """step size of the optimizer; one number, or a mapping from data set to number"""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """what makes a step of gradients"""
+    weight_decay: Annotated[float, Field(ge=0), AS_WRITTEN] = 0
+    """pull of weights towards 0: an L2 penalty with adam and sgd, decoupled with adamw"""
+    momentum: Annotated[float, Field(ge=0, lt=1), AS_WRITTEN] = 0.9
+    """of sgd"""
+    dropout: Annotated[Dropouts, in_unit("fraction")] = 0.3
+    """share of activations dropped in training; one number, or a mapping from data set to number"""
     select: Literal["last", "best"] = "last"
     """the state that the step leaves behind, its last or the best in validation"""
+    stop: Positive | None = None
+    """with `select: best`, ends the step after so many validations in a row without a better state"""
     schedule: Schedule | None = None
     """null keeps the rate; {kind: plateau, factor: 0.01, patience: 2} multiplies it by factor after more than
     patience validations in which AUROC did not rise (`watch: paper` watches it as the public code did, on
-    training and the wrong way round)"""
+    training and the wrong way round); {kind: cosine, end: 0} lets it fall along half a cosine;
+    {kind: one-cycle, rise: 0.3, start: 0.04, end: 4.0e-5, momentum: [0.95, 0.85]} lets it rise and fall"""
     share: Annotated[float, Field(ge=0, le=1), AS_WRITTEN, in_unit("fraction")] = 1
     """with `comparison/target_samples`, the share of them that each data set of the step gives"""
 
