@@ -88,7 +88,7 @@ def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[s
     """Predict a case and write it to a folder; returns the prediction.
 
     views.csv with the score of each view, patches.npy with what the network saw, float32
-    (views, channels, 65, 65), network_saw.png with a picture of it and, last, prediction.json.
+    (views, channels, side, side), network_saw.png with a picture of it and, last, prediction.json.
     """
     found = predict(case, runs, dataset)
     scores = found.pop("scores")

@@ -11,7 +11,7 @@ from model.baselines import BASELINES
 from model.methods import METHODS
 from pipeline.provenance import ROOT
 from workflow import cite, raw
-from workflow.config import checked
+from workflow.config import checked, networks
 
 MINE = {"collection": "mine", "licence": "own use, 100 %", "citation": "Me_and_you 2024"}
 KNOWN = {
@@ -71,7 +71,10 @@ def test_papers_are_those_of_the_methods_and_kinds() -> None:
     assert [paper["key"] for paper in cite.publications(["classical", "lungx"])] == [
         "clement-jobin", "schmidhuber-guessing", "armato-lungx",
     ]  # fmt: skip
-    assert cite.publications(["table"]) == []
+    assert cite.publications(["table"]) == cite.publications(["papers"]) == []
+    assert [paper["key"] for paper in cite.publications(["efficientnet_lite0", "imagenet"])] == [
+        "tan-efficientnet", "deng-imagenet",
+    ]  # fmt: skip
 
 
 def test_every_publication_is_for_something_that_there_is() -> None:
@@ -79,7 +82,7 @@ def test_every_publication_is_for_something_that_there_is() -> None:
     with cite.PUBLICATIONS.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        assert set(row["for"].split()) <= {*METHODS, *BASELINES, *kinds}, row
+        assert set(row["for"].split()) <= {*METHODS, *BASELINES, *kinds, *networks.names(), "imagenet"}, row
         assert row["type"] in cite.VENUES, row
     assert len({row["key"] for row in rows}) == len(rows)
 

@@ -239,6 +239,11 @@ class TestProbe:
             changed[turned] = set(differs[differs].index.get_level_values("split"))
         assert changed == {"validation": {"test"}, "test": set()}
 
+    def test_everything_may_train(self, tmp_path: Path) -> None:
+        store, split = make_store(tmp_path, "a", train=12, validation=0, test=0)
+        assert probe((store, split, embed(store, tmp_path / "e.h5")), tmp_path).empty
+        assert json.loads((tmp_path / "run.json").read_text())["trained"] == {"a": 24}
+
     def test_features_of_another_store_are_not_used(
         self, made: tuple[Path, Path, Path], tmp_path: Path
     ) -> None:

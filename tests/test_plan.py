@@ -351,8 +351,13 @@ class TestTargets:
         ]  # fmt: skip
 
     def test_what_is_cited_are_methods_and_kinds_and_of_phantoms_methods_alone(self):
-        assert targets.cited(config()) == ["typhon", "prostatex", "lungx", "brain"]
-        assert targets.cited(config("demo")) == ["typhon"]
+        assert targets.cited(config()) == ["typhon", "prostatex", "lungx", "brain", "papers"]
+        assert targets.cited(config("demo")) == ["typhon", "papers"]
+
+    def test_a_probe_cites_its_network_and_those_whose_pictures_its_weights_are_from(self):
+        assert targets.cited(config("demo", methods=["probe", "adc"])) == [
+            "probe", "adc", "efficientnet_lite0", "imagenet",
+        ]  # fmt: skip
         assert json.loads(targets.terms(config("demo")))["brain"] == {"collection": "synthetic data"}
 
     def test_downloads_wait_for_the_licences_to_be_accepted(self):

@@ -23,7 +23,7 @@ log = logging.getLogger("typhon")
 PUBLICATIONS = ROOT / "config" / "publications.csv"
 SOFTWARE = ROOT / "CITATION.cff"
 CHANGES = (
-    "Changed: one slice of each finding was cut to patches of 65 × 65 pixels, which were rotated, shifted and"
+    "Changed: one slice of each finding was cut to small square patches, which were rotated, shifted and"
     " flipped, and their intensities normalised."
 )
 """Licences such as CC BY ask for it."""

@@ -69,10 +69,20 @@ def terms(config: Config) -> str:
 
 
 def cited(config: Config) -> list[str]:
-    """What publications are about: the methods of the experiment, its data sets and their kinds."""
+    """What publications are about: methods, data sets, their kinds, networks, and where weights are from."""
     kinds = [] if "phantom" in config else [data.kind(config, name) for name in _data_sets(config)]
     names = [variants.method(config, name) for name in config["methods"]]
-    return list(dict.fromkeys([*names, *kinds]))
+    networks = [name for method in config["methods"] for name in _networks(config, method)]
+    return list(dict.fromkeys([*names, *kinds, *networks]))
+
+
+def _networks(config: Config, method: str) -> list[str]:
+    """The network of a method, and where its weights are from."""
+    own, kind = training.settings(config, method), variants.method(config, method)
+    if kind == "probe":
+        encoder = own["encoders"][own["hyperparameters"]["probe"]["encoder"]]
+        return [encoder["network"], encoder["weights"]]
+    return [own["network"]] if kind in METHODS else []
 
 
 def accepted(config: Config) -> list[str]:
