@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.networks.base import Extractor, Resized, module_name
-from model.published import read_state
+from model.states import read_state
 from pipeline.errors import ChecksumError, ConfigError, ModelError
 from pipeline.files import sha256
 

@@ -1,6 +1,7 @@
 """Features of a fixed network: whose they are, and what a probe makes of them."""
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pipeline import card as data_card
 from pipeline.card import Preprocessing
 from pipeline.errors import ChecksumError, ConfigError, ModelError, StoreError
 from pipeline.files import read_csv
+from pipeline.provenance import ROOT, code
 from pipeline.store import read_embeddings, read_info, read_patches
 from tests.stores import make_store
 
@@ -200,6 +202,36 @@ class TestEmbeddings:
         Resized(Spy(1, 64), side).eval()(checkers)
         assert seen[0].shape == (1, 1, side, side)
         assert (seen[0].abs().max() < 0.3) == (side < 64)
+
+
+@pytest.mark.parametrize(
+    ("edited", "embeds", "fits"),
+    [
+        ("model/networks/efficientnet_lite0.py", True, True),
+        ("model/networks/base.py", True, True),
+        ("model/embeddings.py", True, True),
+        ("model/states.py", True, True),
+        ("model/logistic.py", False, True),
+        ("model/probe.py", False, True),
+        ("model/statistics.py", False, True),  # the statistics table of the model file
+        ("model/networks/papers.py", False, False),
+        ("model/networks/new.py", False, False),
+        ("model/trainer.py", False, False),
+    ],
+)
+def test_an_edit_makes_features_and_probes_anew_that_come_from_it(
+    tmp_path: Path, edited: str, embeds: bool, fits: bool
+) -> None:
+    for folder in ("model", "pipeline"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / edited).open("a") as file:
+        file.write("edited = 1\n")
+    network = "model.networks.efficientnet_lite0"
+    changed = [
+        code(module, network) != code(module, network, root=tmp_path)
+        for module in ("model.embeddings", "model.probe")
+    ]
+    assert changed == [embeds, fits]
 
 
 def probe(made: tuple[Path, Path, Path], out: Path, *words: str) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from model import published, score_views, statistics, weights
 from model.networks.base import Description
+from model.states import read_state
 from pipeline.errors import ModelError, PickledError, UnreadableError
 from pipeline.files import read_csv
 from pipeline.split import balanced_views
@@ -243,7 +244,7 @@ class TestPickles:
         monkeypatch.setattr(torch, "load", lambda file: load(file, weights_only=False))
         exec(command)
         monkeypatch.undo()
-        assert next(iter(published.read_state(tmp_path / "last_layer.pth"))) == "0.weight"
+        assert next(iter(read_state(tmp_path / "last_layer.pth"))) == "0.weight"
 
     def test_no_pickle_is_run(self, tmp_path: Path) -> None:
         path, trap = tmp_path / "trap.pckl", tmp_path / "sprung"

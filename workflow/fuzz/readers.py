@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model import predict, published, runs, weights
+from model import predict, published, runs, states, weights
 from model.predictions import read_predictions
 from pipeline import case, files, frames, index, slices, split, store
 from pipeline.datasets import Findings, Source, chestxray14, lungx, table
@@ -94,7 +94,7 @@ def read_workbook(path: Path) -> None:
 def read_weights(path: Path) -> None:
     """A published network, or a model file of ours."""
     if path.suffix == ".pth":
-        published.convert(published.read_state(path), "a", path)
+        published.convert(states.read_state(path), "a", path)
         return
     weights.read_about(path)
     weights.read(path, ["a"], 1)
