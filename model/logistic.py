@@ -75,7 +75,7 @@ def fit(measured: Measured, penalty: float) -> Model:
     median = np.nanmedian(values, axis=0)
     np.copyto(values, median, where=np.isnan(values))
     mean, sd = values.mean(axis=0), values.std(axis=0)
-    sd = np.where(sd > 0, sd, 1.0)
+    sd = np.where(sd > 1e-10 * np.abs(mean), sd, 1.0)  # of a constant, a mean that is rounded leaves a little
     values -= mean  # in place: a thousand features of many views take memory
     values /= sd
     regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=10_000, tol=1e-6)

@@ -92,6 +92,12 @@ class TestRegression:
         assert model.median == 2.5
         np.testing.assert_array_equal(model.scores(np.array([[np.nan]])), model.scores(np.array([[2.5]])))
 
+    @pytest.mark.parametrize("constant", [0.0, 0.1, 7.0, -1000.1, 1e-9])
+    def test_a_feature_without_spread_has_none_whatever_its_mean_is_rounded_to(self, constant: float) -> None:
+        """Otherwise a new case with another value would be 1e13 standard deviations away."""
+        model = fit(samples([0, 1] * 500, [[constant, 0.0], [constant, 1.0]] * 500), 1.0)
+        assert model.sd.tolist() == [1.0, 0.5]
+
     def test_a_constant_feature_does_no_harm(self) -> None:
         model = fit(samples([0, 1] * 5, [[7.0, 0.0], [7.0, 1.0]] * 5), 1.0)
         assert np.isfinite(model.scores(np.array([[7.0, 0.5]]))).all()
