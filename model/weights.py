@@ -17,7 +17,7 @@ from torch import Tensor
 
 from model import statistics
 from model.networks.base import Description, Network, build
-from pipeline.errors import InputError, PickledError, of_system
+from pipeline.errors import ConfigError, InputError, PickledError, of_system
 from pipeline.files import atomic
 from pipeline.store import PATCH_SIDE
 
@@ -91,8 +91,11 @@ def read(
             expected=f"a network for {channels} channel(s) and patches of {side} pixels",
             remedy="give stores cut like those it was trained on",
         )  # fmt: skip
-    with torch.device("meta"):  # without memory, until the file is known to fill it
-        everything = _everything(build(datasets, description))
+    try:
+        with torch.device("meta"):  # without memory, until the file is known to fill it
+            everything = _everything(build(datasets, description))
+    except ConfigError as error:  # of a network that is not here, or takes no such patches
+        raise InputError(f"{error.file} {error.found}", file=path, expected=error.expected) from error
     with _open(path) as file:
         found = set(file.keys())
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in found & set(everything)}

@@ -131,7 +131,7 @@ def test_the_papers_network_takes_any_side_it_has_layers_for(side: int, features
 def test_a_side_too_small_and_a_name_of_no_network_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"E-CONFIG patch: expected at least 36 .* found 35 pixels"):
         build(["a"], Description(side=35))
-    for name in ("paper", "base", "os.path", ""):
+    for name in ("paper", "base", "__init__", "os.path", ""):
         with pytest.raises(ConfigError, match="E-CONFIG network: expected the name of a module in"):
             build(["a"], Description(name))
 

@@ -120,12 +120,13 @@ def test_a_cut_file_is_refused(path: Path) -> None:
     [
         7, None, [], {"side": 10**9}, {"side": 65.0}, {"side": True}, {"channels": 0}, {"outputs": "2"},
         {"network": None}, {"network": "os"}, {"network": "base"}, {"network": "../papers"}, {"other": 1},
+        {"network": "__init__"}, {"network": "efficientnet_lite0", "resized": 20},
     ],
 )  # fmt: skip
 def test_a_description_that_no_network_has_is_refused_in_one_line(tmp_path: Path, network: object) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes(weights.to_bytes({"extractor.0": torch.zeros(1)}, network=network))
-    with pytest.raises(InputError, match=r"^E-(INPUT|CONFIG) [^\n]*$"):
+    with pytest.raises(InputError, match=rf"^E-INPUT {path}: [^\n]*$"):
         weights.read(path, ["a"], 1)
 
 

@@ -178,7 +178,11 @@ class Network(nn.Module):
 def module_name(network: str) -> str:
     """The module of a network; ConfigError if there is none of that name."""
     name = f"{__package__}.{network}"
-    if not network.isidentifier() or network == "base" or importlib.util.find_spec(name) is None:
+    if (
+        not network.isidentifier()
+        or network in ("base", "__init__")
+        or importlib.util.find_spec(name) is None
+    ):
         raise ConfigError(network, file="network", expected=f"the name of a module in {__package__}")
     return name
 
