@@ -63,11 +63,17 @@ def graph(network: Network, dataset: str, table: Tensor) -> onnx.ModelProto:
     example = torch.zeros(2, about.channels, about.side, about.side)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about itself
-        program = torch.onnx.export(
-            _Probability(network, dataset, table).eval(), (example,), input_names=[INPUT],
-            output_names=[OUTPUT], dynamic_shapes=({0: torch.export.Dim("n")},),
-            opset_version=OPSET, verbose=False,
-        )  # fmt: skip
+        logging.disable(
+            logging.WARNING
+        )  # of torch and onnxscript: what they optimize, and what else they could
+        try:
+            program = torch.onnx.export(
+                _Probability(network, dataset, table).eval(), (example,), input_names=[INPUT],
+                output_names=[OUTPUT], dynamic_shapes=({0: torch.export.Dim("n")},),
+                opset_version=OPSET, verbose=False,
+            )  # fmt: skip
+        finally:
+            logging.disable(logging.NOTSET)
     assert program is not None
     model = program.model_proto
     model.ir_version = IR_VERSION

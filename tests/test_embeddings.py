@@ -1,6 +1,7 @@
 """Features of a fixed network: whose they are, and what a probe makes of them."""
 
 import json
+import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -306,7 +307,7 @@ class TestProbe:
 
 
 @pytest.mark.parametrize("side", [SIDE, 96])
-def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int) -> None:
+def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int, caplog: pytest.LogCaptureFixture) -> None:
     """The scores of its model file, and of its export, are those of the regression."""
     store, split = make_store(tmp_path, "a", train=16, validation=8, test=12)
     path = embed(store, tmp_path / "e.h5", "--side", str(side))
@@ -328,6 +329,8 @@ def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int) -> None:
     (found,) = runs.find([run])
     expected = table["score"].astype(float).to_numpy()
     np.testing.assert_allclose(found.score("a", shown), expected, atol=1e-4)
+    caplog.set_level(logging.INFO)
     export.main([str(run), "--out", str(tmp_path / "onnx")])
+    assert {record.name for record in caplog.records} <= {"typhon"}  # no library talks about itself
     session = onnxruntime.InferenceSession(tmp_path / "onnx/probe-fold0-seed0.onnx")
     np.testing.assert_allclose(session.run(None, {"patches": shown})[0], expected, atol=1e-4)
