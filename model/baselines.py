@@ -21,7 +21,8 @@ from model import adc, features, findings
 from model.findings import KEY, view_numbers
 from model.logistic import Measured, Model, choose, fit
 from model.predictions import COLUMNS, SPLITS, UNLABELLED
-from pipeline.errors import ConfigError, EmptyError, StoreError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import ConfigError, EmptyError, StoreError
 from pipeline.files import sha256, write_csv, write_text
 from pipeline.store import Embeddings, read_embeddings, read_info, read_patches
 

@@ -22,7 +22,8 @@ from model.networks.base import Description, build, module_name
 from model.records import Records
 from model.rules import RULES, Scores, scores_table
 from model.staged import Race, Score, early_break
-from pipeline.errors import InputError, SplitError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import InputError, SplitError
 from pipeline.files import sha256, write_csv
 from pipeline.provenance import code
 

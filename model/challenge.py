@@ -21,14 +21,9 @@ from model.metrics import auroc
 from model.predictions import COLUMNS, PredictionsError
 from model.summary import missing_class, with_reasons
 from pipeline import labels, skipped
+from pipeline.cli import run_cli
 from pipeline.datasets.prostatex import FINDINGS_FILE
-from pipeline.errors import (
-    ColumnError,
-    DuplicateFindingError,
-    LabelError,
-    RawMissingError,
-    run_cli,
-)
+from pipeline.errors import ColumnError, DuplicateFindingError, LabelError, RawMissingError
 from pipeline.files import read_csv, sha256, write_csv, write_text
 from pipeline.index import documents
 from pipeline.seeds import stream

@@ -20,7 +20,7 @@ from model.paired import DIFFERENCE, Difference, Paired, Runs, UnpairedError, co
 from model.predictions import evaluate, read_splits
 from model.results import Figures
 from model.tabular import write_table
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.seeds import stream
 
 

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from model.device import set_up, told
 from model.networks.base import Description, Network, build, initialize
 from model.pretrained import WEIGHTS, load
-from pipeline.errors import EmptyError, StoreError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import EmptyError, StoreError
 from pipeline.files import sha256
 from pipeline.store import StoreInfo, read_info, read_patches, write_embeddings
 

@@ -23,7 +23,7 @@ from model.device import set_up, told
 from model.networks.base import Network
 from model.results import read
 from model.runs import DISCLAIMER, Run, RunError, agree, find
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import atomic, sha256, write_text
 
 log = logging.getLogger("typhon")

@@ -9,7 +9,7 @@ from model.corrected import LEAST
 from model.results import read_all
 from model.tabular import text
 from pipeline import page
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import write_text
 
 Figures = Mapping[str, Any]

@@ -30,7 +30,7 @@ from model.drawing import (
 from model.figures import histories
 from model.predictions import STATES, numbered, read_predictions
 from model.roc import mean_curve, roc
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import read_csv
 
 _NAMED_RUNS = 6

@@ -20,10 +20,11 @@ from model.runs import DISCLAIMER, Run, agree, find
 from pipeline import labels
 from pipeline.card import Preprocessing, outside
 from pipeline.case import Case, prepare
+from pipeline.cli import run_cli
 from pipeline.datasets.listed import NUMBERS, PIXELS, WORLD
 from pipeline.datasets.table import Options
 from pipeline.drawing import save
-from pipeline.errors import ConfigError, EmptyError, InputError, run_cli
+from pipeline.errors import ConfigError, EmptyError, InputError
 from pipeline.files import SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
 from pipeline.names import Names
 from pipeline.options import add_flags

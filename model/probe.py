@@ -20,7 +20,8 @@ from model.device import set_up, told
 from model.embeddings import encoder
 from model.networks.base import Description, Network
 from model.predictions import STATES
-from pipeline.errors import StoreError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import StoreError
 from pipeline.files import write_text
 from pipeline.store import Embeddings, read_embeddings
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from model import weights
 from model.networks.base import Description, Network, build
 from model.states import read_state
-from pipeline.errors import ModelError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import ModelError
 from pipeline.files import sha256
 
 log = logging.getLogger("typhon")

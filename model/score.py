@@ -22,7 +22,7 @@ from model.delong import NEWCOMBE
 from model.intervals import REPLICATES
 from model.predictions import STATES, Evaluated, PredictionsError, evaluate, read_splits
 from model.summary import describe, summarize, with_reasons
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import sha256, write_text
 from pipeline.seeds import stream
 

@@ -12,7 +12,8 @@ from model import data, runs, weights
 from model.device import set_up, told
 from model.evaluation import evaluate
 from model.predictions import COLUMNS, SPLITS, STATES, UNLABELLED
-from pipeline.errors import ConfigError, LossError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import ConfigError, LossError
 from pipeline.files import write_csv, write_text
 
 

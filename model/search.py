@@ -22,7 +22,7 @@ from model.metrics import auroc
 from model.predictions import PredictionsError, evaluate, read_splits
 from model.searchplot import FIGURE, plot_candidates
 from pipeline import page
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import read_csv, write_csv, write_text
 
 ENDS = (FIGURE, "sd", "runs", "rank", "picked")

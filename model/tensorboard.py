@@ -9,7 +9,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import atomic, read_csv
 
 FILE = "events.out.tfevents.0"

@@ -31,7 +31,8 @@ from model.phase import check_names, parse_phases
 from model.records import GRADIENTS_COLUMNS, Step
 from model.settings import Settings
 from model.trainer import Trainer
-from pipeline.errors import LossError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import LossError
 from pipeline.files import atomic, sha256, write_text
 from pipeline.provenance import code
 

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from model import statistics
 from model.networks.base import Description, Network, build
-from pipeline.errors import ConfigError, InputError, PickledError, of_system
+from pipeline.errors import ConfigError, InputError, PickledError
 from pipeline.files import atomic
 from pipeline.store import PATCH_SIDE
+from pipeline.system import of_system
 
 PER_DATASET = ("makers.", "statistics.")
 """What the keys of a data set's own begin with."""

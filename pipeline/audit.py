@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline import labels
+from pipeline.cli import run_cli
 from pipeline.datasets import Findings, Source, prostatex
 from pipeline.dicom import VECTOR_TAGS
-from pipeline.errors import run_cli
 from pipeline.files import SKIPPED_COLUMNS, write_csv
 from pipeline.fingerprint import general
 from pipeline.index import COLUMNS, NUMBERS

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import stacks
-from pipeline.errors import StoreError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import StoreError
 from pipeline.files import read_csv, write_text
 from pipeline.index import read_index
 from pipeline.split import read_splits

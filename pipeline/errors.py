@@ -4,14 +4,9 @@ A user meets an error as ``CODE file: expected …, found …; remedy``. Where a
 bad, the step lists it in its ``skipped`` table with the same code and goes on.
 """
 
-import errno
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from pipeline.system import NO_ACCESS, NO_ROOM, closed, fullest
 
 LONGEST = 1000
 """Characters of each part of a message: a header may hold a book."""
@@ -394,27 +389,3 @@ class LossError(InputError):
     code = "E-LOSS"
     expected = "a finite loss"
     remedy = "lower the learning rate"
-
-
-def of_system(error: OSError | MemoryError, file: str | Path = "") -> InputError | None:
-    """What to tell of an error that says nothing about what a file holds; None of any other."""
-    if isinstance(error, MemoryError) or error.errno == errno.ENOMEM:
-        return MemoryShortError(str(error) or "none left", file=file)
-    file = file or error.filename or ""
-    if error.errno in NO_ROOM:
-        return DiskError(f"{fullest(error)} ({os.strerror(error.errno)})", file=file)
-    if error.errno in NO_ACCESS:
-        return AccessError(os.strerror(error.errno), file=file or closed(error))
-    return None
-
-
-def run_cli(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> None:
-    """Run a step's ``main``; what a user can mend ends it with one line and exit 1."""
-    try:
-        main(argv)
-    except InputError as error:
-        sys.exit(str(error))
-    except (OSError, MemoryError) as error:
-        if (told := of_system(error)) is None:
-            raise
-        sys.exit(str(told))

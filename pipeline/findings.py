@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import datasets, duplicates, options, people
-from pipeline.errors import EmptyError, InputError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import EmptyError, InputError
 from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
 from pipeline.index import documents, read_index
 from pipeline.pixels import read_pixels

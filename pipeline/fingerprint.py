@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.cli import run_cli
 from pipeline.drawing import save, spread
-from pipeline.errors import run_cli
 from pipeline.files import read_csv, write_csv
 from pipeline.fingerprint_plot import draw
 from pipeline.people import of_findings, unknown

@@ -13,9 +13,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from pipeline import deep, jpeg, png
-from pipeline.errors import BombError, InputError, NotDicomError, TruncatedError, of_system
+from pipeline.errors import BombError, InputError, NotDicomError, TruncatedError
 from pipeline.limits import limited
 from pipeline.pool import in_child
+from pipeline.system import of_system
 
 FORMATS = {
     "PNG": rb"\x89PNG\r\n\x1a\n",

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import dicom, formats, frames, images, volumes
+from pipeline.cli import run_cli
 from pipeline.errors import (
     DuplicateUidError,
     EmptyError,
@@ -32,13 +33,12 @@ from pipeline.errors import (
     NotImageError,
     StoreError,
     UnreadableError,
-    of_system,
-    run_cli,
 )
 from pipeline.files import SKIPPED_COLUMNS, atomic, sha256, skip, write_csv
 from pipeline.pool import parallel
 from pipeline.provenance import code
 from pipeline.scan import file_state, scan
+from pipeline.system import of_system
 
 log = logging.getLogger("typhon")
 

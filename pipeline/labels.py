@@ -16,15 +16,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import (
-    ColumnError,
-    DuplicateFindingError,
-    InputError,
-    LabelError,
-    RawMissingError,
-    of_system,
-)
+from pipeline.errors import ColumnError, DuplicateFindingError, InputError, LabelError, RawMissingError
 from pipeline.limits import limited
+from pipeline.system import of_system
 
 POSITIVE = {"true", "1", "yes", "malignant", "positive"}
 NEGATIVE = {"false", "0", "no", "benign", "negative"}

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import ConstantImageError, EmptyError, InputError, MissingTagError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import ConstantImageError, EmptyError, InputError, MissingTagError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.pool import parallel
 from pipeline.store import PATCH_SIDE, UNKNOWN, SourceSlice, read_slice, write_store

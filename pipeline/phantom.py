@@ -8,7 +8,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import InputError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import InputError
 from pipeline.files import atomic_folder
 from pipeline.phantoms import SYNTHETIC
 from pipeline.phantoms.brain import write_brain

@@ -12,8 +12,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline import people
+from pipeline.cli import run_cli
 from pipeline.drawing import GAP, RED, STYLE, finish, gray, limits, mosaic, names, of_label, save, spread
-from pipeline.errors import EmptyError, InputError, run_cli
+from pipeline.errors import EmptyError, InputError
 from pipeline.files import read_csv
 from pipeline.red_dots import red_dots
 from pipeline.store import StoreInfo, read_info, read_patches

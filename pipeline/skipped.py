@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import SkippedError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import SkippedError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, write_csv
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import dicom, frames, stacks
-from pipeline.errors import EmptyError, InputError, LimitError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import EmptyError, InputError, LimitError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.index import read_index
 from pipeline.intensity import Statistics, check_not_blank, clip_window, paper_bytes

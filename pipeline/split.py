@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import joint, people, skipped
-from pipeline.errors import LabelError, LeakError, SplitError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import LabelError, LeakError, SplitError
 from pipeline.files import read_csv, typed, write_csv
 from pipeline.seeds import stream
 from pipeline.store import UNKNOWN, StoreInfo, read_info, read_patches

@@ -16,8 +16,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import InputError, StoreError, StrangeStoreError, of_system
+from pipeline.errors import InputError, StoreError, StrangeStoreError
 from pipeline.files import atomic
+from pipeline.system import of_system
 
 SCHEMA_VERSION = 1
 VERSIONS = ("v110", "v110")

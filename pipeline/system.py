@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from pipeline.errors import AccessError, DiskError, InputError, MemoryShortError
+
 log = logging.getLogger("typhon")
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NO_ACCESS = {
@@ -98,3 +100,15 @@ def short_temporary() -> str | None:
         return None
     places = ("/tmp", "/var/tmp", str(SHARED_MEMORY))
     return next((place for place in places if os.access(place, os.W_OK | os.X_OK)), None)
+
+
+def of_system(error: OSError | MemoryError, file: str | Path = "") -> InputError | None:
+    """What to tell of an error that says nothing about what a file holds; None of any other."""
+    if isinstance(error, MemoryError) or error.errno == errno.ENOMEM:
+        return MemoryShortError(str(error) or "none left", file=file)
+    file = file or error.filename or ""
+    if error.errno in NO_ROOM:
+        return DiskError(f"{fullest(error)} ({os.strerror(error.errno)})", file=file)
+    if error.errno in NO_ACCESS:
+        return AccessError(os.strerror(error.errno), file=file or closed(error))
+    return None

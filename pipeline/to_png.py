@@ -29,7 +29,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from pipeline import images, index
-from pipeline.errors import EmptyError, InputError, NotImageError, UnreadableError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import EmptyError, InputError, NotImageError, UnreadableError
 from pipeline.files import atomic
 from pipeline.pixels import check_finite, read_pixels
 from pipeline.pool import parallel

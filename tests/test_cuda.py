@@ -164,7 +164,7 @@ def test_a_gpu_that_fails_ends_the_step_with_one_line() -> None:
     script = """
 import torch
 from model.device import told
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 
 @told()
 def main(_):

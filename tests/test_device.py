@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from model.device import GpuError, told
-from pipeline.errors import MemoryShortError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import MemoryShortError
 from pipeline.pool import parallel
 from pipeline.provenance import ROOT
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import DiskError, InputError, TableError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import DiskError, InputError, TableError
 from pipeline.files import atomic, atomic_folder, read_csv, sha256, skip, typed, write_csv, write_text
 
 WRITERS: dict[str, Callable[[Path], None]] = {

@@ -60,7 +60,8 @@ ASK = """
 import json, sys
 from pipeline import datasets
 datasets.__path__.append(sys.argv[1])
-from pipeline.errors import ConfigError, run_cli
+from pipeline.errors import ConfigError
+from pipeline.cli import run_cli
 from pipeline import findings, index
 from workflow import table
 from workflow.config import checked

@@ -17,7 +17,8 @@ from PIL import Image
 
 from model import weights
 from model.predict import main
-from pipeline.errors import ColumnError, EmptyError, OutOfImageError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import ColumnError, EmptyError, OutOfImageError
 from pipeline.files import read_csv
 from pipeline.geometry import plane
 from pipeline.phantom import write_phantom

@@ -17,11 +17,13 @@ from PIL import Image
 from model import gpus
 from model.checkpoint import Folder
 from pipeline import store
-from pipeline.errors import AccessError, DiskError, StoreError, of_system, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import AccessError, DiskError, StoreError
 from pipeline.files import atomic, atomic_folder, write_text
 from pipeline.images import read_gray
 from pipeline.index import read_index
 from pipeline.provenance import ROOT
+from pipeline.system import of_system
 from tests.stores import make_store
 
 SMALL = "/dev/shm"
@@ -86,7 +88,7 @@ def test_a_store_of_another_user_is_told_with_its_permissions(tmp_path: Path) ->
 import os
 from pipeline import store
 os.setuid(65534)
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 run_cli(lambda _: store.read_slice({str(tmp_path / "a.h5")!r}, 0))
 """
     done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from pipeline import page
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import write_text
 from pipeline.provenance import ROOT
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from model.drawing import COLOURS, STYLE, figure, save
 from model.tabular import write_table
-from pipeline.errors import EmptyError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import EmptyError
 
 MEASURED = {"seconds": "s", "CPU seconds": "cpu_time", "memory, MB": "max_rss"}
 """Our names, and those of Snakemake's benchmark files; memory is the largest resident set, in MB."""

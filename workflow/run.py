@@ -11,9 +11,9 @@ from pathlib import Path
 from snakemake.cli import get_argument_parser
 from snakemake.cli import main as snakemake
 
-from pipeline.errors import ConfigError, InputError, of_system
+from pipeline.errors import ConfigError, InputError
 from pipeline.provenance import ROOT
-from pipeline.system import room
+from pipeline.system import of_system, room
 from workflow import config, driver, words
 from workflow.summary import summary
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model.score import commit
 from pipeline import page
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import write_text
 from pipeline.provenance import ROOT
 

@@ -21,7 +21,8 @@ from model.figures.summary import plot_summary
 from model.plots import plot_roc
 from model.predictions import STATES
 from model.results import read_all
-from pipeline.errors import ConfigError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import ConfigError
 
 
 def draw(

@@ -13,7 +13,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
 from model.drawing import COLOURS, STYLE, figure, save
-from pipeline.errors import EmptyError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import EmptyError
 from pipeline.files import read_csv
 
 COLUMNS = ("phase", "epoch", "batch", "dataset", "layer", "mean", "max")

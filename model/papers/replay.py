@@ -16,7 +16,8 @@ import pandas as pd
 
 from model.papers.recount import PATCHES, TARGET
 from model.records import HISTORY_COLUMNS
-from pipeline.errors import ColumnError, EmptyError, InputError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import ColumnError, EmptyError, InputError
 from pipeline.files import read_csv, write_csv
 
 log = logging.getLogger("typhon")

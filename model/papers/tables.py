@@ -13,7 +13,7 @@ from model.papers.numbers import TABLES, Cell, read_cells, read_inconsistencies
 from model.papers.ours import NOT_RUN, Experiment, best
 from model.results import read_all
 from model.tabular import write_table
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import read_csv
 
 MARK = "†"

@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from pipeline.cli import run_cli
 from pipeline.download import idc, manifest, nbia
 from pipeline.download.choice import COLLECTIONS, Series, choose, offline_index, version
 from pipeline.download.http import PassingError, Patience
 from pipeline.download.manifest import Entry
-from pipeline.errors import ConfigError, DiskError, NetError, run_cli
+from pipeline.errors import ConfigError, DiskError, NetError
 
 log = logging.getLogger("typhon")
 

@@ -21,12 +21,13 @@ from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetReque
 from kagglesdk.kaggle_client import KaggleClient
 from kagglesdk.kaggle_env import get_env
 
+from pipeline.cli import run_cli
 from pipeline.datasets.brain import FOLDERS
 from pipeline.download import manifest
 from pipeline.download.archive import safe_extract
 from pipeline.download.http import BUSY, PassingError, Patience, again
 from pipeline.download.manifest import Entry
-from pipeline.errors import ChecksumError, NetError, TokenError, run_cli
+from pipeline.errors import ChecksumError, NetError, TokenError
 from pipeline.files import sha256
 from pipeline.scan import scan
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import VerifyError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import VerifyError
 from pipeline.files import read_csv, write_csv, write_text
 from pipeline.index import documents
 from pipeline.verify import overlap, screenshots

@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import VerifyError, run_cli
+from pipeline.cli import run_cli
+from pipeline.errors import VerifyError
 from pipeline.files import read_csv, write_csv
 from pipeline.verify.checks import COLUMNS, failed
 

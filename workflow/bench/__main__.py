@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import write_text
 from workflow.bench import bootstrap, coverage, headers, intervals, memory, network, patches, records
 from workflow.bench.measure import Result, Size, machine

@@ -20,7 +20,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from model.predictions import evaluate, read_splits
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import read_csv, write_text
 from pipeline.provenance import ROOT
 

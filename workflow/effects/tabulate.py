@@ -14,7 +14,7 @@ import yaml
 from model.paired import Difference, Runs, UnpairedError, collect, pair, subtract
 from model.predictions import Evaluated
 from model.tabular import text, write_table
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.seeds import stream
 from workflow.plain import spell
 

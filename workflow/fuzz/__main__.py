@@ -13,7 +13,7 @@ from threading import Event
 
 from tqdm import tqdm
 
-from pipeline.errors import run_cli
+from pipeline.cli import run_cli
 from pipeline.files import atomic_folder
 from workflow.fuzz.readers import READERS
 from workflow.fuzz.session import Failure, Tally, fuzz

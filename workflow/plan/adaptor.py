@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from pipeline.errors import InputError, of_system
+from pipeline.errors import InputError
+from pipeline.system import of_system
 from workflow.plan import Config, RefusedError
 
 
