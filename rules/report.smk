@@ -300,7 +300,7 @@ rule list_software:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        lock=sha256(Path(ROOT, "requirements.lock")),
+        lock=lambda wildcards: sha256(Path(ROOT, "requirements.lock")),
         code=code("workflow.software"),
     message:
         "Listing the software"

@@ -1,6 +1,7 @@
 """Kill the real commands anywhere: the next run ends with the bytes of an undisturbed one."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -69,9 +70,15 @@ def command(step: str, inputs: Path, out: Path) -> list[str]:
     ]
 
 
+def code_of(project: Path) -> dict[str, str]:
+    """The environment in which the code of a project runs, whatever ``./run test`` has set."""
+    return {**os.environ, "PYTHONPATH": str(project)}
+
+
 def run(step: str, inputs: Path, out: Path, project: Path = ROOT) -> str:
     """Run a step to its end; what it says."""
-    done = subprocess.run(command(step, inputs, out), cwd=project, capture_output=True, text=True)
+    line, environment = command(step, inputs, out), code_of(project)
+    done = subprocess.run(line, cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -85,7 +92,8 @@ def kill_when(
     project: Path = ROOT,
 ) -> int:
     """Start a step, send it a signal as soon as ``ready()``; its exit status."""
-    process = subprocess.Popen(command(step, inputs, out), cwd=project, stderr=subprocess.DEVNULL)
+    line, environment = command(step, inputs, out), code_of(project)
+    process = subprocess.Popen(line, cwd=project, env=environment, stderr=subprocess.DEVNULL)
     try:
         limit = time.monotonic() + 60
         while not ready():

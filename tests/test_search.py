@@ -75,7 +75,7 @@ class TestConfig:
             ({"method": "typhon", "grid": {"training.dropout": []}}, "search/grid/training.dropout: expected list"),
             (
                 {"method": "typhon", "grid": {"training.dropout": [0.1, 1.5]}},
-                "search/grid/training.dropout/1: expected number, at least 0, below 1, found 1.5",
+                "search/grid/training.dropout/1: expected number or mapping, at least 0, below 1, found 1.5",
             ),
             (
                 {"method": "typhon", "grid": {"training.dropout": [0.1, 0.2, 0.1]}},
