@@ -140,11 +140,20 @@ def _range(ends: Sequence[float], unit: str) -> str:
 
 
 def describe(
-    store: Path, findings: Path, slices: Path, index: Path, split: Path, *, label: str = "", **keys: Any
+    store: Path,
+    findings: Path,
+    slices: Path,
+    index: Path,
+    split: Path,
+    *,
+    label: str = "",
+    classes: Sequence[str] | None = None,
+    **keys: Any,
 ) -> dict[str, Any]:
     """The card of a data set, from its files and those keys of its collection that no file holds.
 
-    ``label`` is what counts as positive, where the collection has several.
+    ``label`` is what counts as positive, where the collection has several; ``classes`` what its labels 0
+    and 1 are called, if not as its kind has it.
 
     Raises StoreError where a training finding has no slice.
     """
@@ -178,10 +187,10 @@ def describe(
         **keys,
     )
     known = [pair for pair in statistics if pair is not None]
-    classes = importlib.import_module(f"pipeline.datasets.{preprocessing.kind}").CLASSES
+    of_kind = importlib.import_module(f"pipeline.datasets.{preprocessing.kind}").CLASSES
     return {
         "collection": info.collection,
-        "classes": [name.format(label=label) for name in classes],
+        "classes": list(classes) if classes else [name.format(label=label) for name in of_kind],
         "preprocessing": dataclasses.asdict(preprocessing),
         "training": {
             "findings": len(train),
@@ -204,6 +213,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", type=Path, required=True, help="splits/fold0.csv, whose training counts")
     parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"))
     parser.add_argument("--label", default="", help="what counts as positive")
+    parser.add_argument(
+        "--classes", type=json.loads, help="what labels 0 and 1 are called, JSON; default: as the kind has it"
+    )
     parser.add_argument("--slice-rule", default="geometry")
     parser.add_argument("--axis", type=int, default=2)
     parser.add_argument("--views", type=int, required=True, help="views of a finding that are averaged")
@@ -214,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     card = describe(
         args.store, args.findings, args.slices, args.index, args.split,
         kind=args.kind, window=window, slice_rule=args.slice_rule, axis=args.axis, views=args.views,
-        label=args.label,
+        label=args.label, classes=args.classes,
     )  # fmt: skip
     write_text(args.out, json.dumps(card, indent=2, allow_nan=False) + "\n")
     log.info("%s: %d training findings", args.out, card["training"]["findings"])

@@ -217,6 +217,7 @@ rule write_card:
     params:
         kind=planned(data.kind),
         options=planned(data.options, keys=("window", "slice_rule", "axis", "label")),
+        classes=planned(data.class_names),
         views=lookup("evaluation_views", within=config),
         code=planned(data.code_of, module="pipeline.card"),
     message:
@@ -224,4 +225,4 @@ rule write_card:
     shell:
         "python -m workflow.logged {log} pipeline.card {params.kind} --index {input.index:q}"
         " --findings {input.findings:q} --slices {input.slices:q} --store {input.patches:q} --split {input.split:q}"
-        " --views {params.views} {params.options} --out {output.card:q}"
+        " --views {params.views} {params.options} {params.classes} --out {output.card:q}"

@@ -66,6 +66,8 @@ def test_a_card_says_how_the_patches_were_cut_and_holds_no_id_or_path(data: Path
     assert "P1" not in text
     assert ".png" not in text
     assert str(data) not in text
+    write_card(data, "table", "--classes", '["gutartig", "bösartig"]')
+    assert json.loads((data / "cards/fold0.json").read_text())["classes"] == ["gutartig", "bösartig"]
     write_card(data, "chestxray14", "--label", "Hernia")
     assert json.loads((data / "cards/fold0.json").read_text())["classes"] == ["no Hernia", "Hernia"]
 

@@ -217,6 +217,11 @@ def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, messa
         ),
         (
             "collections/mine",
+            {"kind": "table", "table": "a.csv", "labels": {"a": 0}},
+            "collections/mine/labels: expected both labels, 0 and 1",
+        ),
+        (
+            "collections/mine",
             {"kind": "table", "table": "a.csv", "labels": {"a": 0, "M": 1, "m ": 0}},
             "collections/mine/labels/m : expected one of them, found 0 and 1 for one word in two spellings",
         ),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -41,6 +42,19 @@ def config(*files, **more):
 
 
 TWO_RUNS = {"seeds": [3], "split": {"kind": "repeats", "n": 2}}
+
+
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        ({"labels": {"gutartig": 0, "bösartig": 1}}, """--classes '["gutartig", "bösartig"]'"""),
+        ({"folders": {"yes": 1, "-no": 0}}, """--classes '["-no", "yes"]'"""),
+        ({"labels": {"B": 0, "benign": 0, "M": 1}}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_card_calls_the_labels_what_the_user_does(words: dict[str, Any], flags: str) -> None:
+    assert data.class_names({"collections": {"mine": {"kind": "table", **words}}}, "mine") == flags
 
 
 class TestRuns:

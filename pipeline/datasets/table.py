@@ -51,13 +51,13 @@ class Options:
     table: Annotated[str, MinLen(1)] | None = None
     """CSV of findings (`image, patient_id, finding_id, label` and a point), relative to the raw folder or
     absolute"""
-    labels: Annotated[dict[str, Class], MinLen(2)] | None = None
+    labels: dict[str, Class] | None = None
     """with `table`, what its labels mean, where they are not 0 and 1 or words for them: `{B: 0, M: 1}`; every
     label of the table has to be among them, in any case of letters"""
     columns: Annotated[dict[Column, Annotated[str, MinLen(1)]], MinLen(1)] | None = None
     """with `table`, what its columns are called, where they are called otherwise: `{image: file, patient_id:
     case}`; one column may serve as two"""
-    folders: Annotated[dict[str, Class], MinLen(2)] | None = None
+    folders: dict[str, Class] | None = None
     """instead of a CSV, the label (0 or 1) of all images in a folder of that name, at any depth"""
     exclude: str | None = None
     """with `folders`, a regular expression; files whose names match, such as masks, are no images"""
@@ -72,7 +72,7 @@ class Options:
         if (self.table is None) == (self.folders is None):
             raise ConfigError("both or none", expected="either table or folders")
         for key, classes in (("folders", self.folders), ("labels", self.labels)):
-            if classes and set(classes.values()) != {0, 1}:
+            if classes is not None and set(classes.values()) != {0, 1}:
                 raise ConfigError(json.dumps(classes), file=key, expected="both labels, 0 and 1")
         for key in ("labels", "columns"):
             if self.folders and getattr(self, key):

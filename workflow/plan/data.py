@@ -22,6 +22,16 @@ def options(config: Config, dataset: str, keys: Sequence[str]) -> str:
     return flags.flags({key: collection.get(key) for key in keys})
 
 
+def class_names(config: Config, dataset: str) -> str:
+    """What a user's table or folders call labels 0 and 1, as a flag; empty where one has several words."""
+    collection = config["collections"][dataset]
+    words = collection.get("labels") or collection.get("folders") or {}
+    named = [[word for word, label in words.items() if label == number] for number in (0, 1)]
+    if not all(len(each) == 1 for each in named):
+        return ""
+    return flags.flags({"classes": json.dumps([word for (word,) in named], ensure_ascii=False)})
+
+
 def own_options(config: Config, dataset: str) -> str:
     """The keys that only data sets of its kind have, as flags."""
     return options(config, dataset, own_keys(kind(config, dataset)))
