@@ -31,17 +31,6 @@ def nested(settings: Mapping[str, Any], method: str) -> dict[str, Any]:
     return tree
 
 
-def candidate_config(config: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """The config of candidate ``number``: its settings in ``hyperparameters``, and no search.
-
-    Raises IndexError if there is no such candidate.
-    """
-    search = config["search"]
-    filled = copy.deepcopy({key: value for key, value in config.items() if key != "search"})
-    _fill(filled, candidates(search["grid"])[number], search["method"])
-    return filled
-
-
 def _fill(tree: dict[str, Any], settings: Mapping[str, Any], method: str) -> None:
     for key, value in settings.items():
         steps = ["hyperparameters", method, *key.split(".")]

@@ -77,6 +77,16 @@ class TestList:
         assert len(wanted) == 15
         assert wanted <= covered
 
+    def test_a_variant_has_the_experiment_s_patches_and_network(self):
+        """What it does without is named here, so that a new key of the config has to be thought of."""
+        demo = {**config("demo"), "patch": 80}
+        assert checked(effects.variant(demo, "typhon"))["patch"] == 80
+        without = {
+            "accept_download", "challenge", "data", "download", "published", "raw", "search", "truth", "variants",
+        }  # fmt: skip
+        adapted = {"collections", "comparison", "hyperparameters", "methods"}
+        assert set(checked(demo)) - set(effects.KEPT) - {"phantom"} == without | adapted
+
     @pytest.mark.parametrize("name", effects.load()["effects"])
     def test_each_effect_is_a_valid_config_that_differs_from_its_base_in_one_key(self, name):
         demo = config("demo")

@@ -5,12 +5,13 @@ import json
 import pytest
 import yaml
 
-from model.grid import candidate_config, candidates, nested
+from model.grid import candidates, nested
 from model.predictions import PredictionsError
 from model.search import close, main, report, table
 from pipeline.errors import ConfigError
 from pipeline.files import write_csv
 from pipeline.provenance import ROOT
+from workflow import variants
 from workflow.config import MAX_CANDIDATES, checked
 
 CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
@@ -46,11 +47,26 @@ class TestCandidates:
     def test_a_candidate_s_config_differs_in_its_settings_alone(self):
         config = checked(with_search(method="typhon", grid=copy.deepcopy(RATES)))
         before = copy.deepcopy(config)
-        filled = candidate_config(config, 4)
+        filled = variants.of_search(config)["search/typhon/candidate4"].settings(config)
         assert filled["hyperparameters"]["typhon"]["training"]["learning_rate"] == 1e-3
         assert filled["hyperparameters"]["typhon"]["specialization"]["dropout"] == 0.2
         assert config == before
-        assert merge(before, nested(candidates(RATES)[4], "typhon")) == {**filled, "search": config["search"]}
+        assert merge(before, nested(candidates(RATES)[4], "typhon")) == {
+            **filled,
+            "search": config["search"],
+            "variants": config["variants"],
+        }
+
+    def test_a_candidate_is_checked_as_it_will_run(self):
+        """Laid over the config, a curve keeps the keys of the plateau that stands there."""
+        config = with_search(method="typhon", grid={"training.schedule": [{"kind": "cosine"}]})
+        assert checked(copy.deepcopy(config))
+        plateau = {"schedule": {"kind": "plateau", "factor": 0.1, "patience": 2}}
+        config["hyperparameters"] = merge(config["hyperparameters"], {"typhon": {"training": plateau}})
+        with pytest.raises(
+            ConfigError, match=r"search/grid.*schedule: expected cosine with end, found factor"
+        ):
+            checked(config)
 
 
 class TestConfig:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.grid import candidate_config
+from model.grid import nested
 from model.methods import METHODS
 from pipeline.errors import ConfigError
+from workflow import variants
 from workflow.config.agreement import contradictions
 from workflow.config.messages import error, nearest
 from workflow.config.methods import Hyperparameters
@@ -46,8 +47,8 @@ def check(config: dict[str, Any]) -> None:
     if skip and (max(skip) >= count or len(skip) == count):
         remedy = f"candidates are numbered from 0 to {count - 1}"
         raise error(["search", "skip"], spell(skip), expected="some of them", remedy=remedy)
-    for number in range(count):
-        for problem in contradictions(filled(candidate_config(config, number))):
+    for number, candidate in enumerate(variants.of_search(config).values()):
+        for problem in contradictions(filled(candidate.settings(config))):
             problem.file = f"search/grid candidate {number}: {problem.file}"
             raise problem
 
@@ -73,7 +74,7 @@ def _typed(config: Mapping[str, Any], key: str, value: Any, number: int) -> Any:
     """A value of the grid as it would stand in the config."""
     method = config["search"]["method"]
     try:
-        found = filled(candidate_config({**config, "search": {"method": method, "grid": {key: [value]}}}, 0))
+        found = filled(variants.Variant("", method, nested({key: value}, method)).settings(config))
     except ConfigError as problem:
         path = "/".join(["hyperparameters", method, *key.split(".")])
         problem.file = problem.file.replace(path, f"search/grid/{key}/{number}", 1)

@@ -19,7 +19,7 @@ from workflow.variants import Variant
 FILE = Path(__file__).with_name("effects.yaml")
 KEPT = (
     "target", "datasets", "seeds", "split", "views", "view_seed", "majority_views", "evaluation_views",
-    "balance", "bootstrap", "training", "evaluation", "precision",
+    "balance", "bootstrap", "training", "evaluation", "precision", "network", "patch", "encoders",
 )  # fmt: skip
 """Keys of the config that a variant takes over as they are; all others name things that it does without."""
 PROPORTIONS = ("target_samples", "batch_size")
