@@ -44,6 +44,7 @@ wildcard_constraints:
 onstart:
     with ending():
         driver.record(Path.cwd(), sys.argv[1:], Path(workflow.workdir_init))
+        driver.begun(Path.cwd())
         driver.stop_jobs_with_me(Path.cwd())
         shared.record(config)
         if not workflow.touch:

@@ -1,5 +1,6 @@
 """The script ``run``, with stand-ins for Python and pip."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -270,3 +271,18 @@ def test_a_folder_of_citations_alone_is_no_run_to_report_on(tmp_path, monkeypatc
     driver.record(tmp_path, ["cite"], tmp_path)
     assert run.main(["report"]) == 1
     assert "expected a run to report on, found none" in capsys.readouterr().err
+
+
+def test_a_report_is_of_the_last_run_that_began_and_not_of_a_word_mistyped(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(driver.MARK, "")  # set back afterwards
+    reported = []
+    monkeypatch.setattr(run, "make_report", lambda line, _names: reported.append(line) or 0)
+    (tmp_path / "results/probe/fold0").mkdir(parents=True)
+    driver.record(tmp_path, ["old"], tmp_path)
+    assert run.main(["report"]) == 0  # of a version that kept no other record
+    driver.begun(tmp_path)
+    facts = json.loads((tmp_path / driver.FILE).read_text())
+    (tmp_path / driver.FILE).write_text(json.dumps(facts | {"argv": ["results/prob_auc.json"]}))
+    assert run.main(["report"]) == 0
+    assert reported == [["old"], ["old"]]

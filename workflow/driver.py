@@ -23,6 +23,8 @@ from pipeline.errors import LockedError
 from pipeline.files import write_text
 
 FILE = ".snakemake/driver.json"
+BEGUN = ".snakemake/run.json"
+"""The same of the last run that started a job or found nothing to do: what a report is about."""
 MARK = "TYPHON_DRIVER"
 GRACE_SECONDS = 10.0
 """Between SIGTERM and SIGKILL: enough for a trainer to write its checkpoint."""
@@ -43,10 +45,15 @@ def record(folder: Path, argv: Sequence[str], started_in: Path) -> None:
         write_text(folder / FILE, json.dumps(facts))
 
 
-def read(folder: Path) -> dict[str, Any] | None:
+def begun(folder: Path) -> None:
+    """Write down that the driver of ``folder`` got as far as its jobs, and had not a word wrong."""
+    write_text(folder / BEGUN, (folder / FILE).read_text(encoding="utf-8"))
+
+
+def read(folder: Path, name: str = FILE) -> dict[str, Any] | None:
     """What the last driver of ``folder`` wrote down; None if it is not there or damaged."""
     try:
-        facts: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
         return facts if {"pid", "host", "boot", "mark", "argv", "started_in"} <= set(facts) else None
     except (OSError, ValueError, TypeError):
         return None

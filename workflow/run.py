@@ -141,7 +141,10 @@ def run(argv: Sequence[str]) -> int:
     except SystemExit as leave:
         if isinstance(leave.code, str):  # a message of ours from the Snakefile
             print(leave.code, file=sys.stderr)
-        return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+        if leave.code:
+            return leave.code if isinstance(leave.code, int) else 1
+    if not named & READ_ONLY:
+        driver.begun(folder)  # where there was nothing to do, too
     return 0
 
 
@@ -166,9 +169,14 @@ def report(argv: Sequence[str]) -> int:
     """The report of the last run in this folder or one below it, beside its results."""
     folders = [Path(), *Path().glob("*/")]
     # What trained nothing, for want of downloads say, or listed citations alone, has nothing to report.
-    files = [folder / driver.FILE for folder in folders if any(Path(folder, "results").glob("*/fold*"))]
-    files = [file for file in files if file.is_file()]
-    last = driver.read(max(files, key=lambda file: file.stat().st_mtime).parent.parent) if files else None
+    trained = [folder for folder in folders if any(Path(folder, "results").glob("*/fold*"))]
+    # A run from before there was a record of its beginning has the other one only.
+    names = {folder: driver.BEGUN if (folder / driver.BEGUN).is_file() else driver.FILE for folder in trained}
+    ages = {
+        folder: (folder / name).stat().st_mtime for folder, name in names.items() if (folder / name).is_file()
+    }
+    newest = max(ages, key=lambda folder: ages[folder], default=None)
+    last = driver.read(newest, names[newest]) if newest is not None else None
     if last is None:
         raise InputError("none", expected="a run to report on", remedy="run the workflow first: ./run demo")
     os.chdir(last["started_in"])
