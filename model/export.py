@@ -18,11 +18,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from model import statistics
 from model.device import set_up, told
+from model.evaluation.results import read
+from model.files.runs import DISCLAIMER, Run, RunError, agree, find
+from model.inference import batch_norm
 from model.networks.base import Network
-from model.results import read
-from model.runs import DISCLAIMER, Run, RunError, agree, find
 from pipeline.cli import run_cli
 from pipeline.files import atomic, sha256, write_text
 
@@ -44,7 +44,7 @@ class _Probability(nn.Module):
 
     def __init__(self, network: Network, dataset: str, table: Tensor) -> None:
         super().__init__()
-        statistics.attach(network, table)
+        batch_norm.attach(network, table)
         self.extractor, self.maker = network.extractor, network.maker(dataset)
 
     def forward(self, patches: Tensor) -> Tensor:

@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 
 from model.device import set_up, told
-from model.runs import DISCLAIMER, Run, agree, find
-from pipeline import labels
+from model.files.runs import DISCLAIMER, Run, agree, find
 from pipeline.card import Preprocessing, outside
 from pipeline.case import Case, prepare
 from pipeline.cli import run_cli
 from pipeline.datasets.listed import NUMBERS, PIXELS, WORLD
 from pipeline.datasets.table import Options
-from pipeline.drawing import save
 from pipeline.errors import ConfigError, EmptyError, InputError
 from pipeline.files import SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
-from pipeline.names import Names
 from pipeline.options import add_flags
-from pipeline.saw import draw
-from pipeline.scan import scan
+from pipeline.readers import labels
+from pipeline.readers.names import Names
+from pipeline.readers.scan import scan
+from pipeline.report.drawing import save
+from pipeline.report.saw import draw
 
 log = logging.getLogger("typhon")
 

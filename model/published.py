@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model import weights
+from model.files import weights
+from model.files.states import read_state
 from model.networks.base import Description, Network, build
-from model.states import read_state
 from pipeline.cli import run_cli
 from pipeline.errors import ModelError
 from pipeline.files import sha256
@@ -104,7 +104,7 @@ def _short(listed: Sequence[str]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write a public Hydra state dict as a model file that model.score_views reads."""
+    """Write a public Hydra state dict as a model file that model.inference.score_views reads."""
     parser = argparse.ArgumentParser(prog="python -m model.published", description=main.__doc__)
     parser.add_argument("file", type=Path, metavar="FILE.pth", help="a state dict, saved by torch.save")
     parser.add_argument("--dataset", required=True, help="data set that its decision maker is for")

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import stacks
 from pipeline.cli import run_cli
 from pipeline.errors import StoreError
 from pipeline.files import read_csv, write_text
-from pipeline.index import read_index
-from pipeline.split import read_splits
+from pipeline.readers import stacks
+from pipeline.readers.index import read_index
+from pipeline.splits.split import read_splits
 from pipeline.store import PATCH_SIDE, read_info, read_patches, read_statistics
 
 log = logging.getLogger("typhon")

@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import index, patches, slices
 from pipeline.card import Preprocessing, measure, moments
 from pipeline.datasets import Source, instance_row, lungx, pixel_row, prostatex, table
 from pipeline.datasets.listed import PIXELS, WORLD
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import FINDING_COLUMNS
-from pipeline.geometry import Place, plane
-from pipeline.intensity import check_not_blank
-from pipeline.people import persons
+from pipeline.patches import slices
+from pipeline.patches.cut import cut_views, tasks
+from pipeline.patches.normalization import check_not_blank
+from pipeline.patches.views import Frame, View, frame_of, view_table
+from pipeline.readers import index
+from pipeline.readers.geometry import Place, plane
+from pipeline.splits.people import persons
 from pipeline.store import SourceSlice
-from pipeline.views import Frame, View, frame_of, view_table
 
 log = logging.getLogger("typhon")
 
@@ -85,8 +87,8 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     columns = (*FINDING_COLUMNS, "image", "reason")
     rows = pd.DataFrame([[str(one.get(name, "")) for name in columns] for one in found], columns=columns)
     sources = _read(rows, known, raw, how)
-    (task,) = patches.tasks(rows, list(how.channels))
-    cut = patches.cut_views(task, sources, how.extent, how.side, how.views, how.view_seed)
+    (task,) = tasks(rows, list(how.channels))
+    cut = cut_views(task, sources, how.extent, how.side, how.views, how.view_seed)
     if isinstance(cut, InputError):
         raise cut
     frames = [
@@ -108,7 +110,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
 
 
 def _read(rows: pd.DataFrame, index_: pd.DataFrame, raw: Path, how: Preprocessing) -> list[SourceSlice]:
-    """The slice of each row, as pipeline.slices stores it."""
+    """The slice of each row, as pipeline.patches.slices stores it."""
     sources: dict[int, SourceSlice] = {}
     for task in slices.tasks(rows, index_):
         read = slices.read_series(task, raw, how.window, how.intensity)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import datasets, duplicates, options, people
+from pipeline import datasets, options
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, InputError
 from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
-from pipeline.index import documents, read_index
-from pipeline.pixels import read_pixels
+from pipeline.readers.index import documents, read_index
+from pipeline.readers.pixels import read_pixels
+from pipeline.splits import duplicates, people
 
 log = logging.getLogger("typhon")
 

@@ -1,9 +1,10 @@
 """The code that a job runs, as a parameter of its rule: an edit reruns exactly the jobs that it touches.
 
-Snakemake sees the text of a shell command, not what ``python -m model.train`` does. ``code("model.train")``
-is a digest of that module and of all project modules that it imports. What decides no bytes of a result is
-left out: comments, docstrings and layout, and the texts of errors, logs and ``--help``. The text of an error
-may stand in the reason column of a skipped table, which nothing but a person reads.
+Snakemake sees the text of a shell command, not what ``python -m model.training.train`` does.
+``code("model.training.train")`` is a digest of that module and of all project modules that it imports. What
+decides no bytes of a result is left out: comments, docstrings and layout, and the texts of errors, logs and
+``--help``. The text of an error may stand in the reason column of a skipped table, which nothing but a person
+reads.
 """
 
 import ast

@@ -28,16 +28,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from pipeline import images, index
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, InputError, NotImageError, UnreadableError
 from pipeline.files import atomic
-from pipeline.pixels import check_finite, read_pixels
 from pipeline.pool import parallel
-from pipeline.scan import file_state, scan
+from pipeline.readers import images, index
+from pipeline.readers.pixels import check_finite, read_pixels
+from pipeline.readers.scan import file_state, scan
+from pipeline.readers.volumes import is_nifti
 from pipeline.view.opening import of_array, of_volume
 from pipeline.view.stacks import AXES, Voxels
-from pipeline.volumes import is_nifti
 
 log = logging.getLogger("typhon")
 

@@ -26,7 +26,7 @@ rule embed_patches:
     message:
         "Embedding {wildcards.dataset} with {wildcards.encoder}"
     shell:
-        "exec python -m workflow.logged {log} model.embeddings --store {input.store:q} --encoder {wildcards.encoder}"
+        "exec python -m workflow.job {log} model.baselines.embeddings --store {input.store:q} --encoder {wildcards.encoder}"
         " {params.options} --gpu {resources.gpu} --out {output.embeddings:q}"
 
 
@@ -56,11 +56,11 @@ rule fit_baseline:
         method=planned(training.base),
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         leak=data.leak(config),
-        code=code("model.baselines"),
+        code=code("model.baselines.fit"),
     message:
         "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.baselines {params.method} --stores {input.stores:q}"
+        "python -m workflow.job {log} model.baselines.fit {params.method} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best} --run {output.run}"
 
@@ -100,7 +100,7 @@ rule fit_probe:
     message:
         "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.probe --target {params.target} --method {wildcards.method}"
+        "python -m workflow.job {log} model.baselines.probe --target {params.target} --method {wildcards.method}"
         " --state {params.state} --data-card {input.card:q} --models {output.model} {output.best_model}"
         " --card {output.card} --run {output.run} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"

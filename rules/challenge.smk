@@ -29,11 +29,11 @@ rule predict_challenge:
         views=lookup("evaluation_views", within=config),
         leak=data.leak(config),
         people=planned(training.people),
-        code=planned(training.code_of, module="model.score_views"),
+        code=planned(training.code_of, module="model.inference.score_views"),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.score_views --stores {input.stores:q} --splits {input.splits:q}"
+        "python -m workflow.job {log} model.inference.score_views --stores {input.stores:q} --splits {input.splits:q}"
         " --leak {params.leak} --people {params.people} --model {input.model} --gpu {resources.gpu} --unlabelled {input.challenge:q}"
         " --target {params.target} --views {params.views} --out {output.predictions}"
 
@@ -64,11 +64,11 @@ rule predict_challenge_simply:
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         views=lookup("evaluation_views", within=config),
         leak=data.leak(config),
-        code=code("model.baselines"),
+        code=code("model.baselines.fit"),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.baselines {params.method} --stores {input.stores:q}"
+        "python -m workflow.job {log} model.baselines.fit {params.method} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
         " --unlabelled {input.challenge:q} --views {params.views} --out {output.predictions}"
 
@@ -98,11 +98,11 @@ rule write_challenge:
     params:
         raw=untracked(planned(challenge.folder)),
         most=planned(challenge.max_skipped),
-        code=code("model.challenge"),
+        code=code("papers.challenge"),
     message:
         "Writing the challenge's table of {wildcards.method}"
     shell:
-        "python -m workflow.logged {log} model.challenge write --runs {input.predictions} --index {input.index:q}"
+        "python -m workflow.job {log} papers.challenge write --runs {input.predictions} --index {input.index:q}"
         " --raw {params.raw:q} --skipped {input.skipped:q} --max-skipped {params.most} --out {output.table}"
 
 
@@ -124,9 +124,9 @@ rule score_challenge:
         runtime=10,
     params:
         truth=planned(challenge.truth_file),
-        code=code("model.challenge"),
+        code=code("papers.challenge"),
     message:
         "Scoring {wildcards.method} on the challenge's findings"
     shell:
-        "python -m workflow.logged {log} model.challenge score --method {wildcards.method} --csv {input.table}"
+        "python -m workflow.job {log} papers.challenge score --method {wildcards.method} --csv {input.table}"
         " --truth {params.truth:q} --out {output.result}"

@@ -28,7 +28,7 @@ rule write_citations:
     message:
         "Listing what to cite"
     shell:
-        "python -m workflow.logged {log} workflow.cite --data-sets {params.terms:q} --about {params.about:q}"
+        "python -m workflow.job {log} workflow.cite --data-sets {params.terms:q} --about {params.about:q}"
         " --markdown {output.markdown:q} --bibtex {output.bibtex:q} --out {output.page:q}"
 
 

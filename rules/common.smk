@@ -7,13 +7,13 @@ from pathlib import Path
 
 from snakemake.io import strip_wildcard_constraints
 
-from model.baselines import BASELINES
-from model.figures.registry import FIGURES
-from model.methods import METHODS
-from model.papers import numbers
+from model.baselines.fit import BASELINES
+from papers.figures.registry import FIGURES
+from model.training.methods import METHODS
+from papers import numbers
 from pipeline.files import sha256
 from pipeline.provenance import ROOT, code
-from workflow import downloads, driver, raw, shared, stale, variants
+from workflow import downloads, driver, raw, shared, replaced, variants
 from workflow.config import check_file, checked
 from workflow.flags import flags
 from workflow.plan import baselines, challenge, data, effects, papers, search, start, targets, training
@@ -48,12 +48,12 @@ onstart:
         driver.stop_jobs_with_me(Path.cwd())
         shared.record(config)
         if not workflow.touch:
-            stale.set_aside(workflow.dag.needrun_jobs())
+            replaced.set_aside(workflow.dag.needrun_jobs())
 
 
 onsuccess:
-    stale.discard()
+    replaced.discard()
 
 
 onerror:
-    print(failures(log), stale.where(), sep="\n", file=sys.stderr)
+    print(failures(log), replaced.where(), sep="\n", file=sys.stderr)

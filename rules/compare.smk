@@ -51,10 +51,10 @@ rule compare_methods:
     params:
         runs=targets.compared(config),
         choices=flags({key: config["comparison"][key] for key in ("reference", "pairs", "difference")}),
-        code=code("model.compare"),
+        code=code("model.evaluation.compare"),
     message:
         "Comparing the methods"
     shell:
-        "python -m workflow.logged {log} model.compare --results {input.results} --runs {params.runs}"
+        "python -m workflow.job {log} model.evaluation.compare --results {input.results} --runs {params.runs}"
         " --splits {input.splits:q} {params.choices} --out-comparison {output.comparison}"
         " --out-differences {output.differences} --out-forest {output.forest} --out-roc {output.roc}"

@@ -23,11 +23,11 @@ rule index_raw_files:
     params:
         raw=untracked(planned(raw.folder)),
         tree=planned(raw.state),
-        code=code("pipeline.index"),
+        code=code("pipeline.readers.index"),
     message:
         "Indexing the files of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.index --raw {params.raw:q} --out {output.index:q}"
+        "python -m workflow.job {log} pipeline.readers.index --raw {params.raw:q} --out {output.index:q}"
         " --files {output.files:q} --skipped {output.skipped:q} --processes {threads}"
         " && echo {params.tree} > {output.state:q}"
 
@@ -59,7 +59,7 @@ rule locate_findings:
     message:
         "Locating the findings of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.findings {params.kind} --dataset {wildcards.dataset}"
+        "python -m workflow.job {log} pipeline.findings {params.kind} --dataset {wildcards.dataset}"
         " --raw {params.raw:q} --index {input.index:q} --out {output.findings:q} --skipped {output.skipped:q}"
         " --choices {output.choices:q} --near-duplicates {output.near_duplicates:q} {params.options}"
 
@@ -87,11 +87,11 @@ rule extract_slices:
         kind=planned(data.kind),
         raw=untracked(planned(raw.folder)),
         options=planned(data.options, keys=("window", "intensity")),
-        code=code("pipeline.slices"),
+        code=code("pipeline.patches.slices"),
     message:
         "Extracting the slices of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.slices {params.kind} --raw {params.raw:q}"
+        "python -m workflow.job {log} pipeline.patches.slices {params.kind} --raw {params.raw:q}"
         " --index {input.index:q} --findings {input.findings:q} --out {output.slices:q}"
         " --skipped {output.skipped:q} --processes {threads} {params.options}"
 
@@ -121,11 +121,11 @@ rule build_patches:
         views=planned(data.stored_views),
         view_seed=lookup("view_seed", within=config),
         collection=untracked(planned(data.terms)),
-        code=planned(data.code_of, module="pipeline.patches"),
+        code=planned(data.code_of, module="pipeline.patches.cut"),
     message:
         "Cutting the views of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.patches {params.kind} --dataset {wildcards.dataset}"
+        "python -m workflow.job {log} pipeline.patches.cut {params.kind} --dataset {wildcards.dataset}"
         " --findings {input.findings:q} --slices {input.slices:q} --out {output.patches:q}"
         " --skipped {output.skipped:q} --side {params.side} --views {params.views} --view-seed {params.view_seed}"
         " --collection {params.collection:q} --processes {threads} {params.options}"
@@ -153,7 +153,7 @@ rule list_skipped:
     message:
         "Listing what was left out of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.skipped --tables {input.tables:q} --out {output.skipped:q}"
+        "python -m workflow.job {log} pipeline.skipped --tables {input.tables:q} --out {output.skipped:q}"
 
 
 rule split_findings:
@@ -183,11 +183,11 @@ rule split_findings:
         majority_views=lookup("majority_views", within=config),
         evaluation_views=lookup("evaluation_views", within=config),
         balance=lookup("balance", within=config),
-        code=code("pipeline.split"),
+        code=code("pipeline.splits.split"),
     message:
         "Splitting {wildcards.dataset}, fold {wildcards.fold}"
     shell:
-        "python -m workflow.logged {log} pipeline.split --store {input.patches:q} --skipped {input.skipped:q}"
+        "python -m workflow.job {log} pipeline.splits.split --store {input.patches:q} --skipped {input.skipped:q}"
         " --beside {input.beside:q}"
         " {params.options} --kind {params.kind} --n {params.n} --validation {params.validation}"
         " --test {params.test} --seed {params.seed} --fold {wildcards.fold}"
@@ -223,6 +223,6 @@ rule write_card:
     message:
         "Writing the card of {wildcards.dataset}, fold {wildcards.fold}"
     shell:
-        "python -m workflow.logged {log} pipeline.card {params.kind} --index {input.index:q}"
+        "python -m workflow.job {log} pipeline.card {params.kind} --index {input.index:q}"
         " --findings {input.findings:q} --slices {input.slices:q} --store {input.patches:q} --split {input.split:q}"
         " --views {params.views} {params.options} {params.classes} --out {output.card:q}"

@@ -25,5 +25,5 @@ rule write_phantom:
     message:
         "Writing synthetic raw data of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.phantom {params.kind} --out {output.raw:q}"
+        "python -m workflow.job {log} pipeline.phantom {params.kind} --out {output.raw:q}"
         " --patients {params.patients} --seed {params.seed} --test {params.test}"

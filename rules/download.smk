@@ -28,7 +28,7 @@ rule download_images:
     message:
         "Downloading the images of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.download.images {params.kind} --out {params.raw:q}"
+        "python -m workflow.job {log} pipeline.download.images {params.kind} --out {params.raw:q}"
         " {params.options}"
 
 

@@ -38,15 +38,15 @@ rule measure_effect:
         borrowed=planned(effects.borrowed),
         code=code(
             "workflow.effects.measure",
-            "model.bootstrap",
-            "model.train",
-            "model.score_views",
-            "model.score",
+            "model.bootstrap.guess",
+            "model.training.train",
+            "model.inference.score_views",
+            "model.evaluation.score",
         ),
     message:
         "Measuring the effect of {wildcards.effect}"
     shell:
-        "python -m workflow.logged {log} workflow.effects.measure --folder {params.folder}"
+        "python -m workflow.job {log} workflow.effects.measure --folder {params.folder}"
         " --config {params.settings:q} {params.borrowed} --cores {threads} --gpu {resources.gpu}"
         " --out {output.measured}"
 
@@ -80,7 +80,7 @@ rule tabulate_effects:
     message:
         "Tabulating the effects"
     shell:
-        "python -m workflow.logged {log} workflow.effects.tabulate --measured {input.measured}"
+        "python -m workflow.job {log} workflow.effects.tabulate --measured {input.measured}"
         " --about {params.about:q} --out {output.csv}"
 
 

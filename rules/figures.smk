@@ -1,4 +1,4 @@
-# The figures of the papers, drawn from our runs. What each needs stands in model/figures/registry.py.
+# The figures of the papers, drawn from our runs. What each needs stands in papers/figures/registry.py.
 
 
 rule draw_paper_figure:
@@ -29,10 +29,10 @@ rule draw_paper_figure:
         runs=planned(papers.figure_runs),
         target=lookup("target", within=config),
         numbers=numbers.digest(),
-        code=code("model.figures.__main__"),
+        code=code("papers.figures.__main__"),
     message:
         "Drawing {wildcards.figure}"
     shell:
-        "python -m workflow.logged {log} model.figures {wildcards.figure} --runs {params.runs}"
+        "python -m workflow.job {log} papers.figures {wildcards.figure} --runs {params.runs}"
         " --results {input.results} --published {input.published} --target {params.target}"
         " --out {output.picture}"

@@ -24,7 +24,7 @@ rule download_pictures:
     message:
         "Downloading the pictures of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.download.kaggle --out {params.raw:q}"
+        "python -m workflow.job {log} pipeline.download.kaggle --out {params.raw:q}"
 
 
 rule download_labels:
@@ -51,4 +51,4 @@ rule download_labels:
     message:
         "Looking after the label files"
     shell:
-        "python -m workflow.logged {log} pipeline.download.labels {params.data_sets}"
+        "python -m workflow.job {log} pipeline.download.labels {params.data_sets}"

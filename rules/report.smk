@@ -27,11 +27,11 @@ rule draw_contact_sheet:
     params:
         kind="contact-sheet",
         licence=planned(raw.attribution),
-        code=code("pipeline.pictures"),
+        code=code("pipeline.report.contact_sheet"),
     message:
         "Drawing the patches of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.pictures {params.kind} --store {input.patches:q}"
+        "python -m workflow.job {log} pipeline.report.contact_sheet {params.kind} --store {input.patches:q}"
         " --findings {input.findings:q} --slices {input.slices:q} --licence {params.licence:q}"
         " --out {output.picture:q}"
 
@@ -102,11 +102,11 @@ rule fingerprint_dataset:
         mem_mb=memory(2000),
         runtime=30,
     params:
-        code=code("pipeline.fingerprint"),
+        code=code("pipeline.report.fingerprint"),
     message:
         "Taking the fingerprint of {wildcards.dataset}"
     shell:
-        "python -m workflow.logged {log} pipeline.fingerprint --index {input.index:q}"
+        "python -m workflow.job {log} pipeline.report.fingerprint --index {input.index:q}"
         " --findings {input.findings:q} --choices {input.choices:q} --slices {input.slices:q}"
         " --store {input.patches:q} --skipped {input.skipped:q} --out {output.table:q}"
         " --picture {output.picture:q}"
@@ -134,11 +134,11 @@ rule draw_bootstrap:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        code=code("model.plots"),
+        code=code("model.report.plots"),
     message:
         "Drawing the candidates of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.plots bootstrap --scores {input.scores} --out {output.picture}"
+        "python -m workflow.job {log} model.report.plots bootstrap --scores {input.scores} --out {output.picture}"
 
 
 use rule draw_bootstrap as draw_shared_bootstrap with:
@@ -182,11 +182,11 @@ rule draw_curves:
         mem_mb=memory(2000),
         runtime=10,
     params:
-        code=code("model.plots"),
+        code=code("model.report.plots"),
     message:
         "Drawing the learning curves of {wildcards.method}"
     shell:
-        "python -m workflow.logged {log} model.plots curves --history {input.history} --out {output.picture}"
+        "python -m workflow.job {log} model.report.plots curves --history {input.history} --out {output.picture}"
 
 
 rule draw_gradients:
@@ -211,11 +211,11 @@ rule draw_gradients:
         mem_mb=memory(2000),
         runtime=10,
     params:
-        code=code("model.figures.gradients"),
+        code=code("model.report.gradients"),
     message:
         "Drawing the gradients of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.figures.gradients --gradients {input.gradients}"
+        "python -m workflow.job {log} model.report.gradients --gradients {input.gradients}"
         " --out {output.picture}"
 
 
@@ -243,11 +243,11 @@ rule draw_roc:
         runtime=10,
     params:
         runs=rules.score_method.params.runs,
-        code=code("model.plots"),
+        code=code("model.report.plots"),
     message:
         "Drawing the ROC curve of {wildcards.method}"
     shell:
-        "python -m workflow.logged {log} model.plots roc --figures {input.result} --runs {params.runs}"
+        "python -m workflow.job {log} model.report.plots roc --figures {input.result} --runs {params.runs}"
         " --out {output.picture}"
 
 
@@ -272,11 +272,11 @@ rule tabulate_results:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        code=code("model.overview"),
+        code=code("model.report.overview"),
     message:
         "Tabulating the results"
     shell:
-        "python -m workflow.logged {log} model.overview --results {input.results} --out {output.page}"
+        "python -m workflow.job {log} model.report.overview --results {input.results} --out {output.page}"
 
 
 rule list_software:
@@ -305,7 +305,7 @@ rule list_software:
     message:
         "Listing the software"
     shell:
-        "python -m workflow.logged {log} workflow.software --results {input.results} --out {output.page}"
+        "python -m workflow.job {log} workflow.software --results {input.results} --out {output.page}"
 
 
 rule figures:
@@ -358,7 +358,7 @@ rule tabulate_costs:
     message:
         "Summing up run times and memory"
     shell:
-        "python -m workflow.logged {log} workflow.costs --benchmarks benchmarks --rules {params.rules:q}"
+        "python -m workflow.job {log} workflow.costs --benchmarks benchmarks --rules {params.rules:q}"
         " --out {output.csv} --picture {output.picture}"
 
 
@@ -378,8 +378,8 @@ rule write_tensorboard:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        code=code("model.tensorboard"),
+        code=code("model.report.tensorboard"),
     message:
         "Writing the events of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.tensorboard --history {input.history} --out {output.events}"
+        "python -m workflow.job {log} model.report.tensorboard --history {input.history} --out {output.events}"

@@ -33,11 +33,11 @@ rule score_candidates:
         target=lookup("target", within=config),
         folds=lookup("split/n", within=config),
         seeds=lookup("seeds", within=config),
-        code=code("model.search"),
+        code=code("model.search.choose"),
     message:
         "Comparing the candidates for {wildcards.method}"
     shell:
-        "python -m workflow.logged {log} model.search score --method {wildcards.method}"
+        "python -m workflow.job {log} model.search.choose score --method {wildcards.method}"
         " --grid {params.grid:q} --skip {params.skip} --target {params.target}"
         " --folder results/search/{wildcards.method} --folds {params.folds} --seeds {params.seeds}"
         " --splits {input.splits:q} --out {output.table} --best {output.best}"
@@ -66,11 +66,11 @@ rule draw_candidates:
         mem_mb=memory(1000),
         runtime=10,
     params:
-        code=code("model.search"),
+        code=code("model.search.choose"),
     message:
         "Drawing the candidates for {wildcards.method}"
     shell:
-        "python -m workflow.logged {log} model.search draw --candidates {input.table} --out {output.picture}"
+        "python -m workflow.job {log} model.search.choose draw --candidates {input.table} --out {output.picture}"
 
 
 rule search:

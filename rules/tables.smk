@@ -18,11 +18,11 @@ rule replay_published:
         runtime=10,
     params:
         folder=lambda wildcards, input: Path(input.logs[0]).parent,
-        code=code("model.papers.replay"),
+        code=code("papers.replay"),
     message:
         "Replaying the published logs"
     shell:
-        "python -m workflow.logged {log} model.papers.replay {params.folder:q} --out published"
+        "python -m workflow.job {log} papers.replay {params.folder:q} --out published"
 
 
 rule write_paper_table:
@@ -61,11 +61,11 @@ rule write_paper_table:
         kind=papers.target_kind(config),
         split=lookup("split/kind", within=config),
         numbers=numbers.digest(),
-        code=code("model.papers.tables"),
+        code=code("papers.tables"),
     message:
         "Writing {wildcards.table}"
     shell:
-        "python -m workflow.logged {log} model.papers.tables {wildcards.table} --results {input.results}"
+        "python -m workflow.job {log} papers.tables {wildcards.table} --results {input.results}"
         " --histories {input.histories} --published {input.published} --challenge {input.challenge}"
         " --phases {params.phases:q} --candidates {params.candidates:q} --target {params.target}"
         " --datasets {params.datasets} --kind {params.kind} --split {params.split} --out {output.csv}"

@@ -37,11 +37,11 @@ rule bootstrap_network:
         batch_norm=planned(training.setting, key="bootstrap/batch_norm"),
         data=planned(training.setting, key="bootstrap/data"),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
-        code=planned(training.code_of, module="model.bootstrap"),
+        code=planned(training.code_of, module="model.bootstrap.guess"),
     message:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "exec python -m workflow.logged {log} model.bootstrap --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
+        "exec python -m workflow.job {log} model.bootstrap.guess --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
         " --score {params.scored} --network {params.network}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
@@ -114,11 +114,11 @@ rule train_model:
         balance=lookup("balance", within=config),
         precision=planned(training.setting, key="precision"),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
-        code=planned(training.code_of, module="model.train"),
+        code=planned(training.code_of, module="model.training.train"),
     message:
         "Training {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "exec python -m workflow.logged {log} model.train --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
+        "exec python -m workflow.job {log} model.training.train --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
         " --network {input.network} --phases {params.phases:q} --seed {wildcards.seed}"
         " --target {params.target} --batch-norm {params.batch_norm} --every {params.every}"
         " {params.follow} {params.paper}"
@@ -160,11 +160,11 @@ rule predict_findings:
         people=planned(training.people),
         target=lookup("target", within=config),
         state=planned(training.setting, key="evaluation/state"),
-        code=planned(training.code_of, module="model.score_views"),
+        code=planned(training.code_of, module="model.inference.score_views"),
     message:
         "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.logged {log} model.score_views --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
+        "python -m workflow.job {log} model.inference.score_views --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
         " --model {input.model} {input.best} --gpu {resources.gpu}"
         " --out {output.predictions} {output.best} --cards {input.cards:q} --method {wildcards.method}"
         " --target {params.target} --state {params.state} --card {output.card}"
@@ -193,10 +193,10 @@ rule score_method:
         runs=planned(training.folders),
         benchmarks=planned(start.start_benchmarks),
         state=planned(training.setting, key="evaluation/state"),
-        code=code("model.score"),
+        code=code("model.evaluation.score"),
     message:
         "Scoring {wildcards.method}"
     shell:
-        "python -m workflow.logged {log} model.score --method {wildcards.method} --target {params.target}"
+        "python -m workflow.job {log} model.evaluation.score --method {wildcards.method} --target {params.target}"
         " --runs {params.runs} --splits {input.splits:q} --benchmarks {params.benchmarks}"
         " --state {params.state} --out {output.result}"

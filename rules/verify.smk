@@ -45,7 +45,7 @@ rule verify_dataset:
     message:
         "Checking whether {wildcards.dataset} can be trusted"
     shell:
-        "python -m workflow.logged {log} pipeline.verify {params.folder:q} --raw {params.raw:q}"
+        "python -m workflow.job {log} pipeline.verify {params.folder:q} --raw {params.raw:q}"
         " --folds {params.folds} --leak {params.leak} --people {params.people} --licence {params.licence:q} --out {output.page:q}"
         " --table {output.table:q} --processes {threads} --exit-zero --beside {params.beside:q}"
 
@@ -70,7 +70,7 @@ rule list_checks:
     message:
         "Putting the checks of all data sets together"
     shell:
-        "python -m workflow.logged {log} pipeline.verify.joined --tables {input.tables:q} --out {output.checks:q}"
+        "python -m workflow.job {log} pipeline.verify.joined --tables {input.tables:q} --out {output.checks:q}"
         " --exit-zero"
 
 
@@ -89,4 +89,4 @@ rule verify:
     message:
         "Judging the checks of all data sets"
     shell:
-        "python -m workflow.logged {log} pipeline.verify.joined --tables {input.tables:q}"
+        "python -m workflow.job {log} pipeline.verify.joined --tables {input.tables:q}"

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pydicom
 
-from pipeline import index
 from pipeline.datasets import Findings, Source, prostatex
 from pipeline.files import write_csv
 from pipeline.phantom import Geometry, write_mr_series
-from pipeline.pixels import read_pixels
+from pipeline.readers import index
+from pipeline.readers.pixels import read_pixels
 
 PLANES = 9
 T2, ADC, HIGH_B, MULTI_B = (

@@ -6,9 +6,9 @@ import numpy as np
 import pydicom
 
 from pipeline.errors import InputError
-from pipeline.index import read_row
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
-from pipeline.pixels import read_pixels
+from pipeline.readers.index import read_row
+from pipeline.readers.pixels import read_pixels
 
 STORED = np.array([[0, 1, 2, 3, 4], [10, 200, 3000, 4000, 4095], [7, 7, 7, 7, 7], [9, 8, 7, 6, 5]])
 OBLIQUE = Geometry((-10.0, 20.0, 30.0), (1.0, 0.0, 0.0), (0.0, 0.8, -0.6), (0.5, 0.75), 3.0)

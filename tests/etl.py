@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from pipeline import findings, index, patches, skipped, slices, split
+from pipeline import findings, skipped
+from pipeline.patches import cut, slices
+from pipeline.readers import index
+from pipeline.splits import split
 
 
 def build(kind: str, raw: Path, folder: Path, *options: str, extent: str, views: int = 2) -> Path:
@@ -19,7 +22,7 @@ def build(kind: str, raw: Path, folder: Path, *options: str, extent: str, views:
         near_duplicates="near_duplicates.csv")])  # fmt: skip
     slices.main([kind, *source, *given(
         index="index.parquet", findings="findings.csv", out="slices.h5", skipped="skipped/slices.csv")])  # fmt: skip
-    patches.main([*named, "--extent", extent, "--views", str(views), *given(
+    cut.main([*named, "--extent", extent, "--views", str(views), *given(
         findings="findings.csv", slices="slices.h5", out="patches.h5", skipped="skipped/patches.csv")])  # fmt: skip
     steps = [str(folder / f"skipped/{step}.csv") for step in ("index", "findings", "slices", "patches")]
     skipped.main(["--tables", *steps, *given(out="skipped.csv")])

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import torch
 
-from model import score_views, statistics, weights
+from model.files import weights
+from model.inference import batch_norm, score_views
 from model.networks.base import Description, build, initialize
-from pipeline import card, findings, index, patches, skipped, slices, split
+from pipeline import card, findings, skipped
+from pipeline.patches import cut, slices
+from pipeline.readers import index
+from pipeline.splits import split
 
 VIEWS = 3
 SPLIT = ["--validation", "0.3", "--test", "0.3", "--majority-views", "2", "--evaluation-views", str(VIEWS)]
@@ -27,7 +31,7 @@ def write_patches(
                    "--choices", str(out / "choices.csv"), "--near-duplicates", str(out / "near.csv")])  # fmt: skip
     slices.main([kind, *source, "--index", table, "--findings", found, "--out", sliced,
                  "--skipped", of["slices"], *read])  # fmt: skip
-    patches.main([*named, "--findings", found, "--slices", sliced, "--out", str(out / "patches.h5"),
+    cut.main([*named, "--findings", found, "--slices", sliced, "--out", str(out / "patches.h5"),
                   "--extent", extent, "--views", str(VIEWS), "--skipped", of["patches"], *stacked])  # fmt: skip
     skipped.main(["--tables", *of.values(), "--out", str(out / "skipped.csv")])
     return out / "patches.h5"
@@ -49,7 +53,7 @@ def train(data: Path, results: Path, names: Sequence[str], channels: int, seed: 
     network = build(names, Description(channels=channels))
     initialize(network, "made", seed)
     tables: dict[str, torch.Tensor] = {
-        name: statistics.initial(network) + 0.1 * number for number, name in enumerate(names, start=1)
+        name: batch_norm.initial(network) + 0.1 * number for number, name in enumerate(names, start=1)
     }
     for folder in (run, run / "best"):
         weights.write(folder / "model.safetensors", weights.export(network, tables), network.description)

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.download.archive import ALWAYS, MAX_RATIO, safe_extract, safe_name
-from pipeline.errors import (
-    ArchiveError,
-)
+from pipeline.errors import ArchiveError
 
 Member = tuple[str, bytes]
 GOOD: list[Member] = [

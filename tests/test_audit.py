@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import audit
+from papers import audit
 from pipeline.datasets import Findings
 from pipeline.files import write_csv
 

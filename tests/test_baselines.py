@@ -8,22 +8,23 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from model import adc, features, score
-from model.baselines import adc_feature, fit_adc, main
-from model.logistic import Measured, choose, fit
-from model.predictions import COLUMNS
+from model.baselines import adc, intensity
+from model.baselines.fit import adc_feature, fit_adc, main
+from model.baselines.logistic import Measured, choose, fit
+from model.evaluation import score
+from model.evaluation.predictions import COLUMNS
 from pipeline.errors import ConfigError, EmptyError
 from pipeline.files import FINDING_COLUMNS, read_csv, write_csv
 from pipeline.store import PATCH_SIDE, write_slices
 from tests.stores import make_store
 
 CENTRE = PATCH_SIDE // 2
-DISC, RING = features.disc_and_ring(PATCH_SIDE)
+DISC, RING = intensity.disc_and_ring(PATCH_SIDE)
 
 
 def named(patches: np.ndarray) -> dict[str, float]:
     """The features of one patch (65, 65) by their names."""
-    return dict(zip(features.names(["x"]), features.measure(patches[None, None])[0], strict=True))
+    return dict(zip(intensity.names(["x"]), intensity.measure(patches[None, None])[0], strict=True))
 
 
 class TestFeatures:
@@ -60,10 +61,10 @@ class TestFeatures:
 
     def test_each_channel_has_its_own_named_columns(self) -> None:
         patches = np.stack([np.zeros((PATCH_SIDE, PATCH_SIDE)), np.ones((PATCH_SIDE, PATCH_SIDE))])[None]
-        names = features.names(["t2", "adc"])
-        values = dict(zip(names, features.measure(patches)[0], strict=True))
+        names = intensity.names(["t2", "adc"])
+        values = dict(zip(names, intensity.measure(patches)[0], strict=True))
         assert (values["t2 mean"], values["adc mean"]) == (0, 1)
-        assert len(names) == len(set(names)) == 2 * len(features.FEATURES)
+        assert len(names) == len(set(names)) == 2 * len(intensity.FEATURES)
 
 
 def samples(labels: list[int], values: list[list[float]], views: int = 1) -> Measured:
@@ -137,7 +138,7 @@ class TestRegression:
                 scored.append(set(values[:, 0]))
                 return values[:, 0] % 2 if self.good else np.zeros(len(values))
 
-        monkeypatch.setattr("model.logistic.fit", Spy)
+        monkeypatch.setattr("model.baselines.logistic.fit", Spy)
         assert choose(measured, [0.01, 0.1, 1.0], 5, 0) == 0.1
         assert len(scored) == 5 * 3
         assert set.union(*scored) == set(map(float, range(20)))
@@ -171,7 +172,7 @@ class TestLogistic:
             "bootstrap": 0, "training": 48, "specialization": 0, "evaluation": 36,
         }  # fmt: skip
         assert about["trained"] == {"a": 48}
-        assert len(about["model"]["coefficients"]) == len(features.FEATURES)
+        assert len(about["model"]["coefficients"]) == len(intensity.FEATURES)
         assert set(about["versions"]) == {"python", "numpy", "scikit-learn"}
 
     def test_it_finds_a_bright_spot_and_is_scored_like_a_network(self, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.batches import LoopLoader
+from model.training.batches import LoopLoader
 from pipeline.errors import SplitError
 
 COUNTS = st.integers(1, 60)

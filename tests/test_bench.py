@@ -9,13 +9,13 @@ import pydicom
 import pytest
 import torch
 
-from model.metrics import auroc
-from model.staged import PILOT
-from pipeline.index import read_index
-from pipeline.views import View
+from model.bootstrap.staged import PILOT
+from model.evaluation.metrics import auroc
+from pipeline.patches.views import View
+from pipeline.readers.index import read_index
 from tests.contenders import Counter, Failing
 from workflow.bench import __main__ as bench_main
-from workflow.bench import (
+from workflow.bench import (  # fmt: skip
     bootstrap,
     coverage,
     headers,
@@ -25,7 +25,7 @@ from workflow.bench import (
     patches,
     plain_network,
     records,
-)  # fmt: skip
+)
 from workflow.bench.__main__ import as_table, main
 from workflow.bench.guesses import Sizes
 from workflow.bench.measure import Result, Size, compare, once, watch

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from model.challenge import read_official, read_submission
+from papers.challenge import read_official, read_submission
 from pipeline.files import read_csv
 from tests.test_config import changed
 from tests.test_workflow import DEMO, copy_project, plan, snakemake
-from workflow import beside, raw
+from workflow import raw, side_collections
 from workflow.config import checked
 
 ADC = "{kind: prostatex, part: test, channels: [adc], extent: 65 mm}"
@@ -128,10 +128,10 @@ class TestMessages:
 def test_what_is_beside_the_target_lies_in_its_raw_folder_unless_named():
     config = changed("collections/same", {"kind": "prostatex", "part": "test"}) | {"challenge": "same"}
     config = checked(config)
-    assert beside.collections(config) == ["same"]
-    assert beside.home(config, "same") == "prostatex"
-    assert beside.home(config, "brain") == "brain"
-    assert beside.home(config | {"raw": {"same": "x"}}, "same") == "same"
+    assert side_collections.collections(config) == ["same"]
+    assert side_collections.home(config, "same") == "prostatex"
+    assert side_collections.home(config, "brain") == "brain"
+    assert side_collections.home(config | {"raw": {"same": "x"}}, "same") == "same"
 
 
 def test_a_download_that_is_missing_is_named_once_for_both_parts(tmp_path, monkeypatch):

@@ -6,11 +6,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from model import bootstrap, data, statistics, weights
-from model.bootstrap import main
-from model.candidates import Candidates, Stage, stages
+from model.bootstrap import guess
+from model.bootstrap.candidates import Candidates, Stage, stages
+from model.bootstrap.guess import main
+from model.bootstrap.rules import minimum_rule, paper_rule, scores_table
+from model.files import weights
+from model.inference import batch_norm
 from model.networks.base import build, initialize
-from model.rules import minimum_rule, paper_rule, scores_table
+from model.training import data
 from pipeline.errors import InputError, SplitError
 from pipeline.files import read_csv
 from tests.stores import make_store
@@ -156,7 +159,7 @@ def test_the_published_way_scores_on_initial_statistics_and_all_training_data(
     )
     network, table = run(stores, tmp_path / "out", *paper)
     read, tables = weights.read(network, ["a", "b.c"], 1)
-    assert torch.equal(tables["a"], statistics.initial(read))
+    assert torch.equal(tables["a"], batch_norm.initial(read))
     assert weights.read_about(network)["samples_seen"] == 3 * 2 * (8 + 8)
     # AUROC over 8 findings, 4 positive and 4 negative, is a multiple of 1/16.
     values = read_csv(table)[["a", "b.c"]].astype(float).to_numpy() * 16
@@ -175,7 +178,7 @@ def test_candidates_are_scored_on_the_named_data_sets_only(
     assert rows["b.c"].equals(everything["b.c"])
     # The other data set keeps its decision maker, and has statistics of its own all the same.
     read, tables = weights.read(network, ["a", "b.c"], 1)
-    assert torch.equal(tables["a"], statistics.initial(read)) == (batch_norm == "paper")
+    assert torch.equal(tables["a"], batch_norm.initial(read)) == (batch_norm == "paper")
     calibration = 8 if batch_norm == "calibrated" else 0
     assert weights.read_about(network)["samples_seen"] == 3 * (4 + calibration)
 
@@ -191,7 +194,7 @@ def test_scoring_a_candidate_again_gives_the_same(stores: list[str]) -> None:
     half = len(stores) // 2
     datasets = data.load([Path(path) for path in stores[1:half]], [Path(path) for path in stores[half + 1 :]])
     scored = {name: [dataset.part("validation", CPU)] for name, dataset in datasets.items()}
-    full = Stage(scored, statistics.calibration(datasets, CPU))
+    full = Stage(scored, batch_norm.calibration(datasets, CPU))
     candidates = Candidates(build(datasets), 0, [full])
     first = candidates.score(0, "a")
     candidates.score(1, "a")
@@ -202,7 +205,7 @@ def test_stages_have_the_first_views_and_patches_of_the_next(tmp_path: Path) -> 
     store, split = make_store(tmp_path, "a", train=20, validation=4, views=6)
     datasets = data.load([store], [split])
     scored = {"a": [datasets["a"].part("validation", CPU, views=6)]}
-    made = stages(Stage(scored, statistics.calibration(datasets, CPU)))
+    made = stages(Stage(scored, batch_norm.calibration(datasets, CPU)))
     assert [stage.patches("a") for stage in made] == [16 + 4, 64 + 4 * 4, 6 * 20 + 4 * 6]
     quick, part = made[1].parts["a"][0], scored["a"][0]
     kept = part.view < 4
@@ -232,7 +235,7 @@ def test_one_class_does_not_count_and_nothing_but_one_class_is_an_error(
 def test_a_log_of_another_run_or_a_damaged_one_is_void(
     stores: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    monkeypatch.setattr(bootstrap, "digest", lambda **_: "x")
+    monkeypatch.setattr(guess, "digest", lambda **_: "x")
     (tmp_path / "out" / "checkpoint").mkdir(parents=True)
     log = tmp_path / "out" / "checkpoint" / "scores.csv"
     log.write_text(content.replace("{head}", HEAD))
@@ -244,7 +247,7 @@ def test_a_log_of_another_run_or_a_damaged_one_is_void(
 def test_a_log_is_taken_up_and_its_last_half_line_dropped(
     stores: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap, "digest", lambda **_: "x")
+    monkeypatch.setattr(guess, "digest", lambda **_: "x")
     (tmp_path / "out" / "checkpoint").mkdir(parents=True)
     (tmp_path / "out" / "checkpoint" / "scores.csv").write_text(
         f"{HEAD}x\n0,0,a,0.125\n0,0,b.c,0.25\n1,0,a,0.37"

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from pipeline import findings as findings_step
-from pipeline import index
 from pipeline.datasets import Source, brain
-from pipeline.duplicates import clusters, near_pairs, phash
 from pipeline.errors import ColumnError, LabelError
 from pipeline.files import read_csv
-from pipeline.images import read_gray
+from pipeline.readers import index
+from pipeline.readers.images import read_gray
+from pipeline.splits.duplicates import clusters, near_pairs, phash
 
 OPTIONS = brain.Options()
 
@@ -147,7 +147,7 @@ def test_hashes_do_not_depend_on_the_unit_of_an_image() -> None:
 def test_pairs_across_blocks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.array([0b0, 0b11111, 0b1, 0b1111_0000_0000, 0b10], "u8")
     whole = near_pairs(hashes, threshold=2)
-    monkeypatch.setattr("pipeline.duplicates.BLOCK", 2)
+    monkeypatch.setattr("pipeline.splits.duplicates.BLOCK", 2)
     assert (
         sorted(map(tuple, near_pairs(hashes, threshold=2)))
         == sorted(map(tuple, whole))

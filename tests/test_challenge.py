@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.challenge import (
+from model.evaluation.predictions import COLUMNS, PredictionsError
+from papers.challenge import (
     HEADER,
     average,
     main,
@@ -17,7 +18,6 @@ from model.challenge import (
     score,
     submission,
 )
-from model.predictions import COLUMNS, PredictionsError
 from pipeline.errors import (
     ColumnError,
     DuplicateFindingError,
@@ -236,7 +236,7 @@ class TestCommand:
     @pytest.fixture
     def words(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         official_table(tmp_path / "ProstateX-Findings-Test.csv")
-        monkeypatch.setattr("model.challenge.documents", lambda _: {"ProstateX-Findings-Test.csv": "x"})
+        monkeypatch.setattr("papers.challenge.documents", lambda _: {"ProstateX-Findings-Test.csv": "x"})
         skipped = {"kind": "failed", "patient_id": "ProstateX-0204", "finding_id": "1", "code": "E-IMG-CONST"}
         write_csv(tmp_path / "skipped.csv", SKIPPED_COLUMNS, [skipped])
         run = run_table(tmp_path / "1.csv", {key: [1e-7] for key in FOUND if key != FOUND[1]})

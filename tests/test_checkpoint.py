@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.checkpoint import Folder, digest
-from model.phase import Phase
-from model.records import Records
+from model.training.checkpoint import Folder, digest
+from model.training.phase import Phase
+from model.training.records import Records
 from pipeline.errors import LockedError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,9 +78,7 @@ def test_the_digest_knows_rates_and_code() -> None:
 
 
 def test_a_second_trainer_is_told_who_has_the_folder(tmp_path: Path) -> None:
-    line = (
-        f"from model.checkpoint import Folder; from pathlib import Path; Folder(Path({str(tmp_path)!r}), 'x')"
-    )
+    line = f"from model.training.checkpoint import Folder; from pathlib import Path; Folder(Path({str(tmp_path)!r}), 'x')"
     with (
         Folder(tmp_path, "x"),
         pytest.raises(LockedError, match=f"E-LOCKED .*lock: .*process {os.getpid()}; wait"),
@@ -92,9 +90,7 @@ def test_a_second_trainer_is_told_who_has_the_folder(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_dead_trainer_does_not_last(tmp_path: Path) -> None:
-    line = (
-        f"from model.checkpoint import Folder; from pathlib import Path; Folder(Path({str(tmp_path)!r}), 'x')"
-    )
+    line = f"from model.training.checkpoint import Folder; from pathlib import Path; Folder(Path({str(tmp_path)!r}), 'x')"
     subprocess.run([sys.executable, "-c", line], cwd=ROOT, check=True)
     assert (tmp_path / "lock").exists()
     with Folder(tmp_path, "x"):

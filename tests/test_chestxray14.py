@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from pipeline import findings as findings_step
-from pipeline import index
 from pipeline.datasets import Findings, Source, chestxray14
 from pipeline.datasets.chestxray14 import ENTRIES, LABELS, entries, table
 from pipeline.errors import (
@@ -20,6 +19,7 @@ from pipeline.errors import (
     SplitError,
 )
 from pipeline.options import add_flags, given
+from pipeline.readers import index
 
 HEAD = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
 UNQUOTED = HEAD + "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"

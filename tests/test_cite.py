@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from model.baselines import BASELINES
-from model.methods import METHODS
+from model.baselines.fit import BASELINES
+from model.training.methods import METHODS
 from pipeline.provenance import ROOT
 from workflow import cite, raw
 from workflow.config import checked, networks

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from model import baselines, score
-from model.compare import main, read_results, read_runs
-from model.comparison import UNTRAINED, choose_reference, pairs, samples_mark
-from model.corrected import overlap
-from model.intervals import newcombe, percentile
-from model.paired import UnpairedError, pair
-from model.predictions import PredictionsError, read_splits
+from model.baselines import fit
+from model.evaluation import score
+from model.evaluation.compare import main, read_results, read_runs
+from model.evaluation.comparison import UNTRAINED, choose_reference, pairs, samples_mark
+from model.evaluation.corrected import overlap
+from model.evaluation.intervals import newcombe, percentile
+from model.evaluation.paired import UnpairedError, pair
+from model.evaluation.predictions import PredictionsError, read_splits
 from pipeline.files import write_csv
 from pipeline.seeds import stream
 
@@ -248,7 +249,7 @@ class TestTargetSamples:
         assert samples_mark("typhon", 1000, "logistic", 0) == "unknown"
 
     def test_all_methods_without_a_network_are_known(self) -> None:
-        assert {"rwg", *baselines.BASELINES} == set(UNTRAINED)
+        assert {"rwg", *fit.BASELINES} == set(UNTRAINED)
 
 
 def test_a_method_that_ranks_alike_differs_by_nothing_with_certainty(experiment: Experiment) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from model.corrected import (
+from model.evaluation.corrected import (
     area_interval,
     detectable,
     difference_interval,

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from model import bootstrap, data, score_views, statistics, train, weights
+from model.bootstrap import guess
 from model.device import set_up
-from model.inference import Evaluated
+from model.files import weights
+from model.inference import batch_norm, score_views
+from model.inference.evaluated import Evaluated
 from model.networks.base import build, initialize
+from model.training import data, train
 from pipeline.errors import MemoryShortError
 from pipeline.provenance import ROOT
 from tests.stores import make_store
@@ -59,7 +62,7 @@ def run(stores: list[str], out: Path, gpu: int, *options: str) -> dict[tuple[str
             "--scores",
             str(out / "s.csv"),
         ]
-        bootstrap.main([*stores, *call, "--out", str(start)])
+        guess.main([*stores, *call, "--out", str(start)])
     call = [
         "--network",
         str(start),
@@ -101,7 +104,7 @@ def test_logits_agree() -> None:
     network = build(["a"])
     initialize(network, "parity", 0)
     patches = torch.from_numpy(np.random.default_rng(0).normal(size=(300, 1, 65, 65)).astype("f4"))
-    table = statistics.recalibrate(network, patches[:64])
+    table = batch_norm.recalibrate(network, patches[:64])
     on_cpu = Evaluated(network, "a", table)(patches)
     on_gpu = Evaluated(network.to(device), "a", table.to(device))(patches.to(device)).cpu()
     torch.testing.assert_close(on_gpu, on_cpu, atol=LOGIT_TOLERANCE, rtol=0)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from model import data
+from model.training import data
 from pipeline.errors import EmptyError, InputError, LeakError, SplitError
 from pipeline.files import read_csv, write_csv
 from pipeline.store import read_patches

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from model.delong import Areas, clustered_interval, components, delong, groups_by_label, mean_areas
-from model.intervals import Fold, bootstrap, hanley_mcneil_variance, newcombe
+from model.evaluation.delong import Areas, clustered_interval, components, delong, groups_by_label, mean_areas
+from model.evaluation.intervals import Fold, bootstrap, hanley_mcneil_variance, newcombe
 from pipeline.seeds import stream
 
 LABELS = np.array([1, 1, 0, 0])

@@ -67,7 +67,9 @@ def test_a_bug_of_ours_stays_one(error: Exception) -> None:
         failing(error)
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "train", "score_views", "predict", "export"])
+@pytest.mark.parametrize(
+    "name", ["bootstrap.guess", "training.train", "inference.score_views", "predict", "export"]
+)
 def test_every_command_that_runs_a_network_tells_them(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     module = __import__(f"model.{name}", fromlist=["main"])
     for parse in ("parse", "parser", "ArgumentParser"):  # the first thing that a command does
@@ -101,23 +103,24 @@ def test_a_worker_that_the_system_killed_ends_the_step_with_one_line() -> None:
 DRAWING = {
     **dict.fromkeys(
         (
-            "pipeline.drawing",
-            "pipeline.pictures",
-            "pipeline.red_dots",
-            "pipeline.fingerprint_plot",
-            "pipeline.saw",
+            "pipeline.report.drawing",
+            "pipeline.report.contact_sheet",
+            "pipeline.report.red_dots",
+            "pipeline.report.fingerprint_plot",
+            "pipeline.report.saw",
         ),
-        "from pipeline.drawing import save; import matplotlib.pyplot as plt; save(plt.figure(), sys.argv[1])",
+        "from pipeline.report.drawing import save; import matplotlib.pyplot as plt; save(plt.figure(), sys.argv[1])",
     ),
     **dict.fromkeys(
-        ("model.plots", "model.forest"),
-        "from matplotlib.figure import Figure; from model.plots import save; save(Figure(), sys.argv[1])",
+        ("model.report.plots", "model.report.forest"),
+        "from matplotlib.figure import Figure; from model.report.plots import save; save(Figure(), sys.argv[1])",
     ),
 }
 
 
 @pytest.mark.parametrize(
-    ("module", "backend"), [*((module, "TkAgg") for module in DRAWING), ("model.plots", "module://none")]
+    ("module", "backend"),
+    [*((module, "TkAgg") for module in DRAWING), ("model.report.plots", "module://none")],
 )
 def test_a_step_that_draws_needs_no_display_whatever_the_site_has_set(
     tmp_path: Path, module: str, backend: str

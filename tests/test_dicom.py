@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pydicom import uid
 from pydicom.dataset import Dataset
 
-from pipeline import dicom, diffusion
 from pipeline.errors import TagValueError
-from pipeline.pixels import read_pixels
+from pipeline.readers import dicom
+from pipeline.readers.dicom import diffusion
+from pipeline.readers.pixels import read_pixels
 from tests.dicoms import change, code, write_mr
 
 

@@ -23,7 +23,9 @@ EXPLAINED = ROW.findall((ROOT / "docs" / "faq.md").read_text(encoding="utf-8"))
 
 def codes() -> set[str]:
     """The codes of all kinds of errors, and of the shell script that knows none of them."""
-    sources = [path for name in ("pipeline", "model", "workflow") for path in (ROOT / name).rglob("*.py")]
+    sources = [
+        path for name in ("pipeline", "model", "papers", "workflow") for path in (ROOT / name).rglob("*.py")
+    ]
     found = [re.findall(r'^    code = "(E-[A-Z-]+)"', path.read_text(), re.MULTILINE) for path in sources]
     return {*itertools.chain(*found), *re.findall(r"E-[A-Z]+", (ROOT / "run").read_text())}
 

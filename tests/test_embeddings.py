@@ -13,9 +13,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model import baselines, embeddings, export, pretrained, runs
-from model import probe as model_probe
-from model.metrics import auroc
+from model import export
+from model.baselines import embeddings, fit
+from model.baselines import probe as model_probe
+from model.evaluation.metrics import auroc
+from model.files import pretrained, runs
 from model.networks import efficientnet_lite0
 from model.networks.base import Description, Resized, build
 from model.networks.efficientnet_lite0 import Extractor, imagenet
@@ -210,14 +212,14 @@ class TestEmbeddings:
     [
         ("model/networks/efficientnet_lite0.py", True, True),
         ("model/networks/base.py", True, True),
-        ("model/embeddings.py", True, True),
-        ("model/states.py", True, True),
-        ("model/logistic.py", False, True),
-        ("model/probe.py", False, True),
-        ("model/statistics.py", False, True),  # the statistics table of the model file
+        ("model/baselines/embeddings.py", True, True),
+        ("model/files/states.py", True, True),
+        ("model/baselines/logistic.py", False, True),
+        ("model/baselines/probe.py", False, True),
+        ("model/inference/batch_norm.py", False, True),  # the statistics table of the model file
         ("model/networks/papers.py", False, False),
         ("model/networks/new.py", False, False),
-        ("model/trainer.py", False, False),
+        ("model/training/trainer.py", False, False),
     ],
 )
 def test_an_edit_makes_features_and_probes_anew_that_come_from_it(
@@ -230,14 +232,14 @@ def test_an_edit_makes_features_and_probes_anew_that_come_from_it(
     network = "model.networks.efficientnet_lite0"
     changed = [
         code(module, network) != code(module, network, root=tmp_path)
-        for module in ("model.embeddings", "model.probe")
+        for module in ("model.baselines.embeddings", "model.baselines.probe")
     ]
     assert changed == [embeds, fits]
 
 
 def probe(made: tuple[Path, Path, Path], out: Path, *words: str) -> pd.DataFrame:
     store, split, path = made
-    baselines.main(
+    fit.main(
         ["probe", "--stores", str(store), "--splits", str(split), "--embeddings", str(path),
          "--out", str(out / "predictions.csv"), "--run", str(out / "run.json"), *words]
     )  # fmt: skip
@@ -292,7 +294,7 @@ class TestProbe:
         store, _ = make_store(tmp_path, "c", train=4, validation=0, test=0, labelled=False)
         same, other = embed(store, tmp_path / "same.h5"), embed(store, tmp_path / "o.h5", "--side", "64")
         words = ["--unlabelled", str(store), "--views", "2", "--unlabelled-embeddings"]
-        baselines.main(
+        fit.main(
             ["probe", "--stores", str(made[0]), "--splits", str(made[1]), "--embeddings", str(made[2]),
              "--out", str(tmp_path / "challenge.csv"), *words, str(same)]
         )  # fmt: skip

@@ -15,12 +15,13 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from model.predict import _places
-from pipeline import geometry, index, slices, stacks
 from pipeline.case import prepare
 from pipeline.datasets import listed
 from pipeline.errors import InputError
 from pipeline.files import read_csv
-from pipeline.pixels import read_pixels
+from pipeline.patches import slices
+from pipeline.readers import geometry, index, stacks
+from pipeline.readers.pixels import read_pixels
 from pipeline.view.opening import open_stack
 from tests.dicoms import code
 from tests.etl import build

@@ -15,7 +15,8 @@ import onnx
 import pytest
 import torch
 
-from model import export, runs
+from model import export
+from model.files import runs
 from pipeline.card import Preprocessing
 from pipeline.errors import ConfigError
 from pipeline.files import sha256
@@ -109,7 +110,7 @@ def test_scores_are_those_of_torch_where_only_onnxruntime_and_numpy_are(
     code = f"""
 import json, numpy, onnxruntime
 from pathlib import Path
-for name in ("torch", "h5py", "pydicom", "onnx", "pandas", "scipy", "model", "pipeline"):
+for name in ("torch", "h5py", "pydicom", "onnx", "pandas", "scipy", "model", "pipeline", "papers"):
     try:
         __import__(name)
     except ModuleNotFoundError:

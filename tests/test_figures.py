@@ -13,26 +13,20 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from model.drawing import COLOUR_OF, PUBLISHED, STYLE, spread
-from model.figures import histories, papers
-from model.figures.__main__ import main
-from model.figures.curves import plot_last_round, plot_test, plot_training
-from model.figures.gradients import (
-    BROKEN,
-    COLUMNS,
-    chosen,
-    draw_gradient_flow,
-    gradient_flow,
-    read_gradients,
-)
-from model.figures.gradients import main as gradients_main
-from model.figures.histories import moving_average, read_histories
-from model.figures.metrics import best_epoch, plot_metrics
-from model.figures.reference import plot_reference
-from model.figures.registry import FIGURES, PHASES, drawn, wanted
-from model.figures.summary import plot_summary
-from model.papers.replay import history, read_logs
-from model.records import HISTORY_COLUMNS
+from model.report import histories
+from model.report.drawing import COLOUR_OF, PUBLISHED, STYLE, spread
+from model.report.gradients import BROKEN, COLUMNS, chosen, draw_gradient_flow, gradient_flow, read_gradients
+from model.report.gradients import main as gradients_main
+from model.report.histories import moving_average, read_histories
+from model.training.records import HISTORY_COLUMNS
+from papers.figures import printed
+from papers.figures.__main__ import main
+from papers.figures.curves import plot_last_round, plot_test, plot_training
+from papers.figures.metrics import best_epoch, plot_metrics
+from papers.figures.reference import plot_reference
+from papers.figures.registry import FIGURES, PHASES, drawn, wanted
+from papers.figures.summary import plot_summary
+from papers.replay import history, read_logs
 from pipeline.errors import ConfigError, EmptyError
 from pipeline.files import write_csv
 
@@ -320,7 +314,7 @@ class TestHydra:
 
 class TestMetrics:
     def test_every_metric_has_a_panel_with_the_best_epoch(self, tables: dict[str, pd.DataFrame]) -> None:
-        made = plot_metrics(tables["hydra"], "DS2/Frozen", None, papers.BEST["DS2/Frozen"])
+        made = plot_metrics(tables["hydra"], "DS2/Frozen", None, printed.BEST["DS2/Frozen"])
         titles = [axes.get_title(loc="left") for axes in made.axes]
         assert titles[:7] == [
             "AUROC",
@@ -466,8 +460,8 @@ def test_a_figure_without_its_method_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("model.figures.__main__", ("torch", "matplotlib.pyplot")),
-        ("model.figures.registry", ("numpy", "pandas", "matplotlib")),
+        ("papers.figures.__main__", ("torch", "matplotlib.pyplot")),
+        ("papers.figures.registry", ("numpy", "pandas", "matplotlib")),
     ],
 )
 def test_figures_need_no_torch_and_the_snakefile_no_figures(module: str, absent: tuple[str, ...]) -> None:

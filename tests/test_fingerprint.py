@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import fingerprint, fingerprint_plot
 from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, read_csv, write_csv
+from pipeline.report import fingerprint, fingerprint_plot
 from pipeline.store import write_slices, write_store
 
 FOUND = [("A", "1", 0), ("A", "2", 1), ("B", "1", 1), ("C", "1", 0)]

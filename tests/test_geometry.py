@@ -15,7 +15,7 @@ from pipeline.errors import (
     OrientationError,
     OutOfImageError,
 )
-from pipeline.geometry import (
+from pipeline.readers.geometry import (
     ORIENTATION,
     POSITION,
     SPACING,

@@ -13,9 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model import tabular
-from pipeline import findings, fingerprint, index, page, patches, pictures, skipped, slices, split
+from model.report import tabular
+from pipeline import findings, skipped
 from pipeline.files import read_csv
+from pipeline.patches import cut, slices
+from pipeline.readers import index
+from pipeline.report import contact_sheet, fingerprint, page
+from pipeline.splits import split
 from pipeline.verify import __main__ as verify
 from tests.dicoms import change, write_ct
 
@@ -111,7 +115,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                    "--near-duplicates", made("near_duplicates.csv"), "--table", "own.csv"])  # fmt: skip
     slices.main(["table", "--raw", str(raw), "--index", made("index.parquet"), "--findings", made("findings.csv"),
                  "--out", made("slices.h5"), "--skipped", made("sliced.csv"), "--processes", "1"])  # fmt: skip
-    patches.main(["table", "--dataset", "mine", "--findings", made("findings.csv"), "--slices", made("slices.h5"),
+    cut.main(["table", "--dataset", "mine", "--findings", made("findings.csv"), "--slices", made("slices.h5"),
                   "--out", made("patches.h5"), "--skipped", made("cut.csv"), "--views", "7", "--extent", "whole",
                   "--processes", "1"])  # fmt: skip
     skipped.main(["--tables", *(made(f"{name}.csv") for name in ("index", "found", "sliced", "cut")),
@@ -122,8 +126,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                       made("slices.h5"), "--skipped", made("skipped.csv"), "--choices", made("choices.csv"),
                       "--store", made("patches.h5"), "--out", made("fingerprint.csv"),
                       "--picture", made("fingerprint.png")])  # fmt: skip
-    pictures.main(["contact-sheet", "--store", made("patches.h5"), "--out", made("contact_sheet.png")])
-    pictures.main(["red-dots", "--store", made("patches.h5"), "--findings", made("findings.csv"),
+    contact_sheet.main(["contact-sheet", "--store", made("patches.h5"), "--out", made("contact_sheet.png")])
+    contact_sheet.main(["red-dots", "--store", made("patches.h5"), "--findings", made("findings.csv"),
                    "--slices", made("slices.h5"), "--out", made("red_dots.png")])  # fmt: skip
     verify.main([str(folder), "--raw", str(raw), "--folds", "1", "--licence", "<script>", "--out", made("verify.html"),
                  "--table", made("verify.csv"), "--processes", "1", "--exit-zero"])  # fmt: skip

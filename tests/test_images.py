@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import images, index
 from pipeline.errors import InputError, TruncatedError
-from pipeline.images import read_gray, read_header
-from pipeline.index import read_row
+from pipeline.readers import images, index
+from pipeline.readers.images import read_gray, read_header
+from pipeline.readers.index import read_row
 from tests.dicoms import code, write_mr
 
 GREY = np.array([[0, 100, 200], [255, 50, 150]], "u1")  # two rows, three columns

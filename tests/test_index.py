@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from pydicom.uid import generate_uid
 
-from pipeline import index
 from pipeline.errors import EmptyError, StoreError
 from pipeline.files import read_csv
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
+from pipeline.readers import index
 
 GRID = Geometry((0.0, 0.0, 0.0))
 

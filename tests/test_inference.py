@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from model import inference, statistics
-from model.inference import Evaluated
+from model.inference import batch_norm, evaluated
+from model.inference.evaluated import Evaluated
 from model.networks.base import Description, Network, build, initialize
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
@@ -14,17 +14,17 @@ def trained(channels: int) -> tuple[Network, torch.Tensor]:
     initialize(network, "inference", channels)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for norm in statistics.norms(network):
+        for norm in batch_norm.norms(network):
             norm.weight.uniform_(0.5, 1.5, generator=generator)
             norm.bias.uniform_(-0.5, 0.5, generator=generator)
-    return network, statistics.recalibrate(network, torch.randn(32, channels, 65, 65, generator=generator))
+    return network, batch_norm.recalibrate(network, torch.randn(32, channels, 65, 65, generator=generator))
 
 
 @pytest.mark.parametrize(("channels", "count"), [(1, 35), (3, 5), (1, 1)])
 def test_logits_agree_with_plain_evaluation(channels: int, count: int) -> None:
     network, table = trained(channels)
     patches = torch.randn(count, channels, 65, 65)
-    statistics.attach(network, table)
+    batch_norm.attach(network, table)
     network.eval()
     for dataset in ("a", "b"):
         with torch.no_grad():
@@ -38,7 +38,7 @@ def test_the_size_of_a_batch_hardly_matters(monkeypatch: pytest.MonkeyPatch) -> 
     network, table = trained(1)
     patches = torch.randn(10, 1, 65, 65)
     whole = Evaluated(network, "a", table)(patches)
-    monkeypatch.setitem(inference.BATCH, "cpu", 3)
+    monkeypatch.setitem(evaluated.BATCH, "cpu", 3)
     torch.testing.assert_close(Evaluated(network, "a", table)(patches), whole, atol=4e-5, rtol=0)
 
 

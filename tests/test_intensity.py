@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from pipeline.errors import ConstantImageError
-from pipeline.intensity import Statistics, check_not_blank, clip_window, paper_bytes
+from pipeline.patches.normalization import Statistics, check_not_blank, clip_window, paper_bytes
 
 
 def statistics_of(*parts: list[float]) -> Statistics:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from model.intervals import (
+from model.evaluation.intervals import (
     Fold,
     bootstrap,
     hanley_mcneil_variance,
@@ -14,7 +14,7 @@ from model.intervals import (
     newcombe,
     published_interval,
 )
-from model.metrics import auroc
+from model.evaluation.metrics import auroc
 from pipeline.seeds import stream
 
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.findings import load
-from pipeline import joint, split
+from model.dataset import load
 from pipeline.errors import ConfigError, LeakError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, write_csv
-from pipeline.people import person
-from pipeline.split import SPLITS, assign, assign_together
+from pipeline.splits import joint, split
+from pipeline.splits.people import person
+from pipeline.splits.split import SPLITS, assign, assign_together
 from pipeline.verify.overlap import Member, across
 from tests.test_config import changed
 from tests.test_split import store_of
@@ -304,13 +304,13 @@ def test_the_workflow_splits_them_together_and_tells_the_training(tmp_path: Path
     printed = snakemake(
         project, *DEMO, "-n", "-p", "results/checks.csv", "results/typhon_auc.json", "--config", same
     )
-    commands = [" ".join(line.split()) for line in printed.splitlines() if "workflow.logged" in line]
+    commands = [" ".join(line.split()) for line in printed.splitlines() if "workflow.job" in line]
     splits = {name: line for line in commands for name in ("brain", "lungx", "prostatex")
               if f"--out data/{name}/splits/fold0.csv" in line}  # fmt: skip
     assert "--beside data/lungx/patches.h5 " in splits["prostatex"]
     assert "--beside data/prostatex/patches.h5 " in splits["lungx"]
     assert "--beside --" in splits["brain"]
-    training = next(line for line in commands if " model.train " in line)
+    training = next(line for line in commands if " model.training.train " in line)
     stores = re.search("--stores (.*) --splits", training)
     names = re.search("--people (.*) --network", training)
     assert stores

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model import score_views
-from pipeline import findings, index, patches, slices
+from model.inference import score_views
+from pipeline import findings
+from pipeline.patches import cut, slices
 from pipeline.phantom import write_phantom
 from pipeline.provenance import ROOT
+from pipeline.readers import index
 
 KILLED = -signal.SIGKILL
 
@@ -98,7 +100,7 @@ OUTPUTS = {
     "slices": ("slices.h5", "slices.csv"),
     "patches": ("patches.h5", "patches.csv"),
 }
-STEPS = {"index": index, "slices": slices, "patches": patches}
+STEPS = {"index": index, "slices": slices, "patches": cut}
 
 
 def words(step: str, data: Path, out: Path, processes: int = 1) -> list[str]:
@@ -134,7 +136,7 @@ def test_a_killed_step_leaves_nothing_half_and_its_rerun_the_same_bytes(
     data: Path, tmp_path: Path, step: str
 ) -> None:
     undisturbed = contents(data, OUTPUTS[step])
-    with started(f"pipeline.{step}", *words(step, data, tmp_path), folder=tmp_path) as process:
+    with started(STEPS[step].__name__, *words(step, data, tmp_path), folder=tmp_path) as process:
         if step == "index":  # writes in a moment; it reads headers after it has said how many there are
             assert process.stdout is not None
             assert "60 of them new or changed" in process.stdout.readline()
@@ -151,7 +153,7 @@ def test_a_killed_step_leaves_nothing_half_and_its_rerun_the_same_bytes(
 
 
 def test_the_processes_of_a_killed_step_end_with_it(data: Path, tmp_path: Path) -> None:
-    with started("pipeline.patches", *words("patches", data, tmp_path, 2), folder=tmp_path) as process:
+    with started("pipeline.patches.cut", *words("patches", data, tmp_path, 2), folder=tmp_path) as process:
         wait_for(lambda: parts(tmp_path) and len(session(process)) >= 4, process)
         process.kill()
         process.wait()
@@ -165,8 +167,8 @@ def test_the_processes_of_a_killed_step_end_with_it(data: Path, tmp_path: Path) 
 def test_ctrl_c_leaves_nothing_behind_a_step_and_its_processes(
     data: Path, tmp_path: Path, times: int
 ) -> None:
-    line = [str(tmp_path / "log"), "pipeline.patches", *words("patches", data, tmp_path, 2)]
-    with started("workflow.logged", *line, folder=tmp_path) as process:
+    line = [str(tmp_path / "log"), "pipeline.patches.cut", *words("patches", data, tmp_path, 2)]
+    with started("workflow.job", *line, folder=tmp_path) as process:
         part = tmp_path / ".patches.h5.part"
         wait_for(lambda: part.exists() and part.stat().st_size > 1_000_000, process)  # all are at work
         interrupt(process, times)
@@ -252,7 +254,7 @@ def finish(folder: Path, *targets: str) -> str:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project and its folder, done up to the start network of a tiny experiment of two data sets."""
     folder = tmp_path_factory.mktemp("experiment")
-    for name in ("rules", "workflow", "pipeline", "model", "config", "profiles"):
+    for name in ("rules", "workflow", "pipeline", "model", "papers", "config", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder / name)
@@ -389,7 +391,7 @@ def test_a_killed_prediction_leaves_nothing_half_and_its_rerun_the_same_bytes(
     score_views.main(line(tmp_path / "undisturbed"))
     out, names = tmp_path / "killed", ("last.csv", "best.csv")
     out.mkdir()
-    with started("model.score_views", *line(out), folder=tmp_path) as process:
+    with started("model.inference.score_views", *line(out), folder=tmp_path) as process:
         wait_for(lambda: parts(out), process)
         process.kill()
         assert process.wait() == KILLED

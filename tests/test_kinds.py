@@ -23,7 +23,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from pipeline import labels
+from pipeline.readers import labels
 from pipeline.datasets import Findings, Source, pixel_row
 from pipeline.errors import ImageMissingError
 
@@ -62,7 +62,8 @@ from pipeline import datasets
 datasets.__path__.append(sys.argv[1])
 from pipeline.errors import ConfigError
 from pipeline.cli import run_cli
-from pipeline import findings, index
+from pipeline import findings
+from pipeline.readers import index
 from workflow import table
 from workflow.config import checked
 from workflow.config.collections import own_keys

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import labels
 from pipeline.errors import ColumnError, LabelError
+from pipeline.readers import labels
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:

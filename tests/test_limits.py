@@ -17,13 +17,14 @@ import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from pipeline import index, limits, slices
 from pipeline.errors import InputError, LimitError, VolumeError
 from pipeline.files import read_csv
-from pipeline.images import read_gray
-from pipeline.pixels import read_pixels
+from pipeline.patches import slices
 from pipeline.pool import in_child, parallel
-from pipeline.volumes import read_volume
+from pipeline.readers import index, limits
+from pipeline.readers.images import read_gray
+from pipeline.readers.pixels import read_pixels
+from pipeline.readers.volumes import read_volume
 from tests.dicoms import code, write_mr
 
 

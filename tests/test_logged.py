@@ -16,7 +16,7 @@ def run(tmp_path, body, *arguments):
     """Run a module of that body as a rule would; returns the process and the log."""
     (tmp_path / "step.py").write_text(f"import logging, sys\nfrom tqdm import tqdm\n{body}\n")
     process = subprocess.run(
-        [sys.executable, "-m", "workflow.logged", "logs/step.log", "step", *arguments],
+        [sys.executable, "-m", "workflow.job", "logs/step.log", "step", *arguments],
         cwd=tmp_path, env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     return process, (tmp_path / "logs/step.log").read_text().splitlines()

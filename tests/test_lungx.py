@@ -17,11 +17,11 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from pipeline import index, labels
 from pipeline.datasets import Findings, Source, lungx
 from pipeline.errors import ColumnError, LabelError, RawMissingError
 from pipeline.phantom import Geometry, write_ct_series, write_phantom
 from pipeline.provenance import ROOT
+from pipeline.readers import index, labels
 from workflow.fuzz import changes
 from workflow.fuzz.formats import zips
 
@@ -408,7 +408,7 @@ def test_the_nodule_of_a_real_scan_lies_in_tissue_and_the_room_outside_in_air(
 def test_the_first_workbook_that_a_process_reads_is_within_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "sheet.xlsx"
     write_sheet(path, CALIBRATION, [["CT-1", "120, 325", 20, "benign"]])
-    code = f"from pipeline import labels; from pathlib import Path; labels.read_xlsx(Path({str(path)!r}), ['Diagnosis'])"
+    code = f"from pipeline.readers import labels; from pathlib import Path; labels.read_xlsx(Path({str(path)!r}), ['Diagnosis'])"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from model.metrics import auroc, threshold_metrics
+from model.evaluation.metrics import auroc, threshold_metrics
 
 TIED_SCORES = st.integers(0, 5).map(lambda n: n / 5)
 SETS = st.lists(st.tuples(st.integers(0, 1), TIED_SCORES), min_size=2, max_size=40)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ImageMissingError
-from pipeline.names import Names
+from pipeline.readers.names import Names
 
 COMPOSED, APART = (unicodedata.normalize(form, "Müller é.png") for form in ("NFC", "NFD"))
 FILES = ["a.png", "Case 1/T2/0.dcm", "Case 1/T2/1.dcm", f"sub/{APART}", "x/1.png", "y/1.png", "Straße.png"]

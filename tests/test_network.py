@@ -6,15 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from model.networks.base import (
-    Description,
-    Dropout,
-    Network,
-    build,
-    channels_last,
-    initialize,
-    set_dropout,
-)
+from model.networks.base import Description, Dropout, Network, build, channels_last, initialize, set_dropout
 from model.networks.papers import Extractor, head
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other

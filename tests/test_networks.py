@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model import statistics
-from model.inference import Evaluated
+from model.inference import batch_norm
+from model.inference.evaluated import Evaluated
 from model.networks import base, papers
 from model.networks.base import Description, build, initialize
 from pipeline.errors import ConfigError
@@ -28,13 +28,17 @@ RUN = """
 import json, os, sys
 from pathlib import Path
 import numpy as np, onnxruntime, torch
-from model import bootstrap, export, score_views, statistics, train, trainer, weights
-from model.inference import Evaluated
+from model import export
+from model.bootstrap import guess
+from model.files import weights
+from model.inference import batch_norm
+from model.inference.evaluated import Evaluated
 from model.networks.base import Description
+from model.training import train, trainer
 
 stores, splits, out = sys.argv[1:3], sys.argv[3:5], Path(sys.argv[5])
 given = ["--stores", *stores, "--splits", *splits]
-bootstrap.main([*given, "--network", "small", "--seed", "0", "--candidates", "4", "--checkpoint", str(out / "c"),
+guess.main([*given, "--network", "small", "--seed", "0", "--candidates", "4", "--checkpoint", str(out / "c"),
                 "--out", str(out / "start.safetensors"), "--scores", str(out / "scores.csv")])
 phases = json.dumps([{"name": "training", "datasets": ["a", "b"], "epochs": 6, "batches": 2, "batch_size": 4,
                       "learning_rate": 0.01, "dropout": 0.3}])
@@ -65,7 +69,7 @@ network, tables = weights.read(out / "whole/out", ["a", "b"], 1, side=40)
 assert network.description == Description("small", side=40)
 patches = torch.randn(5, 1, 40, 40, generator=torch.Generator().manual_seed(0))
 fast = Evaluated(network, "a", tables["a"])(patches)
-statistics.attach(network, tables["a"])
+batch_norm.attach(network, tables["a"])
 with torch.no_grad():
     plain = network.eval()(patches, "a")
 assert torch.equal(fast, plain)
@@ -77,7 +81,7 @@ np.testing.assert_allclose(given, plain.softmax(1)[:, 1].numpy(), atol=1e-5)
 
 def plainly(network: base.Network, dataset: str, table: Tensor, patches: Tensor) -> Tensor:
     """Logits in eval mode."""
-    statistics.attach(network, table)
+    batch_norm.attach(network, table)
     with torch.no_grad():
         logits: Tensor = network.eval()(patches, dataset)
     return logits
@@ -101,9 +105,9 @@ def test_a_layer_put_between_counts_in_evaluation_as_in_training(where: str) -> 
     network = build(["a"])
     initialize(network, "between")
     patches = torch.randn(6, 1, 65, 65)
-    before = plainly(network, "a", statistics.initial(network), patches)
+    before = plainly(network, "a", batch_norm.initial(network), patches)
     put_between(network, where)
-    table = statistics.recalibrate(network, torch.randn(32, 1, 65, 65))
+    table = batch_norm.recalibrate(network, torch.randn(32, 1, 65, 65))
     logits = Evaluated(network, "a", table)(patches)
     torch.testing.assert_close(logits, plainly(network, "a", table, patches), atol=1e-5, rtol=1e-5)
     assert not torch.allclose(logits, before, atol=1e-3)
@@ -122,7 +126,7 @@ def test_the_papers_network_takes_any_side_it_has_layers_for(side: int, features
     initialize(network, 0)
     (linear,) = (layer for layer in network.extractor.children() if isinstance(layer, nn.Linear))
     assert linear.in_features == features
-    table, patches = statistics.initial(network), torch.randn(2, 1, side, side)
+    table, patches = batch_norm.initial(network), torch.randn(2, 1, side, side)
     torch.testing.assert_close(
         Evaluated(network, "a", table)(patches), plainly(network, "a", table, patches), atol=1e-4, rtol=1e-4
     )

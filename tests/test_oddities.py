@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import dicom, labels, slices
 from pipeline.datasets import Findings, Source, prostatex
 from pipeline.files import read_csv
-from pipeline.index import COLUMNS
+from pipeline.patches import slices
 from pipeline.phantom import Geometry, write_mr_series
+from pipeline.readers import dicom, labels
+from pipeline.readers.index import COLUMNS
 from tests.collection import ADC, HIGH_B, MULTI_B, T2, Collection, codes
 from tests.test_prostatex_tables import run
 

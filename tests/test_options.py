@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from model import train
+from model.training import train
 from pipeline.provenance import ROOT
 from workflow.config import schema
 from workflow.config.collections import KINDS

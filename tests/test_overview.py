@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from model import overview
+from model.report import overview
 
 LINE = {
     "dataset": "a", "split": "test", "state": "last", "auroc": 0.75, "auroc_single": 0.5, "ci95": [0.25, 1.0],

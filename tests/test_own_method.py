@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from model.phase import parse_phases
+from model.training.phase import parse_phases
 from pipeline.provenance import ROOT
 
 SNAKEFILE = f"""\
 import sys
 sys.path.insert(0, "{ROOT}")
-from model.methods import METHODS, phase
+from model.training.methods import METHODS, phase
 
 def backwards(config):
     names = [*(name for name in config["datasets"] if name != config["target"]), config["target"]]
@@ -33,7 +33,9 @@ def test_a_method_is_ten_lines_outside_the_package(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     commands = (done.stdout + done.stderr).splitlines()
-    (training,) = (line for line in commands if " model.train " in line and "results/backwards/" in line)
+    (training,) = (
+        line for line in commands if " model.training.train " in line and "results/backwards/" in line
+    )
     found = re.search(r"--phases '(.*?)'", training)
     assert found
     phases = parse_phases(found[1])

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from model.intervals import Fold, draw
-from model.paired import (
+from model.evaluation.intervals import Fold, draw
+from model.evaluation.paired import (
     Difference,
     Runs,
     Spread,
@@ -22,7 +22,7 @@ from model.paired import (
     spread_of,
     subtract,
 )
-from model.predictions import Evaluated
+from model.evaluation.predictions import Evaluated
 from pipeline.seeds import stream
 
 

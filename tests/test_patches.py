@@ -9,13 +9,16 @@ import pydicom
 import pytest
 from PIL import Image
 
-from pipeline import findings, index, patches, skipped, slices, split
+from pipeline import findings, skipped
 from pipeline.datasets import Source
 from pipeline.errors import EmptyError, LabelError
 from pipeline.files import read_csv
-from pipeline.geometry import locate, plane
+from pipeline.patches import cut, slices
 from pipeline.phantom import write_phantom
 from pipeline.phantoms.dicom import Geometry, write_ct_series
+from pipeline.readers import index
+from pipeline.readers.geometry import locate, plane
+from pipeline.splits import split
 from pipeline.store import UNKNOWN, read_info, read_patches, read_slice, write_slices
 
 STEPS = ("index", "findings", "slices", "patches")
@@ -77,7 +80,7 @@ class Etl:
             "out": store,
             "skipped": self.skipped["patches"],
         }
-        patches.main(
+        cut.main(
             [
                 self.kind,
                 *self.call(dataset="d", extent=extent, views=views, processes=self.processes, **names),
@@ -359,7 +362,7 @@ def test_a_finding_that_lacks_a_configured_channel_is_not_stacked(stacked: Etl) 
     table = read_csv(stacked.out / "findings.csv")
     first = table[["patient_id", "finding_id"]].iloc[0].tolist()
     lacking = ((table[["patient_id", "finding_id"]] == first).all(axis=1)) & (table["channel"] == "t2")
-    order = patches.tasks(table[~lacking], ["t2", "dwi", "adc"])
+    order = cut.tasks(table[~lacking], ["t2", "dwi", "adc"])
     assert [task.patient_id for task in order] == list(
         table.drop_duplicates(["patient_id", "finding_id"])["patient_id"].iloc[1:]
     )

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.findings import load
-from pipeline import split
+from model.dataset import load
 from pipeline.errors import DuplicateFindingError, LabelError, LeakError
 from pipeline.files import read_csv, write_csv
-from pipeline.people import called, person, units
-from pipeline.split import COLUMNS, assign
+from pipeline.splits import split
+from pipeline.splits.people import called, person, units
+from pipeline.splits.split import COLUMNS, assign
 from pipeline.verify.overlap import identity
 from tests.collection import HIGH_B, Collection
 from tests.etl import build

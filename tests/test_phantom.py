@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 from PIL import Image
 
-from model.metrics import auroc
+from model.evaluation.metrics import auroc
 from pipeline.errors import InputError
 from pipeline.files import read_csv, sha256
 from pipeline.phantom import Geometry, main, write_ct_series, write_mr_series, write_phantom

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from model.methods import METHODS, phases, started_on
-from model.phase import Phase, check_names, parse_phases
+from model.training.methods import METHODS, phases, started_on
+from model.training.phase import Phase, check_names, parse_phases
 from pipeline.errors import ConfigError
 
 TRAINING = {"epochs": 10, "batches": 1, "batch_size": 8, "learning_rate": 3e-4, "dropout": 0.3}

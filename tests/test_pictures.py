@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import drawing, findings, index, patches, pictures, red_dots, slices
+from pipeline import findings
 from pipeline.errors import InputError, StoreError
 from pipeline.files import read_csv
+from pipeline.patches import cut, slices
+from pipeline.patches.views import AUGMENTED, Frame, View, resample
 from pipeline.phantom import write_phantom
+from pipeline.readers import index
+from pipeline.report import contact_sheet, drawing, red_dots
 from pipeline.store import read_info, write_store
-from pipeline.views import AUGMENTED, Frame, View, resample
 
 EXTREMES = [View(r, f, s) for r in (-20, 0, 20) for f in (False, True) for s in (-1, 0, 1)]
 
@@ -36,7 +39,7 @@ def build(folder: Path, kind: str, patients: int, extent: str, *options: str) ->
          "--choices", str(folder / "choices.csv"), "--near-duplicates", str(folder / "near.csv")]
     )  # fmt: skip
     slices.main([kind, *raw, *at["index"], *at["findings"], *out("slices.h5")])
-    patches.main(
+    cut.main(
         [kind, "--dataset", kind, *at["findings"], *at["slices"], *out("patches.h5"), "--extent", extent,
          "--views", "5"]
     )  # fmt: skip
@@ -113,7 +116,7 @@ def test_picture_is_the_same_to_the_byte_each_time(brain: Path, tmp_path: Path, 
         arguments += ["--findings", str(brain / "findings.csv"), "--slices", str(brain / "slices.h5")]
     before = plt.get_fignums()
     for name in ("a.png", "b.png"):
-        pictures.main([*arguments, "--out", str(tmp_path / name)])
+        contact_sheet.main([*arguments, "--out", str(tmp_path / name)])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as picture:
         assert min(picture.size) > 300
@@ -123,16 +126,16 @@ def test_picture_is_the_same_to_the_byte_each_time(brain: Path, tmp_path: Path, 
 
 def test_contact_sheet_says_what_the_store_holds(brain: Path) -> None:
     info = read_info(brain / "patches.h5")
-    figure = pictures.contact_sheet(brain / "patches.h5", licence="CC BY 3.0")
+    figure = contact_sheet.contact_sheet(brain / "patches.h5", licence="CC BY 3.0")
     positive = int(info.findings["label"].sum())
     texts = " ".join([text.get_text() for text in figure.texts] + [figure.get_suptitle()])
     assert f"{len(info.findings)} findings ({positive} of label 1" in texts
     assert f"{info.findings['group_id'].nunique()} groups, 5 views" in texts
     assert "CC BY 3.0" in texts
-    told = pictures.contact_sheet(brain / "patches.h5", table=brain / "findings.csv").get_suptitle()
+    told = contact_sheet.contact_sheet(brain / "patches.h5", table=brain / "findings.csv").get_suptitle()
     assert f"patients unknown: {info.findings['group_id'].nunique()} groups, 5 views" in told
     with pytest.raises(InputError, match="a channel of image"):
-        pictures.contact_sheet(brain / "patches.h5", channel="t2")
+        contact_sheet.contact_sheet(brain / "patches.h5", channel="t2")
     plt.close("all")
 
 
@@ -144,7 +147,7 @@ def test_a_contact_sheet_of_few_views_has_room_for_long_names(tmp_path: Path, vi
     noise = np.random.default_rng(0).standard_normal((4, views, 1, 65, 65)).astype("f4")
     write_store(tmp_path / "a.h5", table, iter(noise), views=views, dataset="few", channels=["image"],
                 normalization="series", provenance={})  # fmt: skip
-    figure = pictures.contact_sheet(tmp_path / "a.h5")
+    figure = contact_sheet.contact_sheet(tmp_path / "a.h5")
     figure.draw_without_rendering()  # a layout that collapses warns, and warnings are errors
     plt.close(figure)
 
@@ -185,7 +188,7 @@ def test_red_dots_fail_where_the_store_was_not_cut_from_these_slices(
 
 
 def test_alignment_shows_each_channel_and_their_overlay(prostatex: Path) -> None:
-    figure = pictures.alignment(prostatex / "patches.h5", count=2)
+    figure = contact_sheet.alignment(prostatex / "patches.h5", count=2)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles[:4] == ["t2", "dwi", "adc", "red, green, blue"]
     assert np.shape(figure.axes[3].images[0].get_array()) == (65, 65, 3)
@@ -194,4 +197,4 @@ def test_alignment_shows_each_channel_and_their_overlay(prostatex: Path) -> None
 
 def test_alignment_needs_two_channels(brain: Path) -> None:
     with pytest.raises(InputError, match="expected two or more channels, found only image"):
-        pictures.alignment(brain / "patches.h5")
+        contact_sheet.alignment(brain / "patches.h5")

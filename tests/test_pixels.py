@@ -17,11 +17,12 @@ from PIL import Image
 from pydicom import uid
 from pydicom.encaps import encapsulate, generate_frames
 
-from pipeline import dicom, slices
 from pipeline.errors import InputError, MissingTagError, MultiFrameError, TruncatedError
-from pipeline.images import read_gray
+from pipeline.patches import slices
 from pipeline.phantom import write_mr_series
-from pipeline.pixels import read_pixels
+from pipeline.readers import dicom
+from pipeline.readers.images import read_gray
+from pipeline.readers.pixels import read_pixels
 from tests.dicoms import OBLIQUE, STORED, change, code, write_ct, write_mr
 
 

@@ -183,7 +183,7 @@ class TestData:
     def test_code_is_that_of_the_step_and_of_the_kind(self):
         step = data.code_of(config(), "lungx", "pipeline.findings")
         assert step != data.code_of(config(), "brain", "pipeline.findings")
-        assert step != data.code_of(config(), "lungx", "pipeline.patches")
+        assert step != data.code_of(config(), "lungx", "pipeline.patches.cut")
 
     def test_the_index_waits_for_phantoms_or_ends_the_run_with_what_is_missing(self, tmp_path, monkeypatch):
         assert data.raw_data(config("demo"), "brain") == ["<data>/raw/brain"]

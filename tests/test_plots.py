@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from model.plots import main, plot_bootstrap, plot_curves, plot_roc
+from model.report.plots import main, plot_bootstrap, plot_curves, plot_roc
 from pipeline.files import write_csv
 
 PREDICTIONS = ("dataset", "split", "patient_id", "finding_id", "view", "label", "score")
@@ -121,7 +121,7 @@ def test_same_figure_same_bytes(tmp_path: Path) -> None:
         assert len(set(image.convert("L").resize((64, 64)).tobytes())) > 20  # not blank
 
 
-@pytest.mark.parametrize("module", ["model.plots", "model.tensorboard"])
+@pytest.mark.parametrize("module", ["model.report.plots", "model.report.tensorboard"])
 def test_figures_need_no_torch_and_no_window(module: str) -> None:
     code = f"import sys, {module}; sys.exit(bool({{'torch', 'matplotlib.pyplot'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,13 +15,13 @@ import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 import torch
 from PIL import Image
 
-from model import weights
+from model.files import weights
 from model.predict import main
 from pipeline.cli import run_cli
 from pipeline.errors import ColumnError, EmptyError, OutOfImageError
 from pipeline.files import read_csv
-from pipeline.geometry import plane
 from pipeline.phantom import write_phantom
+from pipeline.readers.geometry import plane
 from pipeline.store import read_info, read_patches
 from tests.made_runs import VIEWS, train, write_card, write_patches
 

@@ -3,7 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.predictions import COLUMNS, PredictionsError, evaluate, numbered, read_predictions, read_splits
+from model.evaluation.predictions import (
+    COLUMNS,
+    PredictionsError,
+    evaluate,
+    numbered,
+    read_predictions,
+    read_splits,
+)
 from pipeline.files import write_csv
 
 ROWS = [

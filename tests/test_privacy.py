@@ -12,8 +12,9 @@ import pydicom
 import pytest
 from PIL import Image
 
-from pipeline import fingerprint, index, pictures
 from pipeline.phantom import write_phantom
+from pipeline.readers import index
+from pipeline.report import contact_sheet, fingerprint
 from pipeline.store import read_info
 from pipeline.verify import __main__ as verify
 from tests.etl import build
@@ -74,8 +75,10 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = build("prostatex", root / "raw", root / "prostatex", "--channels", "t2", extent="65 mm", views=6)
     of = {name: str(folder / name) for name in
           ("index.parquet", "findings.csv", "choices.csv", "slices.h5", "patches.h5", "skipped.csv")}  # fmt: skip
-    pictures.main(["contact-sheet", "--store", of["patches.h5"], "--out", str(folder / "contact_sheet.png")])
-    pictures.main(["red-dots", "--store", of["patches.h5"], "--findings", of["findings.csv"], "--slices",
+    contact_sheet.main(
+        ["contact-sheet", "--store", of["patches.h5"], "--out", str(folder / "contact_sheet.png")]
+    )
+    contact_sheet.main(["red-dots", "--store", of["patches.h5"], "--findings", of["findings.csv"], "--slices",
                    of["slices.h5"], "--out", str(folder / "red_dots.png")])  # fmt: skip
     fingerprint.main(["--index", of["index.parquet"], "--findings", of["findings.csv"], "--choices",
                       of["choices.csv"], "--slices", of["slices.h5"], "--store", of["patches.h5"], "--skipped",

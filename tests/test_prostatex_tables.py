@@ -7,11 +7,12 @@ import pandas as pd
 import pydicom
 import pytest
 
-from pipeline import findings, index, labels
+from pipeline import findings
 from pipeline.datasets import Source, prostatex
 from pipeline.files import read_csv
 from pipeline.phantom import write_phantom
-from pipeline.pixels import read_pixels
+from pipeline.readers import index, labels
+from pipeline.readers.pixels import read_pixels
 from tests.collection import HIGH_B, Collection, codes
 
 

@@ -65,21 +65,36 @@ def test_an_unknown_module_is_an_error(project):
 
 
 def test_etl_never_depends_on_the_code_of_training(tmp_path):
-    for package in ("pipeline", "model", "workflow"):
+    for package in ("pipeline", "model", "papers", "workflow"):
         shutil.copytree(ROOT / package, tmp_path / package)
-    steps = ["index", "findings", "slices", "patches", "split", "skipped"]
+    steps = ["readers.index", "findings", "patches.slices", "patches.cut", "splits.split", "skipped"]
     before = [digest(tmp_path, f"pipeline.{step}") for step in steps]
-    for path in (tmp_path / "model").glob("*.py"):
+    for path in (tmp_path / "model").rglob("*.py"):
         path.write_text(path.read_text() + "\nx = 1\n")
     assert [digest(tmp_path, f"pipeline.{step}") for step in steps] == before
 
 
 def test_training_never_depends_on_the_registry_of_methods(tmp_path):
-    for package in ("pipeline", "model", "workflow"):
+    for package in ("pipeline", "model", "papers", "workflow"):
         shutil.copytree(ROOT / package, tmp_path / package)
-    before = digest(tmp_path, "model.bootstrap", "model.train", "model.score_views", "model.score")
-    (tmp_path / "model/methods.py").write_text("METHODS = {}\n")
-    assert digest(tmp_path, "model.bootstrap", "model.train", "model.score_views", "model.score") == before
+    before = digest(
+        tmp_path,
+        "model.bootstrap.guess",
+        "model.training.train",
+        "model.inference.score_views",
+        "model.evaluation.score",
+    )
+    (tmp_path / "model/training/methods.py").write_text("METHODS = {}\n")
+    assert (
+        digest(
+            tmp_path,
+            "model.bootstrap.guess",
+            "model.training.train",
+            "model.inference.score_views",
+            "model.evaluation.score",
+        )
+        == before
+    )
 
 
 STEP = '''
@@ -241,15 +256,19 @@ EDITS = {
     "what an error expects": ("pipeline/errors.py", 'expected = "a finite loss"', 'expected = "a number"'),
     "another error": ("pipeline/errors.py", "", '\n\nclass MyError(InputError):\n    code = "E-MY"\n'),
     "a docstring of all steps": ("pipeline/files.py", "The hexadecimal SHA-256 digest", "The SHA-256 digest"),
-    "a help text of training": ("model/train.py", "epochs between validations", "how often to validate"),
-    "the meaning of a choice": ("model/train.py", "a dropout of 0 is none", "0 is no dropout"),
-    "a log text": ("model/trainer.py", "leaving, to go on later", "until later"),
+    "a help text of training": (
+        "model/training/train.py",
+        "epochs between validations",
+        "how often to validate",
+    ),
+    "the meaning of a choice": ("model/training/train.py", "a dropout of 0 is none", "0 is no dropout"),
+    "a log text": ("model/training/trainer.py", "leaving, to go on later", "until later"),
     "another kind of data set": (
         "pipeline/datasets/mine.py",
         "",
         "def find(): ...\n\n\nclass Options: ...\n",
     ),
-    "another method": ("model/methods.py", "", '\nMETHODS["mine"] = lambda config: []\n'),
+    "another method": ("model/training/methods.py", "", '\nMETHODS["mine"] = lambda config: []\n'),
 }
 
 
@@ -263,7 +282,7 @@ def digests(project):
 def whole(tmp_path_factory):
     """A copy of this project, and the digests of its steps."""
     folder = tmp_path_factory.mktemp("whole")
-    for package in ("pipeline", "model", "workflow"):
+    for package in ("pipeline", "model", "papers", "workflow"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     return folder, digests(folder)
 

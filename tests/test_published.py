@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from model import published, score_views, statistics, weights
+from model import published
+from model.files import weights
+from model.files.states import read_state
+from model.inference import batch_norm, score_views
 from model.networks.base import Description
-from model.states import read_state
 from pipeline.errors import ModelError, PickledError, UnreadableError
 from pipeline.files import read_csv
-from pipeline.split import balanced_views
+from pipeline.splits.split import balanced_views
 from pipeline.store import read_patches
 from tests.stores import make_store
 
@@ -69,7 +71,7 @@ def state_of(channels: int = 1) -> dict[str, Tensor]:
 def logits(path: Path, patches: Tensor) -> Tensor:
     """What a model file of ours says to patches."""
     network, tables = weights.read(path, ["prostatex"], patches.shape[1])
-    statistics.attach(network, tables["prostatex"])
+    batch_norm.attach(network, tables["prostatex"])
     return network.eval()(patches, "prostatex")
 
 

@@ -18,11 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import uid
 
-from pipeline import audit, dicom, index, labels
+from papers import audit
 from pipeline.datasets import prostatex
-from pipeline.geometry import Place, locate
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series, write_phantom
-from pipeline.pixels import read_pixels
+from pipeline.readers import dicom, index, labels
+from pipeline.readers.geometry import Place, locate
+from pipeline.readers.pixels import read_pixels
 
 Convert = Callable[[Path, Path], list[str]]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from model.papers import recount
-from model.papers.replay import main, read_logs
-from model.records import HISTORY_COLUMNS
+from model.training.records import HISTORY_COLUMNS
+from papers import recount
+from papers.replay import main, read_logs
 from pipeline.errors import ColumnError, ConfigError, EmptyError, InputError, RawMissingError
 from pipeline.files import read_csv
 from workflow import raw

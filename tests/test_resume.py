@@ -27,6 +27,7 @@ PHASES = [
     {"name": "specialization", "datasets": ["a"], "epochs": 6, **SPECIALIZATION, "head": {"b.c": "a"},
      "dropout": 0.0},
 ]  # fmt: skip
+MODULES = {"bootstrap": "model.bootstrap.guess", "train": "model.training.train"}
 OUTPUTS = {
     "bootstrap": ("network.safetensors", "scores.csv"),
     "train": ("model.safetensors", "best.safetensors", "history.csv", "gradients.csv"),
@@ -36,7 +37,7 @@ OUTPUTS = {
 def command(step: str, inputs: Path, out: Path) -> list[str]:
     stores = [str(inputs / f"{name}.h5") for name in DATASETS]
     splits = [str(inputs / f"{name}.csv") for name in DATASETS]
-    line = [sys.executable, "-m", f"model.{step}", "--stores", *stores, "--splits", *splits, "--seed", "1"]
+    line = [sys.executable, "-m", MODULES[step], "--stores", *stores, "--splits", *splits, "--seed", "1"]
     line += ["--checkpoint", str(out / "checkpoint")]
     if step == "bootstrap":
         return [
@@ -174,12 +175,12 @@ def test_a_trainer_that_is_asked_to_end_saves_first(undisturbed: Path, tmp_path:
 
 
 TEXTS = (
-    ("model/trainer.py", "leaving, to go on later", "until later"),
+    ("model/training/trainer.py", "leaving, to go on later", "until later"),
     ("pipeline/errors.py", "lower the learning rate", "try a lower one"),
-    ("model/train.py", "epochs between validations", "how often to validate"),
+    ("model/training/train.py", "epochs between validations", "how often to validate"),
     ("pipeline/store.py", '"""', '"""In short: '),
-    ("model/steps.py", "", "\n# a comment\n"),
-    ("model/methods.py", "", '\nMETHODS["mine"] = typhon\n'),
+    ("model/training/steps.py", "", "\n# a comment\n"),
+    ("model/training/methods.py", "", '\nMETHODS["mine"] = typhon\n'),
 )
 CODE = (("pipeline/store.py", "PATCH_SIDE = 65", "PATCH_SIDE = 60 + 5"),)
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.metrics import auroc
-from model.roc import mean_curve, roc
+from model.evaluation.metrics import auroc
+from model.evaluation.roc import mean_curve, roc
 
 RUNS = st.lists(st.lists(st.integers(0, 4), min_size=9, max_size=9), min_size=1, max_size=4)
 LABELS = [1, 0, 0, 1, 0, 0, 1, 0, 0]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from model import statistics, weights
+from model.files import weights
+from model.files.runs import RunError, agree, describe, find
+from model.inference import batch_norm
 from model.networks.base import Description, build, initialize
-from model.runs import RunError, agree, describe, find
 from pipeline.card import KINDS, MEASURES, Preprocessing
 from pipeline.errors import ConfigError, InputError, LossError, PickledError
 
@@ -30,7 +31,7 @@ def write_model(path: Path, names: tuple[str, ...] = ("a",), channels: int = 1, 
         for name in names:
             list(network.maker(name).parameters())[-1].copy_(torch.tensor([0.0, bias]))
     weights.write(
-        path, weights.export(network, dict.fromkeys(names, statistics.initial(network))), network.description
+        path, weights.export(network, dict.fromkeys(names, batch_norm.initial(network))), network.description
     )
 
 

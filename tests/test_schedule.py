@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from model.phase import SCHEDULES, schedule_problems
-from model.schedule import CURVES, Setting, apply, curve
+from model.training.phase import SCHEDULES, schedule_problems
+from model.training.schedule import CURVES, Setting, apply, curve
 
 CYCLE = {"kind": "one-cycle"}
 

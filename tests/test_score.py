@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import results
-from model.intervals import newcombe
-from model.predictions import PredictionsError
-from model.score import commit, main
+from model.evaluation import results
+from model.evaluation.intervals import newcombe
+from model.evaluation.predictions import PredictionsError
+from model.evaluation.score import commit, main
 from pipeline.files import write_csv
 
 SPLIT_COLUMNS = ("patient_id", "group_id", "finding_id", "label", "split", "views")
@@ -255,7 +255,7 @@ def test_commit_is_that_of_the_code_or_none(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_scoring_needs_no_torch() -> None:
-    code = "import sys, model.score; sys.exit('torch' in sys.modules)"
+    code = "import sys, model.evaluation.score; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

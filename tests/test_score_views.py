@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import torch
 
-from model import statistics, weights
 from model.device import set_up
+from model.evaluation.predictions import COLUMNS
+from model.files import weights
+from model.inference import batch_norm
+from model.inference.score_views import main
 from model.networks.base import build, initialize
-from model.predictions import COLUMNS
-from model.score_views import main
 from pipeline.errors import ConfigError, InputError, LossError
 from pipeline.files import read_csv
 from pipeline.store import read_patches
@@ -26,7 +27,7 @@ def inputs(tmp_path: Path) -> list[str]:
     made = [make_store(tmp_path, name, train=2, validation=2, test=3, views=2) for name in NAMES]
     network = build(NAMES)
     initialize(network, "predict")
-    tables = {name: statistics.initial(network) + number for number, name in enumerate(NAMES)}
+    tables = {name: batch_norm.initial(network) + number for number, name in enumerate(NAMES)}
     weights.write(tmp_path / "model.safetensors", weights.export(network, tables), network.description)
     return ["--stores", *(str(store) for store, _ in made), "--splits", *(str(split) for _, split in made)]
 
@@ -49,7 +50,7 @@ def test_a_score_is_the_softmax_of_the_plain_network(inputs: list[str], tmp_path
     table = read_csv(predict(inputs, tmp_path))
     network, tables = weights.read(tmp_path / "model.safetensors", NAMES, 1)
     for name in NAMES:
-        statistics.attach(network, tables[name])
+        batch_norm.attach(network, tables[name])
         patches = torch.from_numpy(read_patches(tmp_path / f"{name}.h5", range(2, 7), [2] * 5))
         with torch.no_grad():
             expected = network.eval()(patches, name).softmax(1)[:, 1]
@@ -117,7 +118,7 @@ def test_findings_without_labels_get_their_views_scored_by_the_target(
     assert set(table["split"]) == {"challenge"}
     assert set(table["label"]) == {""}
     network, tables = weights.read(tmp_path / "model.safetensors", NAMES, 1)
-    statistics.attach(network, tables["a"])
+    batch_norm.attach(network, tables["a"])
     patches = torch.from_numpy(read_patches(tmp_path / "challenge/new.h5", range(4), [2] * 4))
     with torch.no_grad():
         expected = network.eval()(patches, "a").softmax(1)[:, 1]

@@ -5,9 +5,9 @@ import json
 import pytest
 import yaml
 
-from model.grid import candidates, nested
-from model.predictions import PredictionsError
-from model.search import close, main, report, table
+from model.evaluation.predictions import PredictionsError
+from model.search.choose import close, main, report, table
+from model.search.grid import candidates, nested
 from pipeline.errors import ConfigError
 from pipeline.files import write_csv
 from pipeline.provenance import ROOT

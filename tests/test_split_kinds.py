@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model import data
-from pipeline import split
+from model.training import data
 from pipeline.errors import LeakError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, write_csv
-from pipeline.split import assign, balanced_views, split_table
+from pipeline.splits import split
+from pipeline.splits.split import assign, balanced_views, split_table
 from pipeline.store import read_info
 from tests.test_split import HOLDOUT, VIEWS, findings_of, store_of
 

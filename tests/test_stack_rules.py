@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from model.predict import main as predict
-from pipeline import geometry, index, slices, stacks
 from pipeline.case import prepare
 from pipeline.datasets import lungx
 from pipeline.errors import GapError, InputError
+from pipeline.patches import slices
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
-from pipeline.pixels import read_pixels
+from pipeline.readers import geometry, index, stacks
+from pipeline.readers.pixels import read_pixels
 from tests.made_runs import train, write_card, write_patches
 from tests.test_case import at, at_mm, how
 from tests.test_lungx import find as find_lungx

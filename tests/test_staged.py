@@ -3,8 +3,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from model.rules import Scores, minimum_rule, paper_rule
-from model.staged import PILOT, Race, early_break
+from model.bootstrap.rules import Scores, minimum_rule, paper_rule
+from model.bootstrap.staged import PILOT, Race, early_break
 
 Table = np.ndarray
 """AUROCs (candidates, stages, data sets)."""

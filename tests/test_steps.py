@@ -11,14 +11,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from model import data, statistics, weights
-from model.checkpoint import Folder
+from model.files import weights
+from model.inference import batch_norm
 from model.networks.base import Description, Dropout, Network, build, initialize
 from model.networks.papers import Extractor, head
-from model.phase import Phase
-from model.records import Step
-from model.settings import Settings
-from model.trainer import Trainer
+from model.training import data
+from model.training.checkpoint import Folder
+from model.training.phase import Phase
+from model.training.records import Step
+from model.training.settings import Settings
+from model.training.trainer import Trainer
 from pipeline.files import read_csv
 from tests.stores import make_store
 
@@ -172,24 +174,24 @@ class TestMixed:
         last = made.run()
         assert torch.equal(last["statistics.a"], last["statistics.b"])
         assert not torch.equal(last["statistics.a"], last["statistics.c"])
-        parts = [statistics.calibration_patches(made._train[name], name) for name in "ab"]
+        parts = [batch_norm.calibration_patches(made._train[name], name) for name in "ab"]
         mixed = torch.stack([parts[number % 2][number // 2] for number in range(36)])
-        assert torch.equal(last["statistics.a"], statistics.recalibrate(made.network, mixed))
+        assert torch.equal(last["statistics.a"], batch_norm.recalibrate(made.network, mixed))
 
     def test_a_phase_of_its_own_gives_a_data_set_its_own_statistics_back(
         self, trainer: Callable[..., Trainer]
     ) -> None:
         made = trainer(phase("x", step="mixed"), phase("y", ("a",)), batch_norm="recalibrated")
         last = made.run()
-        own = statistics.calibration_patches(made._train["a"], "a")
-        assert torch.equal(last["statistics.a"], statistics.recalibrate(made.network, own))
+        own = batch_norm.calibration_patches(made._train["a"], "a")
+        assert torch.equal(last["statistics.a"], batch_norm.recalibrate(made.network, own))
         assert torch.equal(last["statistics.b"], last["statistics.c"])
 
 
 class TestFrozen:
     FROZEN = phase("frozen", ("b",), frozen=True, batches=None, epochs=3, dropout=0.3)
 
-    @pytest.mark.parametrize("mode", statistics.MODES)
+    @pytest.mark.parametrize("mode", batch_norm.MODES)
     def test_extractor_and_its_statistics_are_the_same_bits_afterwards(
         self, trainer: Callable[..., Trainer], mode: str
     ) -> None:
@@ -211,7 +213,7 @@ class TestFrozen:
         initialize(plain, "train")
         plain.eval()
         plain.maker("b").train()
-        statistics.attach(plain, statistics.initial(plain))
+        batch_norm.attach(plain, batch_norm.initial(plain))
         adam = torch.optim.Adam(plain.maker("b").parameters(), lr=1e-3)
         part = made._train["b"]
         for step in range(9):
@@ -285,7 +287,7 @@ def scripted(
 
     def validate(current: Phase, epoch: int) -> None:
         value = next(given)
-        monkeypatch.setattr("model.evaluation.auroc", lambda *_: value)
+        monkeypatch.setattr("model.inference.scores.auroc", lambda *_: value)
         states.append(copies(made))
         real(current, epoch)
 
@@ -493,7 +495,7 @@ class TestPaper:
         assert found == {"zero": {0.0}, "paper": {0.4}}
 
     def test_plateau_reduces_where_auroc_stops_to_rise_and_as_published_where_training_rises(self) -> None:
-        from model.schedule import Plateau
+        from model.training.schedule import Plateau
 
         def rates(watch: str, aurocs: list[float]) -> list[float]:
             adam = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -511,7 +513,7 @@ class TestPaper:
         assert rates("paper", falling) == [1, 1, 1, 1]
 
     def test_a_plateau_goes_on_from_its_state(self) -> None:
-        from model.schedule import Plateau
+        from model.training.schedule import Plateau
 
         schedule = {"kind": "plateau", "factor": 0.1, "patience": 0}
         one, other = (torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1.0) for _ in range(2))

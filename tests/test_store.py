@@ -11,14 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import StoreError, StrangeStoreError
-from pipeline.store import (
-    read_info,
-    read_patches,
-    read_slice,
-    read_statistics,
-    write_slices,
-    write_store,
-)
+from pipeline.store import read_info, read_patches, read_slice, read_statistics, write_slices, write_store
 
 FINDINGS = pd.DataFrame(
     {

@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 
 from model import gpus
-from model.checkpoint import Folder
+from model.training.checkpoint import Folder
 from pipeline import store
 from pipeline.cli import run_cli
 from pipeline.errors import AccessError, DiskError, StoreError
 from pipeline.files import atomic, atomic_folder, write_text
-from pipeline.images import read_gray
-from pipeline.index import read_index
 from pipeline.provenance import ROOT
+from pipeline.readers.images import read_gray
+from pipeline.readers.index import read_index
 from pipeline.system import of_system
 from tests.stores import make_store
 
@@ -57,8 +57,8 @@ def test_a_step_that_has_no_access_ends_with_one_line_that_names_the_reason(numb
     ("read", "target"),
     [
         (lambda path: store.read_slice(path, 0), "pipeline.store.h5py.File"),
-        (read_index, "pipeline.index.pq.read_table"),
-        (lambda path: read_gray.__wrapped__(path), "pipeline.images.Image.open"),
+        (read_index, "pipeline.readers.index.pq.read_table"),
+        (lambda path: read_gray.__wrapped__(path), "pipeline.readers.images.Image.open"),
     ],
     ids=["store", "index", "picture"],
 )
@@ -277,7 +277,7 @@ def test_a_step_that_finds_no_room_in_shared_memory_names_it(
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     Image.new("L", (4, 4)).save(tmp_path / "b.png")
     printed = mounted(
-        SMALL, options, "-m", "pipeline.index", "--raw", str(tmp_path), "--out", "o/index", "--files", "o/files",
+        SMALL, options, "-m", "pipeline.readers.index", "--raw", str(tmp_path), "--out", "o/index", "--files", "o/files",
         "--skipped", "o/skipped", "--processes", "2", before=before,
     )  # fmt: skip
     assert said in printed
@@ -291,7 +291,7 @@ def test_a_step_needs_no_room_for_temporary_files_where_another_place_has_some(
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     (tmp_path / "tmp").mkdir()
     printed = mounted(
-        str(tmp_path / "tmp"), options, "-m", "pipeline.index", "--raw", str(tmp_path), "--out", "o/index",
+        str(tmp_path / "tmp"), options, "-m", "pipeline.readers.index", "--raw", str(tmp_path), "--out", "o/index",
         "--files", "o/files", "--skipped", "o/skipped", "--processes", "2", before=before, TMPDIR=str(tmp_path / "tmp"),
     )  # fmt: skip
     assert (tmp_path / "o/index").exists(), printed

@@ -11,15 +11,16 @@ import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 from PIL import Image
 
 from pipeline import findings as findings_step
-from pipeline import index, slices
 from pipeline.datasets import Findings, Source, table
 from pipeline.datasets.table import find
 from pipeline.errors import ColumnError, ConfigError, DuplicateFindingError, EmptyError, LabelError
 from pipeline.files import read_csv
-from pipeline.index import as_table
 from pipeline.options import add_flags, given
+from pipeline.patches import slices
 from pipeline.phantom import Geometry, write_mr_series
-from pipeline.pixels import read_pixels
+from pipeline.readers import index
+from pipeline.readers.index import as_table
+from pipeline.readers.pixels import read_pixels
 from workflow.flags import flags
 
 RNG = np.random.default_rng(0)

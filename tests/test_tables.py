@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.papers import numbers, recount
-from model.papers.numbers import Cell, read_cells
-from model.papers.ours import Experiment, best, samples, spelt
-from model.papers.tables import main, notes_of, paper_table
+from papers import numbers, recount
+from papers.numbers import Cell, read_cells
+from papers.ours import Experiment, best, samples, spelt
+from papers.tables import main, notes_of, paper_table
 from pipeline.files import read_csv
 from pipeline.provenance import ROOT
 

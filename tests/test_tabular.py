@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.tabular import text, write_table
+from model.report.tabular import text, write_table
 
 
 def written(folder: Path, frame: pd.DataFrame, *notes: str, **more: dict[str, str]) -> dict[str, str]:

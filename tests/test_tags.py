@@ -1,4 +1,4 @@
-"""Each cell of the table of tags (pipeline/tags.py): a file in which it is so, and what becomes of it."""
+"""Each cell of the table of tags (pipeline/readers/dicom/tags.py): a file in which it is so, and what becomes of it."""
 
 import logging
 import struct
@@ -14,9 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from pipeline import dicom, tags
 from pipeline.errors import TagValueError
-from pipeline.pixels import read_pixels
+from pipeline.readers import dicom
+from pipeline.readers.dicom import tags
+from pipeline.readers.pixels import read_pixels
 from tests.dicoms import change, code, write_ct, write_mr
 from tests.etl import build
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from model.tensorboard import main
+from model.report.tensorboard import main
 
 HISTORY = """phase,epoch,dataset,split,metric,value
 training,100,a,train,loss,0.75

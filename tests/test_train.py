@@ -13,16 +13,18 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn import functional
 
-from model import data, statistics, tensorboard, train, weights
-from model.batches import LoopLoader
-from model.checkpoint import Folder
-from model.evaluation import evaluate
-from model.figures import gradients
+from model.files import weights
+from model.inference import batch_norm
+from model.inference.scores import evaluate
 from model.networks.base import Description, Network, build, initialize
 from model.networks.papers import Extractor, head
-from model.phase import Phase
-from model.settings import Settings
-from model.trainer import Trainer
+from model.report import gradients, tensorboard
+from model.training import data, train
+from model.training.batches import LoopLoader
+from model.training.checkpoint import Folder
+from model.training.phase import Phase
+from model.training.settings import Settings
+from model.training.trainer import Trainer
 from pipeline.errors import ConfigError, InputError, LockedError, LossError
 from pipeline.files import read_csv
 from tests.stores import make_store
@@ -93,7 +95,7 @@ def test_training_is_algorithm_1_written_plainly(
     ours.run()
     for one, other in zip(ours.network.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-9, rtol=0)
-    means = torch.cat([norm.running_mean for norm in statistics.norms(plain)])
+    means = torch.cat([norm.running_mean for norm in batch_norm.norms(plain)])
     torch.testing.assert_close(ours.learner.running["a"][0], means)
 
 
@@ -166,7 +168,7 @@ def test_the_best_state_is_the_earliest_with_the_highest_validation_auroc(
 
     def validate(current: Phase, epoch: int) -> None:
         value = next(aurocs)
-        monkeypatch.setattr("model.evaluation.auroc", lambda *_, value=value: value)
+        monkeypatch.setattr("model.inference.scores.auroc", lambda *_, value=value: value)
         real(current, epoch)
         states.append(weights.export(made.network, made._judge.tables(NAMES)))
 
@@ -221,14 +223,14 @@ def test_a_validation_split_without_findings_is_put_up_with(tmp_path: Path) -> N
     assert {row[5] for row in history(made) if row[3] == "validation"} == {""}
 
 
-@pytest.mark.parametrize("mode", statistics.MODES)
+@pytest.mark.parametrize("mode", batch_norm.MODES)
 def test_statistics_for_evaluation_are_as_chosen(trainer: Callable[..., Trainer], mode: str) -> None:
     made = trainer(phase(), batch_norm=mode)
     last = made.run()
     one, other = (last[f"statistics.{name}"] for name in NAMES)
     assert torch.equal(one, other) == (mode == "mixed")
     if mode == "recalibrated":
-        assert torch.equal(one, statistics.recalibrate(made.network, made._judge._calibration["a"]))
+        assert torch.equal(one, batch_norm.recalibrate(made.network, made._judge._calibration["a"]))
 
 
 def test_validation_changes_nothing_in_the_training(trainer: Callable[..., Trainer]) -> None:
@@ -285,7 +287,7 @@ def test_weights_that_are_said_not_to_move_do_not(trainer: Callable[..., Trainer
 def test_the_log_tells_how_long_it_will_take(
     trainer: Callable[..., Trainer], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.trainer.ESTIMATE_AFTER", 3)
+    monkeypatch.setattr("model.training.trainer.ESTIMATE_AFTER", 3)
     caplog.set_level(logging.INFO)
     trainer(phase(epochs=2)).run()
     assert any("samples per second: about " in message for message in caplog.messages)
@@ -317,7 +319,7 @@ def command(folder: Path, out: Path, *phases: Phase, **flags: Any) -> list[str]:
 def start(datasets: dict[str, data.Dataset], tmp_path: Path) -> Path:
     network: Network = build(datasets)
     initialize(network, "start")
-    tables = {name: statistics.initial(network) for name in datasets}
+    tables = {name: batch_norm.initial(network) for name in datasets}
     weights.write(
         tmp_path / "network.safetensors",
         weights.export(network, tables),

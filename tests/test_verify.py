@@ -12,19 +12,21 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import findings, index, page
+from pipeline import findings
 from pipeline.errors import VerifyError
 from pipeline.files import read_csv, write_csv
-from pipeline.index import read_index
+from pipeline.patches.views import Frame
 from pipeline.phantom import write_phantom
-from pipeline.pixels import read_pixels
+from pipeline.readers import index
+from pipeline.readers.index import read_index
+from pipeline.readers.pixels import read_pixels
+from pipeline.report import page
 from pipeline.verify import __main__ as verify
 from pipeline.verify import joined, screenshots
 from pipeline.verify.checks import Check, alignment, half_spacings, outside_share, slice_places
 from pipeline.verify.overlap import Member, across, exact_duplicates, near_duplicates
 from pipeline.verify.page import slice_audit
 from pipeline.verify.screenshots import correlation, listed
-from pipeline.views import Frame
 from tests.etl import build
 
 PATIENTS = 6

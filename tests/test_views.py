@@ -7,8 +7,17 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from pipeline.errors import ConfigError, MissingTagError
+from pipeline.patches.views import (
+    AUGMENTED,
+    MOST_VIEWS,
+    Frame,
+    View,
+    extent_pixels,
+    frame_of,
+    resample,
+    view_table,
+)
 from pipeline.store import PATCH_SIDE
-from pipeline.views import AUGMENTED, MOST_VIEWS, Frame, View, extent_pixels, frame_of, resample, view_table
 
 CENTRE = PATCH_SIDE // 2
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 
-from pipeline import index
 from pipeline.errors import InputError
-from pipeline.index import read_row
-from pipeline.volumes import read_header, read_volume
+from pipeline.readers import index
+from pipeline.readers.index import read_row
+from pipeline.readers.volumes import read_header, read_volume
 from tests.dicoms import write_mr
 
 VOXELS = np.random.default_rng(0).integers(0, 1000, (20, 30, 10)).astype("i2")  # i, j, k

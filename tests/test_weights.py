@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from model import statistics, weights
+from model.files import weights
+from model.inference import batch_norm
 from model.networks.base import Description, Network, build, initialize
 from pipeline.errors import InputError
 
@@ -19,7 +20,7 @@ NAMES = ("a.b", "a", "fe")
 def model() -> tuple[Network, dict[str, Tensor]]:
     network = build(NAMES)
     initialize(network, "weights")
-    return network, {name: statistics.initial(network) + number for number, name in enumerate(NAMES)}
+    return network, {name: batch_norm.initial(network) + number for number, name in enumerate(NAMES)}
 
 
 @pytest.fixture

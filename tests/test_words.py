@@ -7,8 +7,8 @@ from snakemake.cli import get_argument_parser
 
 from pipeline.errors import ConfigError
 from pipeline.provenance import ROOT
+from workflow import arguments
 from workflow import run as launcher
-from workflow import words
 from workflow.run import check_profiles, prepare
 
 # Options whose values no look tells from a target: they keep the words that follow, as in Snakemake.
@@ -19,7 +19,7 @@ KEEP = {
 
 
 def line(text):
-    return words.parse(text.split(), get_argument_parser()).line()
+    return arguments.parse(text.split(), get_argument_parser()).line()
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_words_are_put_into_an_order_that_snakemake_understands(typed, understoo
 
 def test_every_greedy_option_of_snakemake_has_a_look_or_keeps_its_words():
     greedy = {action.dest for action in get_argument_parser()._actions if action.nargs in ("*", "+", "?")}
-    assert greedy == (set(words.VALUES) | KEEP) & greedy
-    assert set(words.VALUES) <= greedy
+    assert greedy == (set(arguments.VALUES) | KEEP) & greedy
+    assert set(arguments.VALUES) <= greedy
 
 
 @pytest.mark.parametrize("typed", ["all --cores 8 --config a=1 b=2 figures", "-np --resources gpu=1 all"])

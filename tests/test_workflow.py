@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from model import compare
-from model.papers import numbers
+from model.evaluation import compare
+from papers import numbers
 from pipeline.provenance import ROOT
 from tests.test_kinds import WELLS
 
@@ -44,10 +44,10 @@ for word in words:
     if word.startswith("--"):
         flag = word
     elif (flag in OUT or flag.startswith("--out-")) and not Path(word).exists():  # such inputs are there already
-        path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.tensorboard") else Path(word)
+        path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.report.tensorboard") else Path(word)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{module} {words}")
-        if module in ("model.compare", "model.papers.tables", "model.search", "workflow.costs") and path.suffix == ".csv":
+        if module in ("model.evaluation.compare", "papers.tables", "model.search.choose", "workflow.costs") and path.suffix == ".csv":
             for suffix in (".md", ".tex", ".html"):
                 path.with_suffix(suffix).write_text("")
 """
@@ -74,7 +74,7 @@ def plan(project, *words):
 
 
 def copy_project(folder):
-    for name in ("rules", "workflow", "pipeline", "model", "config", "profiles"):
+    for name in ("rules", "workflow", "pipeline", "model", "papers", "config", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml", "requirements.lock", "CITATION.cff"):
         shutil.copy(ROOT / name, folder / name)
@@ -267,7 +267,7 @@ class TestMessages:
         assert "twice.yaml: expected plain YAML, found the key seeds twice, line 2" in process.stderr
 
     def test_the_error_of_a_job_is_seen_when_it_happens_and_again_at_the_end(self, built):
-        (built / "demo/fail").write_text("pipeline.split")
+        (built / "demo/fail").write_text("pipeline.splits.split")
         try:
             printed = snakemake(
                 built, *DEMO, "--until", "split_findings", "--forcerun", "split_findings", status=1
@@ -280,7 +280,7 @@ class TestMessages:
         snakemake(built, *DEMO, "--forcerun", "split_findings")
 
     def test_a_job_that_the_system_killed_is_told_as_want_of_memory(self, built):
-        (built / "demo/fail").write_text("pipeline.split kill")
+        (built / "demo/fail").write_text("pipeline.splits.split kill")
         try:
             words = ("--until", "split_findings", "--forcerun", "split_findings")
             printed = snakemake(built, *DEMO, *words, status=1)
@@ -320,7 +320,7 @@ TRAINING = {
 WORDS = (
     *(
         (name, "", "\n\n# a comment\n")
-        for name in ("pipeline/index.py", "pipeline/errors.py", "model/score.py")
+        for name in ("pipeline/readers/index.py", "pipeline/errors.py", "model/evaluation/score.py")
     ),
     ("pipeline/errors.py", "lower the learning rate", "try a lower learning rate"),
     (
@@ -328,21 +328,21 @@ WORDS = (
         "class NetError",
         'class MyError(InputError):\n    code = "E-MY"\n\n\nclass NetError',
     ),
-    ("pipeline/split.py", '"""', '"""In short: '),
-    ("model/train.py", "epochs between validations", "how often to validate"),
-    ("model/trainer.py", "leaving, to go on later", "until later"),
-    ("model/methods.py", "", '\nMETHODS["other"] = typhon\n'),
+    ("pipeline/splits/split.py", '"""', '"""In short: '),
+    ("model/training/train.py", "epochs between validations", "how often to validate"),
+    ("model/training/trainer.py", "leaving, to go on later", "until later"),
+    ("model/training/methods.py", "", '\nMETHODS["other"] = typhon\n'),
     ("rules/train.smk", 'message:\n        "', 'message:\n        "Now: '),
     ("rules/data.smk", '    """Read the header', '    """Look at the header'),
 )
 """Edits of what only a person reads, of every sort."""
 BYTES = (
-    ("pipeline/views.py", "range(-20, 21)", "range(-19, 20)",
+    ("pipeline/patches/views.py", "range(-20, 21)", "range(-19, 20)",
      {"extract_slices": 0, "build_patches": 3, "split_findings": 3, "train_model": 1}),
-    ("pipeline/split.py", '"folds" else', '"repeats" else', {"build_patches": 0, "split_findings": 3, "train_model": 1}),
-    ("model/schedule.py", "PAPER_EPSILON = 1e-8", "PAPER_EPSILON = 1e-9",
+    ("pipeline/splits/split.py", '"folds" else', '"repeats" else', {"build_patches": 0, "split_findings": 3, "train_model": 1}),
+    ("model/training/schedule.py", "PAPER_EPSILON = 1e-8", "PAPER_EPSILON = 1e-9",
      {"split_findings": 0, "bootstrap_network": 0, "train_model": 1, "score_method": 1}),
-    ("model/score.py", "len(known) < len(runs)", "len(known) > len(runs)", {"train_model": 0, "score_method": 1}),
+    ("model/evaluation/score.py", "len(known) < len(runs)", "len(known) > len(runs)", {"train_model": 0, "score_method": 1}),
     ("pipeline/errors.py", '"E-LOSS"', '"E-NAN"', {"split_findings": 0, "train_model": 1}),
     ("rules/data.smk", "--processes {threads}", "--processes 1", {"index_raw_files": 3}),
 )  # fmt: skip
@@ -379,11 +379,11 @@ class TestRerun:
         assert {rule: found.get(rule, 0) for rule in rules} == rules
 
     def test_code_of_one_step_reruns_that_step_and_what_follows(self, built):
-        with edited(built / "model/score_views.py", "", "\nx = 1\n"):
+        with edited(built / "model/inference/score_views.py", "", "\nx = 1\n"):
             assert set(plan(built, *DEMO)) == TRAINING - {
                 "train_model", "draw_curves", "draw_paper_figure", "write_tensorboard",
             }  # fmt: skip
-        with edited(built / "pipeline/pictures.py", "", "\nx = 1\n"):
+        with edited(built / "pipeline/report/contact_sheet.py", "", "\nx = 1\n"):
             assert plan(built, *DEMO) == {
                 "draw_contact_sheet": 3, "draw_red_dots": 3, "verify_dataset": 3, "tabulate_costs": 1, "all": 1,
             }  # fmt: skip
@@ -400,7 +400,7 @@ class TestRerun:
 
     def test_a_rerun_that_fails_in_the_middle_leaves_no_stale_result(self, built):
         less = edited(built / "config/demo.yaml", "{target_samples: 800}", "{target_samples: 700}")
-        (built / "demo/fail").write_text("model.train")
+        (built / "demo/fail").write_text("model.training.train")
         try:
             with less:
                 snakemake(built, *DEMO, status=1)
@@ -420,7 +420,7 @@ class TestRerun:
         assert plan(built, *DEMO) == {}
 
     def test_a_new_method_reruns_nothing(self, built):
-        with edited(built / "model/methods.py", "", '\nMETHODS["other"] = typhon\n'):
+        with edited(built / "model/training/methods.py", "", '\nMETHODS["other"] = typhon\n'):
             assert plan(built, *DEMO) == {}
 
     def test_a_backup_that_is_restored_without_its_times_reruns_nothing(self, built):
@@ -580,7 +580,7 @@ class TestRules:
                 "code=",
             ):
                 assert part in block, f"{match.group(1)} has no {part}"
-            assert "python -m workflow.logged {log} " in block
+            assert "python -m workflow.job {log} " in block
 
     def test_logs_and_benchmarks_mirror_each_other(self):
         for match, block in self.rules():

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import images, labels
 from pipeline.datasets import listed
 from pipeline.errors import InputError, LabelError, OutOfImageError
-from pipeline.scan import scan
-from workflow import beside, raw
+from pipeline.readers import images, labels
+from pipeline.readers.scan import scan
+from workflow import raw, side_collections
 
 MOST = 10
 """Faults of a data set that are named."""
@@ -30,7 +30,7 @@ def faults(config: Mapping[str, Any]) -> str:
     if "phantom" in config:
         return ""
     lines: list[str] = []
-    for dataset in dict.fromkeys([config["target"], *config["datasets"], *beside.needed(config)]):
+    for dataset in dict.fromkeys([config["target"], *config["datasets"], *side_collections.needed(config)]):
         found = list(of(config, dataset))
         lines += map(str, found[:MOST])
         if len(found) > MOST:
@@ -54,7 +54,7 @@ def of(config: Mapping[str, Any], dataset: str) -> Iterator[InputError]:
 def _table(folder: Path, files: Collection[str], collection: Mapping[str, Any]) -> Iterator[InputError]:
     """The faults of a user's own data; those of single rows where ``max_skipped`` allows fewer."""
     if collection["folders"]:
-        from pipeline.index import is_document  # with all its readers, which a table does not need
+        from pipeline.readers.index import is_document  # with all its readers, which a table does not need
 
         pictures = [file for file in files if not is_document(file)]
         options = (collection[key] for key in ("folders", "patient_pattern", "exclude"))

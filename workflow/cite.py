@@ -13,10 +13,10 @@ from pathlib import Path
 
 import yaml
 
-from pipeline import page
 from pipeline.cli import run_cli
 from pipeline.files import write_text
 from pipeline.provenance import ROOT
+from pipeline.report import page
 
 log = logging.getLogger("typhon")
 

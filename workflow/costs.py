@@ -10,8 +10,8 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from model.drawing import COLOURS, STYLE, figure, save
-from model.tabular import write_table
+from model.report.drawing import COLOURS, STYLE, figure, save
+from model.report.tabular import write_table
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError
 

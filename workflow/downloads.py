@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, TokenError
-from workflow import beside, raw
+from workflow import raw, side_collections
 
 if TYPE_CHECKING:
     from pipeline.download.labels import Needed
@@ -31,7 +31,7 @@ def label_files(config: Mapping[str, Any]) -> "list[Needed]":
     from pipeline.download.labels import Needed, files
 
     found = []
-    for name in [*config["datasets"], *beside.needed(config)]:
+    for name in [*config["datasets"], *side_collections.needed(config)]:
         collection = config["collections"][name]
         part = str(collection.get("part") or collection.get("version") or "")
         found.append(Needed(collection["kind"], part, raw.folder(config, name)))
@@ -90,8 +90,8 @@ def _by_account(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _homes(config: Mapping[str, Any]) -> list[str]:
-    names = [*config["datasets"], *beside.needed(config)]
-    return list(dict.fromkeys(beside.home(config, name) for name in names))
+    names = [*config["datasets"], *side_collections.needed(config)]
+    return list(dict.fromkeys(side_collections.home(config, name) for name in names))
 
 
 def _terms(config: Mapping[str, Any]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.download.manifest import UNFINISHED
 from pipeline.errors import ConfigError, RawMissingError
 from pipeline.phantoms import SYNTHETIC
-from pipeline.scan import file_state, scan
-from workflow import beside
+from pipeline.readers.scan import file_state, scan
+from workflow import side_collections
 
 COLLECTIONS_FILE = Path(__file__).resolve().parent.parent / "config" / "datasets.csv"
 TERMS = ("collection", "licence", "doi", "citation", "url")
@@ -18,16 +18,16 @@ TERMS = ("collection", "licence", "doi", "citation", "url")
 
 def folder(config: Mapping[str, Any], dataset: str) -> Path:
     """The raw folder of a data set: ``raw`` in config, else ``{data}/raw/{dataset}``; see ``beside.home``."""
-    home = beside.home(config, dataset)
+    home = side_collections.home(config, dataset)
     return Path(config["raw"].get(home) or Path(config["data"], "raw", home)).expanduser()
 
 
 def missing(config: Mapping[str, Any]) -> str:
     """One line for each data set that has neither an index nor raw data; empty if there is none."""
     lines = {}
-    for dataset in [*config["datasets"], *beside.needed(config)]:
+    for dataset in [*config["datasets"], *side_collections.needed(config)]:
         raw, index = folder(config, dataset), Path(config["data"], dataset, "index.parquet")
-        home = beside.home(config, dataset)
+        home = side_collections.home(config, dataset)
         if (raw / UNFINISHED).exists():
             lines[home] = str(_unfinished(raw))
         elif not index.exists() and not _has_files(raw):

@@ -14,7 +14,7 @@ from snakemake.cli import main as snakemake
 from pipeline.errors import ConfigError, InputError
 from pipeline.provenance import ROOT
 from pipeline.system import of_system, room
-from workflow import config, driver, words
+from workflow import arguments, config, driver
 from workflow.summary import summary
 
 READ_ONLY = {
@@ -30,12 +30,12 @@ LEAST_ROOM = 1 << 20
 STYLE = ROOT / "workflow" / "report" / "report.css"
 
 
-def prepare(argv: Sequence[str], *, gpu: bool) -> words.Words:
+def prepare(argv: Sequence[str], *, gpu: bool) -> arguments.Words:
     """The words for Snakemake, completed by what follows from this machine.
 
     Where there is no NVIDIA device (``gpu``), ``gpu=0`` lets runs go side by side on the CPU.
     """
-    line = words.parse(argv, get_argument_parser())
+    line = arguments.parse(argv, get_argument_parser())
     named, elsewhere = _named(line), _elsewhere(line)
     if "snakefile" not in named:  # else Snakemake takes that of the folder, and its profile
         line.options.append(("snakefile", ["--snakefile", str(ROOT / "Snakefile")]))
@@ -49,7 +49,7 @@ def prepare(argv: Sequence[str], *, gpu: bool) -> words.Words:
     return line
 
 
-def _elsewhere(line: words.Words) -> bool:
+def _elsewhere(line: arguments.Words) -> bool:
     """Whether jobs may run on other machines: whether this one has a GPU then says nothing."""
     profiles = [
         line.values("profile") or [os.environ.get("SNAKEMAKE_PROFILE", "none")],
@@ -58,11 +58,11 @@ def _elsewhere(line: words.Words) -> bool:
     return "executor" in _named(line) or any(names not in (["none"], [""]) for names in profiles)
 
 
-def _named(line: words.Words) -> set[str]:
+def _named(line: arguments.Words) -> set[str]:
     return {name for name, _ in line.options}
 
 
-def _ignores_snakefile(line: words.Words) -> bool:
+def _ignores_snakefile(line: arguments.Words) -> bool:
     here, ours = Path("Snakefile"), ROOT / "Snakefile"
     return here.exists() and not here.samefile(ours) and line.values("snakefile") == [str(ours)]
 

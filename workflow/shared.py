@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import ConfigError
 from pipeline.files import write_text
 from pipeline.store import PATCH_SIDE
-from workflow import beside, people
+from workflow import people, side_collections
 
 FILE = "settings.json"
 KEYS = ("patch", "split", "views", "view_seed", "majority_views", "evaluation_views", "balance", "encoders")
@@ -61,7 +61,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def _names(config: Mapping[str, Any]) -> list[str]:
-    return [*config["datasets"], *beside.collections(config)]
+    return [*config["datasets"], *side_collections.collections(config)]
 
 
 def _read(config: Mapping[str, Any]) -> dict[str, Any]:

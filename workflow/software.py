@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from model.score import commit
-from pipeline import page
+from model.evaluation.score import commit
 from pipeline.cli import run_cli
 from pipeline.files import write_text
 from pipeline.provenance import ROOT
+from pipeline.report import page
 
 LOCK = ROOT / "requirements.lock"
 

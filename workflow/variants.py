@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.baselines import BASELINES
-from model.grid import candidates, nested
-from model.methods import METHODS
+from model.baselines.fit import BASELINES
+from model.search.grid import candidates, nested
+from model.training.methods import METHODS
 from pipeline.errors import ConfigError
 
 Config = Mapping[str, Any]

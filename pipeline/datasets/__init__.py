@@ -14,8 +14,8 @@ import pandas as pd
 
 from pipeline.errors import InputError, UnlabelledError
 from pipeline.files import skip
-from pipeline.index import on_disk
-from pipeline.people import person
+from pipeline.readers.index import on_disk
+from pipeline.splits.people import person
 
 CHOICE_COLUMNS = (
     "patient_id", "finding_id", "channel", "candidates", "chosen_series_uid", "chosen_description", "reason",

@@ -16,10 +16,10 @@ import pandas as pd
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 from annotated_types import Ge
 
-from pipeline import labels
 from pipeline.datasets import Findings, Source, pixel_row
 from pipeline.errors import ColumnError, InputError, LabelError, NoCentreError
-from pipeline.pixels import read_pixels
+from pipeline.readers import labels
+from pipeline.readers.pixels import read_pixels
 from pipeline.seeds import stream
 
 FOLDERS = {"yes": 1, "no": 0}

@@ -12,7 +12,6 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from pipeline import labels
 from pipeline.datasets import Findings, Source, pixel_row
 from pipeline.errors import (
     DuplicateFindingError,
@@ -22,6 +21,7 @@ from pipeline.errors import (
     SplitError,
     UnlabelledError,
 )
+from pipeline.readers import labels
 
 Label = Literal[
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",

@@ -9,10 +9,10 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from pipeline import labels
 from pipeline.errors import DuplicateFindingError, EmptyError, ImageMissingError, InputError, LabelError
-from pipeline.names import Names, folded
-from pipeline.people import is_rounded, persons
+from pipeline.readers import labels
+from pipeline.readers.names import Names, folded
+from pipeline.splits.people import is_rounded, persons
 
 Column = Literal["image", "patient_id", "finding_id", "label", "x", "y", "z", "x_mm", "y_mm", "z_mm", "time"]
 COLUMNS: tuple[str, ...] = get_args(Column)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline import labels, stacks
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.errors import (
     DuplicatePositionError,
@@ -24,9 +23,10 @@ from pipeline.errors import (
     NotTissueError,
     OutOfImageError,
 )
-from pipeline.geometry import check_regular, ordered
-from pipeline.people import person, persons
-from pipeline.pixels import read_pixels
+from pipeline.readers import labels, stacks
+from pipeline.readers.geometry import check_regular, ordered
+from pipeline.readers.pixels import read_pixels
+from pipeline.splits.people import person, persons
 
 CALIBRATION_FILE = "CalibrationSet_NoduleData.xlsx"
 TEST_FILE = "TestSet_NoduleData_PublicRelease_wTruth.xlsx"

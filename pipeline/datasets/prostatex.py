@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from annotated_types import MinLen
 
-from pipeline import labels, stacks
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.errors import InputError, LabelError, NoSeriesError, OutOfImageError
-from pipeline.geometry import Place, is_transverse, plane, try_locate
-from pipeline.people import person, persons
+from pipeline.readers import labels, stacks
+from pipeline.readers.geometry import Place, is_transverse, plane, try_locate
+from pipeline.splits.people import person, persons
 
 FINDINGS_FILE = "ProstateX-Findings-Train.csv"
 IMAGES_FILE = "ProstateX-Images-Train.csv"

@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 from annotated_types import MinLen
 
-from pipeline import geometry, labels, stacks
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.datasets.listed import PIXELS, WORLD, Column, from_csv, from_folders
 from pipeline.errors import (
@@ -32,9 +31,10 @@ from pipeline.errors import (
     TimeError,
     UnplacedError,
 )
-from pipeline.index import on_disk
-from pipeline.people import persons
-from pipeline.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
+from pipeline.readers import geometry, labels, stacks
+from pipeline.readers.index import on_disk
+from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
+from pipeline.splits.people import persons
 
 CLASSES = ("label 0", "label 1")
 EXTENT = "whole"

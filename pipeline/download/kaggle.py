@@ -29,7 +29,7 @@ from pipeline.download.http import BUSY, PassingError, Patience, again
 from pipeline.download.manifest import Entry
 from pipeline.errors import ChecksumError, NetError, TokenError
 from pipeline.files import sha256
-from pipeline.scan import scan
+from pipeline.readers.scan import scan
 
 log = logging.getLogger("typhon")
 

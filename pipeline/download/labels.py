@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline import labels
 from pipeline.cli import run_cli
 from pipeline.download.http import PassingError, Patience, again, save
 from pipeline.errors import ChecksumError, InputError, NetError, RawMissingError
 from pipeline.files import atomic, sha256
 from pipeline.provenance import ROOT
-from pipeline.scan import scan
+from pipeline.readers import labels
+from pipeline.readers.scan import scan
 
 log = logging.getLogger("typhon")
 

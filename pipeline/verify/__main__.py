@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.cli import run_cli
 from pipeline.errors import VerifyError
 from pipeline.files import read_csv, write_csv, write_text
-from pipeline.index import documents
+from pipeline.readers.index import documents
 from pipeline.verify import overlap, screenshots
 from pipeline.verify.checks import COLUMNS, Check, alignment, failed, looks, patch_checks, slice_places
 from pipeline.verify.page import Tables, read_tables, write_page

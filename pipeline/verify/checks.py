@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist
 
-from pipeline import stacks
 from pipeline.errors import InputError, StoreError
-from pipeline.geometry import POSITION_TOLERANCE_MM, ordered, plane, steps_meant
-from pipeline.intensity import BLANK_SHARE
-from pipeline.patches import SPOT_COLUMNS
+from pipeline.patches.cut import SPOT_COLUMNS
+from pipeline.patches.normalization import BLANK_SHARE
+from pipeline.patches.views import Frame, View, frame_of, resample, view_table
 from pipeline.pool import parallel
-from pipeline.red_dots import ONE_PIXEL, dot_offsets
+from pipeline.readers import stacks
+from pipeline.readers.geometry import POSITION_TOLERANCE_MM, ordered, plane, steps_meant
+from pipeline.report.red_dots import ONE_PIXEL, dot_offsets
 from pipeline.store import StoreInfo, read_patches, read_slice
-from pipeline.views import Frame, View, frame_of, resample, view_table
 
 OK, WARNING, FAILED, NONE = "ok", "warning", "failed", "not applicable"
 COLUMNS = ("check", "result", "count", "detail")

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.duplicates import THRESHOLD, near_pairs, phash
 from pipeline.files import read_csv
-from pipeline.people import crowd, person, persons, remarks, spellings, unknown
 from pipeline.pool import parallel
-from pipeline.split import SPLITS, leaks, read_splits
+from pipeline.splits.duplicates import THRESHOLD, near_pairs, phash
+from pipeline.splits.people import crowd, person, persons, remarks, spellings, unknown
+from pipeline.splits.split import SPLITS, leaks, read_splits
 from pipeline.store import read_slice
 from pipeline.verify.checks import FAILED, KEY, NONE, OK, WARNING, Check, named
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import page
 from pipeline.files import read_csv
-from pipeline.fingerprint import step_rows
-from pipeline.index import read_index
-from pipeline.split import SPLITS
+from pipeline.readers.index import read_index
+from pipeline.report import page
+from pipeline.report.fingerprint import step_rows
+from pipeline.splits.split import SPLITS
 from pipeline.store import StoreInfo, read_info
 from pipeline.verify import overlap
 from pipeline.verify.checks import COLUMNS, Check

@@ -15,8 +15,8 @@ from PIL import Image
 from scipy.signal import fftconvolve
 
 from pipeline.errors import InputError
-from pipeline.geometry import POSITION_TOLERANCE_MM, ordered
-from pipeline.pixels import read_pixels
+from pipeline.readers.geometry import POSITION_TOLERANCE_MM, ordered
+from pipeline.readers.pixels import read_pixels
 from pipeline.verify.checks import NONE, OK, WARNING, Check, named
 
 NAME = re.compile(r"(?P<patient>ProstateX-\d+)-Finding(?P<finding>\d+)-(?P<series>.+)\.bmp", re.IGNORECASE)

@@ -22,8 +22,8 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 from pipeline.cli import run_cli
-from pipeline.drawing import DPI, save
 from pipeline.errors import ConfigError, DisplayError
+from pipeline.report.drawing import DPI, save
 from pipeline.view.opening import open_stack
 from pipeline.view.stacks import AXES
 from pipeline.view.window import Viewer, first_moves, marks

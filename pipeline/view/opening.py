@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import index, labels, store, volumes
+from pipeline import store
 from pipeline.errors import (
     EmptyError,
     InputError,
@@ -21,7 +21,8 @@ from pipeline.errors import (
     VolumeError,
 )
 from pipeline.pool import parallel
-from pipeline.scan import scan
+from pipeline.readers import index, labels, volumes
+from pipeline.readers.scan import scan
 from pipeline.view.series import of_files, of_series
 from pipeline.view.stacks import Sheets, Stack, Voxels
 

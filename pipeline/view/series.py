@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import geometry
 from pipeline.errors import InputError
-from pipeline.pixels import read_pixels
+from pipeline.readers import geometry
+from pipeline.readers.pixels import read_pixels
 from pipeline.view.stacks import Sheets, Stack, Voxels, instance_name
 
 log = logging.getLogger("typhon")

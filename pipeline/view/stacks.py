@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.pixels import slice_of
+from pipeline.readers.pixels import slice_of
 
 AXES = "xyz"
 """Along i (columns), j (rows) and k (slices) of a stack."""

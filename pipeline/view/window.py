@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.backend_bases import KeyEvent, LocationEvent, MouseEvent
 from matplotlib.figure import Figure
 
-from pipeline import labels
-from pipeline.drawing import RED, limits, spread
 from pipeline.errors import ColumnError, InputError, UnreadableError
-from pipeline.pixels import UNDECLARED_PADDING_HU
+from pipeline.readers import labels
+from pipeline.readers.pixels import UNDECLARED_PADDING_HU
+from pipeline.report.drawing import RED, limits, spread
 from pipeline.view.moves import Moves
 from pipeline.view.stacks import AXES, Stack
 

@@ -7,11 +7,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from model import device, statistics
-from model.candidates import FIRST_PATCHES, Candidates, stages
+from model import device
+from model.bootstrap.candidates import FIRST_PATCHES, Candidates, stages
+from model.bootstrap.rules import Scores, minimum_rule, summary
+from model.bootstrap.staged import PILOT
+from model.inference import batch_norm
 from model.networks.base import build, initialize
-from model.rules import Scores, minimum_rule, summary
-from model.staged import PILOT
 from workflow.bench import plain_network
 from workflow.bench.guesses import Sizes, full_stage, race
 from workflow.bench.measure import Contender, Result, Size, compare, once
@@ -21,7 +22,7 @@ BATCH = 8
 """Of the plain reference, as published."""
 PUBLISHED = Sizes({"one": 16, "two": 16, "three": 16}, 0)
 """Small, so that plain PyTorch too can score all 200."""
-DEFAULT = Sizes({"one": 66, "two": 46, "three": 16}, statistics.PATCHES)
+DEFAULT = Sizes({"one": 66, "two": 46, "three": 16}, batch_norm.PATCHES)
 """The default settings, and a fifth of the findings of the papers' three collections."""
 TRIALS, EXTRACTORS = 100, 12
 
@@ -95,7 +96,7 @@ class Plain(_Scoring):
                 norm.train()
                 norm.momentum = None  # the mean over batches
             patches = self.stage.calibration[name]
-            for batch in patches.tensor_split(math.ceil(len(patches) / statistics.BATCH)):
+            for batch in patches.tensor_split(math.ceil(len(patches) / batch_norm.BATCH)):
                 self.network(batch)
         (findings,) = self.stage.parts[name]
         logits = plain_network.predict(self.network, self.heads[name], findings.patches, BATCH)
@@ -103,7 +104,7 @@ class Plain(_Scoring):
 
 
 class Ours(_Scoring):
-    """As ``model.bootstrap`` does."""
+    """As ``model.bootstrap.guess`` does."""
 
     def __init__(self, sizes: Sizes, per_run: int) -> None:
         device.set_up(0)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import ndtri
 
-from model.corrected import area_interval, difference_interval
-from model.delong import clustered_interval, groups_by_label, mean_areas
-from model.intervals import Fold, draw, newcombe, percentile, weighted_means
-from model.metrics import auroc
+from model.evaluation.corrected import area_interval, difference_interval
+from model.evaluation.delong import clustered_interval, groups_by_label, mean_areas
+from model.evaluation.intervals import Fold, draw, newcombe, percentile, weighted_means
+from model.evaluation.metrics import auroc
 from pipeline.seeds import stream
 from workflow.bench.measure import Result, Size
 

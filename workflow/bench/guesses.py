@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.candidates import Stage
-from model.data import Part
-from model.rules import Scores
-from model.staged import Race, Score
+from model.bootstrap.candidates import Stage
+from model.bootstrap.rules import Scores
+from model.bootstrap.staged import Race, Score
+from model.training.data import Part
 from pipeline.seeds import stream
 
 

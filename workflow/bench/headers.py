@@ -14,8 +14,8 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
-from pipeline import index
 from pipeline.phantoms.dicom import uid
+from pipeline.readers import index
 from workflow.bench.measure import Contender, Result, Size, compare, watch
 
 PROSTATEX_FILES = 309_251
@@ -79,7 +79,7 @@ def raw_folder(count: int, side: int = 32) -> Iterator[Path]:
 
 
 def index_arguments(folder: Path, processes: int) -> list[str]:
-    """Arguments of ``pipeline.index`` for the folder."""
+    """Arguments of ``pipeline.readers.index`` for the folder."""
     names = {"raw": "raw", "out": "index.parquet", "files": "files.parquet", "skipped": "skipped.csv"}
     arguments = [part for name, file in names.items() for part in (f"--{name}", str(folder / file))]
     return [*arguments, "--processes", str(processes)]
@@ -149,5 +149,5 @@ def measure_job(files: int) -> dict[str, Any]:
 def _job(files: int) -> list[tuple[float, float]]:
     """Seconds and peak MiB of the job on new files, and of the next run, with nothing changed."""
     with raw_folder(files) as folder:
-        command = [sys.executable, "-m", "pipeline.index", *index_arguments(folder, PROCESSES)]
+        command = [sys.executable, "-m", "pipeline.readers.index", *index_arguments(folder, PROCESSES)]
         return [watch(command, folder) for _ in range(2)]

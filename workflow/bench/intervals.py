@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from model.intervals import REPLICATES, Fold, draw, weighted_means
-from model.metrics import auroc
+from model.evaluation.intervals import REPLICATES, Fold, draw, weighted_means
+from model.evaluation.metrics import auroc
 from pipeline.seeds import stream
 from workflow.bench.measure import Contender, Result, Size, compare
 

@@ -29,12 +29,14 @@ def commands(folder: Path, findings: int, views: int) -> dict[str, list[str]]:
     cutting = ["--extent", "65 mm", "--views", str(views)]
     cut = {"findings": "findings.csv", "slices": "slices.h5", "skipped": "skipped.csv", "out": "patches.h5"}
     return {
-        "index": [sys.executable, "-m", "pipeline.index", *index_arguments(folder, PROCESSES)],
+        "index": [sys.executable, "-m", "pipeline.readers.index", *index_arguments(folder, PROCESSES)],
         "findings": command(
             "findings", *named, *pairs, **raw, table="table.csv", choices="choices.csv", out="findings.csv"
         ),
-        "slices": command("slices", "table", *workers, **raw, findings="findings.csv", out="slices.h5"),
-        "patches": command("patches", *named, *cutting, *workers, **cut),
+        "slices": command(
+            "patches.slices", "table", *workers, **raw, findings="findings.csv", out="slices.h5"
+        ),
+        "patches": command("patches.cut", *named, *cutting, *workers, **cut),
     }
 
 

@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 
 from model import device
-from model.checkpoint import Folder
-from model.data import load
-from model.inference import Evaluated
+from model.inference.evaluated import Evaluated
 from model.networks.base import build
-from model.phase import Phase
-from model.settings import Settings
-from model.trainer import Trainer
+from model.training.checkpoint import Folder
+from model.training.data import load
+from model.training.phase import Phase
+from model.training.settings import Settings
+from model.training.trainer import Trainer
 from pipeline.files import write_csv
 from pipeline.seeds import stream
 from pipeline.store import write_store
@@ -67,7 +67,7 @@ class Unjudged(Trainer):
 
 
 class OurTraining(Contender):
-    """The trainer as ``model.train`` runs it, without validation."""
+    """The trainer as ``model.training.train`` runs it, without validation."""
 
     def __init__(
         self, folder: Path, epochs: int, samples: int, dropout: float = plain_network.DROPOUT

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline.patches.views import Frame, View, resample, view_table
 from pipeline.seeds import stream
 from pipeline.store import PATCH_SIDE
-from pipeline.views import Frame, View, resample, view_table
 from workflow.bench.measure import Contender, Result, Size, compare
 
 COLUMNS, ROWS = 84, 128

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from model.records import HISTORY_COLUMNS, Records
+from model.training.records import HISTORY_COLUMNS, Records
 from workflow.bench.measure import Contender, Result, Size, compare
 
 ROW = ("training", 100, "prostatex", "validation", "auroc", 0.75)

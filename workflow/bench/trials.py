@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model import device, statistics
-from model.candidates import stages
+from model import device
+from model.bootstrap.candidates import stages
+from model.bootstrap.rules import minimum_rule
+from model.inference import batch_norm
 from model.networks.base import build, channels_last, initialize
-from model.rules import minimum_rule
 from pipeline.seeds import seed, stream
 from workflow.bench.guesses import Sizes, full_stage, race
 
@@ -37,7 +38,7 @@ class Trials:
             initialize(network, "bench", "trials", number)
             for name, parts in full.parts.items():
                 for stage, calibration in enumerate(made):
-                    statistics.attach(network, statistics.recalibrate(network, calibration[name]))
+                    batch_norm.attach(network, batch_norm.recalibrate(network, calibration[name]))
                     with torch.inference_mode():
                         batches = parts[0].patches.split(16)
                         found = torch.cat([network.extractor(channels_last(batch)) for batch in batches])

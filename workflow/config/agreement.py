@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.baselines import BASELINES
-from model.methods import METHODS, phases
-from model.phase import BY_DATASET, schedule_problems
+from model.baselines.fit import BASELINES
+from model.training.methods import METHODS, phases
+from model.training.phase import BY_DATASET, schedule_problems
 from pipeline.errors import ConfigError
-from workflow import beside, plain
+from workflow import plain, side_collections
 from workflow.config import networks
 from workflow.config.collections import KINDS, own_keys
 from workflow.config.messages import error, nearest
@@ -61,7 +61,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         yield error(path, encoder, expected="one of encoders", remedy=remedy)
     yield from networks.misfits(config, methods)
     yield from _split_contradictions(config["split"])
-    yield from beside.contradictions(config)
+    yield from side_collections.contradictions(config)
     for name, collection in collections.items():
         yield from _collection_contradictions(["collections", name], collection)
     yield from _step_contradictions(config)

@@ -203,7 +203,7 @@ class Config(Section):
     target: Name
     """the data set whose test AUROC is the result; one of `datasets`"""
     methods: Annotated[list[str], Field(min_length=1)] = ["typhon"]
-    """methods to run and compare, of `model/methods.py` and `model/baselines.py`"""
+    """methods to run and compare, of `model/training/methods.py` and `model/baselines/fit.py`"""
     seeds: Annotated[list[Annotated[int, Field(ge=0, le=4294967295)]], Field(min_length=1)] = [0, 1, 2, 3, 4]
     """random seeds; one run (bootstrap, training, evaluation) per seed and fold"""
     split: Split = Split()

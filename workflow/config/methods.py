@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Discriminator, Field, Tag, create_model, with_config
 from typing_extensions import TypedDict
 
-from model.methods import METHODS
+from model.training.methods import METHODS
 from workflow.config.types import AS_WRITTEN, Name, Natural, Positive, Section, in_unit
 
 STEPS = {
@@ -18,7 +18,7 @@ STEPS = {
     "multitask": ["training"],
     "pooled": ["training"],
 }
-"""By method, the steps of which ``model/methods.py`` makes its phases."""
+"""By method, the steps of which ``model/training/methods.py`` makes its phases."""
 
 Penalties = Annotated[list[Annotated[float, Field(gt=0), AS_WRITTEN]], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, le=1), AS_WRITTEN]
@@ -33,7 +33,7 @@ Share = Annotated[float, Field(ge=0, le=1), AS_WRITTEN]
 
 @with_config(ConfigDict(extra="forbid", strict=True))
 class Schedule(TypedDict):
-    """How the learning rate changes; `model.phase.schedule_problems` knows what each kind has."""
+    """How the learning rate changes; `model.training.phase.schedule_problems` knows what each kind has."""
 
     kind: Literal["plateau", "cosine", "one-cycle"]
     factor: NotRequired[Share]
@@ -139,6 +139,6 @@ else:
     Hyperparameters = create_model(
         "Hyperparameters",
         __base__=Section,
-        __doc__="The numbers of each method's phases; `model/methods.py` has what makes it that method.",
+        __doc__="The numbers of each method's phases; `model/training/methods.py` has the rest.",
         **_sections(),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.methods import METHODS
+from model.training.methods import METHODS
 from pipeline.errors import ConfigError
 from pipeline.provenance import ROOT
 from workflow.config.messages import error

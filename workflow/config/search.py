@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.grid import nested
-from model.methods import METHODS
+from model.search.grid import nested
+from model.training.methods import METHODS
 from pipeline.errors import ConfigError
 from workflow import variants
 from workflow.config.agreement import contradictions

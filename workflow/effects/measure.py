@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
-from model.predictions import evaluate, read_splits
+from model.evaluation.predictions import evaluate, read_splits
 from pipeline.cli import run_cli
 from pipeline.files import read_csv, write_text
 from pipeline.provenance import ROOT

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from model.paired import Difference, Runs, UnpairedError, collect, pair, subtract
-from model.predictions import Evaluated
-from model.tabular import text, write_table
+from model.evaluation.paired import Difference, Runs, UnpairedError, collect, pair, subtract
+from model.evaluation.predictions import Evaluated
+from model.report.tabular import text, write_table
 from pipeline.cli import run_cli
 from pipeline.seeds import stream
 from workflow.plain import spell

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.limits import MEMORY
+from pipeline.readers.limits import MEMORY
 from workflow.fuzz import guard, preload
 from workflow.fuzz.outcome import FINE, Outcome, failure, of_error
 from workflow.fuzz.reader import Input, Reader, changed

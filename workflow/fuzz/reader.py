@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from pipeline.limits import SECONDS
+from pipeline.readers.limits import SECONDS
 from pipeline.seeds import seed
 from workflow.fuzz import changes
 

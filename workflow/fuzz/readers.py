@@ -6,11 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model import predict, published, runs, states, weights
-from model.predictions import read_predictions
-from pipeline import case, files, frames, index, slices, split, store
+from model import predict, published
+from model.evaluation.predictions import read_predictions
+from model.files import runs, states, weights
+from pipeline import case, files, store
 from pipeline.datasets import Findings, Source, chestxray14, lungx, table
 from pipeline.errors import InputError
+from pipeline.patches import slices
+from pipeline.readers import index
+from pipeline.readers.dicom import frames
+from pipeline.splits import split
 from pipeline.store import PATCH_SIDE
 from workflow.fuzz import changes
 from workflow.fuzz.formats import dicom, hdf5, json, nifti, pictures, zips

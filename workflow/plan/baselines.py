@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.provenance import code
-from workflow import beside, flags, variants
+from workflow import flags, side_collections, variants
 from workflow.config import networks
 from workflow.plan import Config, training
 
@@ -25,8 +25,8 @@ def files(config: Config, method: str) -> dict[str, str]:
         return {"embeddings": _embeddings(own, config["target"])}
     if kind != "adc":
         return {}
-    beside.check_adc(own)
-    return _maps(beside.adc_maps(own))
+    side_collections.check_adc(own)
+    return _maps(side_collections.adc_maps(own))
 
 
 def files_of_both(config: Config, method: str) -> dict[str, str]:
@@ -37,7 +37,7 @@ def files_of_both(config: Config, method: str) -> dict[str, str]:
         return found | {"unlabelled_embeddings": _embeddings(own, config["challenge"])}
     if kind != "adc":
         return {}
-    beside.check_adc(config, challenge=True)
+    side_collections.check_adc(config, challenge=True)
     return found | _maps(config["challenge"], "unlabelled_")
 
 
@@ -56,13 +56,13 @@ def encoder_options(config: Config, encoder: str) -> str:
 
 def encoder_code(config: Config, encoder: str) -> str:
     """The digest of embedding with its network, which is loaded by name."""
-    return code("model.embeddings", _network(config, encoder))
+    return code("model.baselines.embeddings", _network(config, encoder))
 
 
 def probe_code(config: Config, method: str) -> str:
     """The digest of fitting a probe and of writing it with its network."""
     encoder = training.setting(config, method, "hyperparameters/probe/encoder")
-    return code("model.probe", _network(config, encoder))
+    return code("model.baselines.probe", _network(config, encoder))
 
 
 def _network(config: Config, encoder: str) -> str:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from workflow import beside, raw
+from workflow import raw, side_collections
 from workflow.plan import Config, training
 
 
 def file(config: Config, name: str) -> str:
     """A file of the challenge's collection. Raises ConfigError where the config names none."""
-    beside.check_challenge(config)
+    side_collections.check_challenge(config)
     return f"<data>/{config['challenge']}/{name}"
 
 
@@ -34,7 +34,7 @@ def truth(config: Config) -> str | Path:
     if config["truth"] is None:
         raise ConfigError("nothing", file="truth", expected="a CSV with the labels of the challenge")
     if "phantom" in config:
-        return f"<data>/raw/{beside.home(config, config['challenge'])}"
+        return f"<data>/raw/{side_collections.home(config, config['challenge'])}"
     if not (path := truth_file(config)).exists():
         raise ConfigError("no such file", file="truth", expected=f"the file {config['truth']}")
     return path

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.provenance import code
-from workflow import ahead, beside, flags, people, raw
+from workflow import ahead, flags, people, raw, side_collections
 from workflow.config.collections import own_keys
 from workflow.plan import Config, folds, refuse
 
@@ -48,7 +48,7 @@ def raw_data(config: Config, dataset: str) -> list[str]:
     Raises RefusedError, for all data sets at once, where downloads are missing or their tables faulty.
     """
     if "phantom" in config:
-        return [f"<data>/raw/{beside.home(config, dataset)}"]
+        return [f"<data>/raw/{side_collections.home(config, dataset)}"]
     refuse(raw.missing(config) or _faults(json.dumps(config)))
     return []
 

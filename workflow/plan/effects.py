@@ -2,7 +2,7 @@
 
 import json
 
-from workflow import beside, effects
+from workflow import effects, side_collections
 from workflow.plan import Config
 
 
@@ -11,7 +11,7 @@ def measured(config: Config) -> list[str]:
 
     Raises ConfigError where nothing is tested.
     """
-    beside.check_tested(config)
+    side_collections.check_tested(config)
     names = effects.wanted(config)
     every = dict.fromkeys([*map(effects.method, names), *names])
     return [f"results/effects/{name}.json" for name in every]

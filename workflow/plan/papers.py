@@ -2,10 +2,10 @@
 
 import json
 
-from model import methods
-from model.figures.registry import FIGURES, drawn, wanted
-from model.methods import METHODS
-from model.papers import numbers
+from model.training import methods
+from model.training.methods import METHODS
+from papers import numbers
+from papers.figures.registry import FIGURES, drawn, wanted
 from workflow.plan import Config, is_tested, runs
 
 REPLAYED = {name: f"published/{name}/history.csv" for name in ("hydra", "transfer")}

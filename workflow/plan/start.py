@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from model import methods
-from model.methods import METHODS, Phases
+from model.training import methods
+from model.training.methods import METHODS, Phases
 from pipeline.provenance import code
 from workflow import variants
 from workflow.plan import Config, data, runs, training
@@ -46,7 +46,7 @@ def shared_people(config: Config) -> list[str]:
 
 def shared_code(config: Config) -> str:
     """The digest of scoring random networks for all of them."""
-    return code("model.bootstrap", f"model.networks.{config['network']}")
+    return code("model.bootstrap.guess", f"model.networks.{config['network']}")
 
 
 def scored_datasets(config: Config, method: str) -> list[str]:

@@ -2,8 +2,8 @@
 
 import json
 
-from model.methods import METHODS
-from workflow import beside, downloads, raw, variants
+from model.training.methods import METHODS
+from workflow import downloads, raw, side_collections, variants
 from workflow.plan import Config, data, is_tested, papers, refuse, runs, start, training
 
 
@@ -106,4 +106,4 @@ def to_download(config: Config) -> list[str]:
 
 
 def _data_sets(config: Config) -> list[str]:
-    return [*config["datasets"], *beside.needed(config)]
+    return [*config["datasets"], *side_collections.needed(config)]

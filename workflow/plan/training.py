@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from model import methods
-from model.baselines import BASELINES
-from model.methods import Phases
+from model.baselines.fit import BASELINES
+from model.training import methods
+from model.training.methods import Phases
 from pipeline.errors import ConfigError
 from pipeline.provenance import code
-from workflow import beside, flags, variants
+from workflow import flags, side_collections, variants
 from workflow.plan import Config, data, folds, runs
 
 
@@ -104,7 +104,7 @@ def files(config: Config, method: str, name: str) -> list[str]:
 
 def tested_files(config: Config, method: str, name: str) -> list[str]:
     """The same for a test result. Raises ConfigError where nothing is tested."""
-    beside.check_tested(config)
+    side_collections.check_tested(config)
     return files(config, method, name)
 
 

@@ -11,9 +11,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from model import published, statistics, weights
+from model import published
+from model.files import weights
+from model.files.runs import describe
+from model.inference import batch_norm
 from model.networks.base import build, initialize
-from model.runs import describe
 from pipeline.card import Preprocessing
 from pipeline.seeds import stream
 from pipeline.store import write_slices, write_store
@@ -47,7 +49,7 @@ def stores() -> list[Input]:
 def _model() -> bytes:
     network = build(["a"])
     initialize(network, "fuzz")
-    tables = {"a": statistics.initial(network)}
+    tables = {"a": batch_norm.initial(network)}
     return weights.to_bytes(
         weights.export(network, tables), network=network.description.to_json(), method="typhon"
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import openpyxl
 
-from model.predictions import COLUMNS as PREDICTED
+from model.evaluation.predictions import COLUMNS as PREDICTED
 from pipeline.datasets.lungx import CALIBRATION_FILE, IMAGE_COLUMN, POSITION_COLUMN, TEST_FILE
 from pipeline.files import FINDING_COLUMNS
 from workflow.fuzz.formats.zips import packed

@@ -1,0 +1,97 @@
+"""Features that a fixed network sees in the stored views: computed once per data set, used by any split.
+
+The network is one of ``model.networks``, its weights those of ImageNet or random ones, and nothing of it is
+trained here: so the features know neither labels nor splits.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from model.device import set_up, told
+from model.files.pretrained import WEIGHTS, load
+from model.networks.base import Description, Network, build, initialize
+from pipeline.cli import run_cli
+from pipeline.errors import EmptyError, StoreError
+from pipeline.files import sha256
+from pipeline.store import StoreInfo, read_info, read_patches, write_embeddings
+
+log = logging.getLogger("typhon")
+
+AT_ONCE = {"cpu": 16, "cuda": 512}
+"""Patches in a batch."""
+
+
+def encoder(description: Description, weights: str, datasets: Iterable[str] = ()) -> tuple[Network, str]:
+    """A network with fixed weights, one of model.files.pretrained.WEIGHTS, and their SHA-256 or ``random``.
+
+    The heads of ``datasets`` are still meaningless. Raises ConfigError if the network has no such weights.
+    """
+    made = build(datasets, description)
+    if weights == "random":
+        initialize(made, "encoder", description.network)
+        return made, weights
+    return made, load(made.extractor, description.network, weights)
+
+
+@torch.inference_mode()
+def embed(network: Network, info: StoreInfo, views: int, device: torch.device) -> Iterator[Tensor]:
+    """Features (views, width) float32 of the first views of each finding of a store, on the CPU.
+
+    Raises StoreError if one is not finite.
+    """
+    extract = network.extractor.evaluated()
+    size, count = AT_ONCE[device.type], len(info.findings)
+    together = max(1, size // views)
+    with tqdm(total=count, desc="embedding", unit="finding", disable=None) as bar:
+        for first in range(0, count, together):
+            numbers = range(first, min(first + together, count))
+            patches = torch.from_numpy(read_patches(info.path, numbers, [views] * len(numbers)))
+            features = torch.cat([extract(some.to(device)).float().cpu() for some in patches.split(size)])
+            for number, block in zip(numbers, features.split(views), strict=True):
+                if not block.isfinite().all():
+                    raise StoreError(f"features of finding {number} that are not finite", file=info.path)
+                yield block
+            bar.update(len(numbers))
+
+
+@told()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the features of the stored views of a data set."""
+    parser = argparse.ArgumentParser(prog="python -m model.baselines.embeddings", description=__doc__)
+    parser.add_argument("--store", type=Path, required=True, help="patches.h5")
+    parser.add_argument("--encoder", required=True, help="name of the encoder in the config")
+    parser.add_argument("--network", default="efficientnet_lite0", help="a module of model.networks")
+    parser.add_argument("--weights", choices=WEIGHTS, default="imagenet")
+    parser.add_argument("--side", type=int, help="pixels to which patches are resized; default: as they are")
+    parser.add_argument("--views", type=int, default=16, help="views of each finding, if so many are stored")
+    parser.add_argument("--gpu", type=int, default=0, help="GPUs the job may use")
+    parser.add_argument("--out", type=Path, required=True, help="embeddings to write (HDF5)")
+    options = parser.parse_args(argv)
+    device = set_up(options.gpu)
+    info = read_info(options.store)
+    if not len(info.findings):
+        raise EmptyError("none", file=options.store, expected="findings")
+    views = min(options.views, info.views)
+    resized = options.side if options.side != info.side else None
+    description = Description(options.network, len(info.channels), info.side, resized=resized)
+    network, digest = encoder(description, options.weights)
+    about = {
+        "dataset": info.dataset, "encoder": options.encoder, "store": sha256(options.store),
+        "weights": options.weights, "weights_sha256": digest,
+        "network": json.dumps(description.to_json(), sort_keys=True),
+    }  # fmt: skip
+    blocks = (block.numpy() for block in embed(network.to(device), info, views, device))
+    write_embeddings(options.out, blocks, (len(info.findings), views, network.extractor.width), about)
+    log.info("%s: %d findings × %d views, %d features", options.out, len(info.findings), views,
+             network.extractor.width)  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,247 @@
+"""Methods that train no network: regression on intensities or on a fixed network's features, and the ADC.
+
+They write what a run of a network writes, so that the same steps score and compare them. With
+``--unlabelled`` they score the findings of another store, which needs no labels, instead.
+"""
+
+import argparse
+import json
+import logging
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from model.baselines import adc, intensity
+from model.baselines.logistic import Measured, Model, choose, fit
+from model.dataset import KEY, add_arguments, load, unlabelled, view_numbers
+from model.evaluation.predictions import COLUMNS, SPLITS, UNLABELLED
+from pipeline.cli import run_cli
+from pipeline.errors import ConfigError, EmptyError, StoreError
+from pipeline.files import sha256, write_csv, write_text
+from pipeline.store import Embeddings, read_embeddings, read_info, read_patches
+
+log = logging.getLogger("typhon")
+
+BASELINES = ("logistic", "probe", "adc")
+REGRESSIONS = {"logistic": [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100], "probe": [1e-5, 1e-4, 1e-3, 1e-2]}
+"""Divisors of the penalty (scikit-learn's C) to choose from: those of a probe are for a thousand features."""
+ENCODER = ("network", "weights_sha256")
+"""What embeddings say of what made them."""
+Measure = Callable[[pd.DataFrame], Measured]
+"""From a table of findings, as model.dataset.Dataset has it, to their numbers."""
+
+
+def patch_features(store: Path) -> Measure:
+    """Intensity features of the views that a table grants to the findings of ``store``."""
+
+    def measure(table: pd.DataFrame) -> Measured:
+        finding, view = view_numbers(table["views"].to_numpy())
+        rows = zip(table["row"], table["views"], strict=True)
+        values = [intensity.measure(read_patches(store, [row], [views])) for row, views in rows]
+        return Measured(np.concatenate(values) if values else np.empty((0, 0)), finding, view, table)
+
+    return measure
+
+
+def feature_names(width: int) -> list[str]:
+    """What run.json calls the features of a network."""
+    return [f"feature {number}" for number in range(width)]
+
+
+def embedded(known: Embeddings, store: Path, like: Embeddings | None = None) -> Measure:
+    """Features of the views of the findings of ``store``, as many as are granted and embedded.
+
+    Raises StoreError unless they are those of this very store, and made by the encoder that made ``like``.
+    """
+    if known.about.get("store") != sha256(store):
+        raise StoreError("those of another one", file=known.path, expected=f"the embeddings of {store}")
+    like = like or known
+    for key in ENCODER:
+        if (here := known.about.get(key)) != (there := like.about.get(key)):
+            raise StoreError(f"{key} {here}", file=known.path, expected=f"{there}, as in {like.path}",
+                             remedy="make both with one encoder")  # fmt: skip
+
+    def measure(table: pd.DataFrame) -> Measured:
+        views = np.minimum(table["views"].to_numpy(), known.views)
+        finding, view = view_numbers(views)
+        return Measured(known.features[table["row"].to_numpy()[finding], view], finding, view, table)
+
+    return measure
+
+
+def adc_feature(maps: adc.Maps, radius: float) -> Measure:
+    """The ADC of each finding, as its only number and its only view; says how many have none."""
+
+    def measure(table: pd.DataFrame) -> Measured:
+        keys = table[KEY].itertuples(index=False, name=None)
+        values = np.array([adc.measure(maps, key, radius) for key in keys], float).reshape(-1, 1)
+        if missing := int(np.isnan(values).sum()):
+            log.warning("%d of %d findings have no ADC: they count as the median", missing, len(table))
+        finding, view = view_numbers(np.ones(len(table), int))
+        return Measured(values, finding, view, table)
+
+    return measure
+
+
+def fit_adc(measured: Measured) -> Model:
+    """The ADC as a probability: how steep is fitted, but a lower ADC always means more suspicious.
+
+    Raises EmptyError where no training finding has an ADC.
+    """
+    if np.isnan(measured.values).all():
+        raise EmptyError(f"none of {len(measured.table)}", expected="training findings with an ADC")
+    model = fit(measured, penalty=1.0)
+    if model.coefficients[0] < 0:
+        return model
+    log.warning("the ADC of the positive training findings is not the lower one; the rule holds all the same")
+    return Model(model.median, model.mean, model.sd, np.array([-1.0]), 0.0)
+
+
+def rows(model: Model, measured: Measured, dataset: str, split: str) -> Iterator[dict[str, Any]]:
+    """Rows of predictions.csv, one per sample; those of findings without labels have an empty one."""
+    cases = measured.table[[*KEY, "label"]]
+    if split == UNLABELLED:
+        cases = cases.astype({"label": object}).assign(label="")
+    records = cases.to_dict("records")
+    if records:
+        for number, view, score in zip(
+            measured.finding, measured.view, model.scores(measured.values), strict=True
+        ):
+            row = {"dataset": dataset, "split": split, "view": view, "score": repr(float(score))}
+            yield row | records[number]
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m model.baselines.fit", description=__doc__)
+    kinds = parser.add_subparsers(dest="method", required=True)
+    logistic = kinds.add_parser("logistic", help="L2-regularised regression on intensity features")
+    probe = kinds.add_parser("probe", help="L2-regularised regression on features of a fixed network")
+    for sub in (logistic, probe):
+        name = sub.prog.split()[-1]
+        sub.add_argument(
+            "--penalties", type=float, nargs="+", default=REGRESSIONS[name],
+            help="divisors of the penalty (scikit-learn's C), to choose from on inner folds of the training",
+        )  # fmt: skip
+        sub.add_argument("--folds", type=int, default=5, help="inner folds")
+    probe.add_argument("--embeddings", type=Path, required=True, help="those of the store")
+    probe.add_argument("--unlabelled-embeddings", type=Path, help="with --unlabelled: those of that store")
+    rule = kinds.add_parser("adc", help="one feature: the ADC around the finding")
+    rule.add_argument("--radius", type=float, default=5.0, help="of the disc around the finding, mm")
+    rule.add_argument("--slices", type=Path, required=True, help="slices.h5 with the ADC maps")
+    rule.add_argument("--findings", type=Path, required=True, help="findings.csv of these slices")
+    rule.add_argument("--unlabelled-slices", type=Path, help="with --unlabelled: slices.h5 of its ADC maps")
+    rule.add_argument("--unlabelled-findings", type=Path, help="with --unlabelled: findings.csv of these")
+    for sub in (logistic, probe, rule):
+        add_arguments(sub)
+        sub.add_argument("--seed", type=int, default=0, help="seed of the inner folds")
+        sub.add_argument(
+            "--unlabelled", type=Path, help="patches.h5 of findings without labels, to score instead"
+        )
+        sub.add_argument("--views", type=int, default=11, help="with --unlabelled: views of each finding")
+        sub.add_argument("--out", type=Path, required=True, help="predictions.csv to write")
+        sub.add_argument("--best", type=Path, help="the same once more: a baseline has one state")
+        sub.add_argument("--run", type=Path, help="run.json to write")
+    options = parser.parse_args(argv)
+    if options.method == "adc" and options.unlabelled and not options.unlabelled_slices:
+        parser.error("--unlabelled needs --unlabelled-slices and --unlabelled-findings")
+    if options.method == "probe" and options.unlabelled and not options.unlabelled_embeddings:
+        parser.error("--unlabelled needs --unlabelled-embeddings")
+    return options
+
+
+def measures(options: argparse.Namespace) -> tuple[Measure, Measure]:
+    """How to measure the findings of the target, and those without labels."""
+    if options.method == "logistic":
+        return patch_features(options.stores[0]), patch_features(options.unlabelled or options.stores[0])
+    if options.method == "probe":
+        known = read_embeddings(options.embeddings)
+        own = embedded(known, options.stores[0])
+        if not options.unlabelled:
+            return own, own
+        return own, embedded(read_embeddings(options.unlabelled_embeddings), options.unlabelled, known)
+    maps = adc.read_maps(options.findings, options.slices)
+    others = maps
+    if options.unlabelled:
+        others = adc.read_maps(options.unlabelled_findings, options.unlabelled_slices)
+    return adc_feature(maps, options.radius), adc_feature(others, options.radius)
+
+
+def fitted(options: argparse.Namespace, training: Measured) -> tuple[Model, dict[str, Any]]:
+    """The method's model, and what it chose on the way."""
+    if options.method == "adc":
+        return fit_adc(training), {"radius_mm": options.radius}
+    penalty = choose(training, options.penalties, options.folds, options.seed)
+    return fit(training, penalty), {"penalty": penalty}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fit on the training findings; write the predictions, twice, and facts about the run."""
+    options = parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if len(options.stores) != 1:
+        raise ConfigError(f"{len(options.stores)} stores", file="--stores", expected="that of the target")
+    (dataset,) = load(options.stores, options.splits, leak=options.leak).values()
+    measure, measure_others = measures(options)
+    start = time.monotonic()
+    training = measure(dataset.findings("train"))
+    model, chosen = fitted(options, training)
+    final = model
+    if options.method == "probe":
+        # Only the penalty is chosen, and that on inner folds: validation findings may be learned from too.
+        training = measure(
+            pd.concat([dataset.findings("train"), dataset.findings("validation")], ignore_index=True)
+        )
+        final, chosen = fitted(options, training)
+    middle = time.monotonic()
+    if options.unlabelled:
+        info = read_info(options.unlabelled)
+        others = measure_others(unlabelled(info, options.views, dataset.channels))
+        write_csv(options.out, COLUMNS, rows(final, others, info.dataset, UNLABELLED))
+        return
+    parts = {split: measure(dataset.findings(split)) for split in SPLITS}
+    table = [
+        row
+        for split, part in parts.items()
+        # Validation is scored by the model that has not seen it.
+        for row in rows(model if split == "validation" else final, part, dataset.name, split)
+    ]
+    seconds = {"training": middle - start, "evaluation": time.monotonic() - middle}
+    for path in filter(None, (options.best, options.out)):
+        write_csv(path, COLUMNS, table)
+    if options.run:
+        names = {
+            "logistic": intensity.names(dataset.channels),
+            "probe": feature_names(training.values.shape[1]),
+            "adc": [adc.CHANNEL],
+        }[options.method]
+        about = {
+            **about_run(dataset.name, len(training.finding), len(table)),
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "model": chosen | final.plain(names),
+        }
+        write_text(options.run, json.dumps(about, indent=2, sort_keys=True) + "\n")
+
+
+def about_run(dataset: str, trained: int, evaluated: int) -> dict[str, Any]:
+    """What run.json says of every run: the device, samples by kind, and versions."""
+    return {
+        "device": "cpu",
+        "threads": 1,
+        "samples_seen": {"bootstrap": 0, "training": trained, "specialization": 0, "evaluation": evaluated},
+        "trained": {dataset: trained},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "scikit-learn")},
+        },
+    }
+
+
+if __name__ == "__main__":
+    run_cli(main)

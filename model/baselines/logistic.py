@@ -1,0 +1,124 @@
+"""Logistic regression on numbers that describe findings or their views."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from model.evaluation.metrics import auroc
+from pipeline.errors import EmptyError
+from pipeline.seeds import seed
+
+log = logging.getLogger("typhon")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Numbers that describe samples: sample i is view ``view[i]`` of row ``finding[i]`` of ``table``."""
+
+    values: np.ndarray
+    """(n, features) float32 or float64; NaN where a finding could not be measured."""
+    finding: np.ndarray
+    view: np.ndarray
+    table: pd.DataFrame
+    """patient_id, finding_id, group_id and label of each finding"""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n,) 0 or 1."""
+        return self.table["label"].to_numpy(int)[self.finding]
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(n,) the group of each sample."""
+        return self.table["group_id"].to_numpy(str)[self.finding]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A logistic regression on standardised numbers."""
+
+    median: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    coefficients: np.ndarray
+    """Change of the log odds per standard deviation."""
+    intercept: float
+
+    def plain(self, names: Sequence[str]) -> dict[str, Any]:
+        """The regression as JSON has it, by the names of its features."""
+        vectors = {"coefficients": self.coefficients, "mean": self.mean, "sd": self.sd}
+        named = {key: dict(zip(names, map(float, vector), strict=True)) for key, vector in vectors.items()}
+        return {"intercept": self.intercept, **named}
+
+    def scores(self, values: np.ndarray) -> np.ndarray:
+        """Probability of class 1 of each row; what is missing counts as the median of the training."""
+        standard = (np.where(np.isnan(values), self.median, values) - self.mean) / self.sd
+        return np.exp(-np.logaddexp(0, -(standard @ self.coefficients + self.intercept)))
+
+
+def fit(measured: Measured, penalty: float) -> Model:
+    """Fit with an L2 penalty; ``penalty`` divides it (scikit-learn's C). Both classes weigh the same.
+
+    All arithmetic is float64, whatever the numbers are: sums of thousands of float32 lose digits, and so
+    would the gradient that tells the solver when to stop. Raises EmptyError for samples of one class.
+    """
+    # Only here: the Snakefile, which every job parses, reads BASELINES.
+    from sklearn.linear_model import LogisticRegression
+
+    if len(set(measured.labels)) < 2:
+        raise EmptyError(f"{len(measured.table)} of one class", expected="training findings of both classes")
+    values = measured.values.astype(np.float64)
+    median = np.nanmedian(values, axis=0)
+    np.copyto(values, median, where=np.isnan(values))
+    mean, sd = values.mean(axis=0), values.std(axis=0)
+    sd = np.where(sd > 1e-10 * np.abs(mean), sd, 1.0)  # of a constant, a mean that is rounded leaves a little
+    values -= mean  # in place: a thousand features of many views take memory
+    values /= sd
+    regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=10_000, tol=1e-6)
+    regression.fit(values, measured.labels)
+    return Model(median, mean, sd, regression.coef_[0], float(regression.intercept_[0]))
+
+
+def per_finding(measured: Measured, scores: np.ndarray) -> np.ndarray:
+    """Mean over the views of each finding: enhanced prediction."""
+    return np.bincount(measured.finding, scores) / np.bincount(measured.finding)
+
+
+def choose(measured: Measured, penalties: Sequence[float], folds: int, number: int) -> float:
+    """The penalty with the highest mean AUROC per finding over inner folds of the training groups.
+
+    Of equals the strongest. ``number`` is the seed of the folds. Where the groups of a class are too few for
+    two folds, the penalty in the middle.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    table = measured.table
+    labels, groups = table["label"].to_numpy(int), table["group_id"].to_numpy(str)
+    folds = min(folds, *(len(set(groups[labels == label])) for label in (0, 1)))
+    penalties = sorted(penalties)
+    if folds < 2 or len(penalties) == 1:
+        return penalties[len(penalties) // 2]
+    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed("logistic", number) % 2**32)
+    areas: dict[float, list[float]] = {penalty: [] for penalty in penalties}
+    for inside, outside in parts.split(labels, labels, groups):
+        inner, outer = (_some(measured, rows) for rows in (inside, outside))
+        for penalty in penalties if len(set(inner.labels)) == 2 else ():
+            scores = per_finding(outer, fit(inner, penalty).scores(outer.values))
+            if (area := auroc(outer.table["label"], scores)) is not None:
+                areas[penalty].append(area)
+    means = {penalty: float(np.mean(found)) for penalty, found in areas.items() if found}
+    log.info("inner folds: %s", ", ".join(f"C {penalty:g}: {mean:.3f}" for penalty, mean in means.items()))
+    return max(means, key=lambda penalty: (means[penalty], -penalty)) if means else penalties[0]
+
+
+def _some(measured: Measured, rows: np.ndarray) -> Measured:
+    """The samples of some findings, by their rows."""
+    kept = np.isin(measured.finding, rows)
+    place = np.full(len(measured.table), -1)
+    place[rows] = np.arange(len(rows))
+    finding = place[measured.finding[kept]]
+    return Measured(measured.values[kept], finding, measured.view[kept], measured.table.iloc[rows])

@@ -1,0 +1,91 @@
+"""A probe as a model file: the fixed network with the regression on its features as a linear head.
+
+So it predicts new cases and is exported like any run.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.baselines import fit
+from model.baselines.embeddings import encoder
+from model.device import set_up, told
+from model.evaluation.predictions import STATES
+from model.files import runs, weights
+from model.inference import batch_norm
+from model.networks.base import Description, Network
+from pipeline.cli import run_cli
+from pipeline.errors import StoreError
+from pipeline.files import write_text
+from pipeline.store import Embeddings, read_embeddings
+
+log = logging.getLogger("typhon")
+
+
+@torch.no_grad()
+def network_of(
+    regression: Mapping[str, Any], embeddings: Embeddings, dataset: str
+) -> tuple[Network, dict[str, Tensor]]:
+    """The network whose logits for ``dataset`` are 0 and that of a regression, and its statistics tables.
+
+    ``regression`` is ``model`` of a run.json. Raises StoreError where the embeddings are of other
+    weights than are installed.
+    """
+    about = embeddings.about
+    description = replace(Description(**json.loads(about["network"])), linear=True)
+    network, digest = encoder(description, about["weights"], [dataset])
+    if digest != about["weights_sha256"]:
+        raise StoreError(f"those of {digest}", file=embeddings.path, expected=about["weights_sha256"])
+    names = fit.feature_names(network.extractor.width)
+    slope, mean, sd = (
+        np.array([regression[key][name] for name in names]) for key in ("coefficients", "mean", "sd")
+    )
+    head = network.maker(dataset)
+    assert isinstance(head, nn.Linear)
+    head.weight.copy_(torch.from_numpy(np.stack([np.zeros_like(slope), slope / sd])))
+    head.bias.copy_(torch.tensor([0.0, regression["intercept"] - float((slope * mean / sd).sum())]))
+    norms = batch_norm.norms(network)
+    table = [torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var")]
+    return network, {dataset: torch.stack(table)}
+
+
+@told()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fit a probe as ``model.baselines.fit probe`` does; then write model files and card."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.baselines.probe", description=main.__doc__, allow_abbrev=False
+    )
+    parser.add_argument("--run", type=Path, required=True, help="run.json of the fit")
+    parser.add_argument("--embeddings", type=Path, required=True, help="those that it is fitted on")
+    parser.add_argument("--target", required=True, help="name of the data set")
+    parser.add_argument("--method", required=True, help="name of the method")
+    parser.add_argument("--state", choices=STATES, required=True, help="the state that predictions take")
+    parser.add_argument("--data-card", type=Path, required=True, help="card of the data set")
+    parser.add_argument(
+        "--models", type=Path, nargs=2, required=True, help="of the last and the best state, equal"
+    )
+    parser.add_argument(
+        "--card", type=Path, required=True, help="card.json to write, …/fold0/seed0/card.json"
+    )
+    options, rest = parser.parse_known_args(argv)
+    set_up(0)
+    fit.main(["probe", "--run", str(options.run), "--embeddings", str(options.embeddings), *rest])
+    regression = json.loads(options.run.read_text(encoding="utf-8"))["model"]
+    network, tables = network_of(regression, read_embeddings(options.embeddings), options.target)
+    for path in options.models:
+        weights.write(path, weights.export(network, tables), network.description)
+    cards = {options.target: options.data_card}
+    card = runs.describe(options.card, cards, options.method, options.target, options.state)
+    write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    run_cli(main)

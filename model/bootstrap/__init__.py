@@ -1,0 +1,1 @@
+"""Random weight guessing: which of many random networks starts the training."""

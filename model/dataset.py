@@ -1,0 +1,175 @@
+"""A data set as a method sees it: the findings of its split table, matched with its patch store. No torch."""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import EmptyError, InputError, SplitError
+from pipeline.splits.split import assert_no_leak, images, leaks_across, read_splits, refuse
+from pipeline.store import StoreInfo, read_info
+
+KEY = ["patient_id", "finding_id"]
+LEAKS = ("refuse", "warn")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A patch store and a split of it."""
+
+    name: str
+    channels: tuple[str, ...]
+    side: int
+    """Of a patch in pixels."""
+    store: Path
+    table: pd.DataFrame
+    """patient_id, group_id, finding_id, label, split, views, and row: the finding's place in the store"""
+
+    def findings(self, split: str) -> pd.DataFrame:
+        """Findings of a split, in the order of the split table."""
+        return self.table[self.table["split"] == split].reset_index(drop=True)
+
+
+def view_numbers(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The finding and the view of each sample, where finding i has ``counts[i]`` views.
+
+    >>> [numbers.tolist() for numbers in view_numbers(np.array([2, 1]))]
+    [[0, 0, 1], [0, 1, 0]]
+    """
+    finding = np.repeat(np.arange(len(counts)), counts)
+    return finding, np.concatenate([np.arange(count) for count in counts]) if len(counts) else finding
+
+
+def load(
+    stores: Sequence[Path],
+    splits: Sequence[Path],
+    *,
+    leak: str = "refuse",
+    people: Sequence[str] | None = None,
+) -> dict[str, Dataset]:
+    """Match each store with its split table; see :func:`match` for what is checked in each.
+
+    Raises LeakError, too, if stores of one name in ``people`` (a name for each store) do not have a person in
+    the same split, or if an image trains in one store and is validated or tested in another.
+    """
+    if len(stores) != len(splits):
+        raise InputError(
+            f"{len(stores)} stores and {len(splits)} splits", expected="one split table per store"
+        )
+    if people is not None and len(people) != len(stores):
+        raise InputError(f"{len(stores)} stores and {len(people)} names", expected="one name per store")
+    seen = [images(store) for store in stores]
+    found = [
+        match(read_info(store), split, leak, own)
+        for store, split, own in zip(stores, splits, seen, strict=True)
+    ]
+    datasets = {dataset.name: dataset for dataset in found}
+    if len(datasets) < len(found):
+        raise InputError(str([dataset.name for dataset in found]), expected="stores of different data sets")
+    if len({len(dataset.channels) for dataset in found}) > 1:
+        raise InputError(
+            ", ".join(f"{dataset.name}: {'+'.join(dataset.channels)}" for dataset in found),
+            expected="as many channels in every data set",
+        )
+    if len({dataset.side for dataset in found}) > 1:
+        raise InputError(
+            ", ".join(f"{dataset.name}: {dataset.side}" for dataset in found),
+            expected="patches of one side in every data set",
+            remedy="make the stores again with one value of patch",
+        )
+    tables = {
+        dataset.name: dataset.table.assign(image=np.array(own)[dataset.table["row"]])
+        for dataset, own in zip(found, seen, strict=True)
+    }
+    names = dict(zip(tables, people or tables, strict=True))
+    if len(tables) > 1:
+        refuse(leaks_across(tables, names), leak, ", ".join(map(str, splits)))
+    return datasets
+
+
+def channels(datasets: Mapping[str, Dataset]) -> int:
+    """How many channels every data set has."""
+    return len(next(iter(datasets.values())).channels)
+
+
+def side(datasets: Mapping[str, Dataset]) -> int:
+    """Width and height in pixels of the patches of every data set."""
+    return next(iter(datasets.values())).side
+
+
+def match(info: StoreInfo, path: Path, leak: str = "refuse", seen: Sequence[str] | None = None) -> Dataset:
+    """Find each finding of a split table in the store, whose images (``pipeline.splits.split``) are ``seen``.
+
+    Raises SplitError if a finding is not in the store, has another label there or too few views, LeakError
+    if a group or an image is in several splits (with ``leak="warn"`` that is only said), EmptyError if there
+    is nothing to train on.
+    """
+    splits = read_splits(path)
+    stored = info.findings[[*KEY, "label"]].assign(row=np.arange(len(info.findings)))
+    table = splits.merge(stored, on=KEY, how="left", suffixes=("", "_stored"), validate="one_to_one")
+    wrong = table[(table["label"] != table["label_stored"]) | (table["views"] > info.views)]
+    if len(wrong):
+        raise SplitError(
+            f"{len(wrong)} others: {_names(wrong)}", file=path, remedy="make the split table again",
+            expected=f"findings, labels and at most {info.views} views as in {info.path}",
+        )  # fmt: skip
+    if not (table["split"] == "train").any():
+        raise EmptyError("no training findings", file=path)
+    assert_no_leak(info.path, splits, leak, seen)
+    columns = [*KEY, "group_id", "label", "split", "views"]
+    table = table[columns].assign(row=table["row"].astype(int))
+    return Dataset(info.dataset, info.channels, info.side, info.path, table)
+
+
+def unlabelled(info: StoreInfo, views: int, like: Iterable[str]) -> pd.DataFrame:
+    """All findings of a store that needs no labels, as :attr:`Dataset.table` has them, of no split.
+
+    Raises InputError unless its channels are those of ``like``, the data set that the method was trained on.
+    """
+    like = tuple(like)
+    if info.channels != like:
+        raise InputError(
+            f"channels {', '.join(info.channels)}", file=info.path, expected=f"channels {', '.join(like)}",
+            remedy="cut both data sets alike",
+        )  # fmt: skip
+    if views > info.views:
+        raise InputError(f"{info.views} views", file=info.path, expected=f"at least {views} of each finding")
+    columns = [*KEY, "group_id", "label"]
+    return info.findings[columns].assign(split="", views=views, row=np.arange(len(info.findings)))
+
+
+def _names(findings: pd.DataFrame) -> str:
+    return " ".join("/".join(key) for key in findings[KEY].head(5).itertuples(index=False))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every command that reads patches."""
+    parser.add_argument(
+        "--stores",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="patches.h5 of each data set, in the order of turns",
+    )
+    parser.add_argument(
+        "--splits",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="split table of each data set, in the same order",
+    )
+    parser.add_argument(
+        "--people",
+        nargs="+",
+        metavar="NAME",
+        help="whose patients each data set has, in the same order; those of one name are the same people",
+    )
+    parser.add_argument(
+        "--leak",
+        choices=LEAKS,
+        default="refuse",
+        help="what to do about patients in several splits; warn is for splits of kind paper",
+    )

@@ -1,0 +1,1 @@
+"""From scores of findings to figures with intervals."""

@@ -1,0 +1,39 @@
+"""Evaluation: a network as it is, in eval mode, for one data set."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from model.inference import batch_norm
+from model.networks.base import Network, modes_kept
+
+BATCH = {"cpu": 16, "cuda": 1024}
+"""Patches at a time: on the CPU what stays in the cache."""
+
+
+class Evaluated:
+    """A network as it was when this was made, for one data set and its statistics table."""
+
+    def __init__(self, network: Network, dataset: str, table: Tensor) -> None:
+        with batch_norm.attached(network, table):
+            self._extract = network.extractor.evaluated()
+        self.maker = copy.deepcopy(network.maker(dataset)).eval()
+
+    def __call__(self, patches: Tensor) -> Tensor:
+        """Logits (n, outputs) of patches (n, channels, side, side)."""
+        return decide(self.maker, self.features(patches))
+
+    @torch.no_grad()
+    def features(self, patches: Tensor) -> Tensor:
+        """Features (n, width) of patches (n, channels, side, side)."""
+        size = BATCH[patches.device.type]
+        return torch.cat([self._extract(batch) for batch in patches.split(size)])
+
+
+@torch.no_grad()
+def decide(maker: nn.Module, features: Tensor) -> Tensor:
+    """Logits (n, outputs) that a decision maker as it is gives to features (n, width), without dropout."""
+    with modes_kept(maker):
+        logits: Tensor = maker.eval()(features)
+    return logits

@@ -1,1 +1,0 @@
-"""What the papers print and publish: numbers and tables beside ours, logs as histories of ours."""

@@ -1,0 +1,103 @@
+"""A data set as training sees it: its views as tensors."""
+
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from model import dataset
+from model.dataset import KEY, channels, match, side, view_numbers
+from pipeline.store import read_info, read_patches
+
+__all__ = [
+    "KEY",
+    "Dataset",
+    "Part",
+    "add_arguments",
+    "channels",
+    "given",
+    "load",
+    "match",
+    "side",
+    "unlabelled",
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The views of one split: view i belongs to row ``finding[i]`` of ``table``."""
+
+    patches: Tensor
+    """(n, channels, side, side) float32"""
+    labels: Tensor
+    """(n,) int64"""
+    finding: np.ndarray
+    view: np.ndarray
+    table: pd.DataFrame
+    """patient_id, finding_id and label of each finding"""
+
+    def names(self, samples: Iterable[int]) -> Iterator[str]:
+        """What people call samples: patient/finding/view."""
+        for sample in samples:
+            patient, finding = self.table.loc[self.finding[sample], KEY]
+            yield f"{patient}/{finding}/{self.view[sample]}"
+
+
+@dataclass(frozen=True)
+class Dataset(dataset.Dataset):
+    """A patch store and a split of it."""
+
+    def part(self, split: str, device: torch.device, *, views: int | None = None) -> Part:
+        """Read what the split table grants, at most ``views`` views of each finding."""
+        return _read(self.store, self.findings(split), device, views)
+
+
+def _read(store: Path, table: pd.DataFrame, device: torch.device, views: int | None = None) -> Part:
+    counts = table["views"].to_numpy()
+    if views is not None:
+        counts = np.minimum(counts, views)
+    patches = read_patches(store, table["row"].tolist(), counts.tolist())
+    finding, view = view_numbers(counts)
+    return Part(
+        patches=torch.from_numpy(patches).to(device),
+        labels=torch.from_numpy(table["label"].to_numpy("i8")[finding]).to(device),
+        finding=finding,
+        view=view,
+        table=table[[*KEY, "label"]],
+    )
+
+
+def load(
+    stores: Sequence[Path],
+    splits: Sequence[Path],
+    *,
+    leak: str = "refuse",
+    people: Sequence[str] | None = None,
+) -> dict[str, Dataset]:
+    """Match each store with its split table; see :func:`model.dataset.load` for what is checked."""
+    found = dataset.load(stores, splits, leak=leak, people=people)
+    return {name: Dataset(name, it.channels, it.side, it.store, it.table) for name, it in found.items()}
+
+
+def given(options: argparse.Namespace) -> dict[str, Dataset]:
+    """The data sets that the flags of :func:`add_arguments` name."""
+    return load(options.stores, options.splits, leak=options.leak, people=options.people)
+
+
+def unlabelled(store: Path, views: int, like: dataset.Dataset, device: torch.device) -> tuple[str, Part]:
+    """The name of a store without labels that is cut as ``like``, and the first views of all its findings."""
+    info = read_info(store)
+    return info.dataset, _read(store, dataset.unlabelled(info, views, like.channels), device)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every command that reads patches into tensors."""
+    dataset.add_arguments(parser)
+    parser.add_argument(
+        "--gpu", type=int, default=0, help="GPUs the job may use: 0 = CPU, 1 = CUDA if there is one, else CPU"
+    )

@@ -1,0 +1,1 @@
+"""What only the papers need: their numbers, tables, figures and challenge."""

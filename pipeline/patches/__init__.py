@@ -1,0 +1,1 @@
+"""From a finding's slice to its views."""

@@ -1,0 +1,1 @@
+"""Any file as pixels in physical units, and where they lie."""

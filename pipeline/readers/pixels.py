@@ -1,0 +1,95 @@
+"""The pixels of one slice of any format, in physical units, with a mask of what is no padding."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import InputError, NotFiniteError, TagValueError
+from pipeline.pool import in_child
+from pipeline.readers import dicom, images, volumes
+from pipeline.readers.dicom import frames, rescale, tags
+
+UNDECLARED_PADDING_HU = -1500.0
+"""Nothing is lighter than air (−1000 HU, less some noise): what is lower lies outside the scan.
+
+The value there need not be the declared Pixel Padding Value: −2048 and −3024 HU in LIDC-IDRI-0001.
+"""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Physical values, float32 (rows, columns), and where they are real (not padding)."""
+
+    values: np.ndarray
+    valid: np.ndarray
+    note: str = ""
+    """What a reader should hear about how the values were made."""
+
+
+def check_finite(values: np.ndarray, path: Path) -> None:
+    """Raise NotFiniteError with the first index of a NaN or Inf."""
+    if not np.isfinite(values).all():
+        place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
+        raise NotFiniteError(f"{values[place]} at index {place}", file=path)
+
+
+@functools.lru_cache(maxsize=1)
+def read_volume(path: Path, time: int | None = None) -> volumes.Volume:
+    """A volume of finite numbers; the last one is kept for the next slice."""
+    volume = volumes.read_volume(path, time)
+    check_finite(volume.voxels, path)
+    return volume
+
+
+def slice_of(name: str) -> tuple[int, int, int | None]:
+    """Axis, index and time of a slice that is called ``axis:index``, or ``axis:index:time``."""
+    axis, index, *time = map(int, name.split(":"))
+    return axis, index, time[0] if time else None
+
+
+def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
+    """Slice ``index`` along ``axis`` of voxels [i, j, k] as (rows, columns): the later axis runs down."""
+    return np.take(voxels, index, axis=axis).T
+
+
+@in_child
+def _read_dicom(path: Path) -> Pixels:
+    """A DICOM file or frame; a decoder that is at a loss may end its process."""
+    ds, stored = dicom.read_dataset(path)
+    try:
+        values, valid = rescale.physical(ds, stored), ~rescale.padding(ds, stored)
+        if tags.modality(ds) == "CT":
+            valid &= values > UNDECLARED_PADDING_HU
+        return Pixels(values, valid, rescale.note(ds))
+    except InputError as error:
+        error.file = error.file or str(path)
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # an element is parsed when it is first asked for, and may be anything
+        found = f"{type(error).__name__}: {error}"
+        raise TagValueError(found, file=path, expected="readable tags of rescale and padding") from error
+
+
+def read_pixels(path: Path, slice_name: str = "") -> Pixels:
+    """Read one slice: of DICOM a file or frame, a picture, or a slice of a volume (:func:`slice_of`).
+
+    Raises the readers' errors, or NotFiniteError with the first place of a NaN or Inf.
+    """
+    with frames.named(path)[0].open("rb") as file:
+        start = file.read(132)
+    note = ""
+    if slice_name:
+        axis, index, time = slice_of(slice_name)
+        values = plane_of(read_volume(path, time).voxels, axis, index)
+        valid = np.ones(values.shape, bool)
+    elif dicom.is_dicom(start):
+        read = _read_dicom(path)
+        values, valid, note = read.values, read.valid, read.note
+    else:
+        values = images.read_gray(path)
+        valid = np.ones(values.shape, bool)
+    check_finite(values, path)
+    return Pixels(np.ascontiguousarray(values, "f4"), valid, note)

@@ -1,0 +1,1 @@
+"""Who is who, and which split each person is in."""

@@ -1,0 +1,92 @@
+"""Run a module as ``python -m`` would, with its errors on the terminal and in a log file.
+
+The log begins with the command, ready to be pasted, and ends with the seconds. Progress bars go to the
+terminal only: whatever redraws its line is no log line.
+"""
+
+import io
+import logging
+import runpy
+import shlex
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+
+class Tee(io.TextIOBase):
+    """A text stream that passes everything on and copies whole lines without carriage returns to a log."""
+
+    def __init__(self, stream: TextIO, log: TextIO) -> None:
+        self.stream, self.log, self.line = stream, log, ""
+
+    def write(self, text: str) -> int:
+        """Pass ``text`` on; log the lines that it completes."""
+        self.stream.write(text)
+        *lines, self.line = (self.line + text).split("\n")
+        for line in lines:
+            kept = line.rpartition("\r")[2]
+            if kept.strip():
+                self.log.write(f"{kept}\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush both; a partly written line waits for its end."""
+        self.stream.flush()
+        self.log.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person is watching: progress bars ask."""
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        """The terminal's descriptor, for subprocesses and faulthandler."""
+        return self.stream.fileno()
+
+
+def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
+    """Run ``module`` with ``arguments`` and return its exit status; stderr is copied to ``log``."""
+    start, terminal = time.monotonic(), sys.stderr
+    print(f"python -m {shlex.join([module, *arguments])}", file=log, flush=True)
+    sys.argv = [module, *arguments]
+    sys.stderr = Tee(terminal, log)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as leave:
+        status = _status(leave.code)
+    except KeyboardInterrupt:
+        status = 130
+    except Exception:  # a bug of ours: the traceback belongs in the log as well
+        traceback.print_exc()
+        status = 1
+    print(
+        f"{'done' if status == 0 else f'failed with {status}'} after {time.monotonic() - start:.1f} s",
+        file=log,
+    )
+    sys.stderr.flush()
+    sys.stderr = terminal
+    return status
+
+
+def _status(code: Any) -> int:
+    """The exit status that Python gives to ``sys.exit(code)``; a message is printed."""
+    if code is None or isinstance(code, int):
+        return int(code or 0)
+    print(code, file=sys.stderr)
+    return 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python -m workflow.job LOG MODULE [ARGUMENTS …]``."""
+    path, module, *arguments = sys.argv[1:] if argv is None else argv
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(path).open("w", encoding="utf-8", buffering=1) as log:
+        return run(log, module, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
