@@ -35,6 +35,7 @@ def code(*modules: str, root: Path = ROOT) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@functools.cache
 def source(module: str, root: Path = ROOT) -> Path | None:
     """The file of a project module or package, None for anything else."""
     path = root.joinpath(*module.split("."))
@@ -56,6 +57,7 @@ def _parsed(module: str, root: Path) -> tuple[str, tuple[str, ...]]:
     return hashlib.sha256(text.encode()).hexdigest(), tuple(name for name in names if source(name, root))
 
 
+@functools.cache
 def _kind(name: str, root: Path) -> str:
     """What a kind of error is that is imported by its dotted name; empty for anything else."""
     module, _, kind = name.rpartition(".")

@@ -25,7 +25,7 @@ JOBS = ["-n", "--quiet", "reason"]
 def project(tmp_path):
     """The project with a stub for every step, which fails for the logs named in the file ``fail``."""
     folder = copy_project(tmp_path)
-    (folder / "workflow" / "logged.py").write_text(FAILING)
+    (folder / "workflow" / "job.py").write_text(FAILING)
     (folder / "config" / "search.yaml").write_text(SEARCH)
     return folder
 

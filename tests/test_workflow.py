@@ -87,7 +87,7 @@ DEMO = ("--directory", "demo", "--configfile", "config/demo.yaml")
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("built"))
-    (project / "workflow" / "logged.py").write_text(STUB)
+    (project / "workflow" / "job.py").write_text(STUB)
     snakemake(project, *DEMO)
     return project
 
@@ -617,7 +617,7 @@ class TestRules:
 
     def test_every_step_that_rules_call_exists(self):
         for path in (ROOT / "rules").glob("*.smk"):
-            for module in re.findall(r"workflow\.logged \{log\} ([\w.]+)", path.read_text()):
+            for module in re.findall(r"workflow\.job \{log\} ([\w.]+)", path.read_text()):
                 path = Path(ROOT, *module.split("."))
                 assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
