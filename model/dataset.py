@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.classes import Classes, label_columns
 from pipeline.errors import EmptyError, InputError, SplitError
-from pipeline.splits.split import assert_no_leak, images, leaks_across, read_splits, refuse
+from pipeline.splits.leakage import assert_no_leak, images, leaks_across, refuse
+from pipeline.splits.split import read_splits
 from pipeline.store import StoreInfo, read_info
 
 KEY = ["patient_id", "finding_id"]
@@ -25,8 +27,9 @@ class Dataset:
     side: int
     """Of a patch in pixels."""
     store: Path
+    classes: Classes
     table: pd.DataFrame
-    """patient_id, group_id, finding_id, label, split, views, and row: the finding's place in the store"""
+    """patient_id, group_id, finding_id, labels, split, views, and row: the finding's place in the store"""
 
     def findings(self, split: str) -> pd.DataFrame:
         """Findings of a split, in the order of the split table."""
@@ -95,23 +98,33 @@ def channels(datasets: Mapping[str, Dataset]) -> int:
     return len(next(iter(datasets.values())).channels)
 
 
+def outputs(datasets: Mapping[str, Dataset]) -> dict[str, int]:
+    """How many logits the head of each data set has."""
+    return {name: dataset.classes.outputs for name, dataset in datasets.items()}
+
+
 def side(datasets: Mapping[str, Dataset]) -> int:
     """Width and height in pixels of the patches of every data set."""
     return next(iter(datasets.values())).side
 
 
 def match(info: StoreInfo, path: Path, leak: str = "refuse", seen: Sequence[str] | None = None) -> Dataset:
-    """Find each finding of a split table in the store, whose images (``pipeline.splits.split``) are ``seen``.
+    """Find each finding of a split table in the store, whose images are ``seen`` (``splits.leakage``).
 
     Raises SplitError if a finding is not in the store, has another label there or too few views, LeakError
     if a group or an image is in several splits (with ``leak="warn"`` that is only said), EmptyError if there
     is nothing to train on.
     """
     splits = read_splits(path)
-    stored = info.findings[[*KEY, "label"]].assign(row=np.arange(len(info.findings)))
-    table = splits.merge(stored, on=KEY, how="left", suffixes=("", "_stored"), validate="one_to_one")
-    wrong = table[(table["label"] != table["label_stored"]) | (table["views"] > info.views)]
-    if len(wrong):
+    labels = info.classes.label_columns
+    rows = info.findings[KEY].assign(row=np.arange(len(info.findings)))
+    table = splits.merge(rows, on=KEY, how="left", validate="one_to_one")
+    same = label_columns(splits) == labels
+    if same:
+        stored = info.findings[labels].reindex(table["row"]).to_numpy()
+        wrong = table[(table[labels] != stored).any(axis=1) | (table["views"] > info.views)]
+    if not same or len(wrong):
+        wrong = wrong if same else table
         raise SplitError(
             f"{len(wrong)} others: {_names(wrong)}", file=path, remedy="make the split table again",
             expected=f"findings, labels and at most {info.views} views as in {info.path}",
@@ -119,9 +132,9 @@ def match(info: StoreInfo, path: Path, leak: str = "refuse", seen: Sequence[str]
     if not (table["split"] == "train").any():
         raise EmptyError("no training findings", file=path)
     assert_no_leak(info.path, splits, leak, seen)
-    columns = [*KEY, "group_id", "label", "split", "views"]
+    columns = [*KEY, "group_id", *labels, "split", "views"]
     table = table[columns].assign(row=table["row"].astype(int))
-    return Dataset(info.dataset, info.channels, info.side, info.path, table)
+    return Dataset(info.dataset, info.channels, info.side, info.path, info.classes, table)
 
 
 def unlabelled(info: StoreInfo, views: int, like: Iterable[str]) -> pd.DataFrame:
@@ -137,7 +150,7 @@ def unlabelled(info: StoreInfo, views: int, like: Iterable[str]) -> pd.DataFrame
         )  # fmt: skip
     if views > info.views:
         raise InputError(f"{info.views} views", file=info.path, expected=f"at least {views} of each finding")
-    columns = [*KEY, "group_id", "label"]
+    columns = [*KEY, "group_id", *info.classes.label_columns]
     return info.findings[columns].assign(split="", views=views, row=np.arange(len(info.findings)))
 
 

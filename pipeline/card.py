@@ -5,7 +5,6 @@ With it a trained model can be used where neither config nor data are. It holds 
 
 import argparse
 import dataclasses
-import importlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -145,15 +144,9 @@ def describe(
     slices: Path,
     index: Path,
     split: Path,
-    *,
-    label: str = "",
-    classes: Sequence[str] | None = None,
     **keys: Any,
 ) -> dict[str, Any]:
     """The card of a data set, from its files and those keys of its collection that no file holds.
-
-    ``label`` is what counts as positive, where the collection has several; ``classes`` what its labels 0
-    and 1 are called, if not as its kind has it.
 
     Raises StoreError where a training finding has no slice.
     """
@@ -187,14 +180,15 @@ def describe(
         **keys,
     )
     known = [pair for pair in statistics if pair is not None]
-    of_kind = importlib.import_module(f"pipeline.datasets.{preprocessing.kind}").CLASSES
+    classes, counts = info.classes, info.classes.counts(train)
     return {
         "collection": info.collection,
-        "classes": list(classes) if classes else [name.format(label=label) for name in of_kind],
+        "classes": list(classes.names),
+        **({"multilabel": True} if classes.multilabel else {}),
         "preprocessing": dataclasses.asdict(preprocessing),
         "training": {
             "findings": len(train),
-            "positives": int((train["label"].astype(int) == 1).sum()),
+            **({"positives": counts[classes.names[1]]} if classes.two else {"positives_by": counts}),
             "groups": int(train["group_id"].nunique()),
             "views": int(train["views"].astype(int).sum()),
         },
@@ -212,10 +206,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
     parser.add_argument("--split", type=Path, required=True, help="splits/fold0.csv, whose training counts")
     parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"))
-    parser.add_argument("--label", default="", help="what counts as positive")
-    parser.add_argument(
-        "--classes", type=json.loads, help="what labels 0 and 1 are called, JSON; default: as the kind has it"
-    )
     parser.add_argument("--slice-rule", default="geometry")
     parser.add_argument("--axis", type=int, default=2)
     parser.add_argument("--views", type=int, required=True, help="views of a finding that are averaged")
@@ -226,7 +216,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     card = describe(
         args.store, args.findings, args.slices, args.index, args.split,
         kind=args.kind, window=window, slice_rule=args.slice_rule, axis=args.axis, views=args.views,
-        label=args.label, classes=args.classes,
     )  # fmt: skip
     write_text(args.out, json.dumps(card, indent=2, allow_nan=False) + "\n")
     log.info("%s: %d training findings", args.out, card["training"]["findings"])

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import datasets, options
+from pipeline.classes import LABEL, label_columns
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, InputError
 from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
@@ -113,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise EmptyError(f"none ({why or 'no labels'})", file=args.raw, expected="findings")
     write_csv(args.choices, datasets.CHOICE_COLUMNS, found.choices)
     write_csv(args.near_duplicates, PAIR_COLUMNS, pairs)
-    write_csv(args.out, FINDING_COLUMNS, found.rows)
+    labels = label_columns(found.rows[0])
+    columns = [each for name in FINDING_COLUMNS for each in (labels if name == LABEL else [name])]
+    write_csv(args.out, columns, found.rows)
     groups = len({row["group_id"] for row in found.rows})
     log.info(
         "%s: %d rows in %d groups, %d left out", args.dataset, len(found.rows), groups, len(found.skipped)

@@ -16,17 +16,16 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from pipeline.classes import UNKNOWN, UNNAMED, Classes
 from pipeline.errors import InputError, StoreError, StrangeStoreError
 from pipeline.files import atomic
 from pipeline.system import of_system
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 VERSIONS = ("v110", "v110")
 """Of the file format: 1.10, with checksums of metadata."""
 PATCH_SIDE = 65
 """Width and height of a patch in pixels, unless the config has another (thesis 5.2.1)."""
-UNKNOWN = 255
-"""The label of a finding that has none: of the challenge's test, say."""
 TEXT_COLUMNS = ("patient_id", "group_id", "finding_id")
 
 
@@ -173,6 +172,7 @@ def write_store(
     side: int = PATCH_SIDE,
     dataset: str,
     channels: Sequence[str],
+    classes: Classes = UNNAMED,
     normalization: str,
     provenance: Mapping[str, Any],
     collection: Mapping[str, str] | None = None,
@@ -181,8 +181,8 @@ def write_store(
 
     Parameters
     ----------
-    findings : one row per finding with patient_id, group_id, finding_id (text), label (0, 1 or UNKNOWN),
-        width_mm and height_mm (NaN where the image has no scale).
+    findings : one row per finding with patient_id, group_id, finding_id (text), the label columns of
+        ``classes``, width_mm and height_mm (NaN where the image has no scale).
     blocks : for each finding in order its patches, float32 (views, channels, side, side), view 0 first; or
         None for a finding that is left out.
     collection : what its licence asks to be kept with it: collection, licence, doi, citation, url.
@@ -192,7 +192,9 @@ def write_store(
         file.attrs.update(
             schema_version=SCHEMA_VERSION,
             dataset=dataset,
+            side=side,
             channels=list(channels),
+            classes=list(classes.names),
             normalization=normalization,
             provenance=json.dumps(provenance, sort_keys=True),
             collection=json.dumps(dict(collection or {}), sort_keys=True),
@@ -230,10 +232,14 @@ def write_store(
             table.create_dataset(
                 name, data=text.astype(kind), chunks=(max(count, 1),), fletcher32=True, maxshape=(None,)
             )
-        for name, dtype in {"label": "u1", "width_mm": "f4", "height_mm": "f4"}.items():
-            values = findings[name].to_numpy(dtype)
+        numbers = {
+            "label": classes.labels(findings).astype("u1"),
+            **{name: findings[name].to_numpy("f4") for name in ("width_mm", "height_mm")},
+        }
+        for name, values in numbers.items():
+            rest = values.shape[1:]
             table.create_dataset(
-                name, data=values, chunks=(max(count, 1),), fletcher32=True, maxshape=(None,)
+                name, data=values, chunks=(max(count, 1), *rest), fletcher32=True, maxshape=(None, *rest)
             )
 
 
@@ -247,7 +253,9 @@ class StoreInfo:
     views: int
     side: int
     """Width and height of a patch in pixels."""
+    classes: Classes
     findings: pd.DataFrame
+    """Those of TEXT_COLUMNS, the label columns of ``classes``, width_mm and height_mm"""
     normalization: str
     provenance: dict[str, Any]
     collection: dict[str, str]
@@ -262,10 +270,18 @@ def read_info(path: str | Path) -> StoreInfo:
     with _open(path) as file:
         version = int(file.attrs.get("schema_version", -1))
         if version != SCHEMA_VERSION:
-            raise StoreError(f"version {version}", file=path, expected=f"schema version {SCHEMA_VERSION}")
+            raise StoreError(
+                f"version {version}", file=path, expected=f"schema version {SCHEMA_VERSION}",
+                remedy=f"make it anew: ./run --force {path}",
+            )  # fmt: skip
         texts = {name: _need(file, f"findings/{name}").asstr()[:] for name in TEXT_COLUMNS}
         findings = pd.DataFrame(texts, dtype=str)
-        for name in ("label", "width_mm", "height_mm"):
+        labels = _need(file, "findings/label")[:]
+        classes = Classes(tuple(map(str, file.attrs["classes"])), multilabel=labels.ndim > 1)
+        if (labels[labels != UNKNOWN] >= (2 if classes.multilabel else len(classes.names))).any():
+            raise StoreError("a label that is none of them", file=path, expected=f"labels of {classes}")
+        findings[classes.label_columns] = labels.reshape(len(labels), -1)
+        for name in ("width_mm", "height_mm"):
             findings[name] = _need(file, f"findings/{name}")[:]
         count = len(findings)
         return StoreInfo(
@@ -274,6 +290,7 @@ def read_info(path: str | Path) -> StoreInfo:
             channels=tuple(file.attrs["channels"]),
             views=_need(file, "patches").shape[0] // count if count else 0,
             side=_need(file, "patches").shape[-1],
+            classes=classes,
             findings=findings,
             normalization=str(file.attrs["normalization"]),
             provenance=json.loads(file.attrs["provenance"]),

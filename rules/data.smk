@@ -117,6 +117,7 @@ rule build_patches:
     params:
         kind=planned(data.kind),
         options=planned(data.options, keys=("channels", "extent", "intensity")),
+        classes=planned(data.class_names),
         side=lookup("patch", within=config),
         views=planned(data.stored_views),
         view_seed=lookup("view_seed", within=config),
@@ -128,7 +129,7 @@ rule build_patches:
         "python -m workflow.job {log} pipeline.patches.cut {params.kind} --dataset {wildcards.dataset}"
         " --findings {input.findings:q} --slices {input.slices:q} --out {output.patches:q}"
         " --skipped {output.skipped:q} --side {params.side} --views {params.views} --view-seed {params.view_seed}"
-        " --collection {params.collection:q} --processes {threads} {params.options}"
+        " --collection {params.collection:q} --processes {threads} {params.options} {params.classes}"
 
 
 rule list_skipped:
@@ -216,8 +217,7 @@ rule write_card:
         runtime=30,
     params:
         kind=planned(data.kind),
-        options=planned(data.options, keys=("window", "slice_rule", "axis", "label")),
-        classes=planned(data.class_names),
+        options=planned(data.options, keys=("window", "slice_rule", "axis")),
         views=lookup("evaluation_views", within=config),
         code=planned(data.code_of, module="pipeline.card"),
     message:
@@ -225,4 +225,4 @@ rule write_card:
     shell:
         "python -m workflow.job {log} pipeline.card {params.kind} --index {input.index:q}"
         " --findings {input.findings:q} --slices {input.slices:q} --store {input.patches:q} --split {input.split:q}"
-        " --views {params.views} {params.options} {params.classes} --out {output.card:q}"
+        " --views {params.views} {params.options} --out {output.card:q}"

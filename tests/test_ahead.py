@@ -112,6 +112,24 @@ def test_labels_and_columns_of_the_user_are_understood(config):
     )
 
 
+def test_a_class_or_label_that_no_finding_has_is_told(config):
+    config["collections"]["mine"]["labels"] = {"0": 0, "1": 1, "2": 2}
+    (found,) = said(config, *GOOD)
+    assert found.startswith("E-LABEL data/raw/mine/t.csv: expected findings of each class, found no 2")
+    assert said(config, *GOOD, "a.png,r,2,2,,,,") == []
+    mine = {"kind": "table", "table": "t.csv", "label_columns": ["mass", "nodule"]}
+    config = made({"mine": mine})
+    header = HEADER.replace("label", "mass,nodule")
+    rows = ["a.png,p,1,yes,,3,4,,", "b/c.png,q,1,0,1,,,,"]
+    assert said(config, *rows, "a.png,r,1,,no,,,,", header=header) == []
+    (found,) = said(config, *rows, header=header)
+    assert "expected findings with and without nodule, found 1 with and 0 without" in found
+    (found,) = said(config, *rows, "a.png,r,1,,,,,,", header=header)
+    assert "expected a label in each row, found none in 1 rows, such as a.png, 1" in found
+    (found,) = said(config, *rows, "a.png,r,1,U,0,,,,", header=header)
+    assert "found yes (1), 0 (1), U (1) in mass; say in the config which are 0 and which are 1" in found
+
+
 def test_all_faults_of_a_table_are_told_and_hundreds_are_counted(config):
     missing = [f"x{number}.png,p,{number},1,,,," for number in range(30)]
     lines = said(config, *GOOD, "a.png,p,1,U,,,,", "a.png,r,1,1,99,4,,", *missing)

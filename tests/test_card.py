@@ -66,10 +66,18 @@ def test_a_card_says_how_the_patches_were_cut_and_holds_no_id_or_path(data: Path
     assert "P1" not in text
     assert ".png" not in text
     assert str(data) not in text
-    write_card(data, "table", "--classes", '["gutartig", "bösartig"]')
-    assert json.loads((data / "cards/fold0.json").read_text())["classes"] == ["gutartig", "bösartig"]
-    write_card(data, "chestxray14", "--label", "Hernia")
-    assert json.loads((data / "cards/fold0.json").read_text())["classes"] == ["no Hernia", "Hernia"]
+    classes = ["--classes", '["gutartig", "bösartig"]']
+    write_patches(
+        data.parent / "named",
+        "table",
+        data.parent / "raw",
+        "20 px",
+        find=["--table", "t.csv"],
+        classes=classes,
+    )
+    write_card(data.parent / "named", "table")
+    made = json.loads((data.parent / "named/cards/fold0.json").read_text())
+    assert made["classes"] == ["gutartig", "bösartig"]
 
 
 def test_slices_of_another_run_are_noticed(data: Path) -> None:

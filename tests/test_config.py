@@ -228,7 +228,27 @@ def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, messa
         (
             "collections/mine",
             {"kind": "table", "table": "a.csv", "labels": {"a": 0, "b": 2}},
-            "collections/mine/labels/b: expected 0 or 1, found 2",
+            "collections/mine/labels: expected classes counted from 0, none left out, found",
+        ),
+        (
+            "collections/mine",
+            {
+                "kind": "table",
+                "table": "a.csv",
+                "label_columns": ["a", "b"],
+                "labels": {"x": 0, "y": 1, "z": 2},
+            },
+            "collections/mine/labels: expected both labels, 0 and 1, found",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "table": "a.csv", "label_columns": ["a", "a"]},
+            "collections/mine/label_columns: expected list of text .*, each once, found",
+        ),
+        (
+            "collections/mine",
+            {"kind": "table", "folders": {"a": 0, "b": 1}, "label_columns": ["a", "b"]},
+            "collections/mine/label_columns: expected a table beside it, found folders",
         ),
         (
             "collections/mine",

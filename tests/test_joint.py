@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.dataset import load
+from pipeline.classes import UNKNOWN, UNNAMED, Classes
 from pipeline.errors import ConfigError, LeakError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, write_csv
 from pipeline.splits import joint, split
@@ -42,7 +43,7 @@ def test_two_labels_of_one_collection_are_one_draw() -> None:
     # 40 people; every second is of label 1 in the first task, every fourth in the other, which has 30 of them.
     one = findings_of([f"{number:08d}" for number in range(40)], [number % 2 for number in range(40)])
     two = findings_of([f"{number}.0" for number in range(30)], [int(number % 4 == 0) for number in range(30)])
-    splits = assign_together([one, two], **HOLDOUT)
+    splits = assign_together([one, two], [UNNAMED] * 2, **HOLDOUT)
     every = splits_of([one, two], splits)
     assert (every.groupby("who")["split"].nunique() == 1).all()
     # Of 20 and 20 groups 4 are tested; of 22 and 8 groups 4 and 2.
@@ -62,14 +63,16 @@ def test_nobody_crosses_whatever_is_shared(data: st.DataObject, count: int, fold
         labels = [number % 2 if number < 20 else data.draw(st.integers(0, 1)) for number in own]
         tables.append(findings_of([spell(number) for number in own], labels))
     rule = HOLDOUT | {"kind": kind, "n": 5, "fold": fold}
-    splits = assign_together(tables, **rule)
+    splits = assign_together(tables, [UNNAMED] * len(tables), **rule)
     every = splits_of(tables, splits)
     assert (every.groupby("who")["split"].nunique() == 1).all()
     for table, own in zip(tables, splits, strict=True):
         assert set(pd.MultiIndex.from_arrays([own, table["label"]])) == {
             (name, label) for name in SPLITS for label in (0, 1)
         }
-    again = assign_together([table.sample(frac=1, random_state=0) for table in tables], **rule)
+    again = assign_together(
+        [table.sample(frac=1, random_state=0) for table in tables], [UNNAMED] * len(tables), **rule
+    )
     assert all(own.equals(other.sort_index()) for own, other in zip(splits, again, strict=True))
 
 
@@ -82,7 +85,10 @@ def test_folds_test_everybody_once() -> None:
     tested = [
         set(
             tables[0]["patient_id"][
-                assign_together(tables, **HOLDOUT | {"kind": "folds", "n": 5, "fold": fold})[0] == "test"
+                assign_together(
+                    tables, [UNNAMED] * len(tables), **HOLDOUT | {"kind": "folds", "n": 5, "fold": fold}
+                )[0]
+                == "test"
             ]
         )
         for fold in range(5)
@@ -93,7 +99,7 @@ def test_folds_test_everybody_once() -> None:
 
 def test_data_sets_that_share_nobody_are_drawn_as_ever() -> None:
     one, two = (findings_of([f"{name}{n}" for n in range(20)], [n % 2 for n in range(20)]) for name in "ab")
-    both = assign_together([one, two], **HOLDOUT)
+    both = assign_together([one, two], [UNNAMED] * 2, **HOLDOUT)
     assert all(own.equals(assign(table, **HOLDOUT)) for own, table in zip(both, [one, two], strict=True))
 
 
@@ -101,7 +107,7 @@ def test_what_is_too_little_is_counted_in_each_data_set() -> None:
     one = findings_of([str(n) for n in range(20)], [n % 2 for n in range(20)])
     two = findings_of([str(n) for n in range(20)], [int(n < 2) for n in range(20)])
     with pytest.raises(SplitError, match="10 of label 0, 10 of label 1; 18 of label 0, 2 of label 1"):
-        assign_together([one, two], **HOLDOUT)
+        assign_together([one, two], [UNNAMED] * 2, **HOLDOUT)
 
 
 def test_the_rarest_label_is_dealt_first() -> None:
@@ -321,3 +327,71 @@ def test_the_workflow_splits_them_together_and_tells_the_training(tmp_path: Path
     assert sorted(re.findall("--people (.*?) --", " ".join(checks))) == [
         "brain lungx lungx", "lungx lungx brain", "lungx lungx brain",
     ]  # fmt: skip
+
+
+# --- more classes than two, and several labels
+
+
+def parted(table: pd.DataFrame, classes: Classes, **rule: object) -> pd.DataFrame:
+    return table.assign(split=assign(table, classes=classes, **HOLDOUT | rule))
+
+
+THREE = Classes(("normal", "benign", "malignant"))
+SIGNS = Classes(("mass", "nodule"), multilabel=True)
+
+
+def test_each_part_has_its_share_of_each_class() -> None:
+    labels = [0] * 20 + [1] * 10 + [2] * 5
+    found = parted(findings_of([str(n) for n in range(35)], labels), THREE)
+    assert pd.crosstab(found["label"], found["split"])[list(SPLITS)].to_numpy().tolist() == [
+        [12, 4, 4], [6, 2, 2], [3, 1, 1]
+    ]  # fmt: skip
+
+
+def test_each_part_has_findings_with_and_without_each_label() -> None:
+    rng = np.random.default_rng(0)
+    table = findings_of([str(n) for n in range(40)], [0] * 40).drop(columns="label")
+    table["label_mass"] = np.arange(40) % 2
+    table["label_nodule"] = np.where(np.arange(40) < 5, 1, 0)
+    table.loc[rng.permutation(np.arange(5, 40))[:10], "label_nodule"] = UNKNOWN
+    found = parted(table, SIGNS)
+    rare = found[found["label_nodule"] == 1]["split"].value_counts().to_dict()
+    assert rare == {"train": 3, "validation": 1, "test": 1}
+    for name in SIGNS.label_columns:
+        assert (pd.crosstab(found[name], found["split"]).loc[[0, 1]] > 0).all(axis=None)
+
+
+@given(st.data())
+def test_a_person_of_several_classes_is_in_one_part(data: st.DataObject) -> None:
+    who = data.draw(st.lists(st.integers(0, 30), min_size=60, max_size=90))
+    names = [str(n) for n in [*who, *range(31, 40), *range(40, 49)]]
+    labels = [data.draw(st.integers(0, 2)) for _ in who] + [0, 1, 2] * 6
+    found = parted(findings_of(names, labels), THREE, fold=data.draw(st.integers(0, 4)))
+    assert (found.groupby("group_id")["split"].nunique() == 1).all()
+
+
+def test_folds_of_three_classes_test_each_finding_once() -> None:
+    table = findings_of([str(n) for n in range(30)], [n % 3 for n in range(30)])
+    tested = [parted(table, THREE, kind="folds", n=5, fold=fold)["split"] == "test" for fold in range(5)]
+    assert (sum(tested) == 1).all()
+    assert all(set(table["label"][part]) == {0, 1, 2} for part in tested)
+
+
+def test_a_class_or_label_of_too_few_people_is_named() -> None:
+    table = findings_of([str(n) for n in range(20)], [n % 2 for n in range(18)] + [2, 2])
+    with pytest.raises(SplitError, match="9 of normal, 9 of benign, 2 of malignant"):
+        parted(table, THREE)
+    table = table.drop(columns="label").assign(label_mass=[0, 1] * 10, label_nodule=[1] * 2 + [0] * 18)
+    with pytest.raises(SplitError, match="10 without mass, 10 with mass, 18 without nodule, 2 with nodule"):
+        parted(table, SIGNS)
+    with pytest.raises(SplitError, match="expected classes, not labels"):
+        parted(table, SIGNS, kind="paper")
+
+
+def test_the_same_people_in_a_set_of_two_and_a_set_of_three_classes_are_one_draw() -> None:
+    one = findings_of([str(n) for n in range(30)], [n % 2 for n in range(30)])
+    two = findings_of([str(n) for n in range(15, 45)], [n % 3 for n in range(30)])
+    splits = assign_together([one, two], [UNNAMED, THREE], **HOLDOUT)
+    assert (splits_of([one, two], splits).groupby("who")["split"].nunique() == 1).all()
+    for table, own in zip([one, two], splits, strict=True):
+        assert (pd.crosstab(table["label"], own) > 0).all(axis=None)

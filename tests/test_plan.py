@@ -49,12 +49,22 @@ TWO_RUNS = {"seeds": [3], "split": {"kind": "repeats", "n": 2}}
     [
         ({"labels": {"gutartig": 0, "bösartig": 1}}, """--classes '["gutartig", "bösartig"]'"""),
         ({"folders": {"yes": 1, "-no": 0}}, """--classes '["-no", "yes"]'"""),
-        ({"labels": {"B": 0, "benign": 0, "M": 1}}, ""),
-        ({}, ""),
+        ({"labels": {"B": 0, "benign": 0, "M": 1}}, """--classes '["B", "M"]'"""),
+        ({"labels": {"3": 2, "1": 0, "2": 1}}, """--classes '["1", "2", "3"]'"""),
+        ({"label_columns": ["mass", "nodule"]}, """--classes '["mass", "nodule"]' --multilabel"""),
+        ({}, """--classes '["label 0", "label 1"]'"""),
     ],
 )
-def test_a_card_calls_the_labels_what_the_user_does(words: dict[str, Any], flags: str) -> None:
-    assert data.class_names({"collections": {"mine": {"kind": "table", **words}}}, "mine") == flags
+def test_classes_are_called_what_the_user_calls_them(words: dict[str, Any], flags: str) -> None:
+    keys = {"kind": "table", **({} if "folders" in words else {"table": "t.csv"}), **words}
+    mine = checked({"datasets": ["mine"], "target": "mine", "collections": {"mine": keys}})
+    assert data.class_names(mine, "mine") == flags
+
+
+def test_the_label_of_chest_x_rays_is_in_the_names_of_their_classes() -> None:
+    mine = {"kind": "chestxray14", "label": "Mass", "version": 2017}
+    mine = checked({"datasets": ["mine"], "target": "mine", "collections": {"mine": mine}})
+    assert "Mass" in data.class_names(mine, "mine")
 
 
 class TestRuns:

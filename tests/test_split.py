@@ -12,7 +12,8 @@ from pipeline import skipped
 from pipeline.errors import LeakError, SkippedError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, write_csv
 from pipeline.splits import split
-from pipeline.splits.split import SPLITS, assert_no_leak, assign, balanced_views, split_table
+from pipeline.splits.leakage import assert_no_leak
+from pipeline.splits.split import SPLITS, assign, balanced_views, split_table
 from pipeline.store import read_info, write_store
 
 HOLDOUT = {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0, "fold": 0}

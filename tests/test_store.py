@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.classes import UNKNOWN, Classes
 from pipeline.errors import StoreError, StrangeStoreError
 from pipeline.store import read_info, read_patches, read_slice, read_statistics, write_slices, write_store
 
@@ -122,11 +123,45 @@ def test_a_cut_file_is_noticed(store: Path, keep: int) -> None:
         read_info(store)
 
 
-def test_another_schema_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.store.SCHEMA_VERSION", 2)
+def test_a_store_of_before_there_were_other_classes_is_refused_with_the_command_that_makes_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.store.SCHEMA_VERSION", 1)
     write_store(tmp_path / "p.h5", FINDINGS, blocks(), views=5, **ABOUT)
     monkeypatch.undo()
-    with pytest.raises(StoreError, match="expected schema version 1, found version 2"):
+    with pytest.raises(
+        StoreError, match=r"expected schema version 2, found version 1; .* \./run --force .*/p\.h5"
+    ):
+        read_info(tmp_path / "p.h5")
+
+
+def test_classes_and_side_travel_with_the_store(tmp_path: Path) -> None:
+    three = Classes(("normal", "benign", "malignant"))
+    write_store(
+        tmp_path / "p.h5", FINDINGS.assign(label=[2, 0, UNKNOWN]), blocks(), views=5, **ABOUT, classes=three
+    )
+    info = read_info(tmp_path / "p.h5")
+    assert info.classes == three
+    assert info.findings["label"].tolist() == [2, 0, UNKNOWN]
+    with h5py.File(tmp_path / "p.h5") as file:
+        assert (file.attrs["schema_version"], file.attrs["side"]) == (2, 65)
+        assert list(file.attrs["classes"]) == ["normal", "benign", "malignant"]
+
+
+def test_several_labels_are_a_row_of_numbers_of_each_finding(tmp_path: Path) -> None:
+    signs = Classes(("mass", "nodule"), multilabel=True)
+    table = FINDINGS.drop(columns="label").assign(label_mass=[1, 0, 1], label_nodule=[0, UNKNOWN, 1])
+    write_store(tmp_path / "p.h5", table, blocks(), views=5, **ABOUT, classes=signs)
+    info = read_info(tmp_path / "p.h5")
+    assert info.classes == signs
+    assert info.findings[["label_mass", "label_nodule"]].to_numpy().tolist() == [[1, 0], [0, UNKNOWN], [1, 1]]
+    with h5py.File(tmp_path / "p.h5") as file:
+        assert file["findings/label"].shape == (3, 2)
+
+
+def test_a_label_that_is_no_class_of_the_store_is_refused(tmp_path: Path) -> None:
+    write_store(tmp_path / "p.h5", FINDINGS.assign(label=[0, 1, 2]), blocks(), views=5, **ABOUT)
+    with pytest.raises(StoreError, match=r"expected labels of 2 classes \(label 0, label 1\), found a label"):
         read_info(tmp_path / "p.h5")
 
 

@@ -138,6 +138,7 @@ def test_a_bad_row_is_left_out_with_its_reason_and_the_others_go_on(
         (["gutartig", "BÖSARTIG"], ["gutartig=0", "bo\u0308sartig=1"], [0, 1]),
         (["1", "0"], ["0=1", "1=0"], [0, 1]),  # the user's words alone count
         (["true", "No", "1.0", "0.0"], [], [1, 0, 1, 0]),
+        (["c", "A", "b"], ["a=0", "b=1", "c=2"], [2, 0, 1]),
     ],
 )
 def test_labels_are_the_words_of_the_user_in_any_case(
@@ -149,13 +150,26 @@ def test_labels_are_the_words_of_the_user_in_any_case(
     assert [row["label"] for row in found.rows] == labels
 
 
+def test_each_of_several_labels_has_a_column_and_may_be_unknown(raw: Path) -> None:
+    content = "image,patient_id,finding_id,mass,nodule\nv.mha,p,1,yes,\nv.mha,q,1,0,1.0\n"
+    found = run(raw, content, "--label-columns", "mass", "nodule")
+    assert [(row["label_mass"], row["label_nodule"]) for row in found.rows] == [(1, ""), (0, 1)]
+    assert "label" not in found.rows[0]
+
+
+def test_the_words_of_the_user_count_in_columns_of_labels_too(raw: Path) -> None:
+    content = "image,patient_id,finding_id,mass,nodule\nv.mha,p,1,ja,nein\nv.mha,q,1,Nein,\n"
+    found = run(raw, content, "--label-columns", "mass", "nodule", "--labels", "nein=0", "ja=1")
+    assert [(row["label_mass"], row["label_nodule"]) for row in found.rows] == [(1, 0), (0, "")]
+
+
 THREE = "image,patient_id,finding_id,label\na.png,p,1,B\na.png,q,1,M\na.png,r,1,b\na.png,s,1,U\na.png,t,1,\n"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], 'found B (1), M (1), b (1), U (1), nothing (1); say in the config which are 0 and which are 1: labels: '
+        ([], 'found B (1), M (1), b (1), U (1), nothing (1); say in the config which are 0, which are 1, and so on: labels: '
              '{"B": …, "M": …, "U": …}'),
         (["--labels", "B=0", "M=1"], 'expected labels B, M, found B (1), M (1), b (1), U (1), nothing (1); '
                                      'say in the config which are 0 and which are 1: labels: {"B": 0, "M": 1, "U": …}'),

@@ -10,11 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.classes import Classes
 from pipeline.datasets import listed
 from pipeline.errors import InputError, LabelError, OutOfImageError
 from pipeline.readers import images, labels
 from pipeline.readers.scan import scan
 from workflow import raw, side_collections
+from workflow.config.collections import classes_of
 
 MOST = 10
 """Faults of a data set that are named."""
@@ -61,16 +63,29 @@ def _table(folder: Path, files: Collection[str], collection: Mapping[str, Any]) 
         yield from listed.from_folders(folder, pictures, *options).problems
         return
     path = folder / collection["table"]
-    found = listed.from_csv(
-        folder, Path(collection["table"]), files, collection["labels"], collection["columns"]
-    )
+    keys = ("labels", "columns", "label_columns")
+    words, columns, several = (collection[key] for key in keys)
+    found = listed.from_csv(folder, Path(collection["table"]), files, words, columns, several or ())
     yield from found.problems
-    if not found.problems and found.table["label"].nunique() < 2:
-        label, count = found.table["label"].iloc[0], len(found.table)
-        yield LabelError(f"{label} alone ({count})", file=path, expected="findings of both labels, 0 and 1")
+    if not found.problems:
+        yield from _lacking(path, found.table, classes_of(collection))
     rows = list(_rows(folder, path, found))
     if len(rows) > collection["max_skipped"]:
         yield from rows
+
+
+def _lacking(path: Path, table: pd.DataFrame, classes: Classes) -> Iterator[InputError]:
+    """Classes of which there is no finding; labels that all findings have, or none."""
+    if classes.two and table["label"].nunique() < 2:
+        label, count = table["label"].iloc[0], len(table)
+        yield LabelError(f"{label} alone ({count})", file=path, expected="findings of both labels, 0 and 1")
+    elif classes.multilabel:
+        for name, truth in zip(classes.names, classes.truth(table).T, strict=True):
+            if not {0, 1} <= set(truth.tolist()):
+                found = f"{int((truth == 1).sum())} with and {int((truth == 0).sum())} without"
+                yield LabelError(found, file=path, expected=f"findings with and without {name}")
+    elif none := [name for name, count in classes.counts(table).items() if not count]:
+        yield LabelError(f"no {', no '.join(none)}", file=path, expected="findings of each class")
 
 
 def _rows(folder: Path, path: Path, found: listed.Listed) -> Iterator[InputError]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model import dataset
 from model.dataset import KEY, channels, match, side, view_numbers
+from pipeline.classes import UNNAMED, Classes
 from pipeline.store import read_info, read_patches
 
 __all__ = [
@@ -35,11 +36,12 @@ class Part:
     patches: Tensor
     """(n, channels, side, side) float32"""
     labels: Tensor
-    """(n,) int64"""
+    """int64, (n,) of classes or (n, labels) of labels"""
     finding: np.ndarray
     view: np.ndarray
     table: pd.DataFrame
-    """patient_id, finding_id and label of each finding"""
+    """patient_id, finding_id and labels of each finding"""
+    classes: Classes = UNNAMED
 
     def names(self, samples: Iterable[int]) -> Iterator[str]:
         """What people call samples: patient/finding/view."""
@@ -54,10 +56,12 @@ class Dataset(dataset.Dataset):
 
     def part(self, split: str, device: torch.device, *, views: int | None = None) -> Part:
         """Read what the split table grants, at most ``views`` views of each finding."""
-        return _read(self.store, self.findings(split), device, views)
+        return _read(self.store, self.findings(split), self.classes, device, views)
 
 
-def _read(store: Path, table: pd.DataFrame, device: torch.device, views: int | None = None) -> Part:
+def _read(
+    store: Path, table: pd.DataFrame, classes: Classes, device: torch.device, views: int | None = None
+) -> Part:
     counts = table["views"].to_numpy()
     if views is not None:
         counts = np.minimum(counts, views)
@@ -65,10 +69,11 @@ def _read(store: Path, table: pd.DataFrame, device: torch.device, views: int | N
     finding, view = view_numbers(counts)
     return Part(
         patches=torch.from_numpy(patches).to(device),
-        labels=torch.from_numpy(table["label"].to_numpy("i8")[finding]).to(device),
+        labels=torch.from_numpy(classes.labels(table)[finding]).to(device),
         finding=finding,
         view=view,
-        table=table[[*KEY, "label"]],
+        table=table[[*KEY, *classes.label_columns]],
+        classes=classes,
     )
 
 
@@ -81,7 +86,10 @@ def load(
 ) -> dict[str, Dataset]:
     """Match each store with its split table; see :func:`model.dataset.load` for what is checked."""
     found = dataset.load(stores, splits, leak=leak, people=people)
-    return {name: Dataset(name, it.channels, it.side, it.store, it.table) for name, it in found.items()}
+    return {
+        name: Dataset(name, it.channels, it.side, it.store, it.classes, it.table)
+        for name, it in found.items()
+    }
 
 
 def given(options: argparse.Namespace) -> dict[str, Dataset]:
@@ -92,7 +100,8 @@ def given(options: argparse.Namespace) -> dict[str, Dataset]:
 def unlabelled(store: Path, views: int, like: dataset.Dataset, device: torch.device) -> tuple[str, Part]:
     """The name of a store without labels that is cut as ``like``, and the first views of all its findings."""
     info = read_info(store)
-    return info.dataset, _read(store, dataset.unlabelled(info, views, like.channels), device)
+    table = dataset.unlabelled(info, views, like.channels)
+    return info.dataset, _read(store, table, info.classes, device)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,12 +6,14 @@ else has to be edited for a further one.
 
 import functools
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import pandas as pd
 
+from pipeline.classes import Classes
 from pipeline.errors import InputError, UnlabelledError
 from pipeline.files import skip
 from pipeline.readers.index import on_disk
@@ -76,8 +78,9 @@ class Kind(Protocol):
     __doc__: str | None
     Options: type
     """A dataclass of its own keys in ``collections`` of the config, see :mod:`pipeline.options`."""
-    CLASSES: tuple[str, str]
-    """What the labels 0 and 1 mean; ``{label}`` stands for the option of that name."""
+    CLASSES: tuple[str, ...]
+    """What the labels 0, 1 and so on mean; ``{label}`` stands for the option of that name. Where they depend
+    on more, the module has a function ``classes`` of its options."""
     EXTENT: str
     """Side of the patch where the config does not say."""
     PAPER_EXTENT: str
@@ -92,6 +95,14 @@ def kinds() -> dict[str, Kind]:
     names = sorted(path.stem for folder in __path__ for path in Path(folder).glob("[a-z]*.py"))
     modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
     return {name: cast(Kind, module) for name, module in modules.items() if hasattr(module, "find")}
+
+
+def classes_of(kind: Kind, options: Any) -> Classes:
+    """The classes, or labels, of a data set of a kind with these options."""
+    own: Callable[[Any], Classes] | None = getattr(kind, "classes", None)
+    if own:
+        return own(options)
+    return Classes(tuple(name.format(**vars(options)) for name in kind.CLASSES))
 
 
 def pixel_row(column: float, row: float, plane_distance_mm: float = 0.0) -> dict[str, str]:

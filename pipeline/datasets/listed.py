@@ -2,13 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 import pandas as pd
 
+from pipeline.classes import LABEL, UNKNOWN
 from pipeline.errors import DuplicateFindingError, EmptyError, ImageMissingError, InputError, LabelError
 from pipeline.readers import labels
 from pipeline.readers.names import Names, folded
@@ -22,7 +23,7 @@ PIXELS, WORLD = NUMBERS[:3], NUMBERS[3:6]
 
 @dataclass
 class Listed:
-    """The rows of a table, their images called as on the disk, their labels 0 or 1, and what is wrong."""
+    """The rows of a table, their images called as on the disk, their labels as numbers, and what is wrong."""
 
     table: pd.DataFrame
     problems: list[InputError] = field(default_factory=list)
@@ -43,17 +44,21 @@ def from_csv(
     files: Collection[str],
     words: Mapping[str, int] | None = None,
     columns: Mapping[str, str] | None = None,
+    several: Sequence[str] = (),
 ) -> Listed:
     """The rows of a CSV; ``path`` is absolute or relative to ``raw``, as the images and ``files`` are.
 
-    ``words`` are the labels, and ``columns`` the headers by our names, of a user who has others. Raises
-    EmptyError (there is no such table) and ColumnError.
+    ``words`` are the labels, and ``columns`` the headers by our names, of a user who has others. ``several``
+    are the headers of labels of which a finding may have any; they become columns ``label_{header}``.
+    Raises EmptyError (there is no such table) and ColumnError.
     """
     path = raw / path
     if not path.is_file():
         raise EmptyError("no such file", file=path, expected="a CSV of findings")
     headers = {name: unicodedata.normalize("NFC", header) for name, header in (columns or {}).items()}
-    table = labels.read_csv(path, NEEDED, numbers=NUMBERS, columns=headers)
+    of_labels = {f"{LABEL}_{name}": unicodedata.normalize("NFC", name) for name in several} or {LABEL: LABEL}
+    needed = [*NEEDED[:3], *of_labels.values()]
+    table = labels.read_csv(path, needed, numbers=NUMBERS, columns=headers)
     if table.empty:
         raise EmptyError("no rows", file=path, expected="a row per finding")
     listed = Listed(table)
@@ -65,10 +70,18 @@ def from_csv(
         except ImageMissingError as error:
             listed.missing[number] = error
     table["image"] = images
-    try:
-        table["label"] = labels.binaries(table["label"], path, words)
-    except LabelError as error:
-        listed.problems.append(error)
+    unknown = UNKNOWN if several else None
+    for column, header in of_labels.items():
+        try:
+            table[column] = labels.numbers(table[header], path, words, unknown=unknown)
+        except LabelError as error:
+            error.found += f" in {header}" if several else ""
+            listed.problems.append(error)
+    if several and not listed.problems and (bare := (table[list(of_labels)] == UNKNOWN).all(axis=1)).any():
+        row = table[bare].iloc[0]
+        found = f"none in {int(bare.sum())} rows, such as {row['image']}, {row['finding_id']}"
+        remedy = "fill in one of them, or take these rows out"
+        listed.problems.append(LabelError(found, file=path, expected="a label in each row", remedy=remedy))
     if (rounded := table["patient_id"][table["patient_id"].map(is_rounded)]).any():
         listed.problems.append(
             LabelError(

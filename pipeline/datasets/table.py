@@ -10,14 +10,16 @@ NRRD). Without a point the centre of the image is taken and marked so (column ``
 import functools
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-from annotated_types import MinLen
+from annotated_types import Ge, Lt, MaxLen, MinLen
 
+from pipeline.classes import MOST, UNNAMED, Classes, as_cells
 from pipeline.datasets import Findings, Source, instance_row, pixel_row
 from pipeline.datasets.listed import PIXELS, WORLD, Column, from_csv, from_folders
 from pipeline.errors import (
@@ -36,12 +38,12 @@ from pipeline.readers.index import on_disk
 from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
 from pipeline.splits.people import persons
 
-CLASSES = ("label 0", "label 1")
+CLASSES = UNNAMED.names
 EXTENT = "whole"
 PAPER_EXTENT = "1/6 width"
 
-
-Class = Literal[0, 1]
+Class = Annotated[int, Ge(0), Lt(MOST)]
+"""The number of a class."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,17 @@ class Options:
     """CSV of findings (`image, patient_id, finding_id, label` and a point), relative to the raw folder or
     absolute"""
     labels: dict[str, Class] | None = None
-    """with `table`, what its labels mean, where they are not 0 and 1 or words for them: `{B: 0, M: 1}`; every
-    label of the table has to be among them, in any case of letters"""
+    """with `table`, what its labels mean, where they are not 0 and 1 or words for them: `{B: 0, M: 1}`, or
+    `{normal: 0, benign: 1, malignant: 2}`; every label of the table has to be among them, in any case of
+    letters"""
+    label_columns: Annotated[list[Annotated[str, MinLen(1)]], MinLen(2), MaxLen(MOST)] | None = None
+    """with `table`, its columns of labels in place of `label`, where a finding may have several: `[mass,
+    nodule]`; in each 0, 1 or words for them, or nothing where nobody knows"""
     columns: Annotated[dict[Column, Annotated[str, MinLen(1)]], MinLen(1)] | None = None
     """with `table`, what its columns are called, where they are called otherwise: `{image: file, patient_id:
     case}`; one column may serve as two"""
     folders: dict[str, Class] | None = None
-    """instead of a CSV, the label (0 or 1) of all images in a folder of that name, at any depth"""
+    """instead of a CSV, the label (0, 1 and so on) of all images in a folder of that name, at any depth"""
     exclude: str | None = None
     """with `folders`, a regular expression; files whose names match, such as masks, are no images"""
     patient_pattern: str | None = None
@@ -71,19 +77,32 @@ class Options:
         """Raise ConfigError, with the key as its file, for options that do not fit together."""
         if (self.table is None) == (self.folders is None):
             raise ConfigError("both or none", expected="either table or folders")
-        for key, classes in (("folders", self.folders), ("labels", self.labels)):
-            if classes is not None and set(classes.values()) != {0, 1}:
-                raise ConfigError(json.dumps(classes), file=key, expected="both labels, 0 and 1")
-        for key in ("labels", "columns"):
+        for key, numbered in (("folders", self.folders), ("labels", self.labels)):
+            if numbered is not None:
+                self._check_numbers(key, numbered)
+        if len(set(self.label_columns or ())) < len(self.label_columns or ()):
+            raise ConfigError(
+                json.dumps(self.label_columns), file="label_columns", expected="each column once"
+            )
+        for key in ("labels", "columns", "label_columns"):
             if self.folders and getattr(self, key):
                 raise ConfigError("folders", file=key, expected="a table beside it")
         known: dict[str, int] = {}
         for name, label in (self.labels or {}).items():
             if known.setdefault(labels.word(name), label) != label:
-                found = "0 and 1 for one word in two spellings"
+                both = sorted([known[labels.word(name)], label])
+                found = f"{both[0]} and {both[1]} for one word in two spellings"
                 raise ConfigError(found, file=f"labels/{name}", expected="one of them")
         if self.patient_pattern is not None:
             self._check_pattern(self.patient_pattern)
+
+    def _check_numbers(self, key: str, numbered: Mapping[str, int]) -> None:
+        used = sorted(set(numbered.values()))
+        shown = json.dumps(numbered, ensure_ascii=False)
+        if used in ([0], [1]) or (self.label_columns and used != [0, 1]):
+            raise ConfigError(shown, file=key, expected="both labels, 0 and 1")
+        if used != list(range(len(used))):
+            raise ConfigError(shown, file=key, expected="classes counted from 0, none left out")
 
     def _check_pattern(self, pattern: str) -> None:
         error = functools.partial(ConfigError, file="patient_pattern")
@@ -95,6 +114,16 @@ class Options:
             raise error(f"{pattern}: {why}", expected="a regular expression") from None
         if groups != 1:
             raise error(pattern, expected="one group in brackets, the patient")
+
+
+def classes(options: Options) -> Classes:
+    """The columns of labels; or the classes, called by the first word for each."""
+    if options.label_columns:
+        return Classes(tuple(options.label_columns), multilabel=True)
+    words = options.labels or options.folders
+    if not words:
+        return UNNAMED
+    return Classes(tuple(next(word for word in words if words[word] == n) for n in sorted({*words.values()})))
 
 
 def point_of(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
@@ -258,12 +287,14 @@ def find(source: Source, options: Options) -> Findings:
     files = sorted(on_disk(source.index).unique())
     if options.table is not None:
         columns = {str(name): header for name, header in (options.columns or {}).items()}
-        listed = from_csv(source.raw, Path(options.table), files, options.labels, columns).found()
+        several = options.label_columns or ()
+        listed = from_csv(source.raw, Path(options.table), files, options.labels, columns, several).found()
     else:
         folders = options.folders or {}
         listed = from_folders(source.raw, files, folders, options.patient_pattern, options.exclude).found()
     axis = 2 if options.axis is None else options.axis
-    table = listed.table
+    table = as_cells(listed.table)
+    of_labels = classes(options).label_columns
     known = persons(table["patient_id"])
     # An image whose patient nobody knows stands for itself, until near-duplicates are looked for.
     patients = table["patient_id"].where(known != "", table["image"])
@@ -282,5 +313,5 @@ def find(source: Source, options: Options) -> Findings:
             continue
         marked = point_of(row, PIXELS) is not None or point_of(row, WORLD) is not None
         group = {"group_id": patient_id if person else "", "centre": "given" if marked else "image"}
-        result.rows.append({**case, **group, "label": row["label"], **cells})
+        result.rows.append({**case, **group, **row[of_labels].to_dict(), **cells})
     return result

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.classes import Classes, as_numbers
 from pipeline.cli import run_cli
 from pipeline.errors import ConstantImageError, EmptyError, InputError, MissingTagError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.patches.views import MOST_VIEWS, frame_of, resample, view_table
 from pipeline.pool import parallel
-from pipeline.store import PATCH_SIDE, UNKNOWN, SourceSlice, read_slice, write_store
+from pipeline.store import PATCH_SIDE, SourceSlice, read_slice, write_store
 
 log = logging.getLogger("typhon")
 
@@ -111,6 +112,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--channels", nargs="+", help="channels and their order; default: all, as first found"
     )
+    parser.add_argument(
+        "--classes", type=json.loads, help="what labels 0, 1 … are called, JSON; default: as the kind has it"
+    )
+    parser.add_argument(
+        "--multilabel", action="store_true", help="--classes are labels of which a finding may have several"
+    )
     parser.add_argument("--findings", type=Path, required=True)
     parser.add_argument("--slices", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="patches.h5")
@@ -149,13 +156,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise nothing("none")
     keys = ["patient_id", "finding_id"]
     table = findings.drop_duplicates(keys).set_index(keys).loc[[(t.patient_id, t.finding_id) for t in todo]]
-    table = (
-        table[["group_id", "label"]]
-        .reset_index()
-        .replace({"label": {"": str(UNKNOWN)}})
-        .astype({"label": int})
-        .assign(width_mm=np.nan, height_mm=np.nan)
-    )
+    of_kind = importlib.import_module(f"pipeline.datasets.{args.kind}").CLASSES
+    classes = Classes(tuple(args.classes or of_kind), multilabel=args.multilabel)
+    table = as_numbers(table[["group_id", *classes.label_columns]].reset_index())
+    table = table.assign(width_mm=np.nan, height_mm=np.nan)
     skipped: list[dict[str, str]] = []
     kept: list[int] = []  # not those that a slice was missing for, which are listed already
 
@@ -187,6 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         side=args.side,
         dataset=args.dataset,
         channels=channels,
+        classes=classes,
         normalization=args.intensity,
         provenance={
             "extent": extent,

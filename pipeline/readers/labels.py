@@ -201,12 +201,17 @@ def binary(cell: object, path: Path, words: Mapping[str, int] | None = None) -> 
     return known[word(cell)]
 
 
-def binaries(cells: Sequence[str], path: Path, words: Mapping[str, int] | None = None) -> list[int]:
+def numbers(
+    cells: Sequence[str], path: Path, words: Mapping[str, int] | None = None, *, unknown: int | None = None
+) -> list[int]:
     """The same of a user's column, in which every label has to be known; ``words`` are the user's own.
 
-    Raises LabelError, with all labels that there are and how often: a class is never dropped for its name.
+    ``unknown`` is what an empty cell means, where there may be any. Raises LabelError, with all labels that
+    there are and how often: a class is never dropped for its name.
     """
     known = WORDS if words is None else {word(name): label for name, label in words.items()}
+    if unknown is not None:
+        known = {**known, "": unknown}
     folded = [word(cell) for cell in cells]
     if known.keys() >= set(folded):
         return [known[name] for name in folded]
@@ -219,8 +224,10 @@ def binaries(cells: Sequence[str], path: Path, words: Mapping[str, int] | None =
         meant = ", ".join(
             f'"{cell}": {known.get(name, "…")}' for name, cell in sorted(spelt.items())[:MOST_SHOWN]
         )
-        remedy = f"say in the config which are 0 and which are 1: labels: {{{meant}}}"
-    expected = f"labels {', '.join(sorted(known) if words is None else words)}"
+        more_classes = len(spelt) > 2 and unknown is None and max(known.values()) < 2 and not words
+        which = "which are 0, which are 1, and so on" if more_classes else "which are 0 and which are 1"
+        remedy = f"say in the config {which}: labels: {{{meant}}}"
+    expected = f"labels {', '.join(filter(None, sorted(known)) if words is None else words)}"
     raise LabelError(f"{shown}{more}", file=path, expected=expected, remedy=remedy)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from pipeline.classes import said
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, InputError
 from pipeline.files import read_csv
@@ -44,13 +45,14 @@ PICTURES = {
 def counts(info: StoreInfo, findings: pd.DataFrame | None = None) -> str:
     """What a store holds, in a line; with findings.csv it says of how many patients, or that nobody knows."""
     table = info.findings
-    positive = int(table["label"].sum())
+    has = info.classes.counts(table)
+    each = ", ".join(f"{count} {name}" for name, count in has.items())
+    if info.classes.two:
+        negative, positive = has.values()
+        each = f"{positive} of label 1, {negative} of label 0"
     groups = f"{table['group_id'].nunique()} groups"
     who = groups if findings is None else people.counted(people.of_findings(table, findings))
-    return (
-        f"{len(table)} findings ({positive} of label 1, {len(table) - positive} of label 0) "
-        f"of {who}, {info.views} views of each"
-    )
+    return f"{len(table)} findings ({each}) of {who}, {info.views} views of each"
 
 
 @mpl.rc_context(STYLE)
@@ -71,25 +73,26 @@ def contact_sheet(
     """
     info = read_info(store)
     plane = _channel(info, channel or info.channels[0])
-    chosen = {label: of_label(info, label, findings) for label in (0, 1)}
-    shown = [number for numbers in chosen.values() for number in numbers]
+    chosen = [of_label(info, label, findings) for label in range(len(info.classes.names))]
+    shown = list(dict.fromkeys(number for numbers in chosen for number in numbers))
     if not shown:
         raise EmptyError("none", file=store, expected="findings")
     views = min(views, info.views - 1)
     patches = read_patches(store, shown, [views + 1] * len(shown))[:, plane]
     patches = patches.reshape(len(shown), views + 1, info.side, info.side)
     window = limits(patches[:, 0])
-    tallest = max(map(len, chosen.values()))
-    figure, blocks = plt.subplots(
-        1, 2, figsize=(max(8.2, 2.0 + 1.28 * (views + 1)), 1.0 + 0.62 * tallest), layout="constrained"
-    )
-    for label, axes in enumerate(blocks):
+    tallest, high, wide = max(map(len, chosen)), -(-len(chosen) // 2), 2
+    size = max(8.2, 2.0 + 1.28 * (views + 1)), high * (1.0 + 0.62 * tallest)
+    figure, blocks = plt.subplots(high, wide, figsize=size, layout="constrained", squeeze=False)
+    for axes in blocks.flat[len(chosen) :]:
+        axes.set_axis_off()
+    for label, (title, axes) in enumerate(zip(info.classes.titles, blocks.flat, strict=False)):
         part = np.full((tallest, views + 1, info.side, info.side), np.nan)
         part[: len(chosen[label])] = patches[[shown.index(number) for number in chosen[label]]]
         # A wider gap sets the patches as they are apart from their augmented views.
         first, others = mosaic(part[:, :1]), mosaic(part[:, 1:])
         gray(axes, np.hstack([first, np.full((len(first), 3 * GAP), np.nan), others]), window)
-        axes.text(0, -4, f"label {label}", fontsize=9, weight="bold")
+        axes.text(0, -4, title, fontsize=9, weight="bold")
         if views:
             axes.text(info.side + 3 * GAP, -4, "turned, flipped and shifted", fontsize=9)
         for row, name in enumerate(names(info.findings, chosen[label])):
@@ -140,7 +143,7 @@ def alignment(store: str | Path, *, count: int = 6, licence: str = "") -> Figure
         for each in axes:
             each.axhline(centre(info.side), color=RED, linewidth=0.4)
             each.axvline(centre(info.side), color=RED, linewidth=0.4)
-        name = f"{names(info.findings, [shown[row]])[0]}\nlabel {info.findings['label'].iloc[shown[row]]}"
+        name = f"{names(info.findings, [shown[row]])[0]}\n{said(info.findings.iloc[shown[row]].to_dict())}"
         axes[0].text(-4, centre(info.side), name, ha="right", va="center", fontsize=6.5)
     for axes, title in zip(grid[0], [*info.channels, "red, green, blue"], strict=True):
         axes.set_title(title)

@@ -96,5 +96,5 @@ def names(table: pd.DataFrame, numbers: Sequence[int]) -> list[str]:
 
 
 def of_label(info: StoreInfo, label: int, count: int) -> list[int]:
-    """Up to ``count`` findings of a store that have ``label``, evenly spread."""
-    return spread(np.flatnonzero(info.findings["label"] == label), count)
+    """Up to ``count`` findings of a store that have class or label number ``label``, evenly spread."""
+    return spread(np.flatnonzero(info.classes.has(info.findings)[:, label]), count)

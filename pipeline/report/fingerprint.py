@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.classes import UNNAMED, Classes
 from pipeline.cli import run_cli
 from pipeline.files import read_csv, write_csv
 from pipeline.report.drawing import save, spread
@@ -77,16 +78,18 @@ def step_rows(
         yield _row("left out", step, f"{kind}, {code}: {reason}", cases["number"].nunique())
 
 
-def class_rows(kept: pd.DataFrame, findings: pd.DataFrame) -> Iterator[Row]:
+def class_rows(kept: pd.DataFrame, findings: pd.DataFrame, classes: Classes = UNNAMED) -> Iterator[Row]:
     """Class balance, groups, and findings per patient of the store's findings; ``findings`` is findings.csv.
 
     Where nobody knows the patient, it is the groups of near-duplicates that are counted.
     """
-    for label, part in kept.groupby("label"):
-        yield _row("class", f"label {label}", "findings", len(part))
-        yield _row("class", f"label {label}", "groups", part["group_id"].nunique())
-    mixed = int((kept.groupby("group_id")["label"].nunique() > 1).sum())
-    yield _row("class", "both labels", "groups", mixed)
+    has = classes.has(kept)
+    for name, own in zip(classes.titles, has.T, strict=True):
+        if own.any() or not classes.two:
+            yield _row("class", name, "findings", int(own.sum()))
+            yield _row("class", name, "groups", kept["group_id"][own].nunique())
+    several = pd.DataFrame(has).groupby(kept["group_id"].to_numpy()).any().sum(axis=1) > 1
+    yield _row("class", "both labels" if classes.two else "several", "groups", int(several.sum()))
     yield _row("class", "all", "groups", kept["group_id"].nunique())
     nobody = unknown(of_findings(kept, findings)).to_numpy()
     if nobody.any():
@@ -173,10 +176,10 @@ def fingerprint(
 ) -> pd.DataFrame:
     """The fingerprint as a long table with the columns group, item, channel, statistic, value."""
     table = pd.read_parquet(index, columns=list(INDEX_COLUMNS))
-    found, kept = read_csv(findings), read_info(store).findings
+    found, info = read_csv(findings), read_info(store)
     rows = [
-        *step_rows(table, found, read_csv(skipped), kept),
-        *class_rows(kept, found),
+        *step_rows(table, found, read_csv(skipped), info.findings),
+        *class_rows(info.findings, found, info.classes),
         *source_rows(table, found),
         *(choice_rows(read_csv(choices)) if choices else ()),
         *intensity_rows(found, slices, store),

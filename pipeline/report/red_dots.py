@@ -1,6 +1,7 @@
 """Red dots: whether what the network sees is the place that was marked."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
+from pipeline.classes import said
 from pipeline.errors import StoreError
 from pipeline.files import read_csv
 from pipeline.patches.cut import SPOT_COLUMNS
@@ -99,7 +101,8 @@ def red_dots(
     table = table[table["channel"] == info.channels[0]]
     keys = zip(table["patient_id"], table["finding_id"], strict=True)
     numbers = dict(zip(keys, table.index, strict=True))
-    shown = of_label(info, 0, count) + of_label(info, 1, count)
+    each = [of_label(info, label, count) for label in range(len(info.classes.names))]
+    shown = list(dict.fromkeys(itertools.chain(*each)))
     views = min(views, info.views)
     patches = read_patches(store, shown, [views] * len(shown))[:, 0]
     patches = patches.reshape(len(shown), views, info.side, info.side)
@@ -125,7 +128,7 @@ def red_dots(
         dots = dot_offsets(source.pixels.shape, frame, seen)
         largest = max(largest, float(np.hypot(*dots.T).max()))
         first, *others = grid[place % height, (place // height) * (views + 1) :][: views + 1]
-        title = f"{names(info.findings, [number])[0]}, label {case['label']}"
+        title = f"{names(info.findings, [number])[0]}, {said(case.to_dict())}"
         draw_slice(first, source.pixels, frame, title)
         for axes, patch, view, dot in zip(others, patches[place], seen, dots, strict=False):
             draw_view(axes, patch, view, dot)

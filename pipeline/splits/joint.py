@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from pipeline.classes import Classes
 from pipeline.seeds import stream
 from pipeline.splits import people
 
@@ -15,17 +16,35 @@ def is_shared(tables: Sequence[pd.DataFrame]) -> bool:
     return len(set().union(*units)) < sum(map(len, units))
 
 
-def cells(tables: Sequence[pd.DataFrame], units: Sequence[np.ndarray]) -> np.ndarray:
-    """(units, 2 · tables) bool: whether a unit has findings in a data set whose worst label there is 0, or 1.
+def cells(
+    tables: Sequence[pd.DataFrame], units: Sequence[np.ndarray], classes: Sequence[Classes]
+) -> np.ndarray:
+    """(units, cells) bool: what a unit has in a data set, the cells of the first table before the second's.
 
-    The columns are label 0 and label 1 of the first table, then of the second, and so on.
+    Of two classes, whether its worst label there is 0, and whether 1; of more, whether it has a finding of
+    each; of several labels, whether one with and one without each. :func:`titles` says which is which.
     """
     count = 1 + max(int(numbers.max()) for numbers in units)
-    found = np.zeros((count, 2 * len(tables)), bool)
-    for place, (table, numbers) in enumerate(zip(tables, units, strict=True)):
-        worst = table["label"].groupby(numbers).max()
-        found[worst.index, 2 * place + worst.to_numpy(int)] = True
-    return found
+    found = []
+    for part, (table, numbers) in zip(classes, zip(tables, units, strict=True), strict=True):
+        truth = part.truth(table)
+        if part.two:
+            worst = table["label"].groupby(numbers).max().reindex(range(count))
+            found += [worst == 0, worst == 1]
+            continue
+        for answers in truth.T:
+            for wanted in (0, 1) if part.multilabel else (1,):
+                found.append(np.bincount(numbers[answers == wanted], minlength=count) > 0)
+    return np.stack([np.asarray(cell, bool) for cell in found], axis=1)
+
+
+def titles(classes: Classes) -> list[str]:
+    """What the cells of a data set are called in a message."""
+    if classes.two:
+        return ["of label 0", "of label 1"]
+    if classes.multilabel:
+        return [f"{word} {name}" for name in classes.names for word in ("without", "with")]
+    return [f"of {name}" for name in classes.names]
 
 
 def deal(cells: np.ndarray, wanted: np.ndarray, names: Sequence[object]) -> np.ndarray:

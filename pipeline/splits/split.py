@@ -1,30 +1,31 @@
-"""Patient-level splits, stratified by each group's worst label, and the proof that nothing leaks."""
+"""Patient-level splits, stratified by the labels of each group."""
 
 import argparse
-import functools
-import hashlib
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline import skipped
+from pipeline.classes import LABEL, UNKNOWN, UNNAMED, Classes, as_cells, label_columns
 from pipeline.cli import run_cli
-from pipeline.errors import LabelError, LeakError, SplitError
+from pipeline.errors import LabelError, SplitError
 from pipeline.files import read_csv, typed, write_csv
 from pipeline.seeds import stream
 from pipeline.splits import joint, people
-from pipeline.store import UNKNOWN, StoreInfo, read_info, read_patches
+from pipeline.splits.leakage import assert_no_leak
+from pipeline.store import StoreInfo, read_info
 
 log = logging.getLogger("typhon")
 
 KINDS = ("holdout", "folds", "repeats", "paper", "all")
 SPLITS = ("train", "validation", "test")
-COLUMNS = ("patient_id", "group_id", "finding_id", "label", "split", "views")
-NAMED_OFFENDERS = 5
+COLUMNS = ("patient_id", "group_id", "finding_id", LABEL, "split", "views")
+"""Of a split table; with several labels there is a column of each."""
 
 
 def _share(fraction: float, count: int) -> int:
@@ -68,19 +69,34 @@ def published(findings: pd.DataFrame, validation: float, test: float) -> pd.Seri
 
 
 def assign(
-    findings: pd.DataFrame, *, kind: str, n: int, validation: float, test: float, seed: int, fold: int
+    findings: pd.DataFrame,
+    *,
+    classes: Classes = UNNAMED,
+    kind: str,
+    n: int,
+    validation: float,
+    test: float,
+    seed: int,
+    fold: int,
 ) -> pd.Series:
-    """The split of each finding (columns patient_id, group_id, label), the same for a whole group.
+    """The split of each finding (columns patient_id, group_id and labels), the same for a whole group.
 
     ``holdout`` and ``repeats`` draw the given fractions of groups anew for each fold; ``folds`` deals the
-    groups into n parts once and rotates them. Groups are drawn within each class of their worst label, so
-    both classes appear in each split, or SplitError says how many groups there are. With ``all`` every
+    groups into n parts once and rotates them. Of two classes groups are drawn within each class of their
+    worst label, so both classes appear in each split, or SplitError says how many groups there are; more
+    classes, and several labels, are dealt as :func:`pipeline.splits.joint.deal` does. With ``all`` every
     finding trains. Only ``paper`` cuts groups: see :func:`published`.
     """
     if kind == "all":
         return pd.Series("train", index=findings.index)
     if kind == "paper":
+        if classes.multilabel:
+            raise SplitError(f"split: {{kind: paper}} and {classes}", expected="classes, not labels",
+                             remedy="use another kind of split")  # fmt: skip
         return published(findings, validation, test)
+    if not classes.two:
+        shares = {"validation": validation, "test": test}
+        return _dealt([findings], [classes], "classes", kind=kind, n=n, seed=seed, fold=fold, **shares)[0]
     # Called after its first group, a unit is a group unless one person, spelt in several ways, has several.
     unit = findings.groupby(people.units([findings])[0])["group_id"].transform("min")
     worst = findings.groupby(unit)["label"].max().sort_index()
@@ -100,6 +116,7 @@ def assign(
 
 def assign_together(
     tables: Sequence[pd.DataFrame],
+    classes: Sequence[Classes],
     *,
     kind: str,
     n: int,
@@ -110,27 +127,42 @@ def assign_together(
 ) -> list[pd.Series]:
     """The splits of data sets with the same people: a person is in the same split in all of them.
 
-    One draw over the groups of all, stratified by the worst label that a person has in each data set. Where
+    One draw over the groups of all, stratified by the labels that a person has in each data set. Where
     nobody is in two data sets, each is drawn by itself, as :func:`assign` does. Raises SplitError.
     """
+    keys: dict[str, Any] = {
+        "kind": kind, "n": n, "validation": validation, "test": test, "seed": seed, "fold": fold
+    }  # fmt: skip
     if kind in ("all", "paper") or not joint.is_shared(tables):
-        alone = functools.partial(
-            assign, kind=kind, n=n, validation=validation, test=test, seed=seed, fold=fold
-        )
-        return list(map(alone, tables))
+        return [assign(table, classes=own, **keys) for table, own in zip(tables, classes, strict=True)]
+    return _dealt(tables, classes, "together", **keys)
+
+
+def _dealt(
+    tables: Sequence[pd.DataFrame],
+    classes: Sequence[Classes],
+    name: str,
+    *,
+    kind: str,
+    n: int,
+    validation: float,
+    test: float,
+    seed: int,
+    fold: int,
+) -> list[pd.Series]:
+    """The splits of data sets by one draw over the groups of all, of a stream of that name."""
     units = people.units(tables)
-    cells = joint.cells(tables, units)
+    cells = joint.cells(tables, units, classes)
     counts = [int(count) for count in cells.sum(0)]
     folds, least = kind == "folds", n if kind == "folds" else len(SPLITS)
     if min(counts) < least:
-        pairs = zip(counts[::2], counts[1::2], strict=True)
-        found = "; ".join(f"{no} of label 0, {yes} of label 1" for no, yes in pairs)
-        raise SplitError(
-            f"groups: {found}", expected=f"at least {least} groups of each label in each data set"
-        )
+        left = iter(counts)
+        found = "; ".join(", ".join(f"{next(left)} {cell}" for cell in joint.titles(own)) for own in classes)
+        each = "in each data set" if len(tables) > 1 else ""
+        raise SplitError(f"groups: {found}", expected=f"at least {least} groups of each label {each}".strip())
     parts = [np.arange(count) % n if folds else _hold_out(count, validation, test) for count in counts]
     wanted = np.array([np.bincount(part, minlength=least) for part in parts]).T
-    dealt = joint.deal(cells, wanted, ("split", seed, "together", "" if folds else fold))
+    dealt = joint.deal(cells, wanted, ("split", seed, name, "" if folds else fold))
     splits = np.array(SPLITS)[_rotated(dealt, n, fold) if folds else dealt]
     return [
         pd.Series(splits[numbers], index=table.index) for table, numbers in zip(tables, units, strict=True)
@@ -140,15 +172,17 @@ def assign_together(
 def balanced_views(
     labels: np.ndarray, majority_views: int, stored: int, *, paper: bool = False
 ) -> dict[int, int]:
-    """Views of a finding by label, so that both classes have about as many patches (F-052).
+    """Views of a finding by label, so that all classes have about as many patches (F-052).
 
-    The majority class n0 has ``majority_views``, the minority n1 floor(majority_views·n0/n1), at most
-    ``stored``; a cut is warned about. In print (``paper``) n0 are the negatives even where they are fewer.
+    The largest class n0 has ``majority_views``, another n1 floor(majority_views·n0/n1), at most ``stored``;
+    a cut is warned about. In print (``paper``) n0 are those of label 0 even where they are fewer.
     """
     counts = np.bincount(labels, minlength=2)
-    first = 0 if paper else 1 - int(counts.argmin())
-    second = max(majority_views * int(counts[first]) // int(counts[1 - first]), 1)
-    views = {first: majority_views, 1 - first: second}
+    first = 0 if paper else int(counts.argmax())
+    views = {first: majority_views}
+    for label in range(len(counts)):
+        if label != first:
+            views[label] = max(majority_views * int(counts[first]) // int(counts[label]), 1)
     for label, wanted in views.items():
         if wanted > stored:
             log.warning("label %d: %d views would balance the classes, %d are stored", label, wanted, stored)
@@ -170,121 +204,58 @@ def split_table(
     ``training_views`` gives all training findings as many, whatever their class (F-053). ``kind="paper"``
     treats validation as training, and balances the test around ``evaluation_views`` too.
     """
-    table = info.findings[["patient_id", "group_id", "finding_id", "label"]].assign(split=splits.to_numpy())
+    classes = info.classes
+    table = info.findings[[*COLUMNS[:3], *classes.label_columns]].assign(split=splits.to_numpy())
     for name in SPLITS if kind != "all" else SPLITS[:1]:
-        counts = table.loc[table["split"] == name, "label"].value_counts()
-        if len(counts) < 2:
-            found = ", ".join(f"{counts.get(value, 0)} of label {value}" for value in (0, 1))
-            raise SplitError(
-                f"{name} findings: {found}", file=info.path, expected="both labels in each split"
-            )
+        _check_whole(name, table[table["split"] == name], info)
     paper = kind == "paper"
     first = {"train": majority_views}
     if paper:
         first |= {"validation": majority_views, "test": evaluation_views}
     wanted = pd.Series(evaluation_views, index=table.index)
     for name, number in first.items():
-        labels = table.loc[table["split"] == name, "label"]
         same = training_views if name != "test" else None
-        views = dict.fromkeys((0, 1), same or number)
-        if balance == "views" and same is None:
-            views = balanced_views(labels.to_numpy(int), number, info.views, paper=paper)
-        wanted[labels.index] = labels.map(views)
+        rows = table[table["split"] == name]
+        if balance != "views" or same is not None or classes.multilabel:
+            wanted[rows.index] = same or number
+            continue
+        wanted[rows.index] = rows["label"].map(
+            balanced_views(rows["label"].to_numpy(int), number, info.views, paper=paper)
+        )
     return table.assign(views=wanted.clip(upper=info.views).astype(int))
 
 
-def _offenders(kind: str, keys: pd.Series, splits: pd.Series, most: int) -> str:
-    across = splits.groupby(keys.to_numpy()).nunique()
-    names = [str(name) for name in across.index[across > 1]]
-    if not names:
-        return ""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    count = f"{len(names)} " if len(names) > 1 else ""
-    return f"{count}{kind} in several splits: {', '.join(names[:most])}{more}"
-
-
-def images(store: Path) -> list[str]:
-    """The digest of view 0 of each finding of a store: equal ones are of one image."""
-    count = len(read_info(store).findings)
-    return [
-        hashlib.sha256(read_patches(store, [number], [1]).tobytes()).hexdigest() for number in range(count)
-    ]
-
-
-def leaks(
-    store: Path, table: pd.DataFrame, most: int = NAMED_OFFENDERS, seen: Sequence[str] | None = None
-) -> Iterator[str]:
-    """What is in several splits: groups, patients, identical images; each with the first ``most`` names.
-
-    ``table`` is a split table of ``store``; ``seen`` are its :func:`images`, where they were read before.
-    Raises LeakError if a finding of the store is in no split.
-    """
-    info = read_info(store)
-    keys = ["patient_id", "finding_id"]
-    rows = info.findings[keys].astype(str).merge(table.astype(dict.fromkeys(keys, str)), on=keys, how="left")
-    if rows["split"].isna().any():
-        lost = rows.loc[rows["split"].isna(), keys].iloc[0].tolist()
-        raise LeakError(
-            f"no split for finding {' '.join(lost)}", file=store, expected="a split for each finding"
+def _check_whole(name: str, rows: pd.DataFrame, info: StoreInfo) -> None:
+    """Raise SplitError where a split lacks a class, or findings with and without a label."""
+    classes = info.classes
+    cells = [(truth == wanted).sum() for truth in classes.truth(rows).T for wanted in (0, 1)]
+    if min(cells):
+        return
+    if classes.multilabel:
+        found = ", ".join(f"{count} {cell}" for count, cell in zip(cells, joint.titles(classes), strict=True))
+        expected = "findings with and without each label in each split"
+    else:
+        counts = np.bincount(rows["label"].to_numpy(int), minlength=classes.outputs)
+        found = ", ".join(
+            f"{count} {cell}" for count, cell in zip(counts, joint.titles(classes), strict=True)
         )
-    case = rows["patient_id"] + " " + rows["finding_id"]
-    first = case.groupby(list(seen or images(store))).transform("first").rename("image")
-    for kind, names in (
-        ("groups", rows["group_id"]),
-        ("patients", people.called(rows["patient_id"])),
-        ("images like", first),
-    ):
-        if offenders := _offenders(kind, names, rows["split"], most):
-            yield offenders
-
-
-def leaks_across(
-    tables: Mapping[str, pd.DataFrame], names: Mapping[str, str], most: int = NAMED_OFFENDERS
-) -> Iterator[str]:
-    """What data sets share that is not in the same split in all of them; with the first ``most`` names.
-
-    ``tables`` are split tables by data set with a column ``image``, see :func:`images`. Data sets of one name
-    in ``names`` have the same people, each of whom is in one split. Equal ids of others mean nothing, but an
-    image that trains in one is not validated or tested in another.
-    """
-    every = pd.concat(tables, names=["dataset", None]).reset_index("dataset")
-    for _, part in every.groupby(every["dataset"].map(names).to_numpy()):
-        if offenders := _offenders("patients", people.called(part["patient_id"]), part["split"], most):
-            yield f"{offenders} (data sets with the same people: {', '.join(part['dataset'].unique())})"
-    case = every["dataset"] + " " + every["patient_id"] + " " + every["finding_id"]
-    first = case.groupby(every["image"].to_numpy()).transform("first")
-    trains = (every["split"] == SPLITS[0]).groupby(first.to_numpy()).transform("any").to_numpy()
-    if offenders := _offenders("images like", first[trains], every["split"][trains], most):
-        yield offenders
-
-
-def assert_no_leak(
-    store: Path, table: pd.DataFrame, leak: str = "refuse", seen: Sequence[str] | None = None
-) -> None:
-    """Raise LeakError, with the offenders, if a group or an identical image is in several splits.
-
-    With ``leak="warn"``, which is for the published splits, all offenders are listed in warnings instead.
-    """
-    most = NAMED_OFFENDERS if leak == "refuse" else len(table)
-    refuse(leaks(store, table, most, seen), leak, store)
-
-
-def refuse(found: Iterator[str], leak: str, file: str | Path) -> None:
-    """Raise LeakError at the first offenders; with ``leak="warn"`` list them all in warnings instead."""
-    for offenders in found:
-        if leak == "refuse":
-            raise LeakError(offenders, file=file)
-        log.warning("LEAK, as published: %s", offenders)
+        expected = f"{'both labels' if classes.two else 'each class'} in each split"
+    raise SplitError(f"{name} findings: {found}", file=info.path, expected=expected)
 
 
 def read_splits(path: str | Path) -> pd.DataFrame:
     """A split table with ids as text, label and views as numbers; raises TableError."""
-    return typed(read_csv(path), dict.fromkeys(COLUMNS, str) | {"label": int, "views": int}, path)
+    cells = read_csv(path)
+    labels = label_columns(cells)
+    texts = {name: str for name in COLUMNS if name not in (LABEL, "views")}
+    if labels:
+        cells = cells.assign(**{name: cells[name].replace("", str(UNKNOWN)) for name in labels})
+    return typed(cells, texts | dict.fromkeys(labels or [LABEL], int) | {"views": int}, path)
 
 
 def _labelled(store: Path) -> StoreInfo:
     info = read_info(store)
-    if unknown := int((info.findings["label"] == UNKNOWN).sum()):
+    if unknown := int((info.classes.truth(info.findings) == UNKNOWN).all(axis=1).sum()):
         raise LabelError(
             f"{unknown} findings without",
             file=store,
@@ -322,9 +293,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     skipped.check(args.skipped, args.max_skipped)
     info, *beside = map(_labelled, [args.store, *args.beside])
     # In one order, whichever of them is written: each comes to the same draw.
-    findings = {one.dataset: one.findings for one in sorted([info, *beside], key=lambda one: one.dataset)}
+    stores = {one.dataset: one for one in sorted([info, *beside], key=lambda one: one.dataset)}
     splits = assign_together(
-        list(findings.values()),
+        [one.findings for one in stores.values()],
+        [one.classes for one in stores.values()],
         kind=args.kind,
         n=args.n,
         validation=args.validation,
@@ -334,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     table = split_table(
         info,
-        splits[list(findings).index(info.dataset)],
+        splits[list(stores).index(info.dataset)],
         majority_views=args.majority_views,
         evaluation_views=args.evaluation_views,
         balance=args.balance,
@@ -342,16 +314,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         kind=args.kind,
     )
     assert_no_leak(args.store, table, "warn" if args.kind == "paper" else "refuse")
-    write_csv(args.out, COLUMNS, table.to_dict("records"))
+    write_csv(args.out, table.columns, as_cells(table).to_dict("records"))
     for name in SPLITS:
         part = table[table["split"] == name]
-        log.info(
-            "%-10s %4d findings, %4d positive, %4d groups",
-            name,
-            len(part),
-            part["label"].sum(),
-            part["group_id"].nunique(),
+        counts = list(info.classes.counts(part).items())
+        shown = ", ".join(
+            f"{count:4d} {'positive' if info.classes.two else word}"
+            for word, count in counts[info.classes.two :]
         )
+        log.info("%-10s %4d findings, %s, %4d groups", name, len(part), shown, part["group_id"].nunique())
 
 
 if __name__ == "__main__":

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.classes import label_columns
 from pipeline.files import read_csv
 from pipeline.pool import parallel
 from pipeline.splits.duplicates import THRESHOLD, near_pairs, phash
+from pipeline.splits.leakage import leaks
 from pipeline.splits.people import crowd, person, persons, remarks, spellings, unknown
-from pipeline.splits.split import SPLITS, leaks, read_splits
+from pipeline.splits.split import SPLITS, read_splits
 from pipeline.store import read_slice
 from pipeline.verify.checks import FAILED, KEY, NONE, OK, WARNING, Check, named
 
@@ -55,7 +57,10 @@ def read_member(folder: Path, folds: int | None = None, people: str = "", *, pro
         parallel(work, range(len(findings)), processes=processes, label="hashing slices", chunk=CHUNK)
     )
     kept = [number for number, image in enumerate(found) if image is not None]
-    images = findings.iloc[kept][[*KEY, "group_id", "channel", "label", "study_uid"]].assign(
+    columns = label_columns(findings)
+    labels = findings[columns].agg(" ".join, axis=1) if columns else ""
+    images = findings.assign(label=labels).iloc[kept]
+    images = images[[*KEY, "group_id", "channel", "label", "study_uid"]].assign(
         digest=[image[0] for image in found if image],
         hash=np.array([image[1] for image in found if image], "u8"),
     )

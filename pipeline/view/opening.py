@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import store
+from pipeline.classes import said
 from pipeline.errors import (
     EmptyError,
     InputError,
@@ -102,7 +103,7 @@ def of_store(path: Path) -> Sheets:
     def caption(number: int, time: int) -> str:
         finding, channel = divmod(number, channels)
         row = info.findings.iloc[finding]
-        words = f"{row['patient_id']}, finding {row['finding_id']}, label {row['label']}"
+        words = f"{row['patient_id']}, finding {row['finding_id']}, {said(row.to_dict())}"
         return f"{words}, {info.channels[channel]}, view {time}"
 
     def patch(number: int, time: int) -> np.ndarray:

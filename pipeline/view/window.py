@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.backend_bases import KeyEvent, LocationEvent, MouseEvent
 from matplotlib.figure import Figure
 
+from pipeline.classes import said
 from pipeline.errors import ColumnError, InputError, UnreadableError
 from pipeline.readers import labels
 from pipeline.readers.pixels import UNDECLARED_PADDING_HU
@@ -18,7 +19,7 @@ from pipeline.report.drawing import RED, limits, spread
 from pipeline.view.moves import Moves
 from pipeline.view.stacks import AXES, Stack
 
-MARK_COLUMNS = ("patient_id", "finding_id", "label", "file", "sop_instance_uid", "slice", "column", "row")
+MARK_COLUMNS = ("patient_id", "finding_id", "file", "sop_instance_uid", "slice", "column", "row")
 SAMPLED = 9
 """Pictures from which the first grey window is taken."""
 KEYS: dict[str, Callable[[Moves], Moves]] = {
@@ -80,7 +81,7 @@ def marks(stack: Stack, findings: Path | None) -> list[tuple[np.ndarray, int, st
             expected = "numbers in column, row and slice"
             raise ColumnError(f"{error} in row {number}", file=findings, expected=expected) from error
         if spot:
-            found.append((*spot, f"{row['patient_id']} · {row['finding_id']} · label {row['label']}"))
+            found.append((*spot, f"{row['patient_id']} · {row['finding_id']} · {said(row.to_dict())}"))
     return found
 
 

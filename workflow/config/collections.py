@@ -1,11 +1,13 @@
 """How each data set is read: keys of every kind, and those that the module of a kind adds."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_type_hints
 
 from pydantic import Discriminator, Field, Tag, create_model
 
 from pipeline import datasets
+from pipeline.classes import Classes
 from workflow import raw
 from workflow.config.types import AS_WRITTEN, Section, Text, Views
 
@@ -62,6 +64,13 @@ def _model(name: str, kind: datasets.Kind) -> type[Collection]:
 def own_keys(kind: str) -> list[str]:
     """The keys that only data sets of this kind have."""
     return [field.name for field in dataclasses.fields(KINDS[kind].Options)]
+
+
+def classes_of(collection: Mapping[str, Any]) -> Classes:
+    """The classes or labels of a data set, from its entry; ConfigError for keys that do not fit."""
+    kind = KINDS[collection["kind"]]
+    options = kind.Options(**{key: collection[key] for key in own_keys(collection["kind"])})
+    return datasets.classes_of(kind, options)
 
 
 def _kind(value: Any) -> str | None:

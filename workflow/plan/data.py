@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.provenance import code
 from workflow import ahead, flags, people, raw, side_collections
-from workflow.config.collections import own_keys
+from workflow.config.collections import classes_of, own_keys
 from workflow.plan import Config, folds, refuse
 
 
@@ -23,13 +23,10 @@ def options(config: Config, dataset: str, keys: Sequence[str]) -> str:
 
 
 def class_names(config: Config, dataset: str) -> str:
-    """What a user's table or folders call labels 0 and 1, as a flag; empty where one has several words."""
-    collection = config["collections"][dataset]
-    words = collection.get("labels") or collection.get("folders") or {}
-    named = [[word for word, label in words.items() if label == number] for number in (0, 1)]
-    if not all(len(each) == 1 for each in named):
-        return ""
-    return flags.flags({"classes": json.dumps([word for (word,) in named], ensure_ascii=False)})
+    """What the classes or labels of a data set are called, as flags."""
+    classes = classes_of(config["collections"][dataset])
+    names = flags.flags({"classes": json.dumps(classes.names, ensure_ascii=False)})
+    return f"{names} --multilabel" if classes.multilabel else names
 
 
 def own_options(config: Config, dataset: str) -> str:
