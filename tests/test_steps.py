@@ -17,10 +17,13 @@ from model.networks.base import Description, Dropout, Network, build, initialize
 from model.networks.papers import Extractor, head
 from model.training import data
 from model.training.checkpoint import Folder
+from model.training.layers import Layers
+from model.training.learner import grouped
 from model.training.phase import Phase
 from model.training.records import Step
 from model.training.settings import Settings
 from model.training.trainer import Trainer
+from pipeline.errors import ConfigError
 from pipeline.files import read_csv
 from tests.stores import make_store
 
@@ -57,6 +60,8 @@ def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., 
             made._train.update({
                 name: replace(part, patches=part.patches.double()) for name, part in made._train.items()
             })  # fmt: skip
+            calibration = made._judge._calibration
+            calibration.update({name: patches.double() for name, patches in calibration.items()})
             made._validate = lambda *_: None  # type: ignore[method-assign]
         return made
 
@@ -96,6 +101,19 @@ class TestJoint:
                 batch, part = loader.batch(step), made._train[name]
                 functional.cross_entropy(plain(part.patches[batch], name), part.labels[batch]).backward()
             adam.step()
+        made.run()
+        assert_same_weights(made.network, plain)
+
+    def test_losses_may_have_weights(self, trainer: Callable[..., Trainer]) -> None:
+        current = phase(step="joint", weight={"a": 1, "b": 0.5, "c": 0.25}, epochs=1)
+        made = trainer(current, double=True, batch_norm="mixed")
+        plain = plain_network()
+        adam = torch.optim.Adam(plain.parameters(), lr=1e-3)
+        for (name, loader), weight in zip(made._loaders(current).items(), (1, 0.5, 0.25), strict=True):
+            batch, part = loader.batch(0), made._train[name]
+            loss = functional.cross_entropy(plain(part.patches[batch], name), part.labels[batch])
+            (weight * loss).backward()
+        adam.step()
         made.run()
         assert_same_weights(made.network, plain)
 
@@ -414,15 +432,24 @@ class TestOptimizers:
             ours.step()
         assert_same_weights(made.network, plain)
 
-    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"optimizer": "adam"},
+            {"optimizer": "sgd"},
+            # Of nine steps the second group moves from the third on, the first one from the sixth.
+            {"optimizer": "adamw", "layers": Layers(groups=3, decay=1 / 3, unfreeze=[0.3, 0.6])},
+        ],
+        ids=["adam", "sgd", "between two unfreezings"],
+    )
     def test_a_run_cut_in_the_middle_of_a_cycle_ends_in_the_same_weights(
         self,
         datasets: dict[str, data.Dataset],
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
-        optimizer: str,
+        changes: dict[str, Any],
     ) -> None:
-        cycle = phase(epochs=3, dropout=0.2, optimizer=optimizer, schedule={"kind": "one-cycle"})
+        cycle = phase(epochs=3, dropout=0.2, schedule={"kind": "one-cycle"}, **changes)
         save = Trainer._save
 
         def run(name: str, cut: int | None) -> dict[str, torch.Tensor]:
@@ -465,6 +492,86 @@ class TestOptimizers:
             monkeypatch.setattr(made.learner, "_decide", spy)
             made.run()
             assert seen == {name: {value} for name, value in wanted.items()}
+
+
+class TestLayers:
+    def test_groups_have_rates_of_their_own_and_begin_to_move_at_their_step(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
+        """Against a loop in plain float64: four layers in two groups, the first of which waits two steps."""
+        layers = Layers(groups=2, decay=0.5, unfreeze=[0.5])
+        current = phase(datasets=("a",), epochs=4, optimizer="adamw", weight_decay=0.1, layers=layers)
+        made = trainer(current, double=True, batch_norm="mixed")
+        made.run()
+        plain = plain_network()
+        parts = nn.ModuleList(list(plain.extractor)[:2]), nn.ModuleList(list(plain.extractor)[2:])
+        first, last = (list(part.parameters()) for part in parts)
+        ours = torch.optim.AdamW(
+            [{"params": first, "lr": 5e-4}, {"params": [*last, *plain.maker("a").parameters()], "lr": 1e-3}],
+            weight_decay=0.1,
+        )
+        part, steps = made._train["a"], made._plan(current)
+        for number in range(4):
+            ((_, samples),) = steps.batch(number)
+            ours.zero_grad()
+            functional.cross_entropy(plain(part.patches[samples], "a"), part.labels[samples]).backward()
+            for parameter in first if number < 2 else ():
+                parameter.grad = None
+            ours.step()
+        assert_same_weights(made.network, plain)
+
+    def test_a_fixed_share_of_the_layers_keeps_its_bits_and_is_not_in_the_checkpoint(
+        self, trainer: Callable[..., Trainer]
+    ) -> None:
+        made = trainer(phase(datasets=("a",), layers=Layers(fixed=0.5)))
+        before = copies(made)
+        made.learner.set_optimizers(made.phases[0])
+        (optimizer,) = made.learner.optimizers.values()
+        held = {id(value) for group in optimizer.param_groups for value in group["params"]}
+        assert held == {
+            id(value) for part in (*list(made.network.extractor)[2:], made.network.maker("a"))
+            for value in part.parameters()
+        }  # fmt: skip
+        made.run()
+        changed = {name for name, value in copies(made).items() if not torch.equal(before[name], value)}
+        moved = {name.split(".")[2] for name in changed if name.startswith("network.extractor.")}
+        assert moved == {"2", "4"}  # the last block, and the linear layer behind the flattening
+
+    @pytest.mark.parametrize("mode", batch_norm.MODES)
+    def test_batch_norm_in_eval_mode_normalises_by_statistics_that_stay(
+        self, trainer: Callable[..., Trainer], mode: str
+    ) -> None:
+        """Against a loop in plain float64 in eval mode; evaluation takes the same statistics, whatever the mode."""
+        current = phase(datasets=("a",), epochs=3, batch_norm="eval")
+        made = trainer(current, double=True, batch_norm=mode)
+        with torch.no_grad():
+            made.learner.running["a"][1] *= 0.7
+        plain = plain_network()
+        batch_norm.attach(plain, made.learner.running["a"].clone())
+        plain.eval()
+        adam = torch.optim.Adam([*plain.extractor.parameters(), *plain.maker("a").parameters()], lr=1e-3)
+        part, steps = made._train["a"], made._plan(current)
+        for number in range(3):
+            ((_, samples),) = steps.batch(number)
+            adam.zero_grad()
+            functional.cross_entropy(plain(part.patches[samples], "a"), part.labels[samples]).backward()
+            adam.step()
+        last = made.run()
+        assert_same_weights(made.network, plain)
+        assert torch.equal(last["statistics.a"][1], torch.full_like(last["statistics.a"][1], 0.7))
+
+    def test_a_network_has_to_name_each_parameter_once(self) -> None:
+        class Odd(Extractor):
+            def groups(self) -> list[list[nn.Module]]:
+                return super().groups()[1:]
+
+        with pytest.raises(ConfigError, match="each parameter of the extractor in one of its groups"):
+            grouped(Odd(1, 65), None)
+        with pytest.raises(ConfigError, match="layers: expected at most 4, one a layer, found 5 groups"):
+            grouped(Extractor(1, 65), 5)
+        lite = build(["a"], Description("efficientnet_lite0", 1, 64, resized=32)).extractor
+        assert len(grouped(lite, None)) == 18
+        assert list(map(len, lite.groups())) == [2, *[1] * 16, 2]
 
 
 class TestPaper:

@@ -80,6 +80,13 @@ class Extractor(nn.Module):
         self.width = width
         """Number of features."""
 
+    def groups(self) -> list[list[nn.Module]]:
+        """Its layers from the image to the head, each as the modules that make it up.
+
+        Each parameter lies in one of them. By default every child that has parameters is a layer.
+        """
+        return [[child] for child in self.children() if next(child.parameters(), None) is not None]
+
     def evaluated(self) -> Features:
         """The extractor as it is now in eval mode, whatever becomes of this one.
 
@@ -101,6 +108,10 @@ class Resized(Extractor):
         """Features (n, width)."""
         features: Tensor = self.inner(_resize(patches, self.side))
         return features
+
+    def groups(self) -> list[list[nn.Module]]:
+        """Those of the inner one."""
+        return self.inner.groups()
 
     def evaluated(self) -> Features:
         """The inner one as it is, after resizing."""

@@ -104,6 +104,11 @@ class Extractor(base.Extractor):
         x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
         return self._dropout(self.maps(x).mean((2, 3)))
 
+    def groups(self) -> list[list[nn.Module]]:
+        """The stem, 16 blocks, and the last convolution."""
+        blocks: list[list[nn.Module]] = [[block] for block in self._blocks]
+        return [[self._conv_stem, self._bn0], *blocks, [self._conv_head, self._bn1]]
+
     def maps(self, x: Tensor) -> Tensor:
         """The last feature map (n, 1280, rows, columns) of pictures (n, 3, side, side), about -1 to 1."""
         x = functional.relu6(self._bn0(self._conv_stem(x)))

@@ -1,9 +1,10 @@
 """What moves the weights: the network, its running statistics and the optimizers of the phase at hand.
 
-In turns each data set has an Adam of its own over the shared extractor and its decision maker, so weights are
-shared and moments are not (Network, Algorithm 1); joint and mixed steps have one Adam over everything.
+Which samples a step sees, and what moves by them, is up to the kind of step (``model.training.steps``).
 """
 
+import functools
+import itertools
 import logging
 from collections.abc import Callable, Mapping
 
@@ -14,22 +15,23 @@ from torch.nn import functional
 
 from model.files import weights
 from model.inference import batch_norm
-from model.networks.base import Network, channels_last, set_dropout
+from model.networks.base import Extractor, Network, channels_last, set_dropout
 from model.training import schedule
 from model.training.data import Part
 from model.training.phase import NEW, Phase
 from model.training.schedule import Plateau
 from model.training.settings import Settings
-from model.training.steps import Batch
+from model.training.steps import KINDS, Batch, Step
+from pipeline.errors import ConfigError
 from pipeline.seeds import seed
 
 log = logging.getLogger("typhon")
-KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
 }
-"""The optimizers of model.training.phase.OPTIMIZERS."""
+"""By name, as model.training.phase.OPTIMIZERS has them."""
 LOST_SHARE = 0.01
 """Share of weights that rounding may hold still without a warning."""
 
@@ -56,11 +58,14 @@ class Learner:
         if settings.batch_norm != "per_set":
             self.running = dict.fromkeys(train, self.running[settings.target])
         self.together: dict[str, tuple[str, ...]] = {name: (name,) for name in train}
-        """The data sets that share batches with each one, since the last phase that trained it."""
+        """The data sets that share batches with each one, since the last phase that trained it; none where
+        that phase normalised by running statistics."""
         self._attached: Tensor | None = None
         self._dropout: Mapping[str, float] = {}
         self._total = 0
         """Steps of the phase at hand."""
+        self._moving: list[bool] | None = None
+        """Which groups of layers move now."""
         self._inputs: dict[str, Tensor] = {}
         """What batches are taken from: patches, or features of a fixed extractor."""
 
@@ -71,10 +76,12 @@ class Learner:
                 self.network.renew(name, "head", self._settings.seed, phase.name, name)
             else:
                 self.network.share(name, source)
+        mixes = KINDS[phase.step].MIXES
         for name in phase.datasets:
-            mixed = phase.step == "mixed"
-            self.together[name] = phase.datasets if mixed else (name,)
-            if mixed:  # such a batch has one mean for all of its data sets
+            self.together[name] = phase.datasets if mixes else (name,)
+            if phase.batch_norm == "eval":
+                self.together[name] = ()
+            if mixes:  # such a batch has one mean for all of its data sets
                 self.running[name] = self.running[phase.datasets[0]]
 
     def fixed(self, phase: Phase) -> bool:
@@ -96,9 +103,12 @@ class Learner:
             self.set_optimizers(phase)
             self._warn_of_rounding(phase)
         self._total, self._dropout = total, dropout
-        self._attached = None
+        self._attached = self._moving = None
         self.network.train()
         self.network.extractor.requires_grad_(not phase.frozen)
+        if phase.batch_norm == "eval":
+            for norm in batch_norm.norms(self.network):
+                norm.eval()
         if self.fixed(phase):
             self.network.extractor.eval()
             # A fixed extractor gives the same features every time: compute them once.
@@ -112,22 +122,49 @@ class Learner:
         self.optimizers, self.schedules, self._inputs = {}, {}, {}
 
     def set_optimizers(self, phase: Phase) -> None:
-        """New ones, by the data set that a step begins with: one for each in turns, else one for all."""
-        names = phase.datasets if phase.step == "turns" else phase.datasets[:1]
-        self.optimizers = {name: _optimizer(phase, name, self.parameters(phase, name)) for name in names}
+        """New ones, by the names that the kind of step gives them."""
+        self.optimizers = {
+            name: _optimizer(phase, name, self._groups(phase, name))
+            for name in KINDS[phase.step].optimizers(phase)
+        }
         rule = phase.schedule
         if rule is not None and rule["kind"] == "plateau":
             self.schedules = {name: Plateau(rule, each) for name, each in self.optimizers.items()}
 
-    def parameters(self, phase: Phase, dataset: str) -> list[nn.Parameter]:
-        """What the optimizer of a data set moves."""
-        names = (dataset,) if phase.step == "turns" else phase.datasets
-        makers = dict.fromkeys(self.network.maker(name) for name in names)  # shared ones once
-        parts = [*makers] if phase.frozen else [self.network.extractor, *makers]
-        return [parameter for part in parts for parameter in part.parameters()]
+    def parameters(self, phase: Phase, optimizer: str) -> list[nn.Parameter]:
+        """What an optimizer moves."""
+        return [parameter for group, _ in self._groups(phase, optimizer) for parameter in group]
 
-    def step(self, phase: Phase, batch: Batch, number: int) -> Tensor:
-        """One step of Adam on a batch, step ``number`` of its phase; the loss of each data set in it."""
+    def _groups(self, phase: Phase, optimizer: str) -> list[tuple[list[nn.Parameter], float]]:
+        """The same by groups, each with its share of the phase's rate; nothing of what never moves."""
+        names = KINDS[phase.step].optimizers(phase)[optimizer]
+        makers = dict.fromkeys(self.network.maker(name) for name in names)  # shared ones once
+        heads = [parameter for maker in makers for parameter in maker.parameters()]
+        if phase.frozen:
+            return [(heads, 1.0)]
+        if phase.layers is None:
+            return [([*self.network.extractor.parameters(), *heads], 1.0)]
+        parts = grouped(self.network.extractor, phase.layers.groups)
+        numbers = zip(phase.layers.factors(len(parts)), phase.layers.starts(len(parts)), strict=True)
+        moved = [(part, share) for part, (share, start) in zip(parts, numbers, strict=True) if start <= 1]
+        return [*moved, (heads, 1.0)]
+
+    def _unfreeze(self, phase: Phase, number: int) -> None:
+        """Let those layers have gradients that move in step ``number`` of a phase."""
+        if phase.layers is None or phase.frozen:
+            return
+        parts = grouped(self.network.extractor, phase.layers.groups)
+        moving = [number >= start * self._total for start in phase.layers.starts(len(parts))]
+        if moving != self._moving:
+            self._moving = moving
+            for part, moves in zip(parts, moving, strict=True):
+                for parameter in part:
+                    parameter.requires_grad_(moves)
+            log.info("%s: step %d moves %d of %d layers", phase.name, number, sum(moving), len(moving))
+
+    def step(self, phase: Phase, steps: Step, batch: Batch, number: int) -> Tensor:
+        """One step on a batch, step ``number`` of its phase; the loss of each data set in it."""
+        self._unfreeze(phase, number)
         # Dropout of each step has a stream of its own, so no random state needs to be kept.
         torch.manual_seed(seed("dropout", self._settings.seed, phase.name, number))
         # All gradients, not the optimizer's alone: what another data set left is not of this step.
@@ -135,30 +172,20 @@ class Learner:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.bfloat16):
             losses = torch.stack([
                 self._loss(logits, self._train[name].labels[samples])
-                for (name, samples), logits in zip(batch, self._logits(phase, batch), strict=True)
+                for (name, samples), logits in zip(batch, self._logits(phase, steps, batch), strict=True)
             ])  # fmt: skip
-        if phase.step == "mixed":
-            # The mean over all samples, which a head sees as the mean over its own.
-            sizes = losses.new_tensor([len(samples) for _, samples in batch])
-            (losses * sizes / sizes.sum()).sum().backward()
-            self._rescale_heads(batch)
-        else:
-            losses.sum().backward()
-        name = batch[0][0] if phase.step == "turns" else phase.datasets[0]
+        steps.loss(losses, batch).backward()
+        steps.adjust(batch, self.network)
+        name = steps.optimizer(batch)
         if setting := schedule.curve(phase.schedule, number, self._total):
             schedule.apply(setting, self.optimizers[name], phase.rate(name))
         self.optimizers[name].step()
         return losses.detach()
 
-    def _logits(self, phase: Phase, batch: Batch) -> list[Tensor]:
+    def _logits(self, phase: Phase, steps: Step, batch: Batch) -> list[Tensor]:
         """Logits of each data set's samples in a batch."""
-        inputs = [self._inputs[name][samples] for name, samples in batch]
-        if phase.step == "mixed":
-            pieces = self._features(phase, phase.datasets[0], torch.cat(inputs)).split(list(map(len, inputs)))
-        else:
-            pieces = tuple(
-                self._features(phase, name, piece) for (name, _), piece in zip(batch, inputs, strict=True)
-            )
+        inputs = [(name, self._inputs[name][samples]) for name, samples in batch]
+        pieces = steps.features(functools.partial(self._features, phase), inputs)
         return [self._decide(name, piece) for (name, _), piece in zip(batch, pieces, strict=True)]
 
     def _decide(self, name: str, features: Tensor) -> Tensor:
@@ -185,17 +212,6 @@ class Learner:
         error = functional.l1_loss if self._settings.loss == "l1" else functional.mse_loss
         return error(probabilities, functional.one_hot(labels, logits.shape[1]).to(probabilities))
 
-    def _rescale_heads(self, batch: Batch) -> None:
-        """Multiply the gradient of each head by batch / its samples (Mormont et al.)."""
-        own: dict[nn.Module, int] = {}
-        for name, samples in batch:
-            maker = self.network.maker(name)
-            own[maker] = own.get(maker, 0) + len(samples)
-        for maker, count in own.items():
-            for parameter in maker.parameters():
-                if parameter.grad is not None:
-                    parameter.grad.mul_(sum(own.values()) / count)
-
     def gradients(self) -> list[tuple[str, float, float]]:
         """Mean and maximum size of the gradient of each layer in the last step; 0 where there was none."""
         layers: dict[Tensor, str] = {}
@@ -210,8 +226,10 @@ class Learner:
     def _warn_of_rounding(self, phase: Phase) -> None:
         """Warn where an Adam step, about as long as the rate, is less than half a unit in the last place."""
         for name in self.optimizers:
-            values = torch.cat([value.detach().flatten() for value in self.parameters(phase, name)])
-            lost = float((np.spacing(values.abs().cpu().numpy()) / 2 > phase.rate(name)).mean())
+            lost = np.concatenate([
+                np.spacing(value.detach().abs().cpu().numpy().ravel()) / 2 > phase.rate(name) * share
+                for group, share in self._groups(phase, name) for value in group
+            ]).mean()  # fmt: skip
             if lost > LOST_SHARE:
                 log.warning(
                     "%s: a rate of %g cannot move %.0f %% of the weights of %s: float32 rounds the step away",
@@ -259,9 +277,33 @@ class Learner:
                 }
 
 
-def _optimizer(phase: Phase, dataset: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """That of a phase for a data set, over the given parameters."""
+def grouped(extractor: Extractor, count: int | None) -> list[list[nn.Parameter]]:
+    """The parameters of an extractor's layers, in ``count`` groups or layer by layer, from the image on.
+
+    Raises ConfigError if there are fewer layers, or if they do not make up the extractor.
+    """
+    layers = [[value for part in layer for value in part.parameters()] for layer in extractor.groups()]
+    if sorted(id(value) for layer in layers for value in layer) != sorted(map(id, extractor.parameters())):
+        raise ConfigError("groups() with others", file="network",
+                          expected="each parameter of the extractor in one of its groups()")  # fmt: skip
+    if count is None:
+        return layers
+    if count > len(layers):
+        raise ConfigError(f"{count} groups", file="layers", expected=f"at most {len(layers)}, one a layer")
+    bounds = [round(number * len(layers) / count) for number in range(count + 1)]
+    return [
+        [value for layer in layers[first:last] for value in layer]
+        for first, last in itertools.pairwise(bounds)
+    ]
+
+
+def _optimizer(
+    phase: Phase, name: str, groups: list[tuple[list[nn.Parameter], float]]
+) -> torch.optim.Optimizer:
+    """That of a phase by its name, over groups of parameters with their shares of the rate."""
     more = {"momentum": phase.momentum} if phase.optimizer == "sgd" else {}
-    return KINDS[phase.optimizer](
-        parameters, lr=phase.rate(dataset), weight_decay=phase.weight_decay, fused=True, **more
-    )
+    rate = phase.rate(name)
+    return OPTIMIZERS[phase.optimizer](
+        [{"params": group, "lr": rate * share, "share": share} for group, share in groups],
+        lr=rate, weight_decay=phase.weight_decay, fused=True, **more,
+    )  # fmt: skip

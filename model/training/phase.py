@@ -6,12 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+from model.training.layers import Layers
+from model.training.layers import problems as layers_problems
 from pipeline.errors import ConfigError
 
 STEPS = ("turns", "joint", "mixed")
-"""What one step of Adam sees. turns: a batch of one data set, each set having an Adam of its own (Typhon,
-Algorithm 1); joint: a batch of each data set, forwarded apart, their gradients summed; mixed: one batch in
-which the data sets are equally likely, each sample going to its own decision maker (Mormont et al.)."""
+"""What one step sees; model.training.steps has a class for each. turns: a batch of one data set, each set
+having an optimizer of its own (Typhon, Algorithm 1); joint: a batch of each data set, forwarded apart, their
+gradients summed; mixed: one batch in which the data sets are equally likely, each sample going to its own
+decision maker (Mormont et al.)."""
+ONE_FOR_ALL = {"turns": (), "joint": ("learning_rate",), "mixed": ("learning_rate", "dropout")}
+"""Keys that cannot have a number for each data set, as such a step has one optimizer, or one batch."""
 SELECT = ("last", "best")
 """Which state a phase leaves behind: its last, or the one with the best validation AUROC."""
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -24,7 +29,11 @@ SCHEDULES: dict[str, tuple[set[str], set[str]]] = {
 WATCH = ("validation", "paper")
 """validation: the AUROC of validation should rise. paper: as the public code had it, that of training should
 fall, and rates below 1.1e-8 are never reduced."""
-BY_DATASET = ("learning_rate", "dropout")
+BALANCES = ("views", "undersample")
+"""views: every view that the split grants once per pass; undersample: as many of each class."""
+BATCH_NORM = ("train", "eval")
+"""train: a batch is normalised by its own mean and variance; eval: by the running ones, which stay."""
+BY_DATASET = ("learning_rate", "dropout", "weight")
 """Keys that may have a number for each data set."""
 NEW = "new"
 """A head that starts anew."""
@@ -62,6 +71,13 @@ class Phase:
     """Of the optimizer: an L2 penalty with Adam and SGD, decoupled with AdamW."""
     momentum: float = 0.9
     """Of SGD."""
+    layers: Layers | None = None
+    """Rates of the extractor's layers, and from when on they move; None moves all at one rate."""
+    batch_norm: str = "train"
+    balance: str | None = None
+    """How classes are balanced; None as the run has it."""
+    weight: float | Mapping[str, float] = 1.0
+    """Of a data set's loss in a joint step; one number, or one per data set."""
     stop: int | None = None
     """End the phase after so many validations in a row without a better state; needs ``select: best``."""
 
@@ -72,6 +88,10 @@ class Phase:
     def drops(self, dataset: str) -> float:
         """Dropout of a data set's batches."""
         return _of(self.dropout, dataset)
+
+    def weighs(self, dataset: str) -> float:
+        """Weight of a data set's loss."""
+        return _of(self.weight, dataset)
 
 
 def _of(value: float | Mapping[str, float], dataset: str) -> float:
@@ -123,7 +143,12 @@ def _parse(entry: Mapping[str, Any]) -> Phase:
             expected=f"the keys {sorted(known)}",
             remedy=f"did you mean {', '.join(near)}?" if near else "mend the method",
         )
-    phase = Phase(**{**entry, "datasets": tuple(entry["datasets"])})
+    layers = entry.get("layers")
+    for expected, odd in layers_problems(layers):
+        raise ConfigError(odd, file=f"phase {entry['name']}", expected=expected)
+    phase = Phase(**{
+        **entry, "datasets": tuple(entry["datasets"]), "layers": None if layers is None else Layers(**layers)
+    })  # fmt: skip
     for expected, found in (*_problems(phase), *schedule_problems(phase.schedule)):
         raise ConfigError(str(found), file=f"phase {phase.name}", expected=expected)
     return phase
@@ -137,22 +162,30 @@ def _problems(phase: Phase) -> Iterable[tuple[str, object]]:
         value = getattr(phase, key)
         if value is not None and value < 1:
             yield f"{key} of 1 or more", value
-    for key, allowed in (("step", STEPS), ("select", SELECT), ("optimizer", OPTIMIZERS)):
+    for key, allowed in (
+        ("step", STEPS), ("select", SELECT), ("optimizer", OPTIMIZERS), ("batch_norm", BATCH_NORM),
+        ("balance", (None, *BALANCES)),
+    ):  # fmt: skip
         if getattr(phase, key) not in allowed:
-            yield f"{key}: {', '.join(allowed)}", getattr(phase, key)
-    for key, alone, why in (
-        ("learning_rate", ("joint", "mixed"), "one optimizer"),
-        ("dropout", ("mixed",), "one batch"),
-    ):
+            yield f"{key}: {', '.join(filter(None, allowed))}", getattr(phase, key)
+            return
+    for key in BY_DATASET:
         value = getattr(phase, key)
         if isinstance(value, Mapping):
             if missing := sorted(set(phase.datasets) - set(value)):
                 yield f"a {key} per data set", f"none for {missing}"
                 return
-            if phase.step in alone:
+            if key in ONE_FOR_ALL[phase.step]:
+                why = "one optimizer" if key == "learning_rate" else "one batch"
                 yield f"one {key}, as a {phase.step} step has {why}", dict(value)
     if not all(0 <= phase.drops(dataset) < 1 for dataset in phase.datasets):
         yield "a dropout from 0 to below 1", phase.dropout
+    if phase.step != "joint" and phase.weight != 1:
+        yield "a weight with step: joint alone", phase.weight
+    if not all(phase.weighs(dataset) > 0 for dataset in phase.datasets):
+        yield "a weight above 0", phase.weight
+    if phase.frozen and phase.layers is not None:
+        yield "no layers in a frozen phase, which moves none", phase.layers
     if not phase.weight_decay >= 0:
         yield "a weight_decay of 0 or more", phase.weight_decay
     if not 0 <= phase.momentum < 1:

@@ -71,7 +71,7 @@ def curve(schedule: Mapping[str, Any] | None, step: int, total: int) -> Setting 
 def apply(setting: Setting, optimizer: Optimizer, rate: float) -> None:
     """Set the rate of an optimizer whose phase has ``rate``, and its momentum."""
     for group in optimizer.param_groups:
-        group["lr"] = setting.rate * rate
+        group["lr"] = setting.rate * rate * group["share"]
         if setting.momentum is not None:
             if "betas" in group:
                 group["betas"] = (setting.momentum, group["betas"][1])

@@ -22,7 +22,7 @@ from model.training.learner import Learner
 from model.training.phase import Phase
 from model.training.records import GRADIENTS_COLUMNS, HISTORY_COLUMNS, Records
 from model.training.settings import Progress, Settings
-from model.training.steps import Joint, Mixed, Turns, plan
+from model.training.steps import KINDS, Step
 from model.training.validation import Judge
 from pipeline.errors import LossError
 
@@ -68,7 +68,8 @@ class Trainer:
             network,
             datasets,
             self._train,
-            running=None if settings.batch_norm == "recalibrated" else self.learner.running,
+            running=self.learner.running,
+            recalibrate=settings.batch_norm == "recalibrated",
             together=self.learner.together,
             followed=settings.target if settings.follow else None,
             device=device,
@@ -174,8 +175,8 @@ class Trainer:
         self.progress.phase_best, self._phase_best, self.progress.schedule = None, {}, {}
         self.progress.stale = 0
 
-    def _plan(self, phase: Phase) -> Turns | Joint | Mixed:
-        return plan(phase, self._loaders(phase), "mixture", self.settings.seed, phase.name)
+    def _plan(self, phase: Phase) -> Step:
+        return KINDS[phase.step](phase, self._loaders(phase), "mixture", self.settings.seed, phase.name)
 
     def _loaders(self, phase: Phase) -> dict[str, LoopLoader]:
         return {
@@ -183,15 +184,15 @@ class Trainer:
                 self._train[name].labels.cpu().numpy(),
                 phase.batch_size,
                 *("loader", self.settings.seed, phase.name, name),
-                balance=self.settings.balance,
+                balance=phase.balance or self.settings.balance,
                 device=self._device,
             )
             for name in phase.datasets
         }
 
-    def _step(self, phase: Phase, steps: Turns | Joint | Mixed) -> None:
+    def _step(self, phase: Phase, steps: Step) -> None:
         batch = steps.batch(self.progress.step)
-        losses = self.learner.step(phase, batch, self.progress.step)
+        losses = self.learner.step(phase, steps, batch, self.progress.step)
         names = [name for name, _ in batch]
         epoch, place = divmod(self.progress.step, len(steps))
         at = (phase.name, epoch + 1, place + 1)

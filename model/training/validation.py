@@ -21,8 +21,10 @@ class Judge:
     Parameters
     ----------
     train : the training patches, some of which recalibrate the statistics.
-    running : the running statistics of each data set; None to recalibrate.
-    together : with which data sets in one batch each was trained last: statistics are recalibrated alike.
+    running : the running statistics of each data set.
+    recalibrate : whether they are computed anew instead.
+    together : with which data sets in one batch each was trained last: statistics are recalibrated alike, and
+        running ones are taken where there are none.
     followed : a data set whose test findings are looked at too, for curves alone.
     count : is told how many patches go through the network.
     """
@@ -33,7 +35,8 @@ class Judge:
         datasets: Mapping[str, Dataset],
         train: Mapping[str, Part],
         *,
-        running: Mapping[str, Tensor] | None,
+        running: Mapping[str, Tensor],
+        recalibrate: bool,
         together: Mapping[str, tuple[str, ...]],
         followed: str | None,
         device: torch.device,
@@ -41,6 +44,7 @@ class Judge:
     ) -> None:
         self._network = network
         self._running = running
+        self._recalibrate = recalibrate
         self._together = together
         self._count = count
         self._calibration = {name: batch_norm.calibration_patches(part, name) for name, part in train.items()}
@@ -61,9 +65,9 @@ class Judge:
 
     def table(self, name: str) -> Tensor:
         """Statistics that the evaluation of a data set uses."""
-        if self._running is not None:
-            return self._running[name]
         names = self._together[name]
+        if not (self._recalibrate and names):
+            return self._running[name]
         if names not in self._tables:
             patches = batch_norm.interleave([self._calibration[other] for other in names])
             self._count(len(patches))

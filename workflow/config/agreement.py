@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from model.baselines.fit import BASELINES
+from model.training.layers import problems as layers_problems
 from model.training.methods import METHODS, phases
 from model.training.phase import BY_DATASET, schedule_problems
 from pipeline.errors import ConfigError
@@ -105,8 +106,9 @@ def _step_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
                     if name not in config["collections"]:
                         remedy = nearest(name, config["collections"])
                         yield error([*path, key, name], "an unknown data set", remedy=remedy)
-            for expected, found in schedule_problems(known.get("schedule")):
-                yield error([*path, "schedule"], found, expected=expected)
+            for key, problems in (("schedule", schedule_problems), ("layers", layers_problems)):
+                for expected, found in problems(known.get(key)):
+                    yield error([*path, key], found, expected=expected)
     for method in config["methods"]:
         for phase in phases(method, config) if method in METHODS else ():
             for key, name in itertools.product(BY_DATASET, phase["datasets"]):

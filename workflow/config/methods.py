@@ -45,6 +45,21 @@ class Schedule(TypedDict):
     momentum: NotRequired[Annotated[list[Share], Field(min_length=2, max_length=2)]]
 
 
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Layers(TypedDict):
+    """Which layers move, how fast and from when on; `model.training.layers` knows what each key means."""
+
+    groups: NotRequired[Annotated[Positive, AS_WRITTEN] | None]
+    decay: NotRequired[Annotated[float, Field(gt=0, le=1), AS_WRITTEN]]
+    fixed: NotRequired[Share]
+    unfreeze: NotRequired[list[Annotated[float, Field(ge=0, lt=1), AS_WRITTEN]]]
+
+
+Weight = Annotated[float, Field(gt=0), AS_WRITTEN]
+Weights = Annotated[
+    Annotated[Weight, Tag("(number)")] | Annotated[dict[str, Weight], Tag("(mapping)")],
+    Discriminator(lambda value: "(mapping)" if isinstance(value, dict) else "(number)"),
+]
 Dropout = Annotated[float, Field(ge=0, lt=1), AS_WRITTEN]
 Dropouts = Annotated[
     Annotated[Dropout, Tag("(number)")] | Annotated[dict[str, Dropout], Tag("(mapping)")],
@@ -80,6 +95,18 @@ class Step(Section):
     patience validations in which AUROC did not rise (`watch: paper` watches it as the public code did, on
     training and the wrong way round); {kind: cosine, end: 0} lets it fall along half a cosine;
     {kind: one-cycle, rise: 0.3, start: 0.04, end: 4.0e-5, momentum: [0.95, 0.85]} lets it rise and fall"""
+    layers: Layers | None = None
+    """null moves all layers at one rate; {decay: 0.85, fixed: 0.33} gives each layer that share of the rate
+    of the next one towards the head, and never moves the third nearest the image; {groups: 3, decay: 0.33,
+    unfreeze: [0.1, 0.2]} does so for three groups, of which the middle one moves after 10 % of the steps
+    and the first after 20 %"""
+    batch_norm: Literal["train", "eval"] = "train"
+    """a batch is normalised by its own mean and variance, or by the statistics that the network came with,
+    which then serve its evaluation as well; for pretrained networks"""
+    balance: Literal["views", "undersample"] | None = None
+    """how this step balances classes; null is as `balance` says for all"""
+    weight: Weights = 1.0
+    """of a data set's loss in a joint step; one number, or a mapping from data set to number"""
     share: Annotated[float, Field(ge=0, le=1), AS_WRITTEN, in_unit("fraction")] = 1
     """with `comparison/target_samples`, the share of them that each data set of the step gives"""
 
