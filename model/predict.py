@@ -94,7 +94,8 @@ def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[s
     found = predict(case, runs, dataset)
     scores = found.pop("scores")
     rows = [
-        {"model": run.name, "view": number, **asdict(view), "score": repr(score)}
+        {"model": run.name, "view": number, "score": repr(score)}
+        | {key: value for key, value in asdict(view).items() if key in VIEW_COLUMNS}
         for run, of_run in zip(runs, scores, strict=True)
         for number, (view, score) in enumerate(zip(case.views, of_run, strict=True))
     ]

@@ -21,7 +21,7 @@ from pipeline.files import read_csv, write_text
 from pipeline.readers import stacks
 from pipeline.readers.index import read_index
 from pipeline.splits.split import read_splits
-from pipeline.store import PATCH_SIDE, read_info, read_patches, read_statistics
+from pipeline.store import AUGMENTATIONS, PATCH_SIDE, read_info, read_patches, read_statistics
 
 log = logging.getLogger("typhon")
 
@@ -61,6 +61,8 @@ class Preprocessing:
     """How many views of a finding are averaged."""
     side: int = PATCH_SIDE
     """Of a patch in pixels; cards from before there were others have none."""
+    augmentation: str = AUGMENTATIONS[0]
+    """How views are made; cards say it where they are drawn."""
 
 
 def moments(patch: np.ndarray) -> tuple[float, float]:
@@ -177,15 +179,19 @@ def describe(
         extent=provenance["extent"],
         intensity=provenance["intensity"],
         view_seed=provenance["view_seed"],
+        augmentation=AUGMENTATIONS[bool(info.margin)],
         **keys,
     )
+    told = dataclasses.asdict(preprocessing)
+    if preprocessing.augmentation == AUGMENTATIONS[0]:
+        del told["augmentation"]
     known = [pair for pair in statistics if pair is not None]
     classes, counts = info.classes, info.classes.counts(train)
     return {
         "collection": info.collection,
         "classes": list(classes.names),
         **({"multilabel": True} if classes.multilabel else {}),
-        "preprocessing": dataclasses.asdict(preprocessing),
+        "preprocessing": told,
         "training": {
             "findings": len(train),
             **({"positives": counts[classes.names[1]]} if classes.two else {"positives_by": counts}),

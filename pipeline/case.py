@@ -15,7 +15,7 @@ from pipeline.datasets import Source, instance_row, lungx, pixel_row, prostatex,
 from pipeline.datasets.listed import PIXELS, WORLD
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import FINDING_COLUMNS
-from pipeline.patches import slices
+from pipeline.patches import online, slices
 from pipeline.patches.cut import cut_views, tasks
 from pipeline.patches.normalization import check_not_blank
 from pipeline.patches.views import Frame, View, frame_of, view_table
@@ -88,7 +88,9 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     rows = pd.DataFrame([[str(one.get(name, "")) for name in columns] for one in found], columns=columns)
     sources = _read(rows, known, raw, how)
     (task,) = tasks(rows, list(how.channels))
-    cut = cut_views(task, sources, how.extent, how.side, how.views, how.view_seed)
+    drawn = how.augmentation == "online"
+    margin = online.margin(how.side) if drawn else 0
+    cut = cut_views(task, sources, how.extent, how.side, how.views, how.view_seed, margin)
     if isinstance(cut, InputError):
         raise cut
     frames = [
@@ -104,9 +106,14 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
         for spot, source in zip(task.spots, sources, strict=True)
     ]
     statistics = [(source.mean, source.std) for source in sources]
-    measured = measure(rows, known, statistics, [moments(patch) for patch in cut.patches[0]])
-    views = view_table(how.views, how.view_seed, row["patient_id"], row["finding_id"])
-    return Case(rows, tuple(sources), tuple(frames), views, cut.patches, measured, left_out)
+    names = (how.view_seed, row["patient_id"], row["finding_id"])
+    if drawn:
+        views = online.evaluation_table(how.views, how.side, *names)
+        patches = np.stack([online.cut(cut.patches[0], how.side, cut.aspect, view) for view in views])
+    else:
+        views, patches = view_table(how.views, *names), cut.patches
+    measured = measure(rows, known, statistics, [moments(patch) for patch in patches[0]])
+    return Case(rows, tuple(sources), tuple(frames), views, patches, measured, left_out)
 
 
 def _read(rows: pd.DataFrame, index_: pd.DataFrame, raw: Path, how: Preprocessing) -> list[SourceSlice]:

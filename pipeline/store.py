@@ -1,13 +1,7 @@
-"""The only module that touches HDF5: source slices and patch stores.
-
-Metadata blocks (file format 1.10) and patch chunks (fletcher32) carry checksums, so a flipped bit or
-a cut file is an error when it is read, never a number. No clock goes into a file: the same content
-gives the same bytes.
-"""
+"""Source slices, patch stores and embeddings: what lies where in a file, and how it is read and written."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +11,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.classes import UNKNOWN, UNNAMED, Classes
-from pipeline.errors import InputError, StoreError, StrangeStoreError
-from pipeline.files import atomic
-from pipeline.system import of_system
+from pipeline.errors import StoreError
+from pipeline.hdf5 import created, get, leads_to, need, opened
 
 SCHEMA_VERSION = 2
-VERSIONS = ("v110", "v110")
-"""Of the file format: 1.10, with checksums of metadata."""
 PATCH_SIDE = 65
 """Width and height of a patch in pixels, unless the config has another (thesis 5.2.1)."""
+AUGMENTATIONS = ("stored", "online")
+"""stored: a store holds all views; online: the un-augmented one with a margin, of which others are cut."""
 TEXT_COLUMNS = ("patient_id", "group_id", "finding_id")
 
 
@@ -43,79 +36,6 @@ class SourceSlice:
         return (self.pixels - np.float32(self.mean)) / np.float32(self.std)
 
 
-@contextmanager
-def _open(path: str | Path) -> Iterator[h5py.File]:
-    """Open for reading; whatever HDF5 finds wrong is a StoreError that names the file."""
-    try:
-        # Without a lock, which not every file system has: a store appears whole, and never changes.
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
-    except (FileNotFoundError, InputError, MemoryError):
-        raise
-    except Exception as error:  # h5py raises many kinds, and numbers may be of any
-        raise _told(error, path) from error
-
-
-def _told(error: Exception, path: str | Path) -> InputError:
-    """What is wrong with a store; or with the way to it, where nothing is known of the store itself."""
-    told = of_system(error, path) if isinstance(error, OSError) else None
-    return told or StoreError(str(error), file=path, expected="a whole HDF5 store")
-
-
-def _leads_to(file: h5py.File, name: str, kind: type) -> bool:
-    """Whether there is something at a path; raises StrangeStoreError unless plain links lead to that kind."""
-    parts = name.split("/")
-    for end in range(1, len(parts) + 1):
-        path = "/".join(parts[:end])
-        link = file.get(path, getlink=True)
-        if link is None:
-            return False
-        if type(link) is not h5py.HardLink:
-            raise StrangeStoreError(f"a link ({type(link).__name__}) at {path}", file=file.filename)
-        wanted = kind if end == len(parts) else h5py.Group
-        if file.get(path, getclass=True) is not wanted:
-            raise StrangeStoreError(f"no {wanted.__name__} at {path}", file=file.filename)
-    return True
-
-
-def _get(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """A data set by its path, if it is of the kind that this module writes; None if there is none.
-
-    HDF5 can point to other files, run filters from plugins and hold references and pickled objects. A store
-    of somebody else is read only where it does none of that: plain links, plain numbers and texts of fixed
-    length, in chunks with checksums, no more of them than the file has bytes. Raises StrangeStoreError.
-    """
-    if not _leads_to(file, name, h5py.Dataset):
-        return None
-    data = file[name]
-    layout = data.id.get_create_plist()
-    filters = {layout.get_filter(number)[0] for number in range(layout.get_nfilters())}
-    size = file.id.get_filesize()
-    strange = {
-        f"values of type {data.dtype}": data.dtype.kind not in "fiuS" or data.dtype.hasobject,
-        "values in another file": layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count() > 0,
-        f"filters {sorted(filters)}": filters != {h5py.h5z.FILTER_FLETCHER32},
-        f"{data.nbytes:,} bytes of values in a file of {size:,}": data.nbytes > size,
-    }
-    if found := [what for what, holds in strange.items() if holds]:
-        raise StrangeStoreError(f"{', '.join(found)} at {name}", file=file.filename)
-    return data
-
-
-def _need(file: h5py.File, name: str) -> h5py.Dataset:
-    """The same of what a store always has; KeyError if it is not there."""
-    data = _get(file, name)
-    if data is None:
-        raise KeyError(f"no {name}")
-    return data
-
-
-@contextmanager
-def _create(path: str | Path) -> Iterator[h5py.File]:
-    with atomic(path) as beside, h5py.File(beside, "w", libver=VERSIONS, locking=False) as file:
-        yield file
-
-
 def write_slices(
     path: str | Path,
     slices: Iterable[tuple[int, np.ndarray]],
@@ -126,7 +46,7 @@ def write_slices(
 
     ``statistics`` gives mean and standard deviation of a row; it is asked when all slices are written.
     """
-    with _create(path) as file:
+    with created(path) as file:
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
         numbers = []
         for number, pixels in slices:
@@ -139,8 +59,8 @@ def write_slices(
 
 def read_slice(path: str | Path, number: int) -> SourceSlice | None:
     """The slice of row ``number`` of findings.csv, or None where that row was skipped."""
-    with _open(path) as file:
-        data = _get(file, f"slices/{number:06d}")
+    with opened(path) as file:
+        data = get(file, f"slices/{number:06d}")
         if data is None:
             return None
         return SourceSlice(data[:], float(data.attrs["mean"]), float(data.attrs["std"]))
@@ -148,16 +68,16 @@ def read_slice(path: str | Path, number: int) -> SourceSlice | None:
 
 def slice_numbers(path: str | Path) -> list[int] | None:
     """The rows of findings.csv whose slices a file holds; None where it is no file of slices."""
-    with _open(path) as file:
-        if _leads_to(file, "slices", h5py.Group):
+    with opened(path) as file:
+        if leads_to(file, "slices", h5py.Group):
             return sorted(map(int, file["slices"]))
         return None if "patches" in file else []
 
 
 def read_statistics(path: str | Path, numbers: Sequence[int]) -> list[tuple[float, float] | None]:
     """Mean and standard deviation of the series of these rows of findings.csv; None where one was skipped."""
-    with _open(path) as file:
-        found = [_get(file, f"slices/{number:06d}") for number in numbers]
+    with opened(path) as file:
+        found = [get(file, f"slices/{number:06d}") for number in numbers]
         return [
             None if data is None else (float(data.attrs["mean"]), float(data.attrs["std"])) for data in found
         ]
@@ -170,6 +90,7 @@ def write_store(
     *,
     views: int,
     side: int = PATCH_SIDE,
+    margin: int = 0,
     dataset: str,
     channels: Sequence[str],
     classes: Classes = UNNAMED,
@@ -184,11 +105,13 @@ def write_store(
     findings : one row per finding with patient_id, group_id, finding_id (text), the label columns of
         ``classes``, width_mm and height_mm (NaN where the image has no scale).
     blocks : for each finding in order its patches, float32 (views, channels, side, side), view 0 first; or
-        None for a finding that is left out.
+        None for a finding that is left out. With a margin there is one, of side + 2 · margin pixels, and
+        findings have an ``aspect``: height of a pixel over its width.
     collection : what its licence asks to be kept with it: collection, licence, doi, citation, url.
     """
-    block_shape = (views, len(channels), side, side)
-    with _create(path) as file:
+    stored, seen = (1, side + 2 * margin) if margin else (views, side)
+    block_shape = (stored, len(channels), seen, seen)
+    with created(path) as file:
         file.attrs.update(
             schema_version=SCHEMA_VERSION,
             dataset=dataset,
@@ -198,10 +121,11 @@ def write_store(
             normalization=normalization,
             provenance=json.dumps(provenance, sort_keys=True),
             collection=json.dumps(dict(collection or {}), sort_keys=True),
+            **({"margin": margin, "views": views} if margin else {}),
         )
         patches = file.create_dataset(
             "patches",
-            (len(findings) * views, *block_shape[1:]),
+            (len(findings) * stored, *block_shape[1:]),
             "f4",
             maxshape=(None, *block_shape[1:]),
             chunks=block_shape,
@@ -213,14 +137,14 @@ def write_store(
                 continue
             if block.shape != block_shape:
                 raise ValueError(f"finding {number}: block of shape {block.shape}, not {block_shape}")
-            patches[len(kept) * views : (len(kept) + 1) * views] = block
+            patches[len(kept) * stored : (len(kept) + 1) * stored] = block
             kept.append(number)
         count = len(kept)
-        patches.resize(count * views, axis=0)
+        patches.resize(count * stored, axis=0)
         findings = findings.iloc[kept]
         indices = {
-            "finding": np.repeat(np.arange(count, dtype="i4"), views),
-            "view": np.tile(np.arange(views, dtype="u2"), count),
+            "finding": np.repeat(np.arange(count, dtype="i4"), stored),
+            "view": np.tile(np.arange(stored, dtype="u2"), count),
         }
         for name, values in indices.items():
             file.create_dataset(name, data=values, chunks=values.shape, fletcher32=True)
@@ -232,9 +156,10 @@ def write_store(
             table.create_dataset(
                 name, data=text.astype(kind), chunks=(max(count, 1),), fletcher32=True, maxshape=(None,)
             )
+        lengths = ["width_mm", "height_mm", *["aspect"] * bool(margin)]
         numbers = {
             "label": classes.labels(findings).astype("u1"),
-            **{name: findings[name].to_numpy("f4") for name in ("width_mm", "height_mm")},
+            **{name: findings[name].to_numpy("f4") for name in lengths},
         }
         for name, values in numbers.items():
             rest = values.shape[1:]
@@ -260,6 +185,13 @@ class StoreInfo:
     provenance: dict[str, Any]
     collection: dict[str, str]
     """Its name, licence, doi, citation and url as stated when the store was made; empty in an older one."""
+    margin: int = 0
+    """Pixels around a patch, where the store holds one of each finding and views are drawn from it."""
+
+    @property
+    def stored(self) -> int:
+        """How many views of each finding lie in the store."""
+        return 1 if self.margin else self.views
 
 
 def read_info(path: str | Path) -> StoreInfo:
@@ -267,34 +199,36 @@ def read_info(path: str | Path) -> StoreInfo:
 
     Raises StoreError if the file is damaged or of another schema.
     """
-    with _open(path) as file:
+    with opened(path) as file:
         version = int(file.attrs.get("schema_version", -1))
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"version {version}", file=path, expected=f"schema version {SCHEMA_VERSION}",
                 remedy=f"make it anew: ./run --force {path}",
             )  # fmt: skip
-        texts = {name: _need(file, f"findings/{name}").asstr()[:] for name in TEXT_COLUMNS}
+        texts = {name: need(file, f"findings/{name}").asstr()[:] for name in TEXT_COLUMNS}
         findings = pd.DataFrame(texts, dtype=str)
-        labels = _need(file, "findings/label")[:]
+        labels = need(file, "findings/label")[:]
         classes = Classes(tuple(map(str, file.attrs["classes"])), multilabel=labels.ndim > 1)
         if (labels[labels != UNKNOWN] >= (2 if classes.multilabel else len(classes.names))).any():
             raise StoreError("a label that is none of them", file=path, expected=f"labels of {classes}")
         findings[classes.label_columns] = labels.reshape(len(labels), -1)
         for name in ("width_mm", "height_mm"):
-            findings[name] = _need(file, f"findings/{name}")[:]
-        count = len(findings)
+            findings[name] = need(file, f"findings/{name}")[:]
+        count, margin = len(findings), int(file.attrs.get("margin", 0))
+        stored = need(file, "patches").shape[0] // count if count else 0
         return StoreInfo(
             path=Path(path),
             dataset=str(file.attrs["dataset"]),
             channels=tuple(file.attrs["channels"]),
-            views=_need(file, "patches").shape[0] // count if count else 0,
-            side=_need(file, "patches").shape[-1],
+            views=int(file.attrs["views"]) if margin else stored,
+            side=need(file, "patches").shape[-1] - 2 * margin,
             classes=classes,
             findings=findings,
             normalization=str(file.attrs["normalization"]),
             provenance=json.loads(file.attrs["provenance"]),
             collection=json.loads(file.attrs.get("collection", "{}")),
+            margin=margin,
         )
 
 
@@ -302,10 +236,15 @@ def read_patches(path: str | Path, findings: Sequence[int], views: Sequence[int]
     """The first ``views[i]`` patches of finding ``findings[i]``, one after another.
 
     Returns float32 (sum of views, channels, side, side). Raises StoreError if a checksum does not hold or
-    fewer views are stored.
+    fewer views are stored. Of a store with a margin these are the views by which findings are evaluated.
     """
-    with _open(path) as file:
-        patches = _need(file, "patches")
+    with opened(path) as file:
+        if "margin" in file.attrs:
+            # Not above: it is the views that know the side of a patch from here.
+            from pipeline.patches import online
+
+            return online.evaluation_views(read_margins(path, findings), list(map(range, views)))
+        patches = need(file, "patches")
         stored = patches.chunks[0]
         out = np.empty((sum(views), *patches.shape[1:]), "f4")
         start = 0
@@ -317,6 +256,35 @@ def read_patches(path: str | Path, findings: Sequence[int], views: Sequence[int]
             )
             start += count
         return out
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What views are drawn from: the stored patches of findings, each with a margin."""
+
+    patches: np.ndarray
+    """(n, channels, side + 2 margins, the same) float32"""
+    aspects: np.ndarray
+    """(n,) height of a pixel over its width"""
+    names: list[tuple[str, str]]
+    """patient_id and finding_id"""
+    side: int
+    view_seed: int
+
+
+def read_margins(path: str | Path, findings: Sequence[int]) -> Margins:
+    """Read these findings of a store with a margin; StoreError if a checksum does not hold."""
+    with opened(path) as file:
+        patches = need(file, "patches")
+        columns = [need(file, f"findings/{name}") for name in ("aspect", "patient_id", "finding_id")]
+        aspects, *ids = ([column[finding] for finding in findings] for column in columns)
+        return Margins(
+            np.stack([patches[finding] for finding in findings]),
+            np.array(aspects),
+            [(patient.decode(), finding.decode()) for patient, finding in zip(*ids, strict=True)],
+            patches.shape[-1] - 2 * int(file.attrs["margin"]),
+            json.loads(file.attrs["provenance"])["view_seed"],
+        )
 
 
 def write_embeddings(
@@ -331,7 +299,7 @@ def write_embeddings(
     about : what made them: the encoder, and the SHA-256 of its weights and of the store.
     """
     findings, views, width = shape
-    with _create(path) as file:
+    with created(path) as file:
         file.attrs.update(schema_version=SCHEMA_VERSION, views=views, **about)
         features = file.create_dataset(
             "features", (findings * views, width), "f4", chunks=(views, width), fletcher32=True
@@ -360,8 +328,8 @@ class Embeddings:
 
 def read_embeddings(path: str | Path) -> Embeddings:
     """Read what :func:`write_embeddings` wrote; raises StoreError for a damaged file."""
-    with _open(path) as file:
+    with opened(path) as file:
         views = int(file.attrs["views"])
-        features = _need(file, "features")[:]
+        features = need(file, "features")[:]
         about = {name: str(value) for name, value in file.attrs.items() if isinstance(value, str)}
         return Embeddings(Path(path), features.reshape(-1, views, features.shape[-1]), about)

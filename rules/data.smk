@@ -121,6 +121,7 @@ rule build_patches:
         side=lookup("patch", within=config),
         views=planned(data.stored_views),
         view_seed=lookup("view_seed", within=config),
+        augmentation=lookup("augmentation", within=config),
         collection=untracked(planned(data.terms)),
         code=planned(data.code_of, module="pipeline.patches.cut"),
     message:
@@ -129,7 +130,8 @@ rule build_patches:
         "python -m workflow.job {log} pipeline.patches.cut {params.kind} --dataset {wildcards.dataset}"
         " --findings {input.findings:q} --slices {input.slices:q} --out {output.patches:q}"
         " --skipped {output.skipped:q} --side {params.side} --views {params.views} --view-seed {params.view_seed}"
-        " --collection {params.collection:q} --processes {threads} {params.options} {params.classes}"
+        " --augmentation {params.augmentation} --collection {params.collection:q} --processes {threads}"
+        " {params.options} {params.classes}"
 
 
 rule list_skipped:

@@ -20,6 +20,7 @@ SPLIT = ["--validation", "0.3", "--test", "0.3", "--majority-views", "2", "--eva
 def write_patches(
     out: Path, kind: str, raw: Path, extent: str, *,
     find: Sequence[str] = (), channels: Sequence[str] = (), read: Sequence[str] = (), classes: Sequence[str] = (),
+    cut_as: Sequence[str] = (),
 ) -> Path:  # fmt: skip
     """Bring raw files to a patch store in the folder ``out``; the rest are options of the steps."""
     of = {name: str(out / f"skipped/{name}.csv") for name in ("index", "findings", "slices", "patches")}
@@ -32,7 +33,7 @@ def write_patches(
     slices.main([kind, *source, "--index", table, "--findings", found, "--out", sliced,
                  "--skipped", of["slices"], *read])  # fmt: skip
     cut.main([*named, "--findings", found, "--slices", sliced, "--out", str(out / "patches.h5"),
-                  "--extent", extent, "--views", str(VIEWS), "--skipped", of["patches"], *stacked, *classes])  # fmt: skip
+                  "--extent", extent, "--views", str(VIEWS), "--skipped", of["patches"], *stacked, *classes, *cut_as])  # fmt: skip
     skipped.main(["--tables", *of.values(), "--out", str(out / "skipped.csv")])
     return out / "patches.h5"
 

@@ -25,11 +25,12 @@ def make_store(
     signal: float = 2.0,
     labelled: bool = True,
     turned: str = "",
+    margin: int = 0,
 ) -> tuple[Path, Path]:
     """Write a store of noise, with a bright spot where the label is 1, and its split table.
 
     Labels alternate within each split, beginning with 0; unless ``labelled`` the store keeps them back, and those
-    of the split ``turned`` are the wrong ones. Returns the paths of store and split table.
+    of the split ``turned`` are the wrong ones. With a ``margin`` views are drawn from one patch of each. Returns the paths of store and split table.
     """
     folder.mkdir(parents=True, exist_ok=True)
     splits = ["train"] * train + ["validation"] * validation + ["test"] * test
@@ -45,20 +46,23 @@ def make_store(
             "label": labels if labelled else UNKNOWN,
             "width_mm": 65.0,
             "height_mm": 65.0,
+            "aspect": 1.0,
         }
     )
-    middle = slice(side * 24 // 65, side * 41 // 65)
+    whole, stored = side + 2 * margin, 1 if margin else views
+    middle = slice(margin + side * 24 // 65, margin + side * 41 // 65)
     rng = stream("store", dataset)
 
     def block(label: int) -> np.ndarray:
-        patches = rng.standard_normal((views, channels, side, side)).astype("f4")
+        patches = rng.standard_normal((stored, channels, whole, whole)).astype("f4")
         patches[..., middle, middle] += signal * label
         return patches
 
     store, split = folder / f"{dataset}.h5", folder / f"{dataset}.csv"
     write_store(
         store, findings, (block(kind) for kind in pictures), views=views, side=side, dataset=dataset,
-        channels=[f"channel{number}" for number in range(channels)], normalization="none", provenance={},
+        channels=[f"channel{number}" for number in range(channels)], normalization="none",
+        provenance={"view_seed": 0} if margin else {}, margin=margin,
     )  # fmt: skip
     table = findings[["patient_id", "group_id", "finding_id", "label"]].assign(split=splits, views=views)
     write_csv(split, SPLIT_COLUMNS, table.to_dict("records"))

@@ -15,8 +15,18 @@ from pipeline.store import PATCH_SIDE
 from workflow import people, side_collections
 
 FILE = "settings.json"
-KEYS = ("patch", "split", "views", "view_seed", "majority_views", "evaluation_views", "balance", "encoders")
-BEFORE = {"patch": PATCH_SIDE}
+KEYS = (
+    "patch",
+    "augmentation",
+    "split",
+    "views",
+    "view_seed",
+    "majority_views",
+    "evaluation_views",
+    "balance",
+    "encoders",
+)
+BEFORE = {"patch": PATCH_SIDE, "augmentation": "stored"}
 """What a key was whose value older runs did not write down."""
 
 

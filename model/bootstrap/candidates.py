@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from model.evaluation.metrics import auroc
@@ -51,9 +50,7 @@ def stages(full: Stage) -> list[Stage]:
 
 def first_views(part: Part, views: int) -> Part:
     """The same findings with at most ``views`` views each."""
-    kept = np.flatnonzero(part.view < views)
-    index = torch.from_numpy(kept).to(part.labels.device)
-    return Part(part.patches[index], part.labels[index], part.finding[kept], part.view[kept], part.table)
+    return part.some(np.flatnonzero(part.view < views))
 
 
 class Candidates:

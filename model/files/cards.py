@@ -10,6 +10,7 @@ from jsonschema.exceptions import best_match
 from model.networks.base import MOST
 from pipeline import card
 from pipeline.patches.views import MOST_VIEWS
+from pipeline.store import AUGMENTATIONS
 
 VERSION = 1
 STATES = ("last", "best")
@@ -43,6 +44,7 @@ PREPROCESSING = _object(
 ) | {"additionalProperties": False}
 PREPROCESSING["properties"]["side"] = {"type": "integer", "minimum": 1, "maximum": MOST["side"]}
 """Not in cards from before there was a choice."""
+PREPROCESSING["properties"]["augmentation"] = {"enum": list(AUGMENTATIONS)}
 FINGERPRINT = _each(_object(**dict.fromkeys(card.KINDS, _TEXTS), **dict.fromkeys(card.MEASURES, _RANGE)))
 DATASET = _object(
     collection=_each(_TEXT),

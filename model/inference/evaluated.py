@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from model.inference import batch_norm
 from model.networks.base import Network, modes_kept
+from model.training.online import Views
 
 BATCH = {"cpu": 16, "cuda": 1024}
 """Patches at a time: on the CPU what stays in the cache."""
@@ -20,12 +21,12 @@ class Evaluated:
             self._extract = network.extractor.evaluated()
         self.maker = copy.deepcopy(network.maker(dataset)).eval()
 
-    def __call__(self, patches: Tensor) -> Tensor:
+    def __call__(self, patches: Tensor | Views) -> Tensor:
         """Logits (n, outputs) of patches (n, channels, side, side)."""
         return decide(self.maker, self.features(patches))
 
     @torch.no_grad()
-    def features(self, patches: Tensor) -> Tensor:
+    def features(self, patches: Tensor | Views) -> Tensor:
         """Features (n, width) of patches (n, channels, side, side)."""
         size = BATCH[patches.device.type]
         return torch.cat([self._extract(batch) for batch in patches.split(size)])

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model import dataset
 from model.dataset import KEY, channels, match, side, view_numbers
+from model.training.online import Views
 from pipeline.classes import UNNAMED, Classes
 from pipeline.store import read_info, read_patches
 
@@ -33,7 +34,7 @@ __all__ = [
 class Part:
     """The views of one split: view i belongs to row ``finding[i]`` of ``table``."""
 
-    patches: Tensor
+    patches: Tensor | Views
     """(n, channels, side, side) float32"""
     labels: Tensor
     """int64, (n,) of classes or (n, labels) of labels"""
@@ -42,6 +43,14 @@ class Part:
     table: pd.DataFrame
     """patient_id, finding_id and labels of each finding"""
     classes: Classes = UNNAMED
+
+    def some(self, kept: np.ndarray) -> "Part":
+        """Some of the views, of the same findings."""
+        index = torch.from_numpy(kept).to(self.labels.device)
+        patches = self.patches.some(kept) if isinstance(self.patches, Views) else self.patches[index]
+        return replace(
+            self, patches=patches, labels=self.labels[index], finding=self.finding[kept], view=self.view[kept]
+        )
 
     def names(self, samples: Iterable[int]) -> Iterator[str]:
         """What people call samples: patient/finding/view."""
@@ -65,10 +74,14 @@ def _read(
     counts = table["views"].to_numpy()
     if views is not None:
         counts = np.minimum(counts, views)
-    patches = read_patches(store, table["row"].tolist(), counts.tolist())
     finding, view = view_numbers(counts)
+    patches: Tensor | Views
+    if read_info(store).margin:
+        patches = Views(store, table["row"].to_numpy(int)[finding], view, device)
+    else:
+        patches = torch.from_numpy(read_patches(store, table["row"].tolist(), counts.tolist())).to(device)
     return Part(
-        patches=torch.from_numpy(patches).to(device),
+        patches=patches,
         labels=torch.from_numpy(classes.labels(table)[finding]).to(device),
         finding=finding,
         view=view,

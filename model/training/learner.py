@@ -18,6 +18,7 @@ from model.inference import batch_norm
 from model.networks.base import Extractor, Network, channels_last, set_dropout
 from model.training import schedule
 from model.training.data import Part
+from model.training.online import Views
 from model.training.phase import NEW, Phase
 from model.training.schedule import Plateau
 from model.training.settings import Settings
@@ -66,7 +67,7 @@ class Learner:
         """Steps of the phase at hand."""
         self._moving: list[bool] | None = None
         """Which groups of layers move now."""
-        self._inputs: dict[str, Tensor] = {}
+        self._inputs: dict[str, Tensor | Views] = {}
         """What batches are taken from: patches, or features of a fixed extractor."""
 
     def arrange(self, phase: Phase) -> None:
@@ -170,9 +171,10 @@ class Learner:
         # All gradients, not the optimizer's alone: what another data set left is not of this step.
         self.network.zero_grad()
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.bfloat16):
+            logits = self._logits(phase, steps, batch, number)
             losses = torch.stack([
-                self._loss(logits, self._train[name].labels[samples])
-                for (name, samples), logits in zip(batch, self._logits(phase, steps, batch), strict=True)
+                self._loss(found, self._train[name].labels[samples])
+                for (name, samples), found in zip(batch, logits, strict=True)
             ])  # fmt: skip
         steps.loss(losses, batch).backward()
         steps.adjust(batch, self.network)
@@ -182,9 +184,15 @@ class Learner:
         self.optimizers[name].step()
         return losses.detach()
 
-    def _logits(self, phase: Phase, steps: Step, batch: Batch) -> list[Tensor]:
+    def _input(self, phase: Phase, number: int, name: str, samples: Tensor) -> Tensor:
+        inputs = self._inputs[name]
+        if isinstance(inputs, Views):
+            return inputs.drawn(samples, "augmentation", self._settings.seed, phase.name, name, number)
+        return inputs[samples]
+
+    def _logits(self, phase: Phase, steps: Step, batch: Batch, number: int) -> list[Tensor]:
         """Logits of each data set's samples in a batch."""
-        inputs = [(name, self._inputs[name][samples]) for name, samples in batch]
+        inputs = [(name, self._input(phase, number, name, samples)) for name, samples in batch]
         pieces = steps.features(functools.partial(self._features, phase), inputs)
         return [self._decide(name, piece) for (name, _), piece in zip(batch, pieces, strict=True)]
 

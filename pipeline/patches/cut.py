@@ -6,7 +6,7 @@ import importlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,10 @@ from pipeline.classes import Classes, as_numbers
 from pipeline.cli import run_cli
 from pipeline.errors import ConstantImageError, EmptyError, InputError, MissingTagError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
+from pipeline.patches import online
 from pipeline.patches.views import MOST_VIEWS, frame_of, resample, view_table
 from pipeline.pool import parallel
-from pipeline.store import PATCH_SIDE, SourceSlice, read_slice, write_store
+from pipeline.store import AUGMENTATIONS, PATCH_SIDE, SourceSlice, read_slice, write_store
 
 log = logging.getLogger("typhon")
 
@@ -56,23 +57,34 @@ class Cut:
     patches: np.ndarray
     width_mm: float
     height_mm: float
+    aspect: float
+    """Height of a pixel over its width, in mm (or in pixels of the image where it has no scale)."""
 
 
 def cut(
-    task: Task, slices: Path, extent: str, side: int, views: int, view_seed: int
+    task: Task, slices: Path, extent: str, side: int, views: int, view_seed: int, margin: int
 ) -> Cut | InputError | None:
     """All views of one finding; None where a channel was left out before."""
     sources = [source for spot in task.spots if (source := read_slice(slices, spot.number)) is not None]
-    return (
-        cut_views(task, sources, extent, side, views, view_seed) if len(sources) == len(task.spots) else None
-    )
+    if len(sources) < len(task.spots):
+        return None
+    return cut_views(task, sources, extent, side, views, view_seed, margin)
 
 
 def cut_views(
-    task: Task, sources: Sequence[SourceSlice], extent: str, side: int, views: int, view_seed: int
+    task: Task,
+    sources: Sequence[SourceSlice],
+    extent: str,
+    side: int,
+    views: int,
+    view_seed: int,
+    margin: int = 0,
 ) -> Cut | InputError:
-    """All views of one finding from its slices, one per spot; or why there are none."""
-    table = view_table(views, view_seed, task.patient_id, task.finding_id)
+    """All views of one finding from its slices, one per spot; or why there are none.
+
+    With a ``margin`` (pixels) it is view 0 alone, with so much more on each side.
+    """
+    table = view_table(1 if margin else views, view_seed, task.patient_id, task.finding_id)
     channels = []
     for spot, source in zip(task.spots, sources, strict=True):
         place = (spot.column, spot.row, spot.spacing_column_mm, spot.spacing_row_mm)
@@ -81,12 +93,14 @@ def cut_views(
         except MissingTagError as error:
             error.file = spot.file
             return error
-        channels.append(resample(source.normalized, frame, table))
-        if not np.ptp(channels[-1][0]) >= LEAST_CONTRAST:
+        channels.append(resample(source.normalized, replace(frame, side=side + 2 * margin), table))
+        if not np.ptp(channels[-1][0][margin : margin + side, margin : margin + side]) >= LEAST_CONTRAST:
             found = "a patch of one value"
             return ConstantImageError(found, file=spot.file, expected="tissue around the finding")
         size = np.array([frame.step_column, frame.step_row]) * side * place[2:]
-    return Cut(np.stack(channels, axis=1), *size)
+    aspect = frame.aspect * frame.step_row / frame.step_column
+    width, height = map(float, size)
+    return Cut(np.stack(channels, axis=1), width, height, aspect)
 
 
 def tasks(findings: pd.DataFrame, channels: Sequence[str]) -> list[Task]:
@@ -133,6 +147,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--view-seed", type=int, default=0)
     parser.add_argument(
+        "--augmentation", choices=AUGMENTATIONS, default=AUGMENTATIONS[0],
+        help="store all views, or one with a margin, from which views are drawn when they are needed",
+    )  # fmt: skip
+    parser.add_argument(
         "--intensity", default="series", help="written into the store: how slices were normalised"
     )
     parser.add_argument(
@@ -159,14 +177,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     of_kind = importlib.import_module(f"pipeline.datasets.{args.kind}").CLASSES
     classes = Classes(tuple(args.classes or of_kind), multilabel=args.multilabel)
     table = as_numbers(table[["group_id", *classes.label_columns]].reset_index())
-    table = table.assign(width_mm=np.nan, height_mm=np.nan)
+    table = table.assign(width_mm=np.nan, height_mm=np.nan, aspect=np.nan)
+    margin = online.margin(args.side) if args.augmentation == "online" else 0
     skipped: list[dict[str, str]] = []
     kept: list[int] = []  # not those that a slice was missing for, which are listed already
 
     def blocks() -> Iterator[np.ndarray | None]:
         work = functools.partial(
-            cut, slices=args.slices, extent=extent, side=args.side, views=args.views, view_seed=args.view_seed
-        )
+            cut, slices=args.slices, extent=extent, side=args.side, views=args.views,
+            view_seed=args.view_seed, margin=margin,
+        )  # fmt: skip
         results = parallel(work, todo, processes=args.processes, label="cutting patches")
         for number, (task, result) in enumerate(zip(todo, results, strict=True)):
             if isinstance(result, InputError):
@@ -176,7 +196,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             if not isinstance(result, Cut):
                 yield None
                 continue
-            table.loc[number, ["width_mm", "height_mm"]] = result.width_mm, result.height_mm
+            columns = ["width_mm", "height_mm", "aspect"]
+            table.loc[number, columns] = result.width_mm, result.height_mm, result.aspect
             kept.append(number)
             yield result.patches
         if not kept:
@@ -189,6 +210,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         blocks(),
         views=args.views,
         side=args.side,
+        margin=margin,
         dataset=args.dataset,
         channels=channels,
         classes=classes,

@@ -7,7 +7,7 @@ that are computed once per slice.
 
 import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -25,11 +25,16 @@ SUPPORT = 12
 
 @dataclass(frozen=True)
 class View:
-    """Rotation in degrees, left-right flip, and horizontal shift in patch pixels."""
+    """Rotation in degrees, left-right flip, and horizontal shift in patch pixels.
 
-    rotation: int = 0
+    Views that are drawn in training also have a vertical shift, and show ``zoom`` times as much of the image.
+    """
+
+    rotation: float = 0
     flip: bool = False
-    shift: int = 0
+    shift: float = 0
+    drop: float = 0
+    zoom: float = 1
 
 
 AUGMENTED = [
@@ -85,12 +90,11 @@ class Frame:
         cos, sin = np.cos(angle), np.sin(angle)
         mirror = -1.0 if view.flip else 1.0
         # patch → un-flipped, shifted, scaled offsets from the centre, in slice pixels
-        scale = np.array(
-            [
-                [self.step_row, 0.0, -self.middle * self.step_row],
-                [0.0, mirror * self.step_column, (-mirror * self.middle + view.shift) * self.step_column],
-            ]
-        )
+        down, across = self.step_row * view.zoom, self.step_column * view.zoom
+        scale = np.array([
+            [down, 0.0, (-self.middle + view.drop) * down],
+            [0.0, mirror * across, (-mirror * self.middle + view.shift) * across],
+        ])  # fmt: skip
         turn = np.array([[cos, sin / self.aspect], [-sin * self.aspect, cos]])
         matrix = turn @ scale
         matrix[:, 2] += self.row, self.column
@@ -167,6 +171,12 @@ def resample(pixels: np.ndarray, frame: Frame, views: list[View]) -> np.ndarray:
     Where a patch pixel is larger than a slice pixel (step s > 1), a Gaussian of 0.5·√(s² − 1) pixels
     first takes out what the coarser grid cannot hold.
     """
+    if any(view.zoom != 1 for view in views):
+        return np.concatenate([
+            resample(pixels, replace(frame, step_column=frame.step_column * view.zoom,
+                                     step_row=frame.step_row * view.zoom), [replace(view, zoom=1)])
+            for view in views
+        ])  # fmt: skip
     steps = np.array([frame.step_row, frame.step_column])
     sigma = 0.5 * np.sqrt(np.maximum(steps**2 - 1, 0))
     centre = np.array([frame.row, frame.column])

@@ -78,7 +78,7 @@ def draw_view(axes: Axes, patch: np.ndarray, view: View, dot: np.ndarray) -> Non
     gray(axes, patch, limits(patch))
     axes.plot(*(centre(patch.shape[-1]) + dot), "o", color=RED, markersize=3, markeredgewidth=0)
     flipped = ", flipped" if view.flip else ""
-    axes.set_title(f"{view.rotation}°, {view.shift} px{flipped}", fontsize=6.5)
+    axes.set_title(f"{view.rotation:.3g}°, {view.shift:.3g} px{flipped}", fontsize=6.5)
 
 
 @mpl.rc_context(STYLE)
@@ -103,7 +103,7 @@ def red_dots(
     numbers = dict(zip(keys, table.index, strict=True))
     each = [of_label(info, label, count) for label in range(len(info.classes.names))]
     shown = list(dict.fromkeys(itertools.chain(*each)))
-    views = min(views, info.views)
+    views = min(views, info.stored)
     patches = read_patches(store, shown, [views] * len(shown))[:, 0]
     patches = patches.reshape(len(shown), views, info.side, info.side)
     height = -(-len(shown) // 2)
@@ -122,7 +122,7 @@ def red_dots(
             raise RuntimeError(f"{store} holds a finding without a slice in {slices}: row {row}")
         spot = (float(table.at[row, name] or "nan") for name in SPOT_COLUMNS)
         frame = frame_of(info.provenance["extent"], source.pixels.shape, *spot, side=info.side)
-        seen = view_table(info.views, info.provenance["view_seed"], case["patient_id"], case["finding_id"])
+        seen = view_table(info.stored, info.provenance["view_seed"], case["patient_id"], case["finding_id"])
         if not np.allclose(resample(source.normalized, frame, seen[:views]), patches[place], atol=1e-4):
             raise StoreError("something else", file=store, expected=f"the views of row {row} of {slices}")
         dots = dot_offsets(source.pixels.shape, frame, seen)
@@ -134,7 +134,7 @@ def red_dots(
             draw_view(axes, patch, view, dot)
     if largest > ONE_PIXEL:
         raise RuntimeError(f"{store}: a dot painted at a finding is {largest:.2f} px off the patch centre")
-    seen_in = f"in {info.views} views of {len(shown)} finding{'s' * (len(shown) != 1)}"
+    seen_in = f"in {info.stored} views of {len(shown)} finding{'s' * (len(shown) != 1)}"
     title = f"{info.dataset}, {info.channels[0]}: dots ≤ {largest:.2f} px off the patch centre {seen_in}"
     finish(figure, title, licence)
     return figure

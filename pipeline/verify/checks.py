@@ -89,10 +89,10 @@ def look(
     Raises StoreError where the store holds a finding without a slice, or a checksum does not hold.
     """
     number, rows = numbers
-    patches = read_patches(info.path, [number], [info.views])
+    patches = read_patches(info.path, [number], [info.stored])
     patient, finding = (str(info.findings[name].iloc[number]) for name in KEY)
-    views = view_table(info.views, info.provenance["view_seed"], patient, finding)
-    again = sorted({0, info.views - 1})
+    views = view_table(info.stored, info.provenance["view_seed"], patient, finding)
+    again = sorted({0, info.stored - 1})
     looks = []
     for channel, row in enumerate(rows):
         source = read_slice(slices, row)

@@ -99,6 +99,7 @@ class Plain(_Scoring):
             for batch in patches.tensor_split(math.ceil(len(patches) / batch_norm.BATCH)):
                 self.network(batch)
         (findings,) = self.stage.parts[name]
+        assert isinstance(findings.patches, torch.Tensor)
         logits = plain_network.predict(self.network, self.heads[name], findings.patches, BATCH)
         return float(roc_auc_score(findings.labels, logits.softmax(1)[:, 1]))
 

@@ -213,6 +213,10 @@ class Config(Section):
     """views (rotated, shifted, flipped patches) stored per finding; view 0 is the un-augmented one"""
     view_seed: Natural = 0
     """seed of the order of the views"""
+    augmentation: Literal["stored", "online"] = "stored"
+    """stored cuts all views beforehand; online stores one patch of each finding with a margin, from which
+    training draws rotation (±20°), flip, scale (±12 %), shift (±4 %) and brightness anew for each sample;
+    `views` is then how many views of a finding there may be in a pass, and none of them takes room"""
     majority_views: Views = 60
     """views per training finding of the larger class; the smaller class gets floor(this · n0/n1), at most
     `views`"""
