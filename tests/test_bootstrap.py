@@ -166,11 +166,11 @@ def test_the_published_way_scores_on_initial_statistics_and_all_training_data(
     np.testing.assert_allclose(values, values.round(), atol=1e-9)
 
 
-@pytest.mark.parametrize("batch_norm", ["calibrated", "paper"])
+@pytest.mark.parametrize("mode", ["calibrated", "paper"])
 def test_candidates_are_scored_on_the_named_data_sets_only(
-    stores: list[str], tmp_path: Path, batch_norm: str
+    stores: list[str], tmp_path: Path, mode: str
 ) -> None:
-    flags = ("--candidates", "3", "--batch-norm", batch_norm)
+    flags = ("--candidates", "3", "--batch-norm", mode)
     everything = read_csv(run(stores, tmp_path / "all", *flags)[1])
     network, table = run(stores, tmp_path / "one", *flags, "--score", "b.c")
     rows = read_csv(table)
@@ -178,8 +178,8 @@ def test_candidates_are_scored_on_the_named_data_sets_only(
     assert rows["b.c"].equals(everything["b.c"])
     # The other data set keeps its decision maker, and has statistics of its own all the same.
     read, tables = weights.read(network, ["a", "b.c"], 1)
-    assert torch.equal(tables["a"], batch_norm.initial(read)) == (batch_norm == "paper")
-    calibration = 8 if batch_norm == "calibrated" else 0
+    assert torch.equal(tables["a"], batch_norm.initial(read)) == (mode == "paper")
+    calibration = 8 if mode == "calibrated" else 0
     assert weights.read_about(network)["samples_seen"] == 3 * (4 + calibration)
 
 
