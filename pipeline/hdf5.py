@@ -1,7 +1,7 @@
 """HDF5 files that are whole or none, and that nobody can hide anything in.
 
-Metadata blocks (file format 1.10) and chunks (fletcher32) carry checksums, so a flipped bit or a cut file is an
-error when it is read, never a number. No clock goes into a file: the same content gives the same bytes.
+Metadata blocks (file format 1.10) and chunks (fletcher32) carry checksums, so a flipped bit or a cut file is
+an error when it is read, never a number. No clock goes into a file: the same content gives the same bytes.
 """
 
 from collections.abc import Iterator
