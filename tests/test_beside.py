@@ -7,7 +7,7 @@ import pytest
 from papers.challenge import read_official, read_submission
 from pipeline.files import read_csv
 from tests.test_config import changed
-from tests.test_workflow import DEMO, copy_project, plan, snakemake
+from tests.test_workflow import DEMO, bare_project, plan, snakemake
 from workflow import raw, side_collections
 from workflow.config import checked
 
@@ -21,7 +21,7 @@ CHALLENGE = (*DEMO, *UNSCORED, "truth=data/raw/prostatex/truth.csv")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return copy_project(tmp_path_factory.mktemp("project"))
+    return bare_project(tmp_path_factory.mktemp("project"))
 
 
 class TestPlan:

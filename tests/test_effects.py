@@ -11,7 +11,7 @@ import yaml
 from snakemake.utils import update_config
 
 from pipeline.provenance import ROOT
-from tests.test_workflow import DEMO, copy_project, plan, snakemake
+from tests.test_workflow import DEMO, bare_project, plan, snakemake
 from workflow import effects
 from workflow.config import checked, schema
 from workflow.config.collections import KINDS
@@ -160,7 +160,7 @@ class TestVariants:
 
 class TestPlan:
     def test_every_effect_and_what_it_stands_beside_are_measured_once(self, tmp_path):
-        project = copy_project(tmp_path)
+        project = bare_project(tmp_path)
         rules = plan(project, *DEMO, "effects")
         assert rules["measure_effect"] == len(effects.names())
         assert rules["train_model"] == rules["build_patches"] / 3 == rules["tabulate_effects"] == 1
@@ -272,9 +272,9 @@ hyperparameters: {typhon: {training: {epochs: 2}, specialization: {epochs: 0}}}
 
 
 def test_variants_of_a_run_leave_it_as_it_was(tmp_path):
-    project = copy_project(tmp_path)
+    project = bare_project(tmp_path)
     (project / "small.yaml").write_text(SMALL)
-    environment = {**os.environ, "PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     words = [f"results/effects/{name}.json" for name in ("typhon", "loss", "extent")]
 
     def call(*more):

@@ -21,7 +21,7 @@ from pipeline.verify.overlap import Member, across
 from tests.test_config import changed
 from tests.test_split import store_of
 from tests.test_verify import images, member
-from tests.test_workflow import DEMO, copy_project, snakemake
+from tests.test_workflow import DEMO, bare_project, snakemake
 from workflow import people, shared
 from workflow.config import checked
 
@@ -305,7 +305,7 @@ def test_people_that_the_config_says_are_the_same_fail_where_they_are_split_apar
 
 
 def test_the_workflow_splits_them_together_and_tells_the_training(tmp_path: Path) -> None:
-    project = copy_project(tmp_path)
+    project = bare_project(tmp_path)
     same = "collections={prostatex: {patients: clinic}, lungx: {patients: clinic}}"
     printed = snakemake(
         project, *DEMO, "-n", "-p", "results/checks.csv", "results/typhon_auc.json", "--config", same

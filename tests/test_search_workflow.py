@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.test_workflow import DEMO, STUB, copy_project, plan, snakemake
+from pipeline.provenance import ROOT
+from tests.test_workflow import DEMO, STUB, bare_project, copy_project, plan, snakemake
 
 SEARCH = """\
 seeds: [0]
@@ -23,9 +24,8 @@ JOBS = ["-n", "--quiet", "reason"]
 
 @pytest.fixture
 def project(tmp_path):
-    """The project with a stub for every step, which fails for the logs named in the file ``fail``."""
-    folder = copy_project(tmp_path)
-    (folder / "workflow" / "job.py").write_text(FAILING)
+    """A folder with the settings of a search."""
+    folder = bare_project(tmp_path)
     (folder / "config" / "search.yaml").write_text(SEARCH)
     return folder
 
@@ -99,7 +99,10 @@ class TestMessages:
         assert not (project / "demo/data").exists()
 
 
-def test_a_candidate_that_diverges_stops_no_other_and_can_be_left_out(project):
+def test_a_candidate_that_diverges_stops_no_other_and_can_be_left_out(tmp_path):
+    project = copy_project(tmp_path)  # with a stub for every step, which fails for the logs named in ``fail``
+    (project / "workflow" / "job.py").write_text(FAILING)
+    (project / "config" / "search.yaml").write_text(SEARCH)
     log = "logs/results/search/typhon/candidate0/fold1/seed0/model.log"
     (project / "demo").mkdir()
     (project / "demo/fail").write_text(log)
@@ -138,8 +141,8 @@ search: {method: typhon, grid: {training.learning_rate: [1.0e-3, 1.0e-4]}}
 
 
 def test_a_search_on_synthetic_data_ends_in_a_config_to_run_from(tmp_path):
-    (copy_project(tmp_path) / "small.yaml").write_text(SMALL)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    (bare_project(tmp_path) / "small.yaml").write_text(SMALL)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-m", "workflow.run", "--configfile", "small.yaml"]
 
     def call(*words):
