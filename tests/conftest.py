@@ -18,6 +18,18 @@ ROOT = Path(__file__).resolve().parent.parent
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
+LONGEST = (
+    "small_run", "workflow", "kill", "resume", "beside", "search_workflow", "downloads", "fuzz", "privacy", "audit",
+    "embeddings", "own_method", "predict", "limits", "export",
+)  # fmt: skip
+"""The test files that take longest. They start first, so that no core waits for the last of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    order = {f"test_{name}": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
 
 @pytest.fixture(autouse=True)
 def log_level() -> Iterator[None]:

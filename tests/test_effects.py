@@ -1,10 +1,8 @@
 """What each published way changes: the list is whole, variants differ in one key, and the table says so."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 
 import pytest
 import yaml
@@ -255,51 +253,3 @@ def test_a_config_that_does_not_fit_ends_it_before_any_job(tmp_path, monkeypatch
     with pytest.raises(SystemExit):
         measure.run_again(tmp_path, {"sedes": [0], "methods": ["typhon"]}, cores=1, gpu=0)
     assert capsys.readouterr().err == "E-CONFIG sedes: found an unknown key; did you mean seeds?\n"
-
-
-SMALL = """\
-phantom: {patients: 12}
-datasets: [brain]
-target: brain
-seeds: [0]
-split: {kind: holdout, validation: 0.25, test: 0.25}
-views: 4
-majority_views: 2
-evaluation_views: 2
-bootstrap: {candidates: 2}
-hyperparameters: {typhon: {training: {epochs: 2}, specialization: {epochs: 0}}}
-"""
-
-
-def test_variants_of_a_run_leave_it_as_it_was(tmp_path):
-    project = bare_project(tmp_path)
-    (project / "small.yaml").write_text(SMALL)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    words = [f"results/effects/{name}.json" for name in ("typhon", "loss", "extent")]
-
-    def call(*more):
-        line = [sys.executable, "-m", "workflow.run", "--configfile", "small.yaml", *more]
-        done = subprocess.run(line, cwd=project, env=environment, capture_output=True, text=True, timeout=900,
-                              check=False)  # fmt: skip
-        return done.returncode, done.stdout + done.stderr
-
-    status, printed = call("--cores", "1", "results/typhon_auc.json")
-    assert status == 0, printed
-    before = {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()}
-    status, printed = call("--cores", "1", *words)
-    assert status == 0, printed
-    assert {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()} == before
-    found = {
-        name: json.loads((project / f"results/effects/{name}.json").read_text())
-        for name in ("typhon", "loss", "extent")
-    }
-    result = json.loads((project / "results/typhon_auc.json").read_text())
-    row = tabulate.row("loss", ENTRY, found["typhon"], found["loss"])
-    assert row["AUROC right"] == pytest.approx(result["auroc"])
-    assert row["scores"] > 0
-    assert found["loss"]["start"] == found["typhon"]["start"]
-    assert not (project / "effects/loss/data").exists()
-    assert (project / "effects/extent/data/brain/patches.h5").exists()
-    driver = json.loads((project / ".snakemake/driver.json").read_text())
-    assert driver["argv"][-1] == words[-1]
-    assert "Nothing to be done" in call("-n", *words)[1]

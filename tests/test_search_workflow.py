@@ -1,16 +1,9 @@
 """The plan of a grid search, what a diverging candidate does to it, and a small one on synthetic data."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 
-import pandas as pd
 import pytest
-import yaml
 
-from pipeline.provenance import ROOT
 from tests.test_workflow import DEMO, STUB, bare_project, copy_project, plan, snakemake
 
 SEARCH = """\
@@ -122,44 +115,3 @@ def test_a_candidate_that_diverges_stops_no_other_and_can_be_left_out(tmp_path):
 
     longer = "search={grid: {training.learning_rate: [1e-3, 1e-4, 1e-5]}, skip: [0]}"
     assert plan(project, *SEARCHED, "--config", longer)["train_model"] == 2  # the new value's runs alone
-
-
-SMALL = """\
-phantom: {patients: 12}
-datasets: [brain]
-target: brain
-seeds: [0]
-split: {kind: holdout, validation: 0.25, test: 0.25}
-views: 4
-majority_views: 2
-evaluation_views: 2
-bootstrap: {candidates: 2}
-hyperparameters: {typhon: {training: {epochs: 2}, specialization: {epochs: 0}}}
-evaluation: {every: 2}
-search: {method: typhon, grid: {training.learning_rate: [1.0e-3, 1.0e-4]}}
-"""
-
-
-def test_a_search_on_synthetic_data_ends_in_a_config_to_run_from(tmp_path):
-    (bare_project(tmp_path) / "small.yaml").write_text(SMALL)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-m", "workflow.run", "--configfile", "small.yaml"]
-
-    def call(*words):
-        return subprocess.run([*line, *words], cwd=tmp_path, env=environment, capture_output=True, text=True,
-                              timeout=600, check=False)  # fmt: skip
-
-    done = call("search")
-    assert done.returncode == 0, done.stderr
-    folder = tmp_path / "results/search/typhon"
-    table = pd.read_csv(folder / "candidates.csv")
-    assert list(table["training.learning_rate"]) == [1e-3, 1e-4]
-    assert table["validation_auroc"].between(0, 1).all()
-    assert (folder / "candidates.png").stat().st_size > 10_000
-    best = yaml.safe_load((folder / "best.yaml").read_text())
-    picked = table.loc[table["picked"] == 1, "training.learning_rate"].item()
-    assert best == {"hyperparameters": {"typhon": {"training": {"learning_rate": picked}}}}
-    printed = call("results/search/typhon/best.yaml", "results/typhon_auc.json", "-np").stdout
-    phases = json.loads(re.search(r"--phases '(\[.*?\])'", printed)[1])
-    assert [phase["learning_rate"] for phase in phases] == [picked]
-    assert "bootstrap_network" not in printed  # that of the search serves

@@ -1,15 +1,22 @@
-"""The report of a small run, opened in a real browser: every category, every picture, every table."""
+"""A small run: its report in a real browser, a search over its data, and what published keys change in it."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+import yaml
 
-from tests.test_workflow import copy_project
+from pipeline.provenance import ROOT
+from tests.test_effects import ENTRY
+from tests.test_workflow import bare_project
+from workflow.effects import tabulate
 
 SMALL = """\
 phantom: {patients: 12}
@@ -43,24 +50,25 @@ return new Set(new Uint32Array(pen.getImageData(0, 0, 64, 64).data.buffer)).size
 """
 
 
+def call(folder: Path, *words: str) -> str:
+    """Call ``./run`` there; what it prints."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow.run", *words],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small run with its report."""
-    folder = copy_project(tmp_path_factory.mktemp("report"))
+    folder = bare_project(tmp_path_factory.mktemp("report"))
     (folder / "small.yaml").write_text(SMALL)
-    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
-
-    def call(*words: str) -> str:
-        line = [sys.executable, "-m", "workflow.run", *words]
-        done = subprocess.run(
-            line, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
-
     tables = ["results/comparison.csv", "results/tables/inconsistencies.csv", "results/costs.csv"]
-    call("--configfile", "small.yaml", *tables)
-    assert call("report").strip().endswith(f"Report: {folder / 'report.html'}")
+    call(folder, "--configfile", "small.yaml", *tables)
+    assert f"Report: {folder / 'report.html'}" in call(folder, "report")
     return folder
 
 
@@ -159,3 +167,48 @@ def test_nothing_goes_wrong_in_the_page(reader: Reader) -> None:
     reader.follow("About")
     serious = [entry for entry in reader.browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert serious == []
+
+
+def test_a_search_on_synthetic_data_ends_in_a_config_to_run_from(finished: Path, tmp_path: Path) -> None:
+    settings = yaml.safe_load(SMALL) | {
+        "data": str(finished / "data"),
+        "methods": ["typhon"],
+        "search": {"method": "typhon", "grid": {"training.learning_rate": [1e-3, 1e-4]}},
+    }
+    (bare_project(tmp_path) / "search.yaml").write_text(yaml.safe_dump(settings))
+    call(tmp_path, "--configfile", "search.yaml", "--cores", "1", "search")
+    folder = tmp_path / "results/search/typhon"
+    table = pd.read_csv(folder / "candidates.csv")
+    assert list(table["training.learning_rate"]) == [1e-3, 1e-4]
+    assert table["validation_auroc"].between(0, 1).all()
+    assert (folder / "candidates.png").stat().st_size > 10_000
+    best = yaml.safe_load((folder / "best.yaml").read_text())
+    picked = table.loc[table["picked"] == 1, "training.learning_rate"].item()
+    assert best == {"hyperparameters": {"typhon": {"training": {"learning_rate": picked}}}}
+    files = ("--configfile", "search.yaml", "results/search/typhon/best.yaml")
+    printed = call(tmp_path, *files, "results/typhon_auc.json", "-np")
+    phases = json.loads(re.search(r"--phases '(\[.*?\])'", printed)[1])  # type: ignore[index]
+    assert {phase["learning_rate"] for phase in phases if phase["name"] == "training"} == {picked}
+    assert "bootstrap_network" not in printed  # that of the search serves
+
+
+def test_variants_of_a_run_leave_it_as_it_was(finished: Path) -> None:
+    words = [f"results/effects/{name}.json" for name in ("typhon", "loss", "extent")]
+    line = ("--configfile", "small.yaml", "--cores", "1")
+    before = {path: path.read_bytes() for path in (finished / "data").rglob("*") if path.is_file()}
+    call(finished, *line, *words)
+    assert {path: path.read_bytes() for path in (finished / "data").rglob("*") if path.is_file()} == before
+    found = {
+        name: json.loads((finished / f"results/effects/{name}.json").read_text())
+        for name in ("typhon", "loss", "extent")
+    }
+    result = json.loads((finished / "results/typhon_auc.json").read_text())
+    row = tabulate.row("loss", ENTRY, found["typhon"], found["loss"])
+    assert row["AUROC right"] == pytest.approx(result["auroc"])
+    assert row["scores"] > 0
+    assert found["loss"]["start"] == found["typhon"]["start"]
+    assert not (finished / "effects/loss/data").exists()
+    assert (finished / "effects/extent/data/brain/patches.h5").exists()
+    driver = json.loads((finished / ".snakemake/driver.json").read_text())
+    assert driver["argv"][-1] == words[-1]
+    assert "Nothing to be done" in call(finished, *line, "-n", *words)
