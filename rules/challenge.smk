@@ -83,7 +83,7 @@ rule write_challenge:
         table=report(
             "results/{method}_challenge.csv",
             caption="../workflow/report/challenge.rst",
-            category="1 Results",
+            category=folders["Results"],
             labels={"method": "{method}", "figure": "challenge, table"},
         ),
     log:

@@ -9,7 +9,7 @@ rule write_citations:
         page=report(
             "results/cite.html",
             caption="../workflow/report/cite.rst",
-            category="6 Provenance",
+            category=folders["Provenance"],
             labels={"figure": "licences and citations"},
         ),
     log:

@@ -26,6 +26,7 @@ with ending():
     shared.check(checked(config))
 
 planned = asks(config)
+folders = targets.folders(config)
 # Rules run `python -m …` from any working directory, within or without a conda environment.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH='{ROOT}' PYTHONSAFEPATH=1; ")
 

@@ -15,7 +15,7 @@ rule compare_methods:
         comparison_page=report(
             "results/comparison.html",
             caption="../workflow/report/comparison.rst",
-            category="2 Comparison",
+            category=folders["Comparison"],
             labels={"figure": "methods, table"},
         ),
         differences="results/differences.csv",
@@ -24,19 +24,19 @@ rule compare_methods:
         differences_page=report(
             "results/differences.html",
             caption="../workflow/report/comparison_differences.rst",
-            category="2 Comparison",
+            category=folders["Comparison"],
             labels={"figure": "paired differences, table"},
         ),
         forest=report(
             "results/comparison.png",
             caption="../workflow/report/comparison_differences.rst",
-            category="2 Comparison",
+            category=folders["Comparison"],
             labels={"figure": "paired differences"},
         ),
         roc=report(
             "results/roc.png",
             caption="../workflow/report/comparison_roc.rst",
-            category="2 Comparison",
+            category=folders["Comparison"],
             labels={"figure": "ROC of all methods"},
         ),
     log:

@@ -62,7 +62,7 @@ rule tabulate_effects:
         page=report(
             "results/tables/effects.html",
             caption="../workflow/report/effects.rst",
-            category="5 Papers",
+            category=folders["Papers"],
             labels={"figure": "Effect of each published way"},
         ),
     log:

@@ -11,7 +11,7 @@ rule draw_paper_figure:
         picture=report(
             "results/figures/{figure}.png",
             caption="../workflow/report/paper_figure.rst",
-            category="5 Papers",
+            category=folders["Papers"],
             labels=lambda wildcards: {"figure": FIGURES[wildcards.figure].paper},
         ),
     log:

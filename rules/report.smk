@@ -11,7 +11,7 @@ rule draw_contact_sheet:
         picture=report(
             "<data>/{dataset}/contact_sheet.png",
             caption="../workflow/report/contact_sheet.rst",
-            category="3 Data",
+            category=folders["Data"],
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "contact sheet"},
         ),
@@ -41,7 +41,7 @@ use rule draw_contact_sheet as draw_red_dots with:
         picture=report(
             "<data>/{dataset}/red_dots.png",
             caption="../workflow/report/red_dots.rst",
-            category="3 Data",
+            category=folders["Data"],
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "red dots"},
         ),
@@ -60,7 +60,7 @@ use rule draw_contact_sheet as draw_alignment with:
         picture=report(
             "<data>/{dataset}/alignment.png",
             caption="../workflow/report/alignment.rst",
-            category="3 Data",
+            category=folders["Data"],
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "alignment"},
         ),
@@ -88,7 +88,7 @@ rule fingerprint_dataset:
         picture=report(
             "<data>/{dataset}/fingerprint.png",
             caption="../workflow/report/fingerprint.rst",
-            category="3 Data",
+            category=folders["Data"],
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "fingerprint"},
         ),
@@ -120,7 +120,7 @@ rule draw_bootstrap:
         picture=report(
             "results/{method}/fold{fold}/seed{seed}/bootstrap/scores.png",
             caption="../workflow/report/bootstrap.rst",
-            category="4 Training",
+            category=folders["Training"],
             subcategory="{method}",
             labels={"method": "{method}", "fold": "{fold}", "seed": "{seed}", "figure": "bootstrap"},
         ),
@@ -148,7 +148,7 @@ use rule draw_bootstrap as draw_shared_bootstrap with:
         picture=report(
             "results/bootstrap/fold{fold}/seed{seed}/scores.png",
             caption="../workflow/report/bootstrap.rst",
-            category="4 Training",
+            category=folders["Training"],
             subcategory="all methods",
             labels={"method": "all methods", "fold": "{fold}", "seed": "{seed}", "figure": "bootstrap"},
         ),
@@ -168,7 +168,7 @@ rule draw_curves:
         picture=report(
             "results/{method}/curves.png",
             caption="../workflow/report/curves.rst",
-            category="4 Training",
+            category=folders["Training"],
             subcategory="{method}",
             labels={"method": "{method}", "fold": "(all)", "seed": "(all)", "figure": "learning curves"},
         ),
@@ -197,7 +197,7 @@ rule draw_gradients:
         picture=report(
             "results/{method}/fold{fold}/seed{seed}/gradients.png",
             caption="../workflow/report/gradients.rst",
-            category="4 Training",
+            category=folders["Training"],
             subcategory="{method}",
             labels={"method": "{method}", "fold": "{fold}", "seed": "{seed}", "figure": "gradient flow"},
         ),
@@ -229,7 +229,7 @@ rule draw_roc:
         picture=report(
             "results/{method}/roc.png",
             caption="../workflow/report/roc.rst",
-            category="1 Results",
+            category=folders["Results"],
             labels={"method": "{method}", "figure": "ROC"},
         ),
     log:
@@ -259,7 +259,7 @@ rule tabulate_results:
         page=report(
             "results/overview.html",
             caption="../workflow/report/overview.rst",
-            category="1 Results",
+            category=folders["Results"],
             labels={"method": "(all)", "figure": "AUROC and intervals"},
         ),
     log:
@@ -287,7 +287,7 @@ rule list_software:
         page=report(
             "results/software.html",
             caption="../workflow/report/software.rst",
-            category="6 Provenance",
+            category=folders["Provenance"],
             labels={"figure": "software"},
         ),
     log:
@@ -327,13 +327,13 @@ rule tabulate_costs:
         page=report(
             "results/costs.html",
             caption="../workflow/report/costs.rst",
-            category="6 Provenance",
+            category=folders["Provenance"],
             labels={"figure": "run times and memory, table"},
         ),
         picture=report(
             "results/costs.png",
             caption="../workflow/report/costs.rst",
-            category="6 Provenance",
+            category=folders["Provenance"],
             labels={"figure": "run times and memory"},
         ),
     log:

@@ -12,7 +12,7 @@ rule score_candidates:
         page=report(
             "results/search/{method}/candidates.html",
             caption="../workflow/report/search.rst",
-            category="7 Search",
+            category=folders["Search"],
             labels={"method": "{method}", "figure": "candidates, table"},
         ),
         best="results/search/{method}/best.yaml",
@@ -51,7 +51,7 @@ rule draw_candidates:
         picture=report(
             "results/search/{method}/candidates.png",
             caption="../workflow/report/search.rst",
-            category="7 Search",
+            category=folders["Search"],
             labels={"method": "{method}", "figure": "candidates"},
         ),
     log:

@@ -39,7 +39,7 @@ rule write_paper_table:
         page=report(
             "results/tables/{table}.html",
             caption="../workflow/report/tables.rst",
-            category="5 Papers",
+            category=folders["Papers"],
             labels=lambda wildcards: {"figure": numbers.TABLES[wildcards.table].split(":")[0]},
         ),
     log:
@@ -72,7 +72,7 @@ rule write_paper_table:
 
 
 rule tables:
-    """All tables of the papers, and those of the comparison where there are methods to compare."""
+    """All tables of the papers where the data are theirs, and those of a comparison where methods are compared."""
     input:
-        expand("results/tables/{table}.csv", table=numbers.TABLES),
+        expand("results/tables/{table}.csv", table=papers.tables(config)),
         ["results/comparison.csv", "results/differences.csv"] if targets.compares(config) else [],

@@ -18,7 +18,7 @@ rule verify_dataset:
         page=report(
             "<data>/{dataset}/verify.html",
             caption="../workflow/report/verify.rst",
-            category="3 Data",
+            category=folders["Data"],
             subcategory="{dataset}",
             labels={"data set": "{dataset}", "figure": "all checks"},
         ),

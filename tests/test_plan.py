@@ -392,8 +392,30 @@ class TestTargets:
             "<data>/raw/.prostatex.checked", "<data>/raw/.lungx.checked", "<data>/raw/.labels",
         ]  # fmt: skip
 
+    def test_folders_of_the_report_are_numbered_without_gaps(self):
+        own = {
+            "datasets": ["mine"],
+            "target": "mine",
+            "collections": {"mine": {"kind": "table", "table": "mine.csv"}},
+        }
+        compared = {"methods": ["typhon", "logistic"]}
+        assert [*targets.folders(config(**compared)).values()] == [
+            "1 Results", "2 Comparison", "3 Data", "4 Training", "5 Papers", "6 Provenance", "7 Search",
+        ]  # fmt: skip
+        assert [*targets.folders(config(**own)).values()][:4] == [
+            "1 Results", "2 Data", "3 Training", "4 Provenance",
+        ]  # fmt: skip
+        assert targets.folders(config(**own, methods=["logistic"]))["Provenance"] == "3 Provenance"
+
 
 class TestPapers:
+    def test_own_data_get_no_tables_and_figures_of_papers(self):
+        own = config(
+            datasets=["mine"], target="mine", collections={"mine": {"kind": "table", "table": "mine.csv"}}
+        )
+        assert (papers.tables(own), papers.figures(own)) == ([], [])
+        assert "typhon_2" in papers.tables(config())
+
     def test_figures_are_drawn_of_the_methods_that_were_run(self):
         assert papers.figures(config()) == ["typhon_4", "typhon_5"]
         assert papers.figures(config(evaluation={"follow": False})) == ["typhon_4"]

@@ -8,12 +8,26 @@ from papers import numbers
 from papers.figures.registry import FIGURES, drawn, wanted
 from workflow.plan import Config, is_tested, runs
 
+KINDS = ("prostatex", "lungx", "brain")
+"""What the papers are about."""
 REPLAYED = {name: f"published/{name}/history.csv" for name in ("hydra", "transfer")}
 """The published logs as histories of ours."""
 
 
+def concerned(config: Config) -> bool:
+    """Whether the target is one of the papers' collections, or a phantom of it."""
+    return config["collections"][config["target"]]["kind"] in KINDS
+
+
+def tables(config: Config) -> list[str]:
+    """The tables of the papers; none beside data that they are not about."""
+    return list(numbers.TABLES) if concerned(config) else []
+
+
 def figures(config: Config) -> list[str]:
-    """The figures of the papers that the methods of the experiment can draw."""
+    """The figures of the papers that the methods of the experiment can draw; none of other data."""
+    if not concerned(config):
+        return []
     trained = {name: METHODS[name](config) for name in config["methods"] if name in METHODS}
     names = {name: [phase["name"] for phase in phases] for name, phases in trained.items()}
     found = wanted(names, follow=is_tested(config) and config["evaluation"]["follow"])

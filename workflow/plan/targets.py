@@ -6,6 +6,22 @@ from model.training.methods import METHODS
 from workflow import downloads, raw, side_collections, variants
 from workflow.plan import Config, data, is_tested, papers, refuse, runs, start, training
 
+FOLDERS = ("Results", "Comparison", "Data", "Training", "Papers", "Provenance", "Search")
+"""Of the report, in the order in which to read them."""
+
+
+def folders(config: Config) -> dict[str, str]:
+    """The folders of the report by name, numbered: first those that the experiment has, without gaps."""
+    there = {
+        "Results": bool(results(config)),
+        "Comparison": compares(config),
+        "Training": bool(_started(config)),
+        "Papers": papers.concerned(config),
+        "Search": bool(config["search"]["method"]),
+    }
+    order = sorted(FOLDERS, key=lambda name: not there.get(name, True))
+    return {name: f"{number} {name}" for number, name in enumerate(order, start=1)}
+
 
 def results(config: Config) -> list[str]:
     """What the methods of the experiment come to: their test results, their tables for the challenge."""
@@ -43,7 +59,7 @@ def compared(config: Config, file: str = "") -> list[str]:
 
 def figures(config: Config) -> list[str]:
     """The items of the report, for all data sets and methods of the experiment."""
-    started = [name for name in config["methods"] if variants.method(config, name) in METHODS]
+    started = _started(config)
     trained = [name for name in started if training.phases(config, name)]
     shared = start.sharing(config)
     own = [name for name in started if name not in shared]
@@ -61,6 +77,11 @@ def figures(config: Config) -> list[str]:
         *(f"results/{name}/{run}/tensorboard" for name in trained for run in each),
         *(f"results/figures/{name}.png" for name in papers.figures(config)),
     ]
+
+
+def _started(config: Config) -> list[str]:
+    """The methods that begin with a random network."""
+    return [name for name in config["methods"] if variants.method(config, name) in METHODS]
 
 
 def terms(config: Config) -> str:
