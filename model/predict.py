@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from model.baselines import mixture
 from model.device import set_up, told
 from model.files.runs import DISCLAIMER, Run, agree, find
 from pipeline.card import Preprocessing, outside
@@ -42,7 +43,7 @@ NAME = {"patient_id": "case", "finding_id": "1"}
 
 def predict(case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
     """Probability, spread and remarks of a case, as prediction.json has them."""
-    scores = np.array([run.score(dataset, case.patches) for run in runs])
+    scores = np.array([mixture.score(run, dataset, case.patches) for run in runs])
     card = runs[0].card["datasets"][dataset]
     remarks = {
         text: None

@@ -30,6 +30,33 @@ rule embed_patches:
         " {params.options} --gpu {resources.gpu} --out {output.embeddings:q}"
 
 
+rule measure_patches:
+    """Measure the stored views of a data set, without a network."""
+    input:
+        store="<data>/{dataset}/patches.h5",
+    output:
+        features="<data>/{dataset}/embeddings/{features}.h5",
+    log:
+        "logs/data/{dataset}/embeddings/{features}.log",
+    benchmark:
+        "benchmarks/data/{dataset}/embeddings/{features}.tsv"
+    wildcard_constraints:
+        features="|".join(MEASURES),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=60,
+    params:
+        code=code("model.baselines.measure"),
+    message:
+        "Measuring the {wildcards.features} of {wildcards.dataset}"
+    shell:
+        "python -m workflow.job {log} model.baselines.measure --store {input.store:q} --features {wildcards.features}"
+        " --out {output.features:q}"
+
+
 rule fit_baseline:
     """Fit a baseline on the training findings and score the others."""
     input:
@@ -45,7 +72,7 @@ rule fit_baseline:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
-        method="|".join(variants.names(config, {*BASELINES} - {"probe"})),
+        method="|".join(variants.names(config, {*BASELINES} - {"probe", *STACKED})),
     conda:
         "../environment.yml"
     threads: 1
@@ -105,3 +132,82 @@ rule fit_probe:
         " --card {output.card} --run {output.run} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best}"
+
+
+rule fit_candidates:
+    """Choose and stack candidates that train no network on inner folds, score the others, and write them as one model."""
+    input:
+        features=planned(baselines.candidate_files),
+        stores=planned(training.stores),
+        splits=planned(training.splits),
+        card=planned(training.cards),
+    output:
+        predictions="results/{method}/fold{fold}/seed{seed}/predictions.csv",
+        best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
+        run="results/{method}/fold{fold}/seed{seed}/run.json",
+        model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
+        best_model="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
+        card="results/{method}/fold{fold}/seed{seed}/card.json",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+    wildcard_constraints:
+        method="|".join(variants.names(config, STACKED)),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, 1.5),
+        runtime=120,
+    params:
+        candidates=planned(baselines.candidate_names),
+        learners=planned(baselines.learners),
+        folds=planned(baselines.inner_folds),
+        leak=data.leak(config),
+        target=lookup("target", within=config),
+        state=planned(training.setting, key="evaluation/state"),
+        code=planned(baselines.candidates_code),
+    message:
+        "Choosing candidates of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.job {log} model.baselines.auto --candidates {params.candidates} --features {input.features:q}"
+        " --learners {params.learners:q} --folds {params.folds} --method {wildcards.method} --target {params.target}"
+        " --state {params.state} --data-card {input.card:q} --stores {input.stores:q} --splits {input.splits:q}"
+        " --leak {params.leak} --seed {wildcards.seed} --out {output.predictions} --best {output.best}"
+        " --models {output.model} {output.best_model} --run {output.run} --card {output.card}"
+
+
+rule list_candidates:
+    """Tabulate which candidates counted in which run, what they promised inside and what they cost."""
+    input:
+        runs=planned(training.tested_files, name="run.json"),
+        result="results/{method}_auc.json",
+    output:
+        table="results/{method}_candidates.csv",
+        markdown="results/{method}_candidates.md",
+        latex="results/{method}_candidates.tex",
+        page=report(
+            "results/{method}_candidates.html",
+            caption="../workflow/report/candidates.rst",
+            category="1 Results",
+            labels={"method": "{method}", "figure": "candidates"},
+        ),
+    log:
+        "logs/results/{method}_candidates.log",
+    benchmark:
+        "benchmarks/results/{method}_candidates.tsv"
+    wildcard_constraints:
+        method="|".join(variants.names(config, STACKED)),
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+    params:
+        code=code("model.report.candidates"),
+    message:
+        "Tabulating the candidates of {wildcards.method}"
+    shell:
+        "python -m workflow.job {log} model.report.candidates --runs {input.runs} --result {input.result}"
+        " --out {output.table}"

@@ -52,7 +52,7 @@ rule predict_challenge_simply:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge.tsv"
     wildcard_constraints:
-        method="|".join(variants.names(config, BASELINES)),
+        method="|".join(variants.names(config, {*BASELINES} - {*STACKED})),
     conda:
         "../environment.yml"
     threads: 1
@@ -70,6 +70,37 @@ rule predict_challenge_simply:
     shell:
         "python -m workflow.job {log} model.baselines.fit {params.method} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
+        " --unlabelled {input.challenge:q} --views {params.views} --out {output.predictions}"
+
+
+rule predict_challenge_by_candidates:
+    """Score the first views of every finding of the challenge with what was chosen and stacked."""
+    input:
+        model=planned(challenge.state),
+        card="results/{method}/fold{fold}/seed{seed}/card.json",
+        challenge=planned(challenge.file, name="patches.h5"),
+    output:
+        predictions="results/{method}/fold{fold}/seed{seed}/challenge.csv",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/challenge.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge.tsv"
+    wildcard_constraints:
+        method="|".join(variants.names(config, STACKED)),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=60,
+    params:
+        target=lookup("target", within=config),
+        views=lookup("evaluation_views", within=config),
+        code=planned(baselines.candidates_code, module="model.baselines.unlabelled"),
+    message:
+        "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.job {log} model.baselines.unlabelled --model {input.model} --target {params.target}"
         " --unlabelled {input.challenge:q} --views {params.views} --out {output.predictions}"
 
 

@@ -320,6 +320,33 @@ class TestChallenge:
         assert "encoder" not in baselines.options(config(), "probe", {"embeddings": "e.h5"})
         assert "--embeddings e.h5" in baselines.options(config(), "probe", {"embeddings": "e.h5"})
 
+    def test_candidates_are_features_with_learners_the_simplest_first(self):
+        mine = config(
+            hyperparameters={"probe": {"penalties": [0.1, 0.01]}, "radiomics": {"l1": [], "l2": [1]}}
+        )
+        assert baselines.candidates(mine, "probe_svm") == {"lite0": [("svm", 0.01)]}
+        assert baselines.candidates(mine, "probe_knn")["lite0"][0] == ("neighbours", 50)
+        of_radiomics = [("l2", 1), ("elastic_net", 0.01), ("elastic_net", 0.1), ("forest", 5)]
+        assert baselines.candidates(mine, "radiomics") == {"radiomics": of_radiomics}
+        found = baselines.candidates(mine, "auto")
+        assert list(found) == ["lite0", "lite0-96", "radiomics", "intensity"]
+        assert found["lite0"] == found["lite0-96"] == [("l2", 0.01), ("l2", 0.1)]
+        assert found["radiomics"] == of_radiomics
+        assert found["intensity"][0] == ("l2", 1e-4)
+        assert json.loads(baselines.learners(mine, "probe_svm")) == {"lite0": [["svm", 0.01]]}
+        assert baselines.candidate_files(mine, "auto") == [
+            f"<data>/prostatex/embeddings/{name}.h5"
+            for name in ("lite0", "lite0-96", "radiomics", "intensity")
+        ]
+
+    def test_candidates_of_a_variant_are_its_own(self):
+        without = {"method": "auto", "hyperparameters": {"auto": {"candidates": ["radiomics"], "folds": 3}}}
+        mine = config(variants={"plain": without}, methods=["plain"])
+        assert baselines.candidate_names(mine, "plain") == ["radiomics"]
+        assert baselines.inner_folds(mine, "plain") == 3
+        assert targets.cited(mine | {"phantom": {}}) == ["auto"]
+        assert "results/plain_candidates.html" in targets.figures(mine)
+
     def test_a_baseline_is_told_its_settings_and_the_maps_among_its_inputs(self):
         inputs = {"stores": "s.h5", "slices": "a.h5", "findings": "a.csv"}
         assert baselines.options(config(), "adc", inputs) == ("--radius 5 --slices a.h5 --findings a.csv")
@@ -377,6 +404,9 @@ class TestTargets:
     def test_what_is_cited_are_methods_and_kinds_and_of_phantoms_methods_alone(self):
         assert targets.cited(config()) == ["typhon", "prostatex", "lungx", "brain", "papers"]
         assert targets.cited(config("demo")) == ["typhon", "papers"]
+
+    def test_auto_cites_the_networks_of_its_candidates(self):
+        assert targets.cited(config("demo", methods=["auto"])) == ["auto", "efficientnet_lite0", "imagenet"]
 
     def test_a_probe_cites_its_network_and_those_whose_pictures_its_weights_are_from(self):
         assert targets.cited(config("demo", methods=["probe", "adc"])) == [

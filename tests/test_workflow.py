@@ -618,6 +618,7 @@ class TestRules:
             identity = {
                 "dataset",
                 "encoder",
+                "features",
                 "method",
                 "fold",
                 "seed",

@@ -8,7 +8,9 @@ import argparse
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ from model.networks.base import Description, Network, build, initialize
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, StoreError
 from pipeline.files import sha256
-from pipeline.store import StoreInfo, read_info, read_patches, write_embeddings
+from pipeline.store import Embeddings, StoreInfo, read_info, read_patches, write_embeddings
 
 log = logging.getLogger("typhon")
 
@@ -38,6 +40,18 @@ def encoder(description: Description, weights: str, datasets: Iterable[str] = ()
         initialize(made, "encoder", description.network)
         return made, weights
     return made, load(made.extractor, description.network, weights)
+
+
+def again(known: Embeddings, datasets: Iterable[str] = (), **changes: Any) -> Network:
+    """The network that made features, with other ``changes`` of its description.
+
+    Raises StoreError where they are of other weights than are installed.
+    """
+    description = replace(Description(**json.loads(known.about["network"])), **changes)
+    network, digest = encoder(description, known.about["weights"], datasets)
+    if digest != known.about["weights_sha256"]:
+        raise StoreError(f"those of {digest}", file=known.path, expected=known.about["weights_sha256"])
+    return network
 
 
 @torch.inference_mode()

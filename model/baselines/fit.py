@@ -28,7 +28,9 @@ from pipeline.store import Embeddings, read_embeddings, read_info, read_patches
 
 log = logging.getLogger("typhon")
 
-BASELINES = ("logistic", "probe", "adc")
+STACKED = ("probe_svm", "probe_knn", "radiomics", "auto")
+"""Those that model.baselines.auto chooses and stacks on inner folds."""
+BASELINES = ("logistic", "probe", "adc", *STACKED)
 REGRESSIONS = {"logistic": [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100], "probe": [1e-5, 1e-4, 1e-3, 1e-2]}
 """Divisors of the penalty (scikit-learn's C) to choose from: those of a probe are for a thousand features."""
 ENCODER = ("network", "weights_sha256")
@@ -105,16 +107,19 @@ def fit_adc(measured: Measured) -> Model:
 
 def rows(model: Model, measured: Measured, dataset: str, split: str) -> Iterator[dict[str, Any]]:
     """Rows of predictions.csv, one per sample; those of findings without labels have an empty one."""
+    if len(measured.table):
+        yield from scored(model.scores(measured.values), measured, dataset, split)
+
+
+def scored(scores: np.ndarray, measured: Measured, dataset: str, split: str) -> Iterator[dict[str, Any]]:
+    """The same of scores (samples,) that are known."""
     cases = measured.table[[*KEY, "label"]]
     if split == UNLABELLED:
         cases = cases.astype({"label": object}).assign(label="")
     records = cases.to_dict("records")
-    if records:
-        for number, view, score in zip(
-            measured.finding, measured.view, model.scores(measured.values), strict=True
-        ):
-            row = {"dataset": dataset, "split": split, "view": view, "score": repr(float(score))}
-            yield row | records[number]
+    for number, view, score in zip(measured.finding, measured.view, scores, strict=True):
+        row = {"dataset": dataset, "split": split, "view": view, "score": repr(float(score))}
+        yield row | records[number]
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,25 @@ class Measured:
         return self.table["group_id"].to_numpy(str)[self.finding]
 
 
+class Scaled(Protocol):
+    """What knows the scale of the numbers that it learned from."""
+
+    @property
+    def median(self) -> np.ndarray:
+        """Of each feature in training, (features,)."""
+        ...
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The same."""
+        ...
+
+    @property
+    def sd(self) -> np.ndarray:
+        """The same; 1 for a constant."""
+        ...
+
+
 @dataclass(frozen=True)
 class Model:
     """A logistic regression on standardised numbers."""
@@ -56,8 +75,34 @@ class Model:
 
     def scores(self, values: np.ndarray) -> np.ndarray:
         """Probability of class 1 of each row; what is missing counts as the median of the training."""
-        standard = (np.where(np.isnan(values), self.median, values) - self.mean) / self.sd
+        standard = standard_of(values, self)
         return np.exp(-np.logaddexp(0, -(standard @ self.coefficients + self.intercept)))
+
+
+Scale = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Median, mean and standard deviation of each feature in training."""
+
+
+def standardised(measured: Measured) -> tuple[np.ndarray, Scale]:
+    """The numbers of samples, float64, less their mean and by their standard deviation.
+
+    What is missing counts as the median. Raises EmptyError for samples of one class.
+    """
+    if len(set(measured.labels)) < 2:
+        raise EmptyError(f"{len(measured.table)} of one class", expected="training findings of both classes")
+    values = measured.values.astype(np.float64)
+    median = np.nanmedian(values, axis=0)
+    np.copyto(values, median, where=np.isnan(values))
+    mean, sd = values.mean(axis=0), values.std(axis=0)
+    sd = np.where(sd > 1e-10 * np.abs(mean), sd, 1.0)  # of a constant, a mean that is rounded leaves a little
+    values -= mean  # in place: a thousand features of many views take memory
+    values /= sd
+    return values, (median, mean, sd)
+
+
+def standard_of(values: np.ndarray, like: Scaled) -> np.ndarray:
+    """Numbers on the scale of the training; what is missing counts as its median."""
+    return np.asarray((np.where(np.isnan(values), like.median, values) - like.mean) / like.sd)
 
 
 def fit(measured: Measured, penalty: float) -> Model:
@@ -69,18 +114,10 @@ def fit(measured: Measured, penalty: float) -> Model:
     # Only here: the Snakefile, which every job parses, reads BASELINES.
     from sklearn.linear_model import LogisticRegression
 
-    if len(set(measured.labels)) < 2:
-        raise EmptyError(f"{len(measured.table)} of one class", expected="training findings of both classes")
-    values = measured.values.astype(np.float64)
-    median = np.nanmedian(values, axis=0)
-    np.copyto(values, median, where=np.isnan(values))
-    mean, sd = values.mean(axis=0), values.std(axis=0)
-    sd = np.where(sd > 1e-10 * np.abs(mean), sd, 1.0)  # of a constant, a mean that is rounded leaves a little
-    values -= mean  # in place: a thousand features of many views take memory
-    values /= sd
+    values, scale = standardised(measured)
     regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=10_000, tol=1e-6)
     regression.fit(values, measured.labels)
-    return Model(median, mean, sd, regression.coef_[0], float(regression.intercept_[0]))
+    return Model(*scale, regression.coef_[0], float(regression.intercept_[0]))
 
 
 def per_finding(measured: Measured, scores: np.ndarray) -> np.ndarray:
@@ -94,18 +131,13 @@ def choose(measured: Measured, penalties: Sequence[float], folds: int, number: i
     Of equals the strongest. ``number`` is the seed of the folds. Where the groups of a class are too few for
     two folds, the penalty in the middle.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    table = measured.table
-    labels, groups = table["label"].to_numpy(int), table["group_id"].to_numpy(str)
-    folds = min(folds, *(len(set(groups[labels == label])) for label in (0, 1)))
     penalties = sorted(penalties)
-    if folds < 2 or len(penalties) == 1:
+    parts = inner_folds(measured.table, folds, number)
+    if not parts or len(penalties) == 1:
         return penalties[len(penalties) // 2]
-    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed("logistic", number) % 2**32)
     areas: dict[float, list[float]] = {penalty: [] for penalty in penalties}
-    for inside, outside in parts.split(labels, labels, groups):
-        inner, outer = (_some(measured, rows) for rows in (inside, outside))
+    for inside, outside in parts:
+        inner, outer = (some(measured, rows) for rows in (inside, outside))
         for penalty in penalties if len(set(inner.labels)) == 2 else ():
             scores = per_finding(outer, fit(inner, penalty).scores(outer.values))
             if (area := auroc(outer.table["label"], scores)) is not None:
@@ -115,7 +147,22 @@ def choose(measured: Measured, penalties: Sequence[float], folds: int, number: i
     return max(means, key=lambda penalty: (means[penalty], -penalty)) if means else penalties[0]
 
 
-def _some(measured: Measured, rows: np.ndarray) -> Measured:
+def inner_folds(table: pd.DataFrame, folds: int, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The rows of findings inside and outside of each fold, none of which cuts a group.
+
+    ``number`` is the seed. No folds where the groups of a class are too few for two.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels, groups = table["label"].to_numpy(int), table["group_id"].to_numpy(str)
+    folds = min(folds, *(len(set(groups[labels == label])) for label in (0, 1)))
+    if folds < 2:
+        return []
+    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed("logistic", number) % 2**32)
+    return list(parts.split(labels, labels, groups))
+
+
+def some(measured: Measured, rows: np.ndarray) -> Measured:
     """The samples of some findings, by their rows."""
     kept = np.isin(measured.finding, rows)
     place = np.full(len(measured.table), -1)

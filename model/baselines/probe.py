@@ -7,7 +7,6 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from model.baselines import fit
-from model.baselines.embeddings import encoder
+from model.baselines.embeddings import again
 from model.device import set_up, told
 from model.evaluation.predictions import STATES
 from model.files import runs, weights
 from model.inference import batch_norm
-from model.networks.base import Description, Network
+from model.networks.base import Network
 from pipeline.cli import run_cli
-from pipeline.errors import StoreError
 from pipeline.files import write_text
 from pipeline.store import Embeddings, read_embeddings
 
@@ -39,11 +37,7 @@ def network_of(
     ``regression`` is ``model`` of a run.json. Raises StoreError where the embeddings are of other
     weights than are installed.
     """
-    about = embeddings.about
-    description = replace(Description(**json.loads(about["network"])), linear=True)
-    network, digest = encoder(description, about["weights"], [dataset])
-    if digest != about["weights_sha256"]:
-        raise StoreError(f"those of {digest}", file=embeddings.path, expected=about["weights_sha256"])
+    network = again(embeddings, [dataset], linear=True)
     names = fit.feature_names(network.extractor.width)
     slope, mean, sd = (
         np.array([regression[key][name] for name in names]) for key in ("coefficients", "mean", "sd")

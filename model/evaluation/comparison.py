@@ -13,7 +13,7 @@ from model.evaluation.paired import Difference, Paired, Spread, holm, spread_of
 
 TOLERANCE = 0.05
 """Share by which target samples may differ and still count as equal."""
-UNTRAINED = ("rwg", "logistic", "probe", "adc")
+UNTRAINED = ("rwg", "logistic", "probe", "adc", "probe_svm", "probe_knn", "radiomics", "auto")
 """Methods that train no network, so that their number of training samples is 0 or means something else."""
 PVALUES = {"p_delong": "holm_delong", "p_groups": "holm_groups", "p_corrected": "holm_corrected"}
 

@@ -28,6 +28,8 @@ DISCLAIMER = (
     "statement about any patient."
 )
 CARD = "card.json"
+MIXTURE = "mixture"
+"""What a model file without a network of its own says of itself: model.baselines.mixture."""
 MODELS = dict(zip(STATES, ("model.safetensors", "best/model.safetensors"), strict=True))
 
 
@@ -65,6 +67,11 @@ class Run:
 
     def read(self) -> tuple[Network, dict[str, Tensor]]:
         """The network and the statistics table of each data set, on the CPU."""
+        if MIXTURE in weights.read_about(self.model):
+            raise RunError(
+                f"method {self.card['run']['method']}, which trains no network", file=self.model,
+                expected="a run of a network", remedy="predict with it: python -m model.predict",
+            )  # fmt: skip
         how = self.preprocessing(self.card["target"])
         return weights.read(self.model, self.card["datasets"], len(how.channels), side=how.side)
 

@@ -72,6 +72,12 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file, by name, on the CPU; raises InputError if it is damaged."""
+    with _open(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+
+
 def read(
     path: Path, datasets: Iterable[str], channels: int, *, side: int = PATCH_SIDE, among: bool = False
 ) -> tuple[Network, dict[str, Tensor]]:

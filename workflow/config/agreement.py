@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from model.baselines.fit import BASELINES
+from model.baselines.measures import MEASURES
 from model.training.layers import problems as layers_problems
 from model.training.methods import METHODS, phases
 from model.training.phase import BY_DATASET, schedule_problems
@@ -57,9 +58,15 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if name not in known_networks:
             remedy = nearest(name, known_networks)
             yield error(path, name, expected="a module of model/networks", remedy=remedy)
-    if (encoder := config["hyperparameters"]["probe"]["encoder"]) not in encoders:
-        path, remedy = ["hyperparameters", "probe", "encoder"], nearest(encoder, encoders)
-        yield error(path, encoder, expected="one of encoders", remedy=remedy)
+    for name in MEASURES.keys() & encoders.keys():
+        yield error(["encoders", name], "an encoder of that name", expected="another: it is measured as well")
+    for method in {"probe", *methods}:
+        key = "candidates" if method == "auto" else "encoder"
+        for name in networks.encoders(config, [method]):
+            if name not in encoders:
+                named = [*encoders, *(MEASURES if method == "auto" else ())]
+                path, remedy = ["hyperparameters", method, key], nearest(name, named)
+                yield error(path, name, expected="one of encoders", remedy=remedy)
     yield from networks.misfits(config, methods)
     yield from _split_contradictions(config["split"])
     yield from side_collections.contradictions(config)

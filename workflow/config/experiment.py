@@ -241,7 +241,7 @@ class Config(Section):
     """arithmetic of training on CUDA; the CPU always uses float32"""
     network: str = "papers"
     """network that learns, a module of `model/networks`; `papers` is that of the papers"""
-    encoders: dict[Name, Encoder] = {"lite0": Encoder()}
+    encoders: dict[Name, Encoder] = {"lite0": Encoder(), "lite0-96": Encoder(side=96)}
     """fixed networks whose features methods such as `probe` use, by a name of your own"""
     challenge: Annotated[Name, Field(examples=["prostatex-test"])] | None = None
     """collection with `part: test` whose findings each method predicts, for `results/{method}_challenge.csv`;

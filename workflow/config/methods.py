@@ -21,6 +21,7 @@ STEPS = {
 """By method, the steps of which ``model/training/methods.py`` makes its phases."""
 
 Penalties = Annotated[list[Annotated[float, Field(gt=0), AS_WRITTEN]], Field(min_length=1)]
+Settings = list[Annotated[float, Field(gt=0), AS_WRITTEN]]
 Rate = Annotated[float, Field(gt=0, le=1), AS_WRITTEN]
 Rates = Annotated[
     Annotated[Rate, Tag("(number)")] | Annotated[dict[str, Rate], Tag("(mapping)")],
@@ -139,6 +140,53 @@ class Probe(Section):
     """inner folds"""
 
 
+class ProbeSvm(Section):
+    """A linear support vector machine on what a fixed network sees in the target's patches."""
+
+    encoder: str = "lite0"
+    """an entry of `encoders`"""
+    penalties: Penalties = [0.01]
+    """divisors of the penalty (C of scikit-learn), of which inner folds choose one"""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """inner folds"""
+
+
+class ProbeKnn(Section):
+    """The nearest training findings, by what a fixed network sees in the target's patches."""
+
+    encoder: str = "lite0"
+    """an entry of `encoders`"""
+    neighbours: Annotated[list[Positive], Field(min_length=1)] = [5, 10, 20, 50]
+    """how many findings are asked; inner folds choose one"""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """inner folds"""
+
+
+class Radiomics(Section):
+    """Classifiers of 79 radiomic features of the target's patches; no network. Inner folds choose one."""
+
+    l2: Settings = [0.001, 0.01, 0.1, 1]
+    """divisors of the penalty (C of scikit-learn) of regressions with an L2 penalty"""
+    l1: Settings = [0.01, 0.1, 1]
+    """the same with an L1 penalty"""
+    elastic_net: Settings = [0.01, 0.1]
+    """the same with a penalty that is half L1, half L2"""
+    forest: list[Positive] = [5]
+    """least samples in the leaves of random forests"""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """inner folds"""
+
+
+class Auto(Section):
+    """Candidates that train no network, chosen and stacked on inner folds of the target's findings."""
+
+    candidates: Annotated[list[str], Field(min_length=1)] = ["lite0", "lite0-96", "radiomics", "intensity"]
+    """entries of `encoders`, each for a `probe` with its penalties, and `radiomics` and `intensity`, with the
+    classifiers of `radiomics` and the penalties of `logistic`"""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """inner folds"""
+
+
 class Adc(Section):
     """One feature, the 10th percentile of the ADC around the finding; no network."""
 
@@ -156,7 +204,10 @@ def _sections() -> dict[str, Any]:
             name.title(), __base__=Section, __doc__=METHODS[name].__doc__, **dict.fromkeys(steps, step)
         )
         for name, steps in STEPS.items()
-    } | {"rwg": Rwg, "logistic": Logistic, "probe": Probe, "adc": Adc}
+    } | {
+        "rwg": Rwg, "logistic": Logistic, "probe": Probe, "adc": Adc, "probe_svm": ProbeSvm,
+        "probe_knn": ProbeKnn, "radiomics": Radiomics, "auto": Auto,
+    }  # fmt: skip
     return {name: (model, model()) for name, model in models.items()}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.baselines.measures import MEASURES
 from model.training.methods import METHODS
 from pipeline.errors import ConfigError
 from pipeline.provenance import ROOT
@@ -52,14 +53,24 @@ def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[Confi
     methods = set(methods)
     if methods & METHODS.keys():
         yield from _misfits(config, config["network"], config["datasets"], ["patch"], config["patch"])
-    encoder = config["encoders"].get(name := config["hyperparameters"]["probe"]["encoder"])
-    if "probe" in methods and encoder and encoder["network"] in names():
+    for name in encoders(config, methods):
+        encoder = config["encoders"].get(name)
+        if not encoder or encoder["network"] not in names():
+            continue
         network = encoder["network"]
         side = ["encoders", name, "side"] if encoder["side"] else ["patch"]
         yield from _misfits(config, network, [config["target"]], side, encoder["side"] or config["patch"])
         if encoder["weights"] not in taken(network).weights:
             yield error(["encoders", name, "weights"], encoder["weights"],
                         expected=f"weights that {network} has", remedy="use random")  # fmt: skip
+
+
+def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
+    """The encoders whose features these methods use."""
+    settings = config["hyperparameters"]
+    named = {name: [settings[name]["encoder"]] for name in ("probe", "probe_svm", "probe_knn")}
+    named["auto"] = [name for name in settings["auto"]["candidates"] if name not in MEASURES]
+    return list(dict.fromkeys(name for method in sorted(methods) for name in named.get(method, ())))
 
 
 def _misfits(

@@ -1,5 +1,6 @@
 """What methods without a network of their own read besides patches and splits, and what they are told."""
 
+import json
 from collections.abc import Mapping
 
 from pipeline.provenance import code
@@ -7,6 +8,8 @@ from workflow import flags, side_collections, variants
 from workflow.config import networks
 from workflow.plan import Config, training
 
+Learners = list[tuple[str, float]]
+"""Kinds and settings, the simplest first."""
 FILES = ("embeddings", "slices", "findings")
 """What they may read, each also of findings without labels."""
 PLACES = ("collection", "encoder")
@@ -47,6 +50,63 @@ def options(config: Config, method: str, inputs: Mapping[str, str]) -> str:
     own = {key: value for key, value in settings.items() if key not in PLACES}
     paths = {key: inputs.get(key) for name in FILES for key in (name, f"unlabelled_{name}")}
     return flags.flags(own | paths)
+
+
+def candidates(config: Config, method: str) -> dict[str, Learners]:
+    """The candidates of a method that chooses and stacks, each with its learners, the simplest first."""
+    own, kind = training.settings(config, method), variants.method(config, method)
+    settings = own["hyperparameters"][kind]
+    of_radiomics = [
+        (name, value)
+        for name in ("l2", "l1", "elastic_net", "forest")
+        for value in sorted(own["hyperparameters"]["radiomics"][name])
+    ]
+    if kind == "radiomics":
+        return {"radiomics": of_radiomics}
+    if kind == "probe_svm":
+        return {settings["encoder"]: [("svm", value) for value in sorted(settings["penalties"])]}
+    if kind == "probe_knn":
+        return {
+            settings["encoder"]: [
+                ("neighbours", value) for value in sorted(settings["neighbours"], reverse=True)
+            ]
+        }
+    probe, intensity = (
+        [("l2", value) for value in sorted(own["hyperparameters"][name]["penalties"])]
+        for name in ("probe", "logistic")
+    )
+    measured = {"radiomics": of_radiomics, "intensity": intensity}
+    return {name: measured.get(name, probe) for name in settings["candidates"]}
+
+
+def candidate_names(config: Config, method: str) -> list[str]:
+    """Their names."""
+    return list(candidates(config, method))
+
+
+def candidate_files(config: Config, method: str) -> list[str]:
+    """Their features of the target. Raises ConfigError where a network takes no such patches."""
+    own, kind = training.settings(config, method), variants.method(config, method)
+    for problem in networks.misfits(own, [kind]):
+        raise problem
+    return [f"<data>/{config['target']}/embeddings/{name}.h5" for name in candidates(config, method)]
+
+
+def learners(config: Config, method: str) -> str:
+    """What each may learn with, as JSON."""
+    return json.dumps(candidates(config, method))
+
+
+def inner_folds(config: Config, method: str) -> int:
+    """How many inner folds there are."""
+    kind = variants.method(config, method)
+    return int(training.setting(config, method, f"hyperparameters/{kind}/folds"))
+
+
+def candidates_code(config: Config, method: str, module: str = "model.baselines.auto") -> str:
+    """The digest of choosing among them, or of another module that reads their networks."""
+    own, kind = training.settings(config, method), variants.method(config, method)
+    return code(module, *(_network(config, name) for name in networks.encoders(own, [kind])))
 
 
 def encoder_options(config: Config, encoder: str) -> str:

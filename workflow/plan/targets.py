@@ -2,8 +2,10 @@
 
 import json
 
+from model.baselines.fit import STACKED
 from model.training.methods import METHODS
 from workflow import downloads, raw, side_collections, variants
+from workflow.config import networks
 from workflow.plan import Config, data, is_tested, papers, refuse, runs, start, training
 
 FOLDERS = ("Results", "Comparison", "Data", "Training", "Papers", "Provenance", "Search")
@@ -71,6 +73,11 @@ def figures(config: Config) -> list[str]:
         "results/software.html",
         "results/cite.html",
         *(f"results/{name}/roc.png" for name in config["methods"] if is_tested(config)),
+        *(
+            f"results/{name}_candidates.html"
+            for name in config["methods"]
+            if variants.method(config, name) in STACKED and is_tested(config)
+        ),
         *(f"results/{name}/curves.png" for name in trained),
         *(f"results/{name}/{run}/bootstrap/scores.png" for name in own for run in each),
         *(f"results/bootstrap/{run}/scores.png" for run in each if shared),
@@ -100,9 +107,9 @@ def cited(config: Config) -> list[str]:
 def _networks(config: Config, method: str) -> list[str]:
     """The network of a method, and where its weights are from."""
     own, kind = training.settings(config, method), variants.method(config, method)
-    if kind == "probe":
-        encoder = own["encoders"][own["hyperparameters"]["probe"]["encoder"]]
-        return [encoder["network"], encoder["weights"]]
+    if names := networks.encoders(own, [kind]):
+        found = [own["encoders"][name] for name in names]
+        return [name for encoder in found for name in (encoder["network"], encoder["weights"])]
     return [own["network"]] if kind in METHODS else []
 
 

@@ -1,0 +1,174 @@
+"""A model file of a method that trains no network: what it measures of a patch, and what it learned of that.
+
+It is a mixture: the mean, by weights, of the probabilities of its members. A member is a fixed network, or a
+module that measures patches, and a fitted learner on these numbers. Keys of the file are
+``members.{n}.{array}`` and ``extractors.{n}.{name}``; members may share an extractor.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.baselines.learners import Fitted, arrays, from_arrays
+from model.baselines.measures import MEASURES
+from model.files import weights
+from model.files.pretrained import fill
+from model.files.runs import MIXTURE, Run
+from model.inference.evaluated import BATCH
+from model.networks.base import Description, Extractor, Resized, build
+from pipeline.errors import ConfigError, InputError, LossError
+from pipeline.files import atomic
+
+EXPECTED = "a mixture of what this version knows"
+
+
+@dataclass(frozen=True)
+class Member:
+    """Numbers of a patch, and what was learned of them."""
+
+    name: str
+    """Of the candidate that it was."""
+    fitted: Fitted
+    weight: float
+    network: Description | None = None
+    """What sees the patch; None where ``name`` is one of MEASURES."""
+    extractor: Extractor | None = None
+    """The weights of that network."""
+
+    def measure(self, patches: np.ndarray) -> np.ndarray:
+        """The numbers float32 (n, features) of patches (n, channels, side, side)."""
+        if self.extractor is None:
+            return MEASURES[self.name].of(patches).astype("f4")
+        extract = self.extractor.evaluated()
+        with torch.inference_mode():
+            return torch.cat(
+                [extract(some) for some in torch.from_numpy(patches).split(BATCH["cpu"])]
+            ).numpy()
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Members, for patches of one kind."""
+
+    members: Sequence[Member]
+    channels: int
+    side: int
+
+    def scores(self, patches: np.ndarray) -> np.ndarray:
+        """Probabilities (n,) of class 1, float64, of patches (n, channels, side, side) float32."""
+        found = [member.weight * member.fitted.scores(member.measure(patches)) for member in self.members]
+        return np.asarray(np.sum(found, axis=0))
+
+
+def write(path: Path, mixture: Mixture) -> None:
+    """Write a model file, atomically; the same mixture gives the same bytes."""
+    tensors: dict[str, Tensor] = {}
+    members: list[dict[str, Any]] = []
+    states: list[dict[str, Tensor]] = []
+    for number, member in enumerate(mixture.members):
+        values = {
+            name: torch.from_numpy(np.array(array, order="C"))
+            for name, array in arrays(member.fitted).items()
+        }
+        tensors |= {f"members.{number}.{name}": value for name, value in values.items()}
+        about: dict[str, Any] = {
+            "name": member.name,
+            "weight": member.weight,
+            "fitted": type(member.fitted).__name__,
+        }
+        if member.extractor is not None and member.network is not None:
+            state = _inner(member.extractor).state_dict()
+            place = next((n for n, known in enumerate(states) if _equal(known, state)), len(states))
+            if place == len(states):
+                states.append(state)
+                tensors |= {
+                    f"extractors.{place}.{name}": weights.plain(value) for name, value in state.items()
+                }
+            about |= {"network": member.network.to_json(), "extractor": place}
+        members.append(about)
+    content = weights.to_bytes(
+        tensors, **{MIXTURE: members, "channels": mixture.channels, "side": mixture.side}
+    )
+    with atomic(path) as beside:
+        beside.write_bytes(content)
+
+
+def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _inner(extractor: Extractor) -> Extractor:
+    """What has the weights."""
+    return extractor.inner if isinstance(extractor, Resized) else extractor
+
+
+def read(path: Path, channels: int, side: int) -> Mixture:
+    """Read a model file; raises InputError if it is damaged or for other patches."""
+    about, tensors = weights.read_about(path), weights.read_tensors(path)
+    if (about.get("channels"), about.get("side")) != (channels, side):
+        raise InputError(
+            f"a mixture for {about.get('channels')} and {about.get('side')}", file=path,
+            expected=f"a mixture for {channels} channel(s) and patches of {side} pixels",
+        )  # fmt: skip
+    try:
+        members = [
+            _member(dict(one), _below(tensors, f"members.{number}."), tensors, path, channels, side)
+            for number, one in enumerate(about[MIXTURE])
+        ]
+        if not members:
+            raise ValueError("no members")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{type(error).__name__}: {error}", file=path, expected=EXPECTED) from error
+    except ConfigError as error:  # of a network that is not here, or takes no such patches
+        raise InputError(f"{error.file} {error.found}", file=path, expected=error.expected) from error
+    return Mixture(members, channels, side)
+
+
+def _member(
+    about: Mapping[str, Any], own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path,
+    channels: int, side: int,
+) -> Member:  # fmt: skip
+    """A member of a file; raises ValueError, KeyError, TypeError or ConfigError for one that cannot be."""
+    fitted = from_arrays(about["fitted"], {name: value.numpy() for name, value in own.items()})
+    name, weight = str(about["name"]), float(about["weight"])
+    if not 0 < weight <= 1:
+        raise ValueError(f"weight {weight}")
+    if "network" not in about:
+        width = len(MEASURES[name].names([""] * channels))
+        member = Member(name, fitted, weight)
+    else:
+        description = Description(**about["network"])
+        if (description.channels, description.side) != (channels, side):
+            raise ValueError(f"a network for {description.channels} and {description.side}")
+        extractor = build((), description).extractor
+        fill(_inner(extractor), _below(tensors, f"extractors.{about['extractor']}."), path)
+        width, member = extractor.width, Member(name, fitted, weight, description, extractor)
+    if len(fitted.median) != width:
+        raise ValueError(f"{len(fitted.median)} features of {width}")
+    return member
+
+
+def _below(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+
+
+@functools.lru_cache(maxsize=32)
+def _once(path: Path, channels: int, side: int) -> Mixture:
+    return read(path, channels, side)
+
+
+def score(run: Run, dataset: str, patches: np.ndarray) -> np.ndarray:
+    """What ``run.score`` gives, of a run with or without a network of its own."""
+    if MIXTURE not in weights.read_about(run.model):
+        return run.score(dataset, patches)
+    how = run.preprocessing(dataset)
+    found = _once(run.model.absolute(), len(how.channels), how.side).scores(patches)
+    if not np.isfinite(found).all():
+        raise LossError(f"{dataset}: scores that are not finite", file=run.model, expected="finite scores")
+    return found
