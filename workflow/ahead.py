@@ -53,20 +53,25 @@ def of(config: Mapping[str, Any], dataset: str) -> Iterator[InputError]:
         yield error
 
 
-def _table(folder: Path, files: Collection[str], collection: Mapping[str, Any]) -> Iterator[InputError]:
-    """The faults of a user's own data; those of single rows where ``max_skipped`` allows fewer."""
+def listed_in(folder: Path, files: Collection[str], collection: Mapping[str, Any]) -> listed.Listed:
+    """What a user's own table or folders list; raises what :func:`listed.from_csv` raises."""
     if collection["folders"]:
         from pipeline.readers.index import is_document  # with all its readers, which a table does not need
 
         pictures = [file for file in files if not is_document(file)]
         options = (collection[key] for key in ("folders", "patient_pattern", "exclude"))
-        yield from listed.from_folders(folder, pictures, *options).problems
+        return listed.from_folders(folder, pictures, *options)
+    words, columns, several = (collection[key] for key in ("labels", "columns", "label_columns"))
+    return listed.from_csv(folder, Path(collection["table"]), files, words, columns, several or ())
+
+
+def _table(folder: Path, files: Collection[str], collection: Mapping[str, Any]) -> Iterator[InputError]:
+    """The faults of a user's own data; those of single rows where ``max_skipped`` allows fewer."""
+    found = listed_in(folder, files, collection)
+    yield from found.problems
+    if collection["folders"]:
         return
     path = folder / collection["table"]
-    keys = ("labels", "columns", "label_columns")
-    words, columns, several = (collection[key] for key in keys)
-    found = listed.from_csv(folder, Path(collection["table"]), files, words, columns, several or ())
-    yield from found.problems
     if not found.problems:
         yield from _lacking(path, found.table, classes_of(collection))
     rows = list(_rows(folder, path, found))

@@ -237,6 +237,18 @@ def lint(argv: Sequence[str]) -> int:
     return int(bool(failed))
 
 
+def check(argv: Sequence[str]) -> int:
+    """What there is of each data set, what is wrong with it, and what it would take; starts nothing."""
+    from workflow.check import check, config_of  # reads pixels, which no other word does
+
+    line = prepare(argv, gpu=True)
+    settings = config_of(line.values("configfile") or [], line.values("config") or [])
+    os.chdir((line.values("directory") or ["."])[0])
+    text, well = check(settings)
+    print(text)
+    return 0 if well else 1
+
+
 def bench(argv: Sequence[str]) -> int:
     """Speed against a plain reference."""
     os.execv(sys.executable, [sys.executable, "-m", "workflow.bench", *argv])
@@ -248,7 +260,8 @@ def fuzz(argv: Sequence[str]) -> int:
 
 
 OWN: dict[str, Callable[[Sequence[str]], int]] = {
-    "demo": demo, "test": test, "lint": lint, "bench": bench, "report": report, "fuzz": fuzz,
+    "demo": demo, "test": test, "lint": lint, "bench": bench, "report": report, "check": check,
+    "fuzz": fuzz,
 }  # fmt: skip
 
 

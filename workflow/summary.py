@@ -21,15 +21,16 @@ def summary(folder: Path) -> str:
     The differences are left out where a result was made after them, of other splits perhaps.
     """
     results = sorted(folder.glob("results/*_auc.json"))
-    tables = [_table([HEADING, *(_row(json.loads(file.read_text(encoding="utf-8"))) for file in results)])]
+    tables = [table([HEADING, *(_row(json.loads(file.read_text(encoding="utf-8"))) for file in results)])]
     file = folder / "results" / "differences.csv"
     if file.exists() and all(file.stat().st_mtime >= result.stat().st_mtime for result in results):
         with file.open(encoding="utf-8", newline="") as lines:
-            tables.append(_table([DIFFERENCES, *(_difference(row) for row in csv.DictReader(lines))]))
+            tables.append(table([DIFFERENCES, *(_difference(row) for row in csv.DictReader(lines))]))
     return "\n\n".join(tables)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of texts in columns, for a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

@@ -1,0 +1,130 @@
+"""``./run check``: what there is of each data set, what is wrong with it, what it takes. Starts nothing."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from snakemake.cli import parse_config
+from snakemake.utils import update_config
+
+from pipeline.errors import InputError
+from pipeline.patches.views import frame_of, resample, view_table
+from pipeline.provenance import ROOT
+from pipeline.readers.pixels import read_pixels
+from pipeline.readers.scan import scan
+from pipeline.splits.people import persons
+from workflow import ahead, plain, raw
+from workflow.config import check_file, checked
+from workflow.config.collections import KINDS, classes_of
+from workflow.plan import runs
+from workflow.summary import table
+
+HEADING = ("data set", "kind", "files", "MB", "findings", "patients", "classes", "store, MB", "minutes")
+SAMPLES = 5
+"""Pictures that are read and cut to see how long all take."""
+NOTES = (
+    "patients: none where nobody knows them, and near-duplicates make up the groups.\n"
+    "store: all views of all findings.\n"
+    "minutes: to read and cut them on this machine's {cores} cores, by {samples} pictures of each data set.\n"
+    "What is empty takes reading whole series to know."
+)
+
+
+@dataclass
+class Found:
+    """What there is of a data set before it is indexed; None for what only its index tells."""
+
+    files: int
+    size: int
+    findings: int | None = None
+    patients: int | None = None
+    classes: str = ""
+    images: Sequence[str] = ()
+    """The image of each finding."""
+
+
+def config_of(files: Sequence[str], settings: Sequence[str]) -> dict[str, Any]:
+    """The checked config of ``--configfile`` and ``--config``, as Snakemake puts them together."""
+    config: dict[str, Any] = {}
+    for path in [str(ROOT / "config" / "config.yaml"), *files]:
+        check_file(path)
+        update_config(config, yaml.load(Path(path).read_text(encoding="utf-8"), plain.Loader))
+    update_config(config, parse_config(settings))
+    return checked(config)
+
+
+def look(config: Mapping[str, Any], dataset: str) -> Found:
+    """Count what a data set has; raises InputError for a table that cannot be read."""
+    folder, collection = raw.folder(config, dataset), config["collections"][dataset]
+    states = [(name, size) for name, size, _ in scan(folder) if size >= 0] if folder.is_dir() else []
+    found = Found(len(states), sum(size for _, size in states))
+    if states and collection["kind"] == "table":
+        listed = ahead.listed_in(folder, [name for name, _ in states], collection)
+        if not listed.problems:
+            known = persons(listed.table["patient_id"])
+            counts = classes_of(collection).counts(listed.table)
+            found.findings, found.patients = len(listed.table), known[known != ""].nunique()
+            found.classes = ", ".join(f"{name} {count}" for name, count in counts.items())
+            found.images = [
+                name for number, name in enumerate(listed.table["image"]) if number not in listed.missing
+            ]
+    return found
+
+
+def seconds(config: Mapping[str, Any], dataset: str, found: Found) -> float | None:
+    """Of one core, to read and cut all findings; None where no picture among the samples can be cut alone."""
+    folder, collection = raw.folder(config, dataset), config["collections"][dataset]
+    extent = collection["extent"] or KINDS[collection["kind"]].EXTENT
+    extent = KINDS[collection["kind"]].PAPER_EXTENT if extent == "paper" else extent
+    spent, count = 0.0, -1  # the first picture starts the process that reads them, and is not counted
+    places = np.linspace(0, len(found.images) - 1, min(SAMPLES, len(found.images))).astype(int).tolist()
+    for place in [*places[:1], *places]:
+        start = time.perf_counter()
+        try:
+            pixels = read_pixels(folder / found.images[place]).values
+            row, column = ((length - 1) / 2 for length in pixels.shape)
+            frame = frame_of(extent, pixels.shape, column, row, np.nan, np.nan, side=config["patch"])
+        except (InputError, OSError):
+            continue
+        resample(pixels, frame, view_table(config["views"], 0, "", ""))
+        count += 1
+        spent += time.perf_counter() - start if count else 0.0
+    return spent / count * len(found.images) if count > 0 else None
+
+
+def check(config: Mapping[str, Any]) -> tuple[str, bool]:
+    """The table of all data sets, what is wrong with them, and whether nothing is."""
+    cores, rows = len(os.sched_getaffinity(0)), [HEADING]
+    for dataset in config["datasets"]:
+        try:
+            found = look(config, dataset)
+        except InputError:  # told below
+            found = Found(0, 0)
+        taken = seconds(config, dataset, found)
+        collection = config["collections"][dataset]
+        views = config["views"] if config["augmentation"] == "stored" else 1
+        size = None
+        if found.findings is not None:
+            channels = len(collection.get("channels", [dataset]))
+            size = found.findings * views * channels * config["patch"] ** 2 * 4
+        rows.append((
+            dataset, collection["kind"], f"{found.files:,}", f"{found.size / 1e6:,.0f}",
+            "" if found.findings is None else f"{found.findings:,}",
+            "" if found.patients is None else f"{found.patients or 'none'}", found.classes,
+            "" if size is None else f"{size / 1e6:,.0f}",
+            "" if taken is None else f"{taken / 60 / cores:.1f}",
+        ))  # fmt: skip
+    missing = "" if "phantom" in config else raw.missing(config)
+    wrong = "\n".join(filter(None, [missing, ahead.faults(config)]))
+    planned = len(runs(config)) * len(config["methods"])
+    return "\n\n".join([
+        table(rows),
+        NOTES.format(cores=cores, samples=SAMPLES),
+        wrong or "No faults in what can be seen without decoding images.",
+        f"Then {planned} runs of {', '.join(config['methods'])}. To see every job: the same words with -n.",
+    ]), not wrong  # fmt: skip
