@@ -23,6 +23,7 @@ from model.evaluation.results import read
 from model.files.runs import DISCLAIMER, Run, RunError, agree, find
 from model.inference import batch_norm
 from model.networks.base import Network
+from pipeline.classes import UNNAMED, Classes
 from pipeline.cli import run_cli
 from pipeline.files import atomic, sha256, write_text
 
@@ -36,28 +37,35 @@ OPSET, IR_VERSION = 18, 8
 INPUT, OUTPUT = "patches", "probability"
 VERSIONS = ("numpy", "onnx", "torch")
 FIGURES = ("auroc", "ci95", "ci95_kind", "corrected95", "runs", "findings", "positives")
-"""What a card has of a line of ``…_auc.json``."""
+BY = ("auroc_by", "ci95_by", "positives_by")
+"""What a card has of a line of ``…_auc.json``; BY of several classes or labels."""
 
 
 class _Probability(nn.Module):
-    """A network and one of its decision makers, ending in the probability of class 1."""
+    """A network and one of its decision makers, ending in the probabilities of its classes or labels."""
 
-    def __init__(self, network: Network, dataset: str, table: Tensor) -> None:
+    def __init__(self, network: Network, dataset: str, table: Tensor, classes: Classes) -> None:
         super().__init__()
+        self.kind = classes.kind
         batch_norm.attach(network, table)
         self.extractor, self.maker = network.extractor, network.maker(dataset)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Probabilities (n,) of patches (n, channels, side, side)."""
-        logits = self.maker(self.extractor(patches))
+        """Probabilities (n,) of class 1 of two, else (n, outputs), of patches (n, channels, side, side)."""
+        logits: Tensor = self.maker(self.extractor(patches))
+        if self.kind == "classes":
+            return logits.softmax(dim=1)
+        if self.kind == "labels":
+            return logits.sigmoid()
         # Softmax of two logits is the sigmoid of their difference.
         return torch.sigmoid(logits[:, 1] - logits[:, 0])
 
 
-def graph(network: Network, dataset: str, table: Tensor) -> onnx.ModelProto:
+def graph(network: Network, dataset: str, table: Tensor, classes: Classes = UNNAMED) -> onnx.ModelProto:
     """The network as an ONNX model of float32: ``patches`` (n, channels, side, side) to ``probability`` (n,).
 
-    The probability is that of class 1. The same network gives the same bytes on any machine.
+    The probability is that of class 1; with more classes, or labels, of each of them (n, outputs). The same
+    network gives the same bytes on any machine.
     """
     about = network.description
     example = torch.zeros(2, about.channels, about.side, about.side)
@@ -68,7 +76,7 @@ def graph(network: Network, dataset: str, table: Tensor) -> onnx.ModelProto:
         )  # of torch and onnxscript: what they optimize, and what else they could
         try:
             program = torch.onnx.export(
-                _Probability(network, dataset, table).eval(), (example,), input_names=[INPUT],
+                _Probability(network, dataset, table, classes).eval(), (example,), input_names=[INPUT],
                 output_names=[OUTPUT], dynamic_shapes=({0: torch.export.Dim("n")},),
                 opset_version=OPSET, verbose=False,
             )  # fmt: skip
@@ -99,21 +107,24 @@ def results(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
         figures = read(path)
         for line in figures["summary"]:
             if (line["dataset"], line["split"], line["state"]) == (figures["target"], "test", state):
-                kept = {key: line[key] for key in FIGURES}
+                kept = {key: line[key] for key in (*FIGURES, *BY) if key in line}
                 yield {"method": method, "target": figures["target"], "state": state, **kept}
 
 
 def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[str, Any]:
     """All that a user of the exported files needs to know; docs/predict.md says what each key is."""
-    how = runs[0].preprocessing(dataset)
+    how, classes = runs[0].preprocessing(dataset), runs[0].classes(dataset)
+    of: Any = classes.names[1] if classes.two else list(classes.names)
+    shape = ["n"] if classes.two else ["n", classes.outputs]
     about = runs[0].card["datasets"]
     return {
         "schema": SCHEMA,
         "disclaimer": DISCLAIMER,
         "dataset": dataset,
         "input": {"name": INPUT, "shape": ["n", len(how.channels), how.side, how.side], "type": "float32"},
-        "output": {"name": OUTPUT, "shape": ["n"], "type": "float32", "of": about[dataset]["classes"][1]},
+        "output": {"name": OUTPUT, "shape": shape, "type": "float32", "of": of},
         "classes": about[dataset]["classes"],
+        **({"multilabel": True} if classes.multilabel else {}),
         "preprocessing": about[dataset]["preprocessing"],
         "models": [
             {"file": name, "sha256": sha256(path), **run.card["run"],
@@ -139,7 +150,7 @@ def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
         )  # fmt: skip
     for name, run in files.items():
         network, tables = run.read()
-        model = graph(network, dataset, tables[dataset])
+        model = graph(network, dataset, tables[dataset], run.classes(dataset))
         with atomic(out / name) as beside:
             beside.write_bytes(model.SerializeToString(deterministic=True))
     about = card(list(files.values()), dataset, {name: out / name for name in files})

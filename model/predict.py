@@ -20,6 +20,7 @@ from model.device import set_up, told
 from model.files.runs import DISCLAIMER, Run, agree, find
 from pipeline.card import Preprocessing, outside
 from pipeline.case import Case, prepare
+from pipeline.classes import Classes
 from pipeline.cli import run_cli
 from pipeline.datasets.listed import NUMBERS, PIXELS, WORLD
 from pipeline.datasets.table import Options
@@ -34,9 +35,10 @@ from pipeline.report.saw import draw
 
 log = logging.getLogger("typhon")
 
-VIEW_COLUMNS = ("model", "view", "rotation", "flip", "shift", "score")
+VIEW_COLUMNS = ("model", "view", "rotation", "flip", "shift")
 FILES = ("prediction.json", "views.csv", "patches.npy", "network_saw.png")
-SUMMARY_COLUMNS = ("number", "patient_id", "finding_id", "probability", "lowest", "highest", "outside")
+FIGURES = ("probability", "lowest", "highest")
+"""Columns of predictions.csv, of each class or label where there are several."""
 NAME = {"patient_id": "case", "finding_id": "1"}
 """Ids of a case whose ids nobody gave: none of its header's or file's, which may name a person."""
 
@@ -44,7 +46,16 @@ NAME = {"patient_id": "case", "finding_id": "1"}
 def predict(case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
     """Probability, spread and remarks of a case, as prediction.json has them."""
     scores = np.array([mixture.score(run, dataset, case.patches) for run in runs])
-    card = runs[0].card["datasets"][dataset]
+    card, classes = runs[0].card["datasets"][dataset], runs[0].classes(dataset)
+    each = {
+        name: _figures(own, runs)
+        for name, own in zip(classes.problems, np.moveaxis(scores, -1, 0), strict=True)
+    }
+    figures: dict[str, Any] = (
+        {"of": classes.names[1], **each[classes.names[1]]} if classes.two else {"probabilities": each}
+    )
+    if classes.kind == "classes":
+        figures = {"most_probable": most_probable(each), **figures}
     remarks = {
         text: None
         for run in runs
@@ -56,7 +67,17 @@ def predict(case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
     return {
         "disclaimer": DISCLAIMER,
         "dataset": dataset,
-        "of": card["classes"][1],
+        **figures,
+        "outside_training": list(remarks),
+        "places": places.to_dict("records"),
+        "left_out": [{"code": error.code, "reason": error.reason} for error in case.left_out],
+        "scores": scores.tolist(),
+    }
+
+
+def _figures(scores: np.ndarray, runs: Sequence[Run]) -> dict[str, Any]:
+    """Mean, that of view 0 and the spread of the probabilities (models, views) of one class or label."""
+    return {
         "probability": float(scores.mean()),
         "single": float(scores[:, 0].mean()),
         "views": _spread(scores.mean(axis=0)),
@@ -67,11 +88,17 @@ def predict(case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
                 for run, score in zip(runs, scores.mean(axis=1), strict=True)
             ],
         },
-        "outside_training": list(remarks),
-        "places": places.to_dict("records"),
-        "left_out": [{"code": error.code, "reason": error.reason} for error in case.left_out],
-        "scores": scores.tolist(),
     }
+
+
+def most_probable(each: Mapping[str, Mapping[str, Any]]) -> str:
+    """The class with the highest probability; of equal ones the first."""
+    return max(each, key=lambda name: each[name]["probability"])
+
+
+def of_each(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The figures of a prediction by class or label: of two classes those of the second."""
+    return dict(found["probabilities"]) if "probabilities" in found else {found["of"]: found}
 
 
 def _spread(values: np.ndarray) -> dict[str, Any]:
@@ -94,16 +121,18 @@ def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[s
     """
     found = predict(case, runs, dataset)
     scores = found.pop("scores")
+    columns = runs[0].classes(dataset).columns()
     rows = [
-        {"model": run.name, "view": number, "score": repr(score)}
+        {"model": run.name, "view": number, **dict(zip(columns, map(repr, values), strict=True))}
         | {key: value for key, value in asdict(view).items() if key in VIEW_COLUMNS}
         for run, of_run in zip(runs, scores, strict=True)
-        for number, (view, score) in enumerate(zip(case.views, of_run, strict=True))
+        for number, (view, values) in enumerate(zip(case.views, of_run, strict=True))
     ]
-    write_csv(folder / "views.csv", VIEW_COLUMNS, rows)
+    write_csv(folder / "views.csv", [*VIEW_COLUMNS, *columns], rows)
     with atomic(folder / "patches.npy") as beside, beside.open("wb") as file:
         np.save(file, case.patches, allow_pickle=False)
-    title = f"{dataset}: {found['probability']:.3f} {found['of']}"
+    shown = (f"{figures['probability']:.3f} {name}" for name, figures in of_each(found).items())
+    title = f"{dataset}: {', '.join(shown)}"
     save(draw(case, title, DISCLAIMER), folder / "network_saw.png")
     write_text(folder / "prediction.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
     return found
@@ -111,11 +140,15 @@ def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[s
 
 def as_text(found: Mapping[str, Any]) -> str:
     """A prediction for a terminal."""
-    lines = [f"probability {found['probability']:.3f}  of: {found['of']} ({found['dataset']})"]
-    for name in ("views", "models"):
-        part = found[name]
-        sd = "" if part["sd"] is None else f", sd {part['sd']:.3f}"
-        lines.append(f"{name:8} {part['count']}, from {part['lowest']:.3f} to {part['highest']:.3f}{sd}")
+    lines = []
+    for each, figures in of_each(found).items():
+        lines.append(f"probability {figures['probability']:.3f}  of: {each} ({found['dataset']})")
+        for name in ("views", "models"):
+            part = figures[name]
+            sd = "" if part["sd"] is None else f", sd {part['sd']:.3f}"
+            lines.append(f"{name:8} {part['count']}, from {part['lowest']:.3f} to {part['highest']:.3f}{sd}")
+    if "most_probable" in found:
+        lines.insert(0, f"most probable: {found['most_probable']} ({found['dataset']})")
     for place in found["places"]:
         point = f"column {place['column']}, row {place['row']}, {place['plane_distance_mm']} mm off the plane"
         image = "; ".join(filter(None, (place["image"], place["slice"], place["reason"])))
@@ -173,6 +206,7 @@ def predict_table(
         path, ["image", "patient_id", "finding_id"], numbers=NUMBERS, columns=columns or {}
     )
     clear(out, ("predictions.csv", "skipped.csv"))
+    classes = runs[0].classes(dataset)
     rows, skipped = [], []
     places = _places(path, table["image"].tolist())
     for number, (row, place) in enumerate(zip(table.to_dict("records"), places, strict=True), start=1):
@@ -186,18 +220,28 @@ def predict_table(
             skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))
             log.warning("%d: %s", number, error)
             continue
-        spread = found["models"] if len(runs) > 1 else found["views"]
-        cells = {name: repr(spread[name]) for name in ("lowest", "highest")}
-        cells |= {"probability": repr(found["probability"]), "outside": "; ".join(found["outside_training"])}
+        cells = {"outside": "; ".join(found["outside_training"])}
+        if "most_probable" in found:
+            cells["most_probable"] = found["most_probable"]
+        for name, figures in of_each(found).items():
+            spread = figures["models"] if len(runs) > 1 else figures["views"]
+            values = {**spread, "probability": figures["probability"]}
+            cells |= {_column(what, name, classes): repr(values[what]) for what in FIGURES}
         rows.append({"number": number, **ids, **cells})
     write_csv(out / "skipped.csv", SKIPPED_COLUMNS, skipped)
     if not rows:
         raise EmptyError(f"{len(skipped)} rows, all left out", file=path, expected="cases",
                          remedy=f"see {out / 'skipped.csv'}")  # fmt: skip
-    write_csv(out / "predictions.csv", SUMMARY_COLUMNS, rows)
+    columns_of = [_column(what, name, classes) for name in classes.problems for what in FIGURES]
+    most = ["most_probable"] if classes.kind == "classes" else []
+    write_csv(out / "predictions.csv", ["number", *ids, *most, *columns_of, "outside"], rows)
     print(f"{out / 'predictions.csv'}: {len(rows)} cases, {len(skipped)} left out\n{DISCLAIMER}")
     if skipped:
         raise SystemExit(1)
+
+
+def _column(what: str, name: str, classes: Classes) -> str:
+    return what if classes.two else f"{what}_{name}"
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from model.evaluation.intervals import NEGATIVES, POSITIVES, newcombe, published_interval
-from model.evaluation.results import read_all
+from model.evaluation.results import counted, read_all
 from model.report.tabular import write_table
 from papers.numbers import TABLES, Cell, read_cells, read_inconsistencies
 from papers.ours import NOT_RUN, Experiment, best
@@ -82,7 +82,7 @@ def notes_of(name: str, experiment: Experiment, kind: str) -> list[str]:
         runs = sorted({row["runs"] for each in experiment.results.values() for row in each["summary"]})
         notes.append(
             f"ours: mean over {' or '.join(map(str, runs))} run(s), {result['state']} state, per finding;"
-            f" {line['positives']} positive of {line['findings']} test findings."
+            f" {counted(line)} positive of {line['findings']} test findings."
             " ours 95 %: for other patients, by group, logit and t; n: Newcombe's, where that is empty."
         )
     if any("validation" in measure for measure in measures):

@@ -106,7 +106,7 @@ class TestRun:
     def test_its_model_file_gives_new_patches_the_scores_of_the_run(self, made: Made) -> None:
         found = table(made.run).query("split == 'test'")
         (one,) = runs.find([made.run])
-        again = mixture.score(one, "a", patches_of(made, found))
+        again = mixture.score(one, "a", patches_of(made, found))[:, 0]
         np.testing.assert_allclose(again, found["score"], atol=1e-6)
 
     def test_each_kind_of_candidate_alone_is_a_run_that_predicts(self, made: Made, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ class TestRun:
             out = run(folder, made.store, made.split, made.paths, [name], method="one")
             found = table(out).query("split == 'test'")
             (one,) = runs.find([out])
-            np.testing.assert_allclose(mixture.score(one, "a", patches_of(made, found)), found["score"], atol=1e-6)  # fmt: skip
+            np.testing.assert_allclose(mixture.score(one, "a", patches_of(made, found))[:, 0], found["score"], atol=1e-6)  # fmt: skip
             assert json.loads((out / "run.json").read_text())["model"]["candidates"][name]["weight"] == 1
 
     def test_the_same_input_gives_the_same_bytes(self, made: Made, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ class TestUse:
         assert found["label"].tolist() == [""] * 8
         assert set(found["split"]) == {"challenge"}
         (one,) = runs.find([made.run])
-        expected = mixture.score(one, "a", read_patches(store, range(4), [2] * 4))
+        expected = mixture.score(one, "a", read_patches(store, range(4), [2] * 4))[:, 0]
         np.testing.assert_allclose(found["score"].astype(float), expected, atol=1e-6)
 
     def test_its_candidates_are_a_table_beside_its_result(self, made: Made) -> None:

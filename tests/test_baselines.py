@@ -136,7 +136,7 @@ class TestRegression:
                 assert not self.fitted & set(values[:, 0])
                 assert len(self.fitted) == 16
                 scored.append(set(values[:, 0]))
-                return values[:, 0] % 2 if self.good else np.zeros(len(values))
+                return values[:, :1] % 2 if self.good else np.zeros((len(values), 1))
 
         monkeypatch.setattr("model.baselines.logistic.fit", Spy)
         assert choose(measured, [0.01, 0.1, 1.0], 5, 0) == 0.1

@@ -330,7 +330,7 @@ def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int, caplog: pyte
     shown = patches[np.arange(len(rows)), table["view"].astype(int)]
     (found,) = runs.find([run])
     expected = table["score"].astype(float).to_numpy()
-    np.testing.assert_allclose(found.score("a", shown), expected, atol=1e-4)
+    np.testing.assert_allclose(found.score("a", shown)[:, 0], expected, atol=1e-4)
     caplog.set_level(logging.INFO)
     export.main([str(run), "--out", str(tmp_path / "onnx")])
     assert {record.name for record in caplog.records} <= {"typhon"}  # no library talks about itself

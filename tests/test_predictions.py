@@ -6,11 +6,14 @@ import pytest
 from model.evaluation.predictions import (
     COLUMNS,
     PredictionsError,
+    columns,
     evaluate,
     numbered,
     read_predictions,
     read_splits,
 )
+from pipeline.classes import UNKNOWN, UNNAMED, Classes
+from pipeline.errors import ConfigError
 from pipeline.files import write_csv
 
 ROWS = [
@@ -43,17 +46,19 @@ def write_splits(folder: Path) -> list[Path]:
 
 
 def test_findings_get_the_mean_of_their_views_and_view_zero(tmp_path: Path) -> None:
-    findings = read_predictions(write(tmp_path / "p.csv", ROWS)).set_index(["patient_id", "finding_id"])
+    found = read_predictions(write(tmp_path / "p.csv", ROWS))
+    findings = found["a"].findings.set_index(["patient_id", "finding_id"])
     assert findings.loc[("0005", "1a"), "score"] == 0.75
     assert findings.loc[("0005", "1a"), "single"] == 0.9
-    assert len(findings) == 4
+    assert (len(findings), len(found["b"].findings)) == (3, 1)
 
 
 def test_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     rows = [("a", "test", "1", "1", view, 1, f"{0.1 * view:.3g}") for view in range(11)]
     first = read_predictions(write(tmp_path / "p.csv", rows))
     order = np.random.default_rng(0).permutation(11)
-    assert read_predictions(write(tmp_path / "q.csv", [rows[n] for n in order])).equals(first)
+    other = read_predictions(write(tmp_path / "q.csv", [rows[n] for n in order]))
+    assert other["a"].findings.equals(first["a"].findings)
 
 
 @pytest.mark.parametrize(
@@ -136,3 +141,63 @@ def test_a_number_that_no_integer_holds_is_told(tmp_path: Path) -> None:
         PredictionsError, match=r"^E-PREDICTIONS .*predictions\.csv: expected numbers, found "
     ):
         read_predictions(path)
+
+
+# --- several classes or labels
+
+THREE, SIGNS = Classes(("no", "low", "high")), Classes(("mass", "nodule"), multilabel=True)
+OF_BOTH = columns([THREE, UNNAMED, SIGNS])
+SEVERAL = [
+    {"dataset": "three", "split": "test", "patient_id": "1", "view": 0, "label": 2, "score_no": "0.1", "score_low": "0.2", "score_high": "0.7"},
+    {"dataset": "three", "split": "test", "patient_id": "1", "view": 1, "label": 2, "score_no": "0.3", "score_low": "0.4", "score_high": "0.3"},
+    {"dataset": "two", "split": "test", "patient_id": "2", "view": 0, "label": 1, "score": "0.5"},
+    {"dataset": "signs", "split": "test", "patient_id": "3", "view": 0, "label_mass": "", "label_nodule": 1, "score_mass": "0.25", "score_nodule": "0.5"},
+    {"dataset": "signs", "split": "test", "patient_id": "4", "view": 0, "label_mass": 0, "label_nodule": 0, "score_mass": "0.5", "score_nodule": "0.5"},
+]  # fmt: skip
+
+
+def several(path: Path) -> Path:
+    write_csv(path, OF_BOTH, [{"finding_id": "1", **row} for row in SEVERAL])
+    return path
+
+
+def test_a_table_of_data_sets_with_two_with_three_classes_and_with_labels_is_read_back(
+    tmp_path: Path,
+) -> None:
+    found = read_predictions(several(tmp_path / "p.csv"))
+    assert {name: each.classes for name, each in found.items()} == {
+        "three": THREE,
+        "two": UNNAMED,
+        "signs": SIGNS,
+    }
+    (three,) = found["three"].findings.to_dict("records")
+    assert three["label"] == 2
+    assert [three[name] for name in THREE.columns()] == pytest.approx([0.2, 0.3, 0.5])
+    assert [three[name] for name in THREE.columns("single")] == [0.1, 0.2, 0.7]
+    assert found["signs"].findings["label_mass"].tolist() == [UNKNOWN, 0]
+
+
+def test_labels_of_the_splits_and_of_the_predictions_are_compared_one_by_one(tmp_path: Path) -> None:
+    several(tmp_path / "fold0/seed0/predictions.csv")
+    texts = ("patient_id", "group_id", "finding_id")
+    signs = [("3", "3", "1", "", 1, "test"), ("4", "4", "1", 0, 0, "test")]
+    paths = [
+        write(tmp_path / "data/signs/splits/fold0.csv", signs, [*texts, *SIGNS.label_columns, "split"]),
+        write(
+            tmp_path / "data/two/splits/fold0.csv", [("2", "2", "1", 1, "test")], [*texts, "label", "split"]
+        ),
+        write(
+            tmp_path / "data/three/splits/fold0.csv", [("1", "1", "1", 2, "test")], [*texts, "label", "split"]
+        ),
+    ]
+    parts = evaluate(tmp_path / "fold0/seed0", "last", read_splits(paths))
+    truth = {part.dataset: part.truth.tolist() for part in parts if part.split == "test"}
+    assert truth == {"signs": [[UNKNOWN, 1], [0, 0]], "two": [[1]], "three": [[0, 0, 1]]}
+    write(paths[0], [("3", "3", "1", "", 0, "test"), signs[1]], [*texts, *SIGNS.label_columns, "split"])
+    with pytest.raises(PredictionsError, match="the labels of the splits, found signs test patient 3"):
+        evaluate(tmp_path / "fold0/seed0", "last", read_splits(paths))
+
+
+def test_classes_of_one_name_in_contrary_orders_have_no_table() -> None:
+    with pytest.raises(ConfigError, match="expected classes of one name in one order"):
+        columns([THREE, Classes(("high", "low", "other"))])

@@ -168,7 +168,7 @@ def test_the_best_state_is_the_earliest_with_the_highest_validation_auroc(
 
     def validate(current: Phase, epoch: int) -> None:
         value = next(aurocs)
-        monkeypatch.setattr("model.inference.scores.auroc", lambda *_, value=value: value)
+        monkeypatch.setattr("model.inference.scores.macro", lambda *_, value=value: value)
         real(current, epoch)
         states.append(weights.export(made.network, made._judge.tables(NAMES)))
 

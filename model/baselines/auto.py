@@ -124,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(argv)
     set_up(0)
     (data,) = dataset.load(options.stores, options.splits, leak=options.leak).values()
+    fit.check_two(data.classes, options.method)
     paths = dict(zip(options.candidates, options.features, strict=True))
     learners = {name: [Learner(*one) for one in each] for name, each in options.learners.items()}
     known = read(paths, learners, options.stores[0])

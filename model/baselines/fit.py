@@ -10,6 +10,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from model.baselines import adc, intensity
-from model.baselines.logistic import Measured, Model, choose, fit
+from model.baselines.logistic import Measured, Model, Several, choose, fit, fit_any
 from model.dataset import KEY, add_arguments, load, unlabelled, view_numbers
-from model.evaluation.predictions import COLUMNS, SPLITS, UNLABELLED
+from model.evaluation.predictions import COLUMNS, SPLITS, UNLABELLED, columns
+from pipeline.classes import Classes, as_cells
 from pipeline.cli import run_cli
 from pipeline.errors import ConfigError, EmptyError, StoreError
 from pipeline.files import sha256, write_csv, write_text
@@ -94,8 +96,9 @@ def adc_feature(maps: adc.Maps, radius: float) -> Measure:
 def fit_adc(measured: Measured) -> Model:
     """The ADC as a probability: how steep is fitted, but a lower ADC always means more suspicious.
 
-    Raises EmptyError where no training finding has an ADC.
+    Raises EmptyError where no training finding has an ADC, ConfigError for other classes than two.
     """
+    check_two(measured.classes, "adc")
     if np.isnan(measured.values).all():
         raise EmptyError(f"none of {len(measured.table)}", expected="training findings with an ADC")
     model = fit(measured, penalty=1.0)
@@ -105,21 +108,30 @@ def fit_adc(measured: Measured) -> Model:
     return Model(model.median, model.mean, model.sd, np.array([-1.0]), 0.0)
 
 
-def rows(model: Model, measured: Measured, dataset: str, split: str) -> Iterator[dict[str, Any]]:
+def check_two(classes: Classes, method: str) -> None:
+    """Raise ConfigError unless there are two classes."""
+    if not classes.two:
+        raise ConfigError(str(classes), file=f"methods/{method}", expected="a target of two classes",
+                          remedy="leave it out of methods")  # fmt: skip
+
+
+def rows(model: Model | Several, measured: Measured, dataset: str, split: str) -> Iterator[dict[str, Any]]:
     """Rows of predictions.csv, one per sample; those of findings without labels have an empty one."""
     if len(measured.table):
         yield from scored(model.scores(measured.values), measured, dataset, split)
 
 
 def scored(scores: np.ndarray, measured: Measured, dataset: str, split: str) -> Iterator[dict[str, Any]]:
-    """The same of scores (samples,) that are known."""
-    cases = measured.table[[*KEY, "label"]]
+    """The same of scores that are known, (samples,) of two classes or (samples, problems)."""
+    classes = measured.classes
+    cases = as_cells(measured.table[[*KEY, *classes.label_columns]])
     if split == UNLABELLED:
-        cases = cases.astype({"label": object}).assign(label="")
-    records = cases.to_dict("records")
-    for number, view, score in zip(measured.finding, measured.view, scores, strict=True):
-        row = {"dataset": dataset, "split": split, "view": view, "score": repr(float(score))}
-        yield row | records[number]
+        cases = cases.assign(**dict.fromkeys(classes.label_columns, ""))
+    records, names = cases.to_dict("records"), classes.columns()
+    of_each = scores.reshape(len(scores), len(names)).tolist()
+    for number, view, values in zip(measured.finding, measured.view, of_each, strict=True):
+        row = {"dataset": dataset, "split": split, "view": view}
+        yield row | dict(zip(names, map(repr, values), strict=True)) | records[number]
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -178,12 +190,12 @@ def measures(options: argparse.Namespace) -> tuple[Measure, Measure]:
     return adc_feature(maps, options.radius), adc_feature(others, options.radius)
 
 
-def fitted(options: argparse.Namespace, training: Measured) -> tuple[Model, dict[str, Any]]:
+def fitted(options: argparse.Namespace, training: Measured) -> tuple[Model | Several, dict[str, Any]]:
     """The method's model, and what it chose on the way."""
     if options.method == "adc":
         return fit_adc(training), {"radius_mm": options.radius}
     penalty = choose(training, options.penalties, options.folds, options.seed)
-    return fit(training, penalty), {"penalty": penalty}
+    return fit_any(training, penalty), {"penalty": penalty}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -193,7 +205,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if len(options.stores) != 1:
         raise ConfigError(f"{len(options.stores)} stores", file="--stores", expected="that of the target")
     (dataset,) = load(options.stores, options.splits, leak=options.leak).values()
-    measure, measure_others = measures(options)
+    measure_own, measure_others = measures(options)
+
+    def measure(table: pd.DataFrame) -> Measured:
+        return replace(measure_own(table), classes=dataset.classes)
+
     start = time.monotonic()
     training = measure(dataset.findings("train"))
     model, chosen = fitted(options, training)
@@ -219,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     seconds = {"training": middle - start, "evaluation": time.monotonic() - middle}
     for path in filter(None, (options.best, options.out)):
-        write_csv(path, COLUMNS, table)
+        write_csv(path, columns([dataset.classes]), table)
     if options.run:
         names = {
             "logistic": intensity.names(dataset.channels),

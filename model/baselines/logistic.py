@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from model.evaluation.metrics import auroc
+from model.evaluation.metrics import aurocs, macro
+from pipeline.classes import UNKNOWN, UNNAMED, Classes
 from pipeline.errors import EmptyError
 from pipeline.seeds import seed
 
@@ -24,12 +25,19 @@ class Measured:
     finding: np.ndarray
     view: np.ndarray
     table: pd.DataFrame
-    """patient_id, finding_id, group_id and label of each finding"""
+    """patient_id, finding_id, group_id and labels of each finding"""
+    classes: Classes = UNNAMED
 
     @property
     def labels(self) -> np.ndarray:
-        """(n,) 0 or 1."""
-        return self.table["label"].to_numpy(int)[self.finding]
+        """(n,) numbers of classes, or (n, labels) of 0, 1 and UNKNOWN."""
+        return self.classes.labels(self.table)[self.finding]
+
+    @property
+    def whole(self) -> bool:
+        """Whether there are findings on both sides of every problem."""
+        truth = self.classes.truth(self.table)
+        return all((truth == answer).any(axis=0).all() for answer in (0, 1))
 
     @property
     def groups(self) -> np.ndarray:
@@ -79,6 +87,35 @@ class Model:
         return np.exp(-np.logaddexp(0, -(standard @ self.coefficients + self.intercept)))
 
 
+@dataclass(frozen=True)
+class Several:
+    """A logistic regression with a logit for each class, or each label, on standardised numbers."""
+
+    median: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    coefficients: np.ndarray
+    """(outputs, features)."""
+    intercept: np.ndarray
+    """(outputs,)."""
+    classes: Classes
+
+    def plain(self, names: Sequence[str]) -> dict[str, Any]:
+        """The regression as JSON has it, by the names of its classes and features."""
+
+        def named(vector: np.ndarray) -> dict[str, float]:
+            return dict(zip(names, map(float, vector), strict=True))
+
+        rows = zip(self.classes.names, map(named, self.coefficients), strict=True)
+        starts = zip(self.classes.names, map(float, self.intercept), strict=True)
+        both = {"mean": named(self.mean), "sd": named(self.sd)}
+        return {"intercept": dict(starts), "coefficients": dict(rows), **both}
+
+    def scores(self, values: np.ndarray) -> np.ndarray:
+        """Probabilities (n, problems) of rows; what is missing counts as the median of the training."""
+        return self.classes.probabilities(standard_of(values, self) @ self.coefficients.T + self.intercept)
+
+
 Scale = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Median, mean and standard deviation of each feature in training."""
 
@@ -86,10 +123,13 @@ Scale = tuple[np.ndarray, np.ndarray, np.ndarray]
 def standardised(measured: Measured) -> tuple[np.ndarray, Scale]:
     """The numbers of samples, float64, less their mean and by their standard deviation.
 
-    What is missing counts as the median. Raises EmptyError for samples of one class.
+    What is missing counts as the median. Raises EmptyError for samples that lack a class.
     """
-    if len(set(measured.labels)) < 2:
-        raise EmptyError(f"{len(measured.table)} of one class", expected="training findings of both classes")
+    if not measured.whole:
+        two, count = measured.classes.two, len(measured.table)
+        found = f"{count} of one class" if two else f"{count} without one of {measured.classes}"
+        wanted = "both classes" if two else "each, and without it"
+        raise EmptyError(found, expected=f"training findings of {wanted}")
     values = measured.values.astype(np.float64)
     median = np.nanmedian(values, axis=0)
     np.copyto(values, median, where=np.isnan(values))
@@ -120,6 +160,27 @@ def fit(measured: Measured, penalty: float) -> Model:
     return Model(*scale, regression.coef_[0], float(regression.intercept_[0]))
 
 
+def fit_several(measured: Measured, penalty: float) -> Several:
+    """The same for more classes, by softmax; for labels, each fitted on the samples where it is known."""
+    from sklearn.linear_model import LogisticRegression
+
+    values, scale = standardised(measured)
+    labels, fitted = measured.labels, []
+    for answers in labels.T if measured.classes.multilabel else [labels]:
+        known = answers != UNKNOWN
+        regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=10_000, tol=1e-6)
+        fitted.append(regression.fit(values if known.all() else values[known], answers[known]))
+    coefficients, intercept = (
+        np.concatenate([vars(one)[key] for one in fitted]) for key in ("coef_", "intercept_")
+    )
+    return Several(*scale, coefficients, intercept, measured.classes)
+
+
+def fit_any(measured: Measured, penalty: float) -> Model | Several:
+    """The regression that the classes ask for."""
+    return fit(measured, penalty) if measured.classes.two else fit_several(measured, penalty)
+
+
 def per_finding(measured: Measured, scores: np.ndarray) -> np.ndarray:
     """Mean over the views of each finding: enhanced prediction."""
     return np.bincount(measured.finding, scores) / np.bincount(measured.finding)
@@ -132,30 +193,39 @@ def choose(measured: Measured, penalties: Sequence[float], folds: int, number: i
     two folds, the penalty in the middle.
     """
     penalties = sorted(penalties)
-    parts = inner_folds(measured.table, folds, number)
+    classes = measured.classes
+    parts = inner_folds(measured.table, folds, number, classes)
     if not parts or len(penalties) == 1:
         return penalties[len(penalties) // 2]
     areas: dict[float, list[float]] = {penalty: [] for penalty in penalties}
     for inside, outside in parts:
         inner, outer = (some(measured, rows) for rows in (inside, outside))
-        for penalty in penalties if len(set(inner.labels)) == 2 else ():
-            scores = per_finding(outer, fit(inner, penalty).scores(outer.values))
-            if (area := auroc(outer.table["label"], scores)) is not None:
+        for penalty in penalties if inner.whole else ():
+            scores = (
+                fit_any(inner, penalty)
+                .scores(outer.values)
+                .reshape(len(outer.finding), len(classes.problems))
+            )
+            means = np.stack([per_finding(outer, own) for own in scores.T], axis=1)
+            if (area := macro(aurocs(classes.truth(outer.table), means))) is not None:
                 areas[penalty].append(area)
-    means = {penalty: float(np.mean(found)) for penalty, found in areas.items() if found}
-    log.info("inner folds: %s", ", ".join(f"C {penalty:g}: {mean:.3f}" for penalty, mean in means.items()))
-    return max(means, key=lambda penalty: (means[penalty], -penalty)) if means else penalties[0]
+    known = {penalty: float(np.mean(found)) for penalty, found in areas.items() if found}
+    log.info("inner folds: %s", ", ".join(f"C {penalty:g}: {mean:.3f}" for penalty, mean in known.items()))
+    return max(known, key=lambda penalty: (known[penalty], -penalty)) if known else penalties[0]
 
 
-def inner_folds(table: pd.DataFrame, folds: int, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def inner_folds(
+    table: pd.DataFrame, folds: int, number: int, classes: Classes = UNNAMED
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """The rows of findings inside and outside of each fold, none of which cuts a group.
 
     ``number`` is the seed. No folds where the groups of a class are too few for two.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    labels, groups = table["label"].to_numpy(int), table["group_id"].to_numpy(str)
-    folds = min(folds, *(len(set(groups[labels == label])) for label in (0, 1)))
+    labels, groups = classes.strata(table), table["group_id"].to_numpy(str)
+    sides = [truth == answer for truth in classes.truth(table).T for answer in (0, 1)]
+    folds = min(folds, *(len(set(groups[side])) for side in sides))
     if folds < 2:
         return []
     parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed("logistic", number) % 2**32)
@@ -168,4 +238,10 @@ def some(measured: Measured, rows: np.ndarray) -> Measured:
     place = np.full(len(measured.table), -1)
     place[rows] = np.arange(len(rows))
     finding = place[measured.finding[kept]]
-    return Measured(measured.values[kept], finding, measured.view[kept], measured.table.iloc[rows])
+    return replace(
+        measured,
+        values=measured.values[kept],
+        finding=finding,
+        view=measured.view[kept],
+        table=measured.table.iloc[rows],
+    )

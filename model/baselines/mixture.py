@@ -164,11 +164,11 @@ def _once(path: Path, channels: int, side: int) -> Mixture:
 
 
 def score(run: Run, dataset: str, patches: np.ndarray) -> np.ndarray:
-    """What ``run.score`` gives, of a run with or without a network of its own."""
+    """What ``run.score`` gives, of a run with or without a network of its own; (n, problems)."""
     if MIXTURE not in weights.read_about(run.model):
         return run.score(dataset, patches)
     how = run.preprocessing(dataset)
     found = _once(run.model.absolute(), len(how.channels), how.side).scores(patches)
     if not np.isfinite(found).all():
         raise LossError(f"{dataset}: scores that are not finite", file=run.model, expected="finite scores")
-    return found
+    return found[:, None]

@@ -21,6 +21,7 @@ from model.evaluation.predictions import STATES
 from model.files import runs, weights
 from model.inference import batch_norm
 from model.networks.base import Network
+from pipeline.classes import UNNAMED, Classes
 from pipeline.cli import run_cli
 from pipeline.files import write_text
 from pipeline.store import Embeddings, read_embeddings
@@ -30,22 +31,28 @@ log = logging.getLogger("typhon")
 
 @torch.no_grad()
 def network_of(
-    regression: Mapping[str, Any], embeddings: Embeddings, dataset: str
+    regression: Mapping[str, Any], embeddings: Embeddings, dataset: str, classes: Classes = UNNAMED
 ) -> tuple[Network, dict[str, Tensor]]:
-    """The network whose logits for ``dataset`` are 0 and that of a regression, and its statistics tables.
+    """The network whose logits for ``dataset`` are those of a regression, and its statistics tables.
 
-    ``regression`` is ``model`` of a run.json. Raises StoreError where the embeddings are of other
+    ``regression`` is ``model`` of a run.json; of two classes it has one logit, and that of the other is 0.
+    Raises StoreError where the embeddings are of other
     weights than are installed.
     """
-    network = again(embeddings, [dataset], linear=True)
+    network = again(embeddings, [dataset], linear=True, outputs=classes.outputs)
     names = fit.feature_names(network.extractor.width)
-    slope, mean, sd = (
-        np.array([regression[key][name] for name in names]) for key in ("coefficients", "mean", "sd")
-    )
+    mean, sd = (np.array([regression[key][name] for name in names]) for key in ("mean", "sd"))
+    weight, bias = np.zeros((classes.outputs, len(names))), np.zeros(classes.outputs)
+    for row, called in list(enumerate(classes.names))[int(classes.two) :]:
+        start, slopes = (regression[key] for key in ("intercept", "coefficients"))
+        if not classes.two:
+            start, slopes = start[called], slopes[called]
+        slope = np.array([slopes[name] for name in names])
+        weight[row], bias[row] = slope / sd, start - float((slope * mean / sd).sum())
     head = network.maker(dataset)
     assert isinstance(head, nn.Linear)
-    head.weight.copy_(torch.from_numpy(np.stack([np.zeros_like(slope), slope / sd])))
-    head.bias.copy_(torch.tensor([0.0, regression["intercept"] - float((slope * mean / sd).sum())]))
+    head.weight.copy_(torch.from_numpy(weight))
+    head.bias.copy_(torch.from_numpy(bias))
     norms = batch_norm.norms(network)
     table = [torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var")]
     return network, {dataset: torch.stack(table)}
@@ -73,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_up(0)
     fit.main(["probe", "--run", str(options.run), "--embeddings", str(options.embeddings), *rest])
     regression = json.loads(options.run.read_text(encoding="utf-8"))["model"]
-    network, tables = network_of(regression, read_embeddings(options.embeddings), options.target)
+    classes = runs.classes_in(json.loads(options.data_card.read_text(encoding="utf-8")))
+    network, tables = network_of(regression, read_embeddings(options.embeddings), options.target, classes)
     for path in options.models:
         weights.write(path, weights.export(network, tables), network.description)
     cards = {options.target: options.data_card}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from model.evaluation.metrics import auroc
+from model.evaluation.metrics import aurocs, macro
 from model.inference import batch_norm
 from model.inference.scores import evaluate
 from model.networks.base import Network, initialize
@@ -86,7 +86,6 @@ class Candidates:
         parts = [part for part in self.stages[stage].parts[name] if len(part.table)]
         if not parts:
             return None
-        labels = np.concatenate([part.table["label"] for part in parts])
-        return auroc(
-            labels, np.concatenate([evaluate(self.network, name, table, part).findings for part in parts])
-        )
+        truth = np.concatenate([part.classes.truth(part.table) for part in parts])
+        scores = np.concatenate([evaluate(self.network, name, table, part).findings for part in parts])
+        return macro(aurocs(truth, scores))

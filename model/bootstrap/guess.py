@@ -42,22 +42,33 @@ def chosen(datasets: Mapping[str, data.Dataset], names: Sequence[str] | None) ->
     return {name: dataset for name, dataset in datasets.items() if names is None or name in names}
 
 
-def two_classes(scored: Mapping[str, Sequence[data.Part]]) -> dict[str, int]:
+def rankable(scored: Mapping[str, Sequence[data.Part]]) -> dict[str, int]:
     """How many pairs of a positive and a negative finding each data set has that can be scored.
 
-    Warns of data sets with one class; SplitError if there are no others.
+    With several problems as many as make the mean of their AUROCs as fine as it is. Warns of data sets that
+    lack a class; SplitError if there are no others.
     """
-    counts = {
-        name: np.bincount(np.concatenate([part.table["label"] for part in parts]).astype(int), minlength=2)
-        for name, parts in scored.items()
-    }
-    single = [name for name, count in counts.items() if not count.all()]
-    found = ", ".join(f"{name}: {counts[name][0]} negative, {counts[name][1]} positive" for name in single)
-    if len(single) == len(counts):
+    counts = {}
+    for name, parts in scored.items():
+        truth = np.concatenate([part.classes.truth(part.table) for part in parts])
+        counts[name] = np.stack([(truth == answer).sum(0) for answer in (0, 1)])
+    lacking = {name: count for name, count in counts.items() if not count.all()}
+    found = ", ".join(f"{name}: {_short(count)}" for name, count in lacking.items())
+    if len(lacking) == len(counts):
         raise SplitError(f"{found} findings to score", expected="both classes in at least one data set")
-    for name in single:
+    for name in lacking:
         log.warning("%s has one class only to score (%s) and does not count in the bootstrap", name, found)
-    return {name: int(count.prod()) for name, count in counts.items() if name not in single}
+    return {
+        name: int(count.prod(0).max()) * count.shape[1]
+        for name, count in counts.items()
+        if name not in lacking
+    }
+
+
+def _short(count: np.ndarray) -> str:
+    """Of the first problem that lacks one, the negative and the positive findings."""
+    negative, positive = count[:, (count == 0).any(0).argmax()]
+    return f"{negative} negative, {positive} positive"
 
 
 def search(
@@ -184,11 +195,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         name: [dataset.part(split, device, views=options.views) for split in splits]
         for name, dataset in chosen(datasets, options.score).items()
     }
-    pairs = two_classes(scored)
+    pairs = rankable(scored)
     calibration = batch_norm.calibration(datasets, device) if options.batch_norm == "calibrated" else None
     full = Stage(scored, calibration)
     description = Description(options.network, data.channels(datasets), data.side(datasets))
-    network = build(datasets, description).to(device)
+    network = build(datasets, description.of(data.outputs(datasets))).to(device)
     candidates = Candidates(network, options.seed, [full])
     if options.search == "staged":
         # Most candidates are out after the first data set, so that is the one that costs the least.

@@ -10,6 +10,7 @@ import pandas as pd
 from model.evaluation.corrected import LEAST, POWER
 from model.evaluation.intervals import REPLICATES
 from model.evaluation.paired import Difference, Paired, Spread, holm, spread_of
+from model.evaluation.results import counted
 
 TOLERANCE = 0.05
 """Share by which target samples may differ and still count as equal."""
@@ -107,9 +108,10 @@ def methods_table(figures: Sequence[Mapping[str, Any]], paired: Paired, referenc
         })  # fmt: skip
     head = figures[0]
     line = _line(head, "test")
+    told = f"{counted(line)} positive" if line["positives"] is not None else counted(line)
     notes = [
         "auroc: mean over all runs of the AUROC per finding (mean of its views' scores); splits together"
-        f" test {line['findings']} findings ({line['positives']} positive) in {line['groups']} groups.",
+        f" test {line['findings']} findings ({told}) in {line['groups']} groups.",
         "ci95: for other patients, in closed form, by group, on the scale of the logit with a quantile of t"
         " (ci95_kind logit), or Newcombe's where that is empty; bootstrap95: the percentiles of"
         f" {REPLICATES:,} resamples of groups, too narrow in small sets; corrected95: for other splits"

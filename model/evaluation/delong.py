@@ -32,7 +32,8 @@ class Areas:
     covariance: np.ndarray | None
     """(k, k)."""
     freedom: int
-    """Degrees of freedom: the smaller number of groups with a positive, with a negative finding, less 1."""
+    """Degrees of freedom: the smaller number of groups with a positive, with a negative finding, less 1; of
+    several problems that of the one with the fewest."""
     reason: str = ""
 
     def interval(self, number: int = 0) -> tuple[float, float] | None:
@@ -100,7 +101,7 @@ def delong(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = N
 
 
 def mean_areas(methods: Sequence[Sequence[Fold]]) -> Areas:
-    """Mean AUROC of each method over its runs and folds, with their covariance.
+    """Mean AUROC of each method over its runs, folds and problems, with their covariance.
 
     Parameters
     ----------
@@ -154,12 +155,19 @@ def mean_areas(methods: Sequence[Sequence[Fold]]) -> Areas:
 
 
 def groups_by_label(folds: Sequence[Fold]) -> tuple[int, int]:
-    """How many groups have a positive finding, and how many a negative one, in any of the folds."""
-    positive, negative = (
-        len(np.unique(np.concatenate([fold.groups[fold.labels == label] for fold in folds])))
-        for label in (1, 0)
-    )
-    return positive, negative
+    """How many groups have a positive finding, and how many a negative one, in any of the folds.
+
+    Of several problems those of the one where either is the fewest.
+    """
+    counts = []
+    for problem in dict.fromkeys(fold.problem for fold in folds):
+        own = [fold for fold in folds if fold.problem == problem]
+        positive, negative = (
+            len(np.unique(np.concatenate([fold.groups[fold.labels == label] for fold in own])))
+            for label in (1, 0)
+        )
+        counts.append((positive, negative))
+    return min(counts, key=lambda pair: (min(pair), pair))
 
 
 def clustered_interval(folds: Sequence[Fold]) -> tuple[tuple[float, float], str]:

@@ -24,7 +24,11 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Fold:
-    """One test set of n findings and the scores that each of its r runs gave them."""
+    """One test set of n findings and the scores that each of its r runs gave them, in one problem.
+
+    Of several problems each has a Fold, of the findings where its truth is known; those of a split follow
+    each other. Everything here takes the mean over all of them.
+    """
 
     groups: np.ndarray
     """(n,) what may not be torn apart: a patient, or a cluster of near-duplicate images."""
@@ -32,6 +36,7 @@ class Fold:
     """(n,) 0 or 1."""
     scores: np.ndarray
     """(r, n)."""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,16 @@ class Resampled:
     interval: tuple[float, float] | None
     redrawn: int
     reason: str = ""
+
+
+def by_split(folds: Sequence[Fold]) -> list[list[Fold]]:
+    """The problems of each split."""
+    splits: list[list[Fold]] = []
+    for fold in folds:
+        if fold.problem == folds[0].problem:
+            splits.append([])
+        splits[-1].append(fold)
+    return splits
 
 
 def mean_auroc(folds: Sequence[Fold]) -> float | None:

@@ -1,7 +1,12 @@
 """Classification metrics of a set of findings, in numpy alone; what is undefined is None, never 0."""
 
+from collections.abc import Iterable
+
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
+
+from pipeline.classes import LABEL, UNKNOWN, Classes
 
 
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float | None:
@@ -30,6 +35,35 @@ def auroc(labels: ArrayLike, scores: ArrayLike) -> float | None:
     # Negatives strictly below count twice and ties once, in integers: no rounding until the division.
     halves = sum(int(np.searchsorted(negatives, positives, side).sum()) for side in ("left", "right"))
     return halves / (2 * pairs)
+
+
+def aurocs(truth: np.ndarray, scores: np.ndarray) -> list[float | None]:
+    """AUROC of each problem on the rows whose truth is known; both are (n, problems)."""
+    found = []
+    for answers, values in zip(truth.T, scores.T, strict=True):
+        known = answers != UNKNOWN
+        found.append(auroc(answers[known], values[known]))
+    return found
+
+
+def macro(values: Iterable[float | None]) -> float | None:
+    """The mean over problems; None where one has no value."""
+    values = list(values)
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+def decisions(classes: Classes, table: pd.DataFrame, scores: np.ndarray) -> dict[str, float | None]:
+    """The metrics of the class that each row is given by its scores (n, problems).
+
+    Of two classes at a threshold of one half; of more the most probable class; of labels nothing.
+    """
+    if classes.two:
+        return threshold_metrics(table[LABEL], scores[:, 0])
+    if classes.multilabel:
+        return {}
+    right = scores.argmax(axis=1) == classes.labels(table) if len(scores) else np.zeros(0)
+    return {"accuracy": float(right.mean()) if len(right) else None}
 
 
 def threshold_metrics(

@@ -12,7 +12,7 @@ import numpy as np
 
 from model.evaluation.corrected import detectable, difference_interval, missing, runs_needed
 from model.evaluation.delong import Areas, mean_areas
-from model.evaluation.intervals import REPLICATES, Fold, draw, percentile, weighted_means
+from model.evaluation.intervals import REPLICATES, Fold, by_split, draw, percentile, weighted_means
 from model.evaluation.metrics import auroc
 from model.evaluation.predictions import Evaluated
 from model.evaluation.summary import folds_of
@@ -44,11 +44,12 @@ class Runs:
     folds: tuple[Fold, ...]
 
     def areas(self) -> list[np.ndarray] | None:
-        """AUROC of each run, an array per fold; None where a fold holds one class."""
-        values = [[auroc(fold.labels, scores) for scores in fold.scores] for fold in self.folds]
-        if any(value is None for row in values for value in row):
-            return None
-        return [np.array(row, float) for row in values]
+        """AUROC of each run, an array per split, mean over problems; None where a test set lacks a class."""
+        splits = [
+            np.array([[auroc(fold.labels, scores) for scores in fold.scores] for fold in split], float)
+            for split in by_split(self.folds)
+        ]
+        return None if any(np.isnan(values).any() for values in splits) else [v.mean(axis=0) for v in splits]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import InputError
+from pipeline.classes import (
+    LABEL,
+    SCORE,
+    UNKNOWN,
+    UNNAMED,
+    Classes,
+    as_numbers,
+    label_columns,
+    merged,
+    of_columns,
+)
+from pipeline.errors import ConfigError, InputError
 from pipeline.files import read_csv, typed
 
 SPLITS = ("validation", "test")
@@ -20,7 +31,9 @@ UNLABELLED = "challenge"
 """The split of findings without labels, in a table of predictions."""
 STATES = {"last": "predictions.csv", "best": "best/predictions.csv"}
 FINDING = ["dataset", "split", "patient_id", "finding_id"]
-COLUMNS = [*FINDING, "view", "label", "score"]
+VIEW = [*FINDING, "view"]
+COLUMNS = [*VIEW, LABEL, SCORE]
+"""Of predictions for data sets of two classes; see :func:`columns` for others."""
 
 
 class PredictionsError(InputError):
@@ -34,8 +47,9 @@ class PredictionsError(InputError):
 class Evaluated:
     """What one state of one run says of one data set's split.
 
-    ``findings`` has one row per finding, sorted by patient_id and finding_id, with group_id, label,
-    ``score`` (mean over views: enhanced prediction, thesis 5.2.5) and ``single`` (view 0).
+    ``findings`` has one row per finding, sorted by patient_id and finding_id, with group_id, the labels of
+    ``classes`` and of each of their problems ``score`` (mean over views: enhanced prediction, thesis 5.2.5)
+    and ``single`` (view 0).
     """
 
     fold: int
@@ -44,6 +58,40 @@ class Evaluated:
     split: str
     state: str
     findings: pd.DataFrame
+    classes: Classes = UNNAMED
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Of each problem, (findings, problems) of 0, 1 and UNKNOWN."""
+        return self.classes.truth(self.findings)
+
+    def scores(self, what: str = SCORE) -> np.ndarray:
+        """Of each problem, (findings, problems); ``what`` is score or single."""
+        return self.findings[self.classes.columns(what)].to_numpy(float)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a table of predictions says of one data set, a row per finding."""
+
+    classes: Classes
+    findings: pd.DataFrame
+    """FINDING, and what :class:`Evaluated` has but groups."""
+
+
+def columns(several: Iterable[Classes]) -> list[str]:
+    """The columns of the predictions of data sets with these classes.
+
+    Raises ConfigError where classes of one name stand in contrary orders in two data sets.
+    """
+    try:
+        labels, scores = merged(list(several))
+    except ValueError as error:
+        raise ConfigError(
+            str(error), file="collections", expected="classes of one name in one order in all data sets",
+            remedy="number them alike",
+        ) from error  # fmt: skip
+    return [*VIEW, *labels, *scores]
 
 
 def numbered(path: Path, name: str) -> int:
@@ -56,44 +104,83 @@ def numbered(path: Path, name: str) -> int:
     return int(found[-1])
 
 
-def read_predictions(path: str | Path, part: tuple[str, str] | None = None) -> pd.DataFrame:
-    """One row per finding of a predictions.csv, with label, score (mean of its views) and single (view 0).
+def read_predictions(path: str | Path, part: tuple[str, str] | None = None) -> dict[str, Predicted]:
+    """Of each data set of a predictions.csv its findings: labels, score (mean of views) and single (view 0).
 
     ``part`` is a data set and its split; then whatever stands in the lines of others does not matter.
     Raises PredictionsError for missing columns, scores that are no probabilities, a view that is there
     twice, a finding without view 0 and a finding with two labels.
     """
     table = read_csv(path)
-    if list(table.columns) != COLUMNS:
+    rest = [name for name in table.columns if name not in VIEW]
+    of_labels = label_columns(rest)
+    of_scores = [name for name in rest if name == SCORE or name.startswith(f"{SCORE}_")]
+    if list(table.columns) != [*VIEW, *of_labels, *of_scores] or not of_labels or not of_scores:
         raise PredictionsError(
             ", ".join(table.columns), file=path, expected=f"the columns {', '.join(COLUMNS)}"
         )
     if part is not None:
         table = table[(table["dataset"] == part[0]) & (table["split"] == part[1])]
+    found = {}
+    for dataset, rows in table.groupby("dataset", sort=True):
+        used = [name for name in [*of_labels, *of_scores] if (rows[name] != "").any()]
+        try:
+            classes = of_columns(used)
+        except ValueError as error:
+            raise PredictionsError(
+                f"{dataset} with {', '.join(used)}", file=path, expected="the labels and scores of one task"
+            ) from error
+        found[str(dataset)] = Predicted(classes, _per_finding(path, rows, classes))
+    return found
+
+
+def _per_finding(path: str | Path, rows: pd.DataFrame, classes: Classes) -> pd.DataFrame:
+    """The findings of one data set from the rows of their views."""
+    labels, scores = classes.label_columns, classes.columns()
     try:
-        table = table.astype({"view": int, "label": int, "score": float})
+        table = as_numbers(rows[[*VIEW, *labels, *scores]])
+        table = table.astype({"view": int, **dict.fromkeys(scores, float)})
     except (ValueError, OverflowError) as error:
         raise PredictionsError(str(error), file=path, expected="numbers") from error
-    table = table.sort_values([*FINDING, "view"], ignore_index=True)
-    _refuse(path, table[~table["score"].between(0, 1)], "scores in [0, 1]")
-    _refuse(path, table[~table["label"].isin((0, 1))], "labels 0 and 1")
-    _refuse(path, table[table.duplicated([*FINDING, "view"])], "each view once")
+    table = table.sort_values(VIEW, ignore_index=True)
+    allowed = [0, 1, UNKNOWN] if classes.multilabel else range(classes.outputs)
+    wanted = " and ".join(map(str, allowed)) if classes.two else f"those of {classes}"
+    _refuse(path, table[~((table[scores] >= 0) & (table[scores] <= 1)).all(axis=1)], "scores in [0, 1]")
+    _refuse(path, table[~table[labels].isin(allowed).all(axis=1)], f"labels {wanted}")
+    _refuse(path, table[table.duplicated(VIEW)], "each view once")
     views = table.groupby(FINDING, sort=False)
-    findings = views.agg(label=("label", "first"), labels=("label", "nunique"), view=("view", "first"),
-                         score=("score", "mean"), single=("score", "first")).reset_index()  # fmt: skip
-    _refuse(path, findings[findings["labels"] > 1], "one label per finding")
+    singles = dict(zip(classes.columns("single"), scores, strict=True))
+    findings = views.agg(
+        view=("view", "first"),
+        **{name: (name, "first") for name in labels},
+        **{name: (name, "mean") for name in scores},
+        **{single: (score, "first") for single, score in singles.items()},
+    ).reset_index()
+    differ = (views[labels].nunique() > 1).any(axis=1).to_numpy()
+    _refuse(path, findings[differ], "one label per finding")
     _refuse(path, findings[findings["view"] > 0], "view 0 of each finding")
-    return findings[[*FINDING, "label", "score", "single"]]
+    return findings[[*FINDING, *labels, *scores, *singles]]
 
 
 def read_splits(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """All split tables under each other, with the data set and fold that their paths name."""
+    """All split tables under each other, with the data set and fold that their paths name.
+
+    Of data sets with other labels a label is UNKNOWN.
+    """
     tables = []
-    kinds = dict.fromkeys(("patient_id", "group_id", "finding_id", "label", "split"), str) | {"label": int}
+    texts = dict.fromkeys(("patient_id", "group_id", "finding_id", "split"), str)
     for path in map(Path, paths):
-        table = typed(read_csv(path), kinds, path)[list(kinds)]
+        cells = read_csv(path)
+        labels = label_columns(cells) or [LABEL]
+        filled = cells.assign(
+            **{name: cells[name].replace("", str(UNKNOWN)) for name in labels if name in cells}
+        )
+        table = typed(filled, texts | dict.fromkeys(labels, int), path)[[*texts, *labels]]
         tables.append(table.assign(dataset=path.parent.parent.name, fold=numbered(path, "fold")))
-    return pd.concat(tables, ignore_index=True)
+    every = pd.concat(tables, ignore_index=True)
+    return every.fillna(dict.fromkeys(label_columns(every), UNKNOWN)).astype(
+        dict.fromkeys(label_columns(every), int)
+    )
 
 
 def evaluate(
@@ -109,23 +196,44 @@ def evaluate(
     fold, seed = numbered(run, "fold"), numbered(run, "seed")
     predictions = read_predictions(path, part)
     wanted = splits[(splits["fold"] == fold) & splits["split"].isin(SPLITS)]
-    wanted = wanted[wanted["dataset"].isin(predictions["dataset"])]
     if part is not None:
         wanted = wanted[wanted["split"] == part[1]]
-    both = wanted.merge(predictions, "outer", FINDING, suffixes=("", "_predicted"), indicator="where")
-    _refuse(path, both[both["where"] == "right_only"], f"only findings that are in a split of fold {fold}")
-    _refuse(path, both[both["where"] == "left_only"], f"every finding of fold {fold}")
-    _refuse(path, both[both["label"] != both["label_predicted"]], "the labels of the splits")
-    both = both.sort_values(["patient_id", "finding_id"], ignore_index=True)
-    columns = ["patient_id", "group_id", "finding_id", "label", "score", "single"]
+    stray = [name for name in predictions if name not in set(wanted["dataset"])]
+    both = {
+        name: _matched(path, wanted[wanted["dataset"] == name], predictions[name], fold)
+        for name in [*stray, *dict.fromkeys(splits["dataset"])]
+        if name in predictions
+    }
     return [
-        Evaluated(fold, seed, dataset, split, state, rows[columns].reset_index(drop=True))
-        for dataset in dict.fromkeys(splits["dataset"])
-        if dataset in set(predictions["dataset"])
+        Evaluated(
+            fold, seed, dataset, split, state, rows.reset_index(drop=True), predictions[dataset].classes
+        )
+        for dataset, table in both.items()
         for split in SPLITS
         if part in (None, (dataset, split))
-        for rows in [both[(both["dataset"] == dataset) & (both["split"] == split)]]
+        for rows in [table[table["split"] == split].drop(columns=["dataset", "split"])]
     ]
+
+
+def _matched(path: Path, wanted: pd.DataFrame, found: Predicted, fold: int) -> pd.DataFrame:
+    """The findings of a data set as splits and predictions agree on them, by patient_id and finding_id."""
+    classes = found.classes
+    labels = classes.label_columns
+    kept = [*FINDING, "group_id", *(name for name in labels if name in wanted)]
+    both = wanted[kept].merge(
+        found.findings, "outer", FINDING, suffixes=("", "_predicted"), indicator="where"
+    )
+    _refuse(path, both[both["where"] == "right_only"], f"only findings that are in a split of fold {fold}")
+    _refuse(path, both[both["where"] == "left_only"], f"every finding of fold {fold}")
+    pairs = [(name, f"{name}_predicted") for name in labels]
+    differ = [both[one] != both[other] for one, other in pairs if other in both]
+    wrong = (
+        pd.concat(differ, axis=1).any(axis=1) if len(differ) == len(labels) else pd.Series(True, both.index)
+    )
+    _refuse(path, both[wrong], "the labels of the splits")
+    both = both.sort_values(["patient_id", "finding_id"], ignore_index=True)
+    ends = [*classes.columns(), *classes.columns("single")]
+    return both[["dataset", "split", "patient_id", "group_id", "finding_id", *labels, *ends]]
 
 
 def _refuse(path: str | Path, bad: pd.DataFrame, expected: str) -> None:

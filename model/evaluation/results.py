@@ -1,7 +1,7 @@
 """Reading back what ``model.evaluation.score`` wrote."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,14 @@ def read(path: Path) -> Figures:
     if "ci95_kind" not in figures:
         raise PredictionsError("that of an older version", file=path, expected="a result with ci95_kind")
     return figures
+
+
+def counted(line: Mapping[str, Any]) -> str:
+    """How many findings are positive; with several classes or labels how many are of each."""
+    by = line.get("positives_by")
+    return (
+        str(line["positives"]) if by is None else ", ".join(f"{count} {name}" for name, count in by.items())
+    )
 
 
 def read_all(paths: Iterable[Path]) -> list[Figures]:

@@ -21,6 +21,7 @@ from model.evaluation.corrected import overlap
 from model.evaluation.delong import NEWCOMBE
 from model.evaluation.intervals import REPLICATES
 from model.evaluation.predictions import STATES, Evaluated, PredictionsError, evaluate, read_splits
+from model.evaluation.results import counted
 from model.evaluation.summary import describe, summarize, with_reasons
 from pipeline.cli import run_cli
 from pipeline.files import sha256, write_text
@@ -167,6 +168,8 @@ def as_table(figures: dict[str, Any]) -> str:
     ]
     resampling = figures["resampling"]
     notes = [f"* target; intervals are for other patients than the {resampling['groups']} groups of its test"]
+    wide = max(8, *(len(counted(row)) for row in rows))
+    lines[1] = lines[1].replace(f"{'positive':>8}", f"{'positive':>{wide}}")
     for row in rows:
         name = row["dataset"] + (" *" if row["dataset"] == figures["target"] else "")
         what = f"{row['dataset']} {row['split']}"
@@ -176,12 +179,14 @@ def as_table(figures: dict[str, Any]) -> str:
         elif row["ci95_kind"] == NEWCOMBE:
             interval += " n"
             notes.append(f"n {NEWCOMBE_NOTE}")
+        for each, area in row.get("auroc_by", {}).items():
+            notes.append(f"{what}, {each}: {_number(area)} {_range(row['ci95_by'][each])}")
         if row["corrected95"] is not None:
             notes.append(f"{what}: for other splits than these {row['folds']} {_range(row['corrected95'])}")
         lines.append(
             f"{name:{width}}  {row['split']:10}  {_number(row['auroc']):>6}  {interval:16}"
             f"  {_number(row['auroc_single']):>6}"
-            f"  {row['findings']:8}  {row['positives']:8}  {row['groups']:8}"
+            f"  {row['findings']:8}  {counted(row):>{wide}}  {row['groups']:8}"
         )
     return "\n".join([*lines, *dict.fromkeys(notes)])
 

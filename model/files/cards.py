@@ -9,6 +9,7 @@ from jsonschema.exceptions import best_match
 
 from model.networks.base import MOST
 from pipeline import card
+from pipeline.classes import MOST as MOST_CLASSES
 from pipeline.patches.views import MOST_VIEWS
 from pipeline.store import AUGMENTATIONS
 
@@ -48,11 +49,19 @@ PREPROCESSING["properties"]["augmentation"] = {"enum": list(AUGMENTATIONS)}
 FINGERPRINT = _each(_object(**dict.fromkeys(card.KINDS, _TEXTS), **dict.fromkeys(card.MEASURES, _RANGE)))
 DATASET = _object(
     collection=_each(_TEXT),
-    classes={"type": "array", "items": _TEXT, "minItems": 2, "maxItems": 2},
+    classes={
+        "type": "array",
+        "items": _TEXT | {"minLength": 1},
+        "minItems": 2,
+        "maxItems": MOST_CLASSES,
+        "uniqueItems": True,
+    },
     preprocessing=PREPROCESSING,
-    training=_each(_COUNT),
+    training={"type": "object", "additionalProperties": {"anyOf": [_COUNT, _each(_COUNT)]}},
     fingerprint=FINGERPRINT,
 )
+DATASET["properties"]["multilabel"] = {"type": "boolean"}
+"""Whether the classes are labels of which a finding may have several; absent where not."""
 RUN = _object(method=_TEXT, fold=_COUNT, seed=_COUNT, state={"enum": list(STATES)})
 SCHEMA = _object(
     schema={"const": VERSION}, disclaimer=_TEXT, run=RUN, target=_TEXT,

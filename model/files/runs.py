@@ -18,9 +18,9 @@ from model.evaluation.predictions import numbered
 from model.files import weights
 from model.files.cards import STATES, VERSION, read_card
 from model.inference.evaluated import Evaluated
-from model.inference.scores import probabilities
 from model.networks.base import Network
 from pipeline.card import Preprocessing
+from pipeline.classes import Classes
 from pipeline.errors import ConfigError, InputError, LossError
 
 DISCLAIMER = (
@@ -65,6 +65,10 @@ class Run:
         keys["window"] = tuple(keys["window"]) if keys["window"] else None
         return Preprocessing(**keys)
 
+    def classes(self, dataset: str) -> Classes:
+        """The classes or labels of a data set."""
+        return classes_in(self.card["datasets"][dataset])
+
     def read(self) -> tuple[Network, dict[str, Tensor]]:
         """The network and the statistics table of each data set, on the CPU."""
         if MIXTURE in weights.read_about(self.model):
@@ -73,7 +77,10 @@ class Run:
                 expected="a run of a network", remedy="predict with it: python -m model.predict",
             )  # fmt: skip
         how = self.preprocessing(self.card["target"])
-        return weights.read(self.model, self.card["datasets"], len(how.channels), side=how.side)
+        outputs = {name: self.classes(name).outputs for name in self.card["datasets"]}
+        return weights.read(
+            self.model, self.card["datasets"], len(how.channels), side=how.side, outputs=outputs
+        )
 
     def network(self, dataset: str) -> Evaluated:
         """The network as evaluation uses it, on the CPU, for one data set; read once."""
@@ -83,7 +90,7 @@ class Run:
         return self._evaluated[dataset]
 
     def score(self, dataset: str, patches: np.ndarray) -> np.ndarray:
-        """Probabilities (n,) of class 1, float64, of patches (n, channels, side, side) float32.
+        """Probabilities (n, problems), float64, of patches (n, channels, side, side) float32.
 
         Raises LossError if one is not finite.
         """
@@ -92,7 +99,12 @@ class Run:
             raise LossError(
                 f"{dataset}: logits that are not finite", file=self.model, expected="finite scores"
             )
-        return probabilities(logits[:, 1] - logits[:, 0])
+        return self.classes(dataset).probabilities(logits)
+
+
+def classes_in(card: Mapping[str, Any]) -> Classes:
+    """The classes or labels that the card of a data set has."""
+    return Classes(tuple(card["classes"]), multilabel=card.get("multilabel", False))
 
 
 def describe(path: Path, cards: Mapping[str, Path], method: str, target: str, state: str) -> dict[str, Any]:
@@ -160,8 +172,8 @@ def agree(runs: Sequence[Run], dataset: str) -> Preprocessing:
     first = runs[0].preprocessing(dataset)
     for run in runs[1:]:
         other = run.preprocessing(dataset)
-        for name in ("collection", "classes"):
-            ours, theirs = (one.card["datasets"][dataset][name] for one in (runs[0], run))
+        for name in ("collection", "classes", "multilabel"):
+            ours, theirs = (one.card["datasets"][dataset].get(name) for one in (runs[0], run))
             if ours != theirs:
                 raise RunError(
                     f"{name} {ours} and {theirs}",

@@ -79,17 +79,25 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read(
-    path: Path, datasets: Iterable[str], channels: int, *, side: int = PATCH_SIDE, among: bool = False
+    path: Path,
+    datasets: Iterable[str],
+    channels: int,
+    *,
+    side: int = PATCH_SIDE,
+    outputs: Mapping[str, int] | None = None,
+    among: bool = False,
 ) -> tuple[Network, dict[str, Tensor]]:
     """Read a network and the statistics table of each data set, on the CPU.
 
-    ``among`` leaves out what the file has for further data sets. A file that does not say which network it
-    holds is from before there were others: it is that of the papers.
+    ``outputs`` are the logits that each head should have; None takes those of the file. ``among`` leaves out
+    what the file has for further data sets. A file that does not say which network it holds is from before
+    there were others: it is that of the papers.
     Raises InputError if the file is damaged or belongs to other data sets, channels or patches.
     """
     datasets = tuple(datasets)
     try:
         description = Description(**read_about(path).get("network", {"channels": channels}))
+        heads = {name: description.logits(name) for name in datasets}
     except (TypeError, ValueError) as error:
         raise InputError(str(error), file=path, expected="the description of a network") from error
     if (description.channels, description.side) != (channels, side):
@@ -97,6 +105,12 @@ def read(
             f"a network for {description.channels} and {description.side}", file=path,
             expected=f"a network for {channels} channel(s) and patches of {side} pixels",
             remedy="give stores cut like those it was trained on",
+        )  # fmt: skip
+    if outputs is not None and (odd := [name for name in heads if heads[name] != outputs[name]]):
+        raise InputError(
+            f"{heads[odd[0]]} logits", file=path,
+            expected=f"a head of {outputs[odd[0]]} logits for {odd[0]}, one per class or label",
+            remedy="give stores with the classes that it was trained on",
         )  # fmt: skip
     try:
         with torch.device("meta"):  # without memory, until the file is known to fill it

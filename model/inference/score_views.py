@@ -9,10 +9,11 @@ from typing import Any
 from tqdm import tqdm
 
 from model.device import set_up, told
-from model.evaluation.predictions import COLUMNS, SPLITS, STATES, UNLABELLED
+from model.evaluation.predictions import COLUMNS, SPLITS, STATES, UNLABELLED, columns
 from model.files import runs, weights
 from model.inference.scores import evaluate
 from model.training import data
+from pipeline.classes import as_cells
 from pipeline.cli import run_cli
 from pipeline.errors import ConfigError, LossError
 from pipeline.files import write_csv, write_text
@@ -28,23 +29,28 @@ class Scorer:
         self.device = set_up(gpu)
         self._model = model
         self._network, self._tables = weights.read(
-            model, datasets, data.channels(datasets), side=data.side(datasets)
+            model,
+            datasets,
+            data.channels(datasets),
+            side=data.side(datasets),
+            outputs=data.outputs(datasets),
         )
         self._network.to(self.device)
 
     def rows(self, name: str, part: data.Part, split: str, dataset: str) -> Iterator[dict[str, Any]]:
         """One row per view of a part, scored through the decision maker of data set ``name``.
 
-        ``score`` is the probability of class 1, in float64: float32 would tie the surest.
+        Scores are the probabilities of the problems, in float64: float32 would tie the surest.
         """
         try:
             scores = evaluate(self._network, name, self._tables[name].to(self.device), part)
         except FloatingPointError as error:
             raise LossError(f"{name}: {error}", file=self._model, expected="finite scores") from error
-        findings = part.table.to_dict("records")
-        for number, view, score in zip(part.finding, part.view, scores.views, strict=True):
-            row = {"dataset": dataset, "split": split, "view": view, "score": repr(float(score))}
-            yield row | findings[number]
+        findings = as_cells(part.table).to_dict("records")
+        columns = part.classes.columns()
+        for number, view, values in zip(part.finding, part.view, scores.views.tolist(), strict=True):
+            row = {"dataset": dataset, "split": split, "view": view}
+            yield row | dict(zip(columns, map(repr, values), strict=True)) | findings[number]
 
 
 def predict(datasets: Mapping[str, data.Dataset], model: Path, gpu: int) -> Iterator[dict[str, Any]]:
@@ -105,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
         else:
             rows = predict(datasets, model, options.gpu)
-        write_csv(out, COLUMNS, rows)
+        classes = [each.classes for each in datasets.values()]
+        write_csv(out, COLUMNS if options.unlabelled else columns(classes), rows)
     if options.card:
         cards = dict(zip(datasets, options.cards, strict=True))
         card = runs.describe(options.card, cards, options.method, options.target, options.state)

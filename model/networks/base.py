@@ -10,7 +10,7 @@ import importlib.util
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -40,8 +40,8 @@ class Description:
     channels: int = 1
     side: int = 65
     """Of a patch, in pixels."""
-    outputs: int = 2
-    """Logits of each head."""
+    outputs: int | Mapping[str, int] = 2
+    """Logits of each head; by data set where they differ."""
     resized: int | None = None
     """Side to which patches are resized before the extractor sees them; None as they are."""
     linear: bool = False
@@ -56,8 +56,22 @@ class Description:
             value = getattr(self, name)
             if name == "resized" and value is None:
                 continue
-            if type(value) is not int or not 1 <= value <= most:
-                raise ValueError(f"{name} {value!r}, not a number from 1 to {most}")
+            for number in value.values() if name == "outputs" and isinstance(value, dict) else [value]:
+                if type(number) is not int or not 1 <= number <= most:
+                    raise ValueError(f"{name} {number!r}, not a number from 1 to {most}")
+
+    def logits(self, dataset: str) -> int:
+        """Those of a data set's head; ValueError where it has none."""
+        if isinstance(self.outputs, int):
+            return self.outputs
+        if dataset not in self.outputs:
+            raise ValueError(f"no head of {dataset}")
+        return self.outputs[dataset]
+
+    def of(self, outputs: Mapping[str, int]) -> "Description":
+        """The same network with heads of so many logits: one number where all have as many."""
+        alike = set(outputs.values())
+        return replace(self, outputs=alike.pop() if len(alike) == 1 else dict(outputs))
 
     def to_json(self) -> dict[str, Any]:
         """As a model file has it."""
@@ -176,7 +190,8 @@ class Network(nn.Module):
     def renew(self, dataset: str, *names: object) -> None:
         """Give a data set a decision maker of its own, with the random weights that belong to ``names``."""
         old = self.maker(dataset)
-        new = _head(self.description, self.extractor.width).to(next(old.parameters()))
+        outputs = self.description.logits(dataset)
+        new = _head(self.description, self.extractor.width, outputs).to(next(old.parameters()))
         _initialize(new, seed(*names))
         self.makers[self.datasets.index(dataset)] = new
 
@@ -208,7 +223,10 @@ def build(datasets: Iterable[str], description: Description = DEFAULT) -> Networ
     extractor: Extractor = module.Extractor(description.channels, seen)
     if seen != description.side:
         extractor = Resized(extractor, seen)
-    makers = {dataset: _head(description, extractor.width) for dataset in datasets}
+    outputs = {dataset: description.logits(dataset) for dataset in datasets}
+    makers = {name: _head(description, extractor.width, count) for name, count in outputs.items()}
+    if makers:
+        description = description.of(outputs)
     network = Network(extractor, makers, description)
     _check_buffers(network)
     for part in network.modules():
@@ -232,10 +250,10 @@ def _check_buffers(network: Network) -> None:
         )  # fmt: skip
 
 
-def _head(description: Description, width: int) -> nn.Module:
+def _head(description: Description, width: int, outputs: int) -> nn.Module:
     module = importlib.import_module(module_name(description.network))
     own = nn.Linear if description.linear else getattr(module, "head", nn.Linear)
-    made: nn.Module = own(width, description.outputs)
+    made: nn.Module = own(width, outputs)
     return made
 
 

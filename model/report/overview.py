@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.evaluation.corrected import LEAST
-from model.evaluation.results import read_all
+from model.evaluation.results import counted, read_all
 from model.report.tabular import text
 from pipeline.cli import run_cli
 from pipeline.files import write_text
@@ -38,6 +38,10 @@ ABOUT_PARTS = (
     "A validation AUROC far above the test's means that the state of the network was chosen by luck. A "
     "helping data set whose AUROC is at chance teaches nothing."
 )
+ABOUT_CLASSES = (
+    "The AUROC above is the mean of these: of each class against the rest, or of each label on the findings "
+    "where it is known. Look at how many findings each stands on."
+)
 ABOUT_RUNS = (
     "All but the AUROC are at the threshold 0.5. Runs differ in their split (fold) and in the seed of the "
     "network's start."
@@ -61,16 +65,40 @@ def overview(results: Sequence[Figures]) -> str:
     ]
     each_run = [
         {"method": name, "fold": run["fold"], "seed": run["seed"]}
-        | {metric: value(run, metric) for metric in METRICS}
-        | {"findings": run["findings"], "positive": run["positives"]}
+        | {metric: value(run, metric) for metric in METRICS if metric in run}
+        | {"findings": run["findings"], **_positive(run)}
         for name, run in runs
         if _tested(run, target)
     ]
+    by_class = [
+        {
+            "method": name,
+            "class or label": each,
+            "AUROC": text(area, ".3f"),
+            "95 %, other patients": text(row["ci95_by"][each], ".3f"),
+            "findings of it": row["positives_by"][each],
+        }
+        for name, row in lines
+        if _tested(row, target)
+        for each, area in row.get("auroc_by", {}).items()
+    ]
+    several = (
+        [
+            page.section(
+                f"Each class or label of {target}, test findings",
+                page.paragraph(ABOUT_CLASSES),
+                page.table(list(by_class[0]), by_class),
+            )
+        ]
+        if by_class
+        else []
+    )
     return page.page(
         f"Results: {target}, test findings, {state} state of training",
         [
             page.table(list(head[0]), head),
             page.bullets(NOTES),
+            *several,
             page.section(
                 "All data sets and splits", page.paragraph(ABOUT_PARTS), page.table(list(parts[0]), parts)
             ),
@@ -89,7 +117,12 @@ def _tested(row: Figures, target: str) -> bool:
 
 def _line(method: str, row: Figures) -> dict[str, object]:
     shown = {name: value(row, key) for name, key in HEADLINE.items()}
-    return {"method": method, **shown, **{name: row[key] for name, key in COUNTS.items()}}
+    counts = {name: row[key] for name, key in COUNTS.items()}
+    return {"method": method, **shown, **counts, **_positive(row)}
+
+
+def _positive(row: Figures) -> dict[str, object]:
+    return {"positive": row["positives"] if row["positives"] is not None else counted(row)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from model.evaluation import results
 from model.evaluation.delong import NEWCOMBE
 from model.evaluation.predictions import STATES, numbered, read_predictions
-from model.evaluation.roc import mean_curve, roc
+from model.evaluation.roc import Curve, mean_curve, roc
 from model.report import histories
 from model.report.drawing import (  # fmt: skip
     COLOURS,
@@ -30,6 +31,7 @@ from model.report.drawing import (  # fmt: skip
     roc_axes,
     save,
 )
+from pipeline.classes import UNKNOWN, Classes
 from pipeline.cli import run_cli
 from pipeline.files import read_csv
 
@@ -44,13 +46,21 @@ def plot_roc(figures: dict[str, Any], predictions: Sequence[Path]) -> Figure:
     """
     made = figure(5.4, 5.8)
     axes = roc_axes(made, "chance")
-    curves, runs = [], []
+    curves: list[Curve] = []
+    runs = []
+    of_each: dict[str, list[Curve]] = {}
     for path in predictions:
-        table = read_predictions(path)
-        test = table[(table["dataset"] == figures["target"]) & (table["split"] == "test")]
-        if test["label"].nunique() == 2:
-            curves.append(roc(test["label"], test["score"]))
+        found = read_predictions(path)[figures["target"]]
+        test = found.findings[found.findings["split"] == "test"]
+        problems = _rocs(found.classes, test)
+        curves += problems.values()
+        if len(found.classes.problems) > 1:
+            for name, curve in problems.items():
+                of_each.setdefault(name, []).append(curve)
+        elif problems:
             runs.append(_run(figures, numbered(path, "fold"), numbered(path, "seed")))
+    if of_each:
+        return _draw_each(made, axes, figures, of_each, curves)
     for number, (curve, run) in enumerate(zip(curves, runs, strict=True)):
         named = f"fold {run['fold']}, seed {run['seed']}: {run['auroc']:.3f}"
         label = named if len(curves) <= _NAMED_RUNS else None
@@ -64,6 +74,34 @@ def plot_roc(figures: dict[str, Any], predictions: Sequence[Path]) -> Figure:
         axes.legend(loc="lower right")
     else:
         axes.text(0.5, 0.5, figures.get("auroc_reason", "no curve"), ha="center", va="center", wrap=True)
+    axes.set_title(_test_set(figures), loc="left")
+    return made
+
+
+def _rocs(classes: Classes, test: pd.DataFrame) -> dict[str, Curve]:
+    """The ROC curve of each problem; none where one lacks a class."""
+    curves = {}
+    columns = zip(classes.problems, classes.truth(test).T, classes.columns(), strict=True)
+    for problem, truth, column in columns:
+        known = truth != UNKNOWN
+        if len(np.unique(truth[known])) < 2:
+            return {}
+        curves[problem] = roc(truth[known], test[column][known])
+    return curves
+
+
+def _draw_each(
+    made: Figure, axes: Axes, figures: dict[str, Any], of_each: dict[str, list[Curve]], every: list[Curve]
+) -> Figure:
+    """The mean curve over runs of each problem, and that of all of them."""
+    for (name, curves), colour in zip(of_each.items(), cycle(COLOURS[1:])):
+        area, ends = (figures[key][name] for key in ("auroc_by", "ci95_by"))
+        interval = f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else ""
+        label = f"{name}: {area:.3f}{interval}" if area is not None else name
+        axes.plot(*mean_curve(curves), color=colour, linewidth=1.2, label=label)
+    axes.plot(*mean_curve(every), color=COLOURS[0], linewidth=2.5, label=_headline(figures))
+    made.set_size_inches(made.get_figwidth(), made.get_figheight() + 0.2 * len(of_each))
+    made.legend(loc="outside lower left", fontsize="small")
     axes.set_title(_test_set(figures), loc="left")
     return made
 
@@ -88,10 +126,12 @@ def _headline(figures: dict[str, Any]) -> str:
 
 def _test_set(figures: dict[str, Any]) -> str:
     line = next(row for row in figures["summary"] if _tested(figures).items() <= row.items())
-    negatives = line["findings"] - line["positives"]
+    counts = f"{line['findings']} findings ({results.counted(line)})"
+    if line["positives"] is not None:
+        counts = f"{line['positives']} positive and {line['findings'] - line['positives']} negative findings"
     return (
         f"{figures['method']} on {figures['target']}, test, {figures['state']} state\n"
-        f"{line['positives']} positive and {negatives} negative findings in {line['groups']} groups"
+        f"{counts} in {line['groups']} groups"
     )
 
 

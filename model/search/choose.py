@@ -16,7 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import yaml
 
-from model.evaluation.metrics import auroc
+from model.evaluation.metrics import aurocs, macro
 from model.evaluation.predictions import PredictionsError, evaluate, read_splits
 from model.report.drawing import STYLE, save
 from model.search.grid import Settings, candidates, nested
@@ -46,7 +46,7 @@ def validation_aurocs(runs: Iterable[Path], splits: Sequence[Path], target: str)
         found = evaluate(run, "last", table, (target, "validation"))
         if not found or found[0].findings.empty:
             raise PredictionsError("none", file=run, expected=f"validation findings of {target}")
-        values.append(auroc(found[0].findings["label"], found[0].findings["score"]))
+        values.append(macro(aurocs(found[0].truth, found[0].scores())))
     return [value for value in values if value is not None]
 
 

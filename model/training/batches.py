@@ -21,23 +21,25 @@ def shuffled(labels: np.ndarray) -> tuple[Order, int]:
 
 
 def undersampled(labels: np.ndarray) -> tuple[Order, int]:
-    """As many samples of each class as the smaller one has, the classes in turn; a new draw per pass.
+    """As many samples of each class as the smallest one has, the classes in turn; a new draw per pass.
 
     Thesis 5.2.1. Raises SplitError if a class is missing.
     """
-    classes = [np.flatnonzero(labels == label) for label in (0, 1)]
+    classes = [np.flatnonzero(labels == label) for label in range(max(2, 1 + labels.max(initial=0)))]
     count = min(len(members) for members in classes)
     if not count:
+        sizes = [len(members) for members in classes]
+        found = f"{sizes[0]} negative and {sizes[1]} positive" if len(sizes) == 2 else f"classes of {sizes}"
         raise SplitError(
-            f"{len(classes[0])} negative and {len(classes[1])} positive training samples",
-            expected="both classes",
+            f"{found} training samples",
+            expected="both classes" if len(sizes) == 2 else "every class",
             remedy="undersampling needs both; use balance: views",
         )
 
     def draw(rng: np.random.Generator) -> np.ndarray:
         return np.stack([rng.permutation(members)[:count] for members in classes], axis=1).ravel()
 
-    return draw, 2 * count
+    return draw, len(classes) * count
 
 
 BALANCES = {"views": shuffled, "undersample": undersampled}
@@ -48,7 +50,7 @@ class LoopLoader:
 
     Parameters
     ----------
-    labels : (n,) of 0 and 1.
+    labels : (n,) numbers of classes; (n, labels) where balance is by views.
     batch_size : of all batches but the last of a pass, which is smaller, or larger by one: a remainder of
         one sample joins the batch before it, as batch norm would see a single image.
     names : of the random stream; pass p draws from (*names, p).
@@ -93,5 +95,5 @@ class LoopLoader:
         """Indices of ``count`` samples drawn one by one, with replacement; in balance if passes are."""
         weights = np.ones(len(self._labels))
         if self._balanced:
-            weights /= np.bincount(self._labels, minlength=2)[self._labels]
+            weights /= np.bincount(self._labels)[self._labels]
         return rng.choice(len(weights), count, p=weights / weights.sum())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model import dataset
-from model.dataset import KEY, channels, match, side, view_numbers
+from model.dataset import KEY, channels, match, outputs, side, view_numbers
 from model.training.online import Views
 from pipeline.classes import UNNAMED, Classes
 from pipeline.store import read_info, read_patches
@@ -25,6 +25,7 @@ __all__ = [
     "given",
     "load",
     "match",
+    "outputs",
     "side",
     "unlabelled",
 ]

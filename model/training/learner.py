@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from model.files import weights
 from model.inference import batch_norm
 from model.networks.base import Extractor, Network, channels_last, set_dropout
 from model.training import schedule
 from model.training.data import Part
+from model.training.losses import loss
 from model.training.online import Views
 from model.training.phase import NEW, Phase
 from model.training.schedule import Plateau
@@ -173,7 +173,7 @@ class Learner:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.bfloat16):
             logits = self._logits(phase, steps, batch, number)
             losses = torch.stack([
-                self._loss(found, self._train[name].labels[samples])
+                loss(self._train[name].classes, self._settings.loss, found, self._train[name].labels[samples])
                 for (name, samples), found in zip(batch, logits, strict=True)
             ])  # fmt: skip
         steps.loss(losses, batch).backward()
@@ -210,15 +210,6 @@ class Learner:
         set_dropout(self.network.extractor, self._dropout[name])
         features: Tensor = self.network.extractor(channels_last(inputs))
         return features
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self._settings.loss == "logits":
-            return functional.cross_entropy(logits, labels)
-        probabilities = functional.softmax(logits, dim=1)
-        if self._settings.loss == "paper":
-            return functional.cross_entropy(probabilities, labels)
-        error = functional.l1_loss if self._settings.loss == "l1" else functional.mse_loss
-        return error(probabilities, functional.one_hot(labels, logits.shape[1]).to(probabilities))
 
     def gradients(self) -> list[tuple[str, float, float]]:
         """Mean and maximum size of the gradient of each layer in the last step; 0 where there was none."""

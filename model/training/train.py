@@ -12,7 +12,7 @@ import json
 import logging
 import platform
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -29,12 +29,14 @@ from model.networks.base import module_name
 from model.training import data
 from model.training.batches import BALANCES
 from model.training.checkpoint import Folder, digest
-from model.training.phase import check_names, parse_phases
+from model.training.checks import misfits, unlike_heads
+from model.training.phase import Phase, check_names, parse_phases
 from model.training.records import GRADIENTS_COLUMNS, Step
 from model.training.settings import Settings
 from model.training.trainer import Trainer
+from pipeline.classes import Classes
 from pipeline.cli import run_cli
-from pipeline.errors import LossError
+from pipeline.errors import ConfigError, LossError
 from pipeline.files import atomic, sha256, write_text
 from pipeline.provenance import code
 
@@ -163,8 +165,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = settings(options, device)
     datasets = data.given(options)
     check_names(options.phases, chosen.target, datasets)
+    check_classes(options.phases, chosen, {name: each.classes for name, each in datasets.items()})
     network, tables = weights.read(
-        options.network, datasets, data.channels(datasets), side=data.side(datasets), among=True
+        options.network,
+        datasets,
+        data.channels(datasets),
+        side=data.side(datasets),
+        outputs=data.outputs(datasets),
+        among=True,
     )
     files = (*options.stores, *options.splits, options.network)
     facts = digest(
@@ -208,6 +216,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             weights.write(options.out, last, network.description)
             # Whoever sends a signal takes the job for failed and deletes its outputs: keep the checkpoint.
             trainer.leave_if_stopped()
+
+
+def check_classes(phases: Sequence[Phase], chosen: Settings, classes: Mapping[str, Classes]) -> None:
+    """Raise ConfigError for what means nothing for these classes or labels."""
+    keys = {"loss": chosen.loss, "selection": chosen.selection, "balance": chosen.balance}
+    for key, found, expected in (
+        *misfits(classes, chosen.target, **keys),
+        *unlike_heads([(phase.name, phase.head) for phase in phases], classes),
+    ):
+        raise ConfigError(found, file=key, expected=expected)
 
 
 def draw_gradients(trainer: Trainer, folder: Path) -> Path:

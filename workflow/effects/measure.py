@@ -93,7 +93,7 @@ def measure(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "findings": [
             {"fold": part.fold, "seed": part.seed, **row}
             for part in tested
-            for row in part.findings.drop(columns="single").to_dict("records")
+            for row in part.findings.drop(columns=part.classes.columns("single")).to_dict("records")
         ],
     }
 

@@ -1,0 +1,184 @@
+"""Three classes, and several labels per finding: from tables to results with intervals, predictions and an export."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import yaml
+from PIL import Image
+
+from model.evaluation.predictions import read_predictions
+from model.export import export
+from model.files import runs, weights
+from model.predict import main as predict
+from pipeline.classes import Classes
+from pipeline.files import read_csv
+from pipeline.provenance import ROOT
+from pipeline.store import read_info
+
+GRADES = Classes(("normal", "benign", "malignant"))
+SIGNS = Classes(("mass", "nodule"), multilabel=True)
+CONFIG = {
+    "datasets": ["grades", "signs"], "target": "grades", "methods": ["typhon", "probe"], "seeds": [0],
+    "raw": {"grades": "raw/grades", "signs": "raw/signs"},
+    "collections": {
+        "grades": {"kind": "table", "table": "t.csv", "extent": "whole", "labels": {"normal": 0, "benign": 1, "malignant": 2}},
+        "signs": {"kind": "table", "table": "t.csv", "extent": "whole", "label_columns": ["mass", "nodule"]},
+    },
+    "patch": 36, "views": 4, "majority_views": 2, "evaluation_views": 2,
+    "split": {"kind": "holdout", "validation": 0.25, "test": 0.3},
+    "bootstrap": {"candidates": 2}, "evaluation": {"every": 20},
+    "encoders": {"lite0": {"weights": "random", "side": 32, "views": 2}},
+    "hyperparameters": {"typhon": {"training": {"epochs": 40, "dropout": 0.0}, "specialization": {"epochs": 1}}},
+}  # fmt: skip
+
+
+def picture(path: Path, rng: np.random.Generator, brightness: float, mark: bool = False) -> None:
+    image = rng.normal(100, 15, (40, 40))
+    image[10:30, 10:30] += brightness
+    image[:6, :6] += 150 * mark
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image.clip(0, 255).astype("u1")).save(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one call of the workflow leaves: a target of three classes, and a helper with two labels."""
+    folder, rng = tmp_path_factory.mktemp("several"), np.random.default_rng(0)
+    grades, signs = ["image,patient_id,finding_id,label"], ["image,patient_id,finding_id,mass,nodule"]
+    for number in range(36):
+        name, grade = f"{number:02}.png", number % 3
+        picture(folder / "raw/grades" / name, rng, (-60, 0, 80)[grade])
+        grades.append(f"{name},p{number // 3 * 3 + grade},1,{GRADES.names[grade]}")
+        mass, nodule = number % 2, number // 2 % 2
+        picture(folder / "raw/signs" / name, rng, 80 * mass, bool(nodule))
+        signs.append(f"{name},q{number},1,{mass},{'' if number % 9 == 8 else nodule}")
+    for name, lines in (("grades", grades), ("signs", signs)):
+        (folder / f"raw/{name}/t.csv").write_text("\n".join(lines) + "\n")
+    (folder / "c.yaml").write_text(yaml.safe_dump(CONFIG))
+    words = ["--directory", str(folder), "--configfile", str(folder / "c.yaml"), "--cores", "2"]
+    targets = ["results/overview.html", "results/typhon/roc.png", "results/comparison.csv",
+               "data/signs/contact_sheet.png"]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow.run", *words, *targets], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+def result(folder: Path, method: str) -> dict[str, object]:
+    return json.loads((folder / f"results/{method}_auc.json").read_text())
+
+
+def test_stores_and_splits_say_what_the_tables_do(folder: Path) -> None:
+    assert read_info(folder / "data/grades/patches.h5").classes == GRADES
+    assert read_info(folder / "data/signs/patches.h5").classes == SIGNS
+    splits = read_csv(folder / "data/signs/splits/fold0.csv")
+    assert list(splits)[3:5] == ["label_mass", "label_nodule"]
+    assert (splits["label_nodule"] == "").sum() == 4
+    views = read_csv(folder / "data/grades/splits/fold0.csv")
+    assert views.groupby(["split", "label"]).size().unstack().to_numpy().tolist() == [
+        [4] * 3,
+        [5] * 3,
+        [3] * 3,
+    ]
+
+
+def test_three_classes_have_one_against_the_rest_each_and_their_mean(folder: Path) -> None:
+    for method in ("typhon", "probe"):
+        found = result(folder, method)
+        areas = found["auroc_by"]
+        assert list(areas) == list(GRADES.names)
+        assert found["auroc"] == pytest.approx(np.mean(list(areas.values())))
+        for name, (low, high) in {"mean": found["ci95"], **found["ci95_by"]}.items():
+            assert 0 <= low <= (areas | {"mean": found["auroc"]})[name] <= high <= 1
+        assert found["bootstrap95"] is not None
+    assert result(folder, "typhon")["auroc"] > 0.8
+
+
+def test_the_labels_of_the_helper_have_an_auroc_each_on_the_findings_where_they_are_known(
+    folder: Path,
+) -> None:
+    (line,) = (
+        line for line in result(folder, "typhon")["summary"]
+        if (line["dataset"], line["split"], line["state"]) == ("signs", "test", "last")
+    )  # fmt: skip
+    assert list(line["auroc_by"]) == ["mass", "nodule"]
+    assert line["auroc"] == pytest.approx(np.mean(list(line["auroc_by"].values())))
+    assert line["ci95"] is not None
+    assert line["positives"] is None
+    table = read_predictions(folder / "results/typhon/fold0/seed0/predictions.csv")["signs"]
+    assert table.classes == SIGNS
+    test = table.findings[table.findings["split"] == "test"]
+    assert line["positives_by"] == SIGNS.counts(test)
+
+
+def test_metrics_that_mean_nothing_are_left_out(folder: Path) -> None:
+    by = {run["dataset"]: run for run in result(folder, "typhon")["runs"]}
+    assert {"accuracy", "f1", "recall"} & set(by["grades"]) == {"accuracy"}
+    assert not {"accuracy", "f1", "recall"} & set(by["signs"])
+    history = read_csv(folder / "results/typhon/fold0/seed0/history.csv")
+    assert set(history.loc[history["dataset"] == "grades", "metric"]) >= {"loss", "auroc", "accuracy"}
+    assert "precision" not in set(history["metric"])
+
+
+def test_the_report_shows_each_class(folder: Path) -> None:
+    page = (folder / "results/overview.html").read_text()
+    assert "Each class or label of grades" in page
+    assert all(f"<td>{name}</td>" in page for name in GRADES.names)
+
+
+def test_both_methods_are_compared_by_the_mean_over_classes(folder: Path) -> None:
+    difference = float(read_csv(folder / "results/differences.csv")["difference"][0].replace("−", "-"))
+    both = [result(folder, name)["auroc"] for name in ("probe", "typhon")]
+    assert abs(difference) == pytest.approx(abs(both[0] - both[1]), abs=1e-4)
+
+
+def test_heads_have_as_many_logits_as_classes_or_labels(folder: Path) -> None:
+    run = folder / "results/typhon/fold0/seed0/model.safetensors"
+    assert weights.read_about(run)["network"]["outputs"] == {"grades": 3, "signs": 2}
+    run = folder / "results/probe/fold0/seed0/model.safetensors"
+    assert weights.read_about(run)["network"]["outputs"] == 3
+
+
+@pytest.mark.parametrize("method", ["typhon", "probe"])
+def test_a_new_case_has_a_probability_of_each_class(folder: Path, tmp_path: Path, method: str) -> None:
+    case = folder / "raw/grades/02.png"
+    predict([str(case), "--model", str(folder / f"results/{method}"), "--out", str(tmp_path)])
+    found = json.loads((tmp_path / "prediction.json").read_text())
+    values = {name: figures["probability"] for name, figures in found["probabilities"].items()}
+    assert list(values) == list(GRADES.names)
+    assert sum(values.values()) == pytest.approx(1)
+    assert found["most_probable"] == max(values, key=values.__getitem__)
+    assert list(read_csv(tmp_path / "views.csv"))[-3:] == GRADES.columns()
+
+
+def test_a_table_of_new_cases_has_columns_of_each_label(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text(f"image,patient_id,finding_id\n{folder / 'raw/signs/01.png'},a,1\n")
+    predict([str(tmp_path / "cases.csv"), "--model", str(folder / "results/typhon"), "--dataset", "signs",
+             "--out", str(tmp_path)])  # fmt: skip
+    (row,) = read_csv(tmp_path / "predictions.csv").to_dict("records")
+    assert {"probability_mass", "lowest_nodule", "highest_nodule"} <= set(row)
+    assert "most_probable" not in row
+
+
+@pytest.mark.parametrize(
+    ("method", "dataset"), [("typhon", "grades"), ("typhon", "signs"), ("probe", "grades")]
+)
+def test_an_exported_model_gives_the_probabilities_of_the_run(
+    folder: Path, tmp_path: Path, method: str, dataset: str
+) -> None:
+    found = runs.find([folder / f"results/{method}"])
+    about = json.loads(export(found, dataset, tmp_path).read_text())
+    classes = {"grades": GRADES, "signs": SIGNS}[dataset]
+    assert about["output"]["of"] == list(classes.names)
+    assert about["output"]["shape"] == ["n", len(classes.names)]
+    patches = np.random.default_rng(0).normal(size=(3, 1, 36, 36)).astype("f4")
+    (made,) = onnxruntime.InferenceSession(tmp_path / about["models"][0]["file"]).run(
+        None, {"patches": patches}
+    )
+    assert made == pytest.approx(found[0].score(dataset, patches), abs=1e-4)
