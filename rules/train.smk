@@ -9,6 +9,7 @@ rule bootstrap_network:
     input:
         stores=planned(training.stores),
         splits=planned(training.splits),
+        weights=planned(start.weights_file),
     output:
         network="results/{method}/fold{fold}/seed{seed}/bootstrap/network.safetensors",
         scores="results/{method}/fold{fold}/seed{seed}/bootstrap/scores.csv",
@@ -30,6 +31,7 @@ rule bootstrap_network:
         people=planned(training.people),
         scored=planned(start.scored_datasets),
         network=planned(training.setting, key="network"),
+        weights=planned(training.setting, key="weights"),
         candidates=planned(start.random_networks),
         views=planned(training.setting, key="bootstrap/views"),
         rule=planned(training.setting, key="bootstrap/rule"),
@@ -42,7 +44,7 @@ rule bootstrap_network:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "exec python -m workflow.job {log} model.bootstrap.guess --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
-        " --score {params.scored} --network {params.network}"
+        " --score {params.scored} --network {params.network} --weights {params.weights:q}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
         " --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.network} --scores {output.scores}"
@@ -52,6 +54,7 @@ use rule bootstrap_network as bootstrap_shared with:
     input:
         stores=planned(start.shared_stores),
         splits=planned(start.shared_splits),
+        weights=planned(start.shared_weights_file),
     output:
         network="results/bootstrap/fold{fold}/seed{seed}/network.safetensors",
         scores="results/bootstrap/fold{fold}/seed{seed}/scores.csv",
@@ -64,6 +67,7 @@ use rule bootstrap_network as bootstrap_shared with:
         people=planned(start.shared_people),
         scored=planned(start.shared_datasets),
         network=lookup("network", within=config),
+        weights=lookup("weights", within=config),
         candidates=lookup("bootstrap/candidates", within=config),
         views=lookup("bootstrap/views", within=config),
         rule=lookup("bootstrap/rule", within=config),

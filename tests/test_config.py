@@ -49,7 +49,7 @@ def with_paper(properties, value):
     for name, child in properties.items():
         part = schema.resolve(child)
         if "paper" in part.get("enum", ()):
-            yield name, value[name]
+            yield name, value.get(name)  # one of a schedule may be left out
         elif "properties" in part and isinstance(value.get(name), dict):
             yield from (
                 (f"{name}/{path}", found) for path, found in with_paper(part["properties"], value[name])

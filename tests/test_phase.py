@@ -10,7 +10,7 @@ from pipeline.errors import ConfigError
 TRAINING = {"epochs": 10, "batches": 1, "batch_size": 8, "learning_rate": 3e-4, "dropout": 0.3}
 STEPS = {
     "typhon": ("training", "specialization"), "parallel": ("training",), "classical": ("training",),
-    "joint": ("training",), "multitask": ("training",), "pooled": ("training",),
+    "finetune": ("training",), "joint": ("training",), "multitask": ("training",), "pooled": ("training",),
     "transfer": ("first", "support", "last"),
     "hydra": ("first", "support_head", "support", "last_head", "last"),
 }  # fmt: skip
@@ -43,6 +43,7 @@ def test_each_method_is_what_its_paper_says() -> None:
     assert shape("classical") == [("training", "b", "turns", {})]
     assert shape("typhon") == [("training", "abc", "turns", {}), ("specialization", "b", "turns", {})]
     assert shape("parallel") == [("training", "abc", "turns", {})]
+    assert shape("finetune") == [("training", "b", "turns", {})]
     assert shape("joint") == [("training", "abc", "joint", {})]
     assert shape("multitask") == [("training", "abc", "mixed", {})]
     assert shape("pooled") == [("training", "abc", "mixed", {"a": "b", "c": "b"})]
@@ -96,7 +97,7 @@ def test_no_step_is_lost_to_rounding_and_none_comes_back() -> None:
 
 def test_the_bootstrap_scores_what_the_first_phase_trains() -> None:
     found = {method: started_on(phases(method, config()), config()) for method in METHODS}
-    alone = {"classical", "transfer", "hydra", "rwg"}
+    alone = {"classical", "finetune", "transfer", "hydra", "rwg"}
     assert found == {method: ["b"] if method in alone else ["a", "b", "c"] for method in METHODS}
 
 

@@ -35,11 +35,15 @@ Where the published way differs from the right one, a key takes the value `paper
 """
 
 
+STEPS = ("/Step", "/Tuning")
+"""How references to the settings of a step end."""
+
+
 def rows(properties: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every key below ``properties`` with its path and its part of the schema, but for steps of methods."""
     for name, child in properties.items():
         part, path = schema.resolve(child), f"{prefix}{name}"
-        if "properties" in part and not child.get("$ref", "").endswith("/Step"):
+        if "properties" in part and not child.get("$ref", "").endswith(STEPS):
             if schema.NULL in child.get("anyOf", ()):
                 yield path, {**part, "properties": {}}
             for below, inner in rows(part["properties"], f"{path}/"):
@@ -74,6 +78,12 @@ def readme() -> str:
     steps = "Defaults; `config/config.yaml` sets others for most steps."
     parts = [HEADING, "## Keys", "", table(whole["properties"])]
     parts += ["", "## `hyperparameters/{method}/{step}`", "", steps, "", table(defs["Step"]["properties"])]
+    usual, tuned = (defs[name]["properties"] for name in ("Step", "Tuning"))
+    others = [
+        f"`{key}: {plain.spell(part['default'])}`" for key, part in tuned.items()
+        if part["default"] != usual[key]["default"]
+    ]  # fmt: skip
+    parts += ["", f"Those of `finetune/training` are others: {', '.join(others)}."]
     parts += ["", "## `collections/{dataset}`", "", "Of every kind of data set.", "", table(common)]
     for kind in KINDS:
         keys, text = defs[kind]["properties"], defs[kind]["description"]

@@ -16,7 +16,7 @@ from model.training.methods import METHODS
 from pipeline.errors import ConfigError
 
 Config = Mapping[str, Any]
-CHANGES = ("network", "bootstrap", "hyperparameters", "training", "evaluation", "precision")
+CHANGES = ("network", "weights", "bootstrap", "hyperparameters", "training", "evaluation", "precision")
 """Keys of the config that a user's variant may change: those of training alone; all data are shared."""
 TAKEN = {*METHODS, *BASELINES, "bootstrap", "effects", "figures", "search", "tables"}
 """Names that something else has below ``results/``."""
@@ -37,7 +37,9 @@ class Variant:
         if self.changes:
             made = copy.deepcopy(made)
             lay_over(made, self.changes)
-        return made
+        # A method for pretrained networks has its own, whatever the others train.
+        own = made["hyperparameters"].get(self.method, {})
+        return made | {key: own[key] for key in ("network", "weights") if key in own}
 
 
 def lay_over(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:

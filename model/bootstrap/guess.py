@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from model.bootstrap import pretrained
 from model.bootstrap.candidates import Candidates, Stage, stages
 from model.bootstrap.rules import RULES, Scores, scores_table
 from model.bootstrap.staged import Race, Score, early_break
@@ -151,6 +152,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m model.bootstrap.guess", description=__doc__)
     data.add_arguments(parser)
     parser.add_argument("--network", default="papers", metavar="NAME", help="a module of model.networks")
+    parser.add_argument(
+        "--weights", default="random",
+        help="what the network begins with: random candidates, imagenet, or a file of weights; with the "
+        "latter nothing is guessed, and heads are probes",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, required=True, help="seed of the run")
     parser.add_argument(
         "--score",
@@ -190,6 +196,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     device = set_up(options.gpu)
     datasets = data.given(options)
+    if options.weights != "random":
+        pretrained.start(options, datasets, device)
+        return
     splits = {"validation": ["validation"], "paper": ["train", "validation"]}[options.data]
     scored = {
         name: [dataset.part(split, device, views=options.views) for split in splits]

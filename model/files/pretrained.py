@@ -1,12 +1,13 @@
 """Weights that a network begins with instead of random ones."""
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from model.files.states import read_state
+from model.files.states import SUFFIXES, is_file, read_state
 from model.networks.base import Extractor, Resized, module_name
 from pipeline.errors import ChecksumError, ConfigError, ModelError
 from pipeline.files import sha256
@@ -15,23 +16,30 @@ WEIGHTS = ("imagenet", "random")
 
 
 def load(extractor: Extractor, network: str, weights: str) -> str:
-    """Fill an extractor with published weights, batch-norm statistics included; their SHA-256.
+    """Fill an extractor with weights of others, batch-norm statistics included; their SHA-256.
 
+    ``weights`` is the name of published ones, or a file of a state dict under published names or our own.
     Raises ConfigError where the network has none of that name, ChecksumError where the file is another one
-    than it was, and ModelError where it does not fit.
+    than it was, ModelError where it does not fit, and what :func:`model.files.states.read_state` does.
     """
     module = importlib.import_module(module_name(network))
+    renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = getattr(module, "renamed", dict)
+    inner = extractor.inner if isinstance(extractor, Resized) else extractor
+    if is_file(weights):
+        path = Path(weights)
+        fill(inner, renamed(read_state(path)), path)
+        return sha256(path)
     if not hasattr(module, weights):
         raise ConfigError(
-            weights, file="weights", expected=f"weights that {network} has", remedy="use random"
-        )
+            weights, file="weights", expected=f"weights that {network} has",
+            remedy=f"use random, or a file of weights: {', '.join(SUFFIXES)}",
+        )  # fmt: skip
     path, digest = getattr(module, weights)()
     if (found := sha256(path)) != digest:
         raise ChecksumError(
             f"SHA-256 {found}", file=path, expected=f"SHA-256 {digest}", remedy="install it again"
         )
-    inner = extractor.inner if isinstance(extractor, Resized) else extractor
-    fill(inner, module.renamed(read_state(path)), path)
+    fill(inner, renamed(read_state(path)), path)
     return str(digest)
 
 

@@ -6,10 +6,20 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from pipeline.errors import ModelError, PickledError, UnreadableError
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+"""Of files of weights."""
+
+
+def is_file(weights: str) -> bool:
+    """Whether ``weights`` names a file, and not published weights."""
+    return weights.endswith(SUFFIXES)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -18,6 +28,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises PickledError for a pickle of anything but tensors, without running it, and ModelError for a file
     that holds no tensors by name.
     """
+    if path.suffix == SUFFIXES[0]:
+        return _safetensors(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on the format of a file that we did not write
@@ -40,6 +52,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if strange:
         raise ModelError(f"no tensors under {' '.join(strange[:4])}", file=path)
     return {str(name): value for name, value in state.items()}
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        found: dict[str, Tensor] = safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise ModelError(f"what cannot be read ({error})", file=path, remedy="download it again") from None
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error), file=path) from None
+    return found
 
 
 def _refused(path: Path, error: pickle.UnpicklingError) -> PickledError | ModelError:

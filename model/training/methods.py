@@ -59,6 +59,11 @@ def parallel(config: Config) -> Phases:
     return [phase(config, "training", config["datasets"], "parallel/training")]
 
 
+def finetune(config: Config) -> Phases:
+    """A network that knows something, trained on the target; its head begins as a probe."""
+    return [phase(config, "training", [config["target"]], "finetune/training")]
+
+
 def joint(config: Config) -> Phases:
     """One batch of each data set, forwarded apart; their gradients summed into one step of Adam."""
     return [phase(config, "training", config["datasets"], "joint/training", step="joint")]
@@ -77,7 +82,7 @@ def pooled(config: Config) -> Phases:
 
 METHODS: dict[str, Callable[[Config], Phases]] = {
     method.__name__: method
-    for method in (typhon, parallel, hydra, transfer, classical, joint, multitask, pooled, rwg)
+    for method in (typhon, parallel, hydra, transfer, classical, finetune, joint, multitask, pooled, rwg)
 }
 
 
@@ -105,10 +110,12 @@ def phase(config: Config, name: str, datasets: list[str], numbers: str, **rest: 
     """A phase with the ``numbers`` of ``{method}/{step}``.
 
     Where the config wants equal ``target_samples`` of every method, the phase gives each of its data sets its
-    share of them, in epochs of one batch.
+    share of them, in epochs of one batch. Batch norm is in eval mode by default where weights are not random.
     """
     method, key = numbers.split("/")
     settings = dict(config["hyperparameters"][method][key])
+    if settings.get("batch_norm") is None:
+        settings["batch_norm"] = "train" if config.get("weights", "random") == "random" else "eval"
     share, samples = settings.pop("share"), config["comparison"]["target_samples"]
     if samples is not None:
         settings["batch_size"] = config["comparison"]["batch_size"] or settings["batch_size"]

@@ -52,9 +52,10 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
             yield error(path, str(used), expected=f"at most views, which is {config['views']}")
     known_networks = networks.names()
     encoders = config["encoders"]
-    for path, name in [(["network"], config["network"])] + [
-        (["encoders", name, "network"], encoder["network"]) for name, encoder in encoders.items()
-    ]:
+    own = ["hyperparameters", "finetune", "network"]
+    chosen = [(["network"], config["network"]), (own, config["hyperparameters"]["finetune"]["network"])]
+    chosen += [(["encoders", name, "network"], encoder["network"]) for name, encoder in encoders.items()]
+    for path, name in chosen:
         if name not in known_networks:
             remedy = nearest(name, known_networks)
             yield error(path, name, expected="a module of model/networks", remedy=remedy)

@@ -233,14 +233,17 @@ class Config(Section):
     training: Training = Training()
     variants: dict[Name, dict[str, Any]] = {}
     """methods with other settings, by a name of your own, such as `slow: {method: typhon, evaluation: {every:
-    10}}`; beside `method` stands what is laid over the config for this one: keys of `network`, `bootstrap`,
-    `hyperparameters`, `training`, `evaluation` and `precision`; name it in `methods` to run it"""
+    10}}`; beside `method` stands what is laid over the config for this one: keys of `network`, `weights`,
+    `bootstrap`, `hyperparameters`, `training`, `evaluation` and `precision`; `methods` has to name it"""
     search: Search = Search()
     evaluation: Evaluation = Evaluation()
     precision: Literal["float32", "bfloat16"] = "float32"
     """arithmetic of training on CUDA; the CPU always uses float32"""
     network: str = "papers"
     """network that learns, a module of `model/networks`; `papers` is that of the papers"""
+    weights: Text = "random"
+    """what it begins with, the best of random candidates, `imagenet`, or a file of weights (.safetensors,
+    .pth, .pt); with the latter two heads begin as probes of the training findings, and nothing is guessed"""
     encoders: dict[Name, Encoder] = {"lite0": Encoder(), "lite0-96": Encoder(side=96)}
     """fixed networks whose features methods such as `probe` use, by a name of your own"""
     challenge: Annotated[Name, Field(examples=["prostatex-test"])] | None = None

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, create_model, with_c
 from typing_extensions import TypedDict
 
 from model.training.methods import METHODS
-from workflow.config.types import AS_WRITTEN, Name, Natural, Positive, Section, in_unit
+from workflow.config.types import AS_WRITTEN, Name, Natural, Positive, Section, Text, in_unit
 
 STEPS = {
     "typhon": ["training", "specialization"],
@@ -101,15 +101,41 @@ class Step(Section):
     of the next one towards the head, and never moves the third nearest the image; {groups: 3, decay: 0.33,
     unfreeze: [0.1, 0.2]} does so for three groups, of which the middle one moves after 10 % of the steps
     and the first after 20 %"""
-    batch_norm: Literal["train", "eval"] = "train"
-    """a batch is normalised by its own mean and variance, or by the statistics that the network came with,
-    which then serve its evaluation as well; for pretrained networks"""
+    batch_norm: Literal["train", "eval"] | None = None
+    """a batch is normalised by its own mean and variance (train), or by the statistics that the network came
+    with (eval), which then serve its evaluation as well; null is eval where `weights` are not random"""
     balance: Literal["views", "undersample"] | None = None
     """how this step balances classes; null is as `balance` says for all"""
     weight: Weights = 1.0
     """of a data set's loss in a joint step; one number, or a mapping from data set to number"""
     share: Annotated[float, Field(ge=0, le=1), AS_WRITTEN, in_unit("fraction")] = 1
     """with `comparison/target_samples`, the share of them that each data set of the step gives"""
+
+
+class Tuning(Step):
+    """The same with defaults for a network that knows something."""
+
+    epochs: Annotated[int, Field(ge=0), in_unit("epochs")] = 120
+    batches: Annotated[Positive, in_unit("batches")] | None = 1
+    batch_size: Annotated[int, Field(ge=2), in_unit("samples")] = 16
+    learning_rate: Rates = 0.0001
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    weight_decay: Annotated[float, Field(ge=0), AS_WRITTEN] = 0.01
+    dropout: Annotated[Dropouts, in_unit("fraction")] = 0.0
+    schedule: Schedule | None = Schedule(kind="one-cycle")
+    layers: Layers | None = Layers(decay=0.85, fixed=0.33)
+    balance: Literal["views", "undersample"] | None = "undersample"
+
+
+class Finetune(Section):
+    """A network that knows something, trained on the target; its head begins as a probe."""
+
+    network: str = "efficientnet_lite0"
+    """the network of this method, whatever `network` says"""
+    weights: Text = "imagenet"
+    """what it begins with, whatever `weights` says"""
+    training: Tuning = Tuning()
+    """its only step"""
 
 
 class Rwg(Section):
@@ -205,8 +231,8 @@ def _sections() -> dict[str, Any]:
         )
         for name, steps in STEPS.items()
     } | {
-        "rwg": Rwg, "logistic": Logistic, "probe": Probe, "adc": Adc, "probe_svm": ProbeSvm,
-        "probe_knn": ProbeKnn, "radiomics": Radiomics, "auto": Auto,
+        "finetune": Finetune, "rwg": Rwg, "logistic": Logistic, "probe": Probe, "adc": Adc,
+        "probe_svm": ProbeSvm, "probe_knn": ProbeKnn, "radiomics": Radiomics, "auto": Auto,
     }  # fmt: skip
     return {name: (model, model()) for name, model in models.items()}
 

@@ -14,6 +14,8 @@ from pipeline.provenance import ROOT
 from workflow.config.messages import error
 
 FOLDER = Path(ROOT, "model/networks")
+FILES = (".safetensors", ".pth", ".pt")
+"""Suffixes of files of weights, as in model.files.states, which has torch."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,14 @@ def taken(network: str) -> Taken:
 def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[ConfigError]:
     """Patches and weights that the networks of these methods do not take."""
     methods = set(methods)
-    if methods & METHODS.keys():
-        yield from _misfits(config, config["network"], config["datasets"], ["patch"], config["patch"])
+    for path, own in _trained(config, methods):
+        network, weights = own["network"], own["weights"]
+        yield from _misfits(config, network, config["datasets"], ["patch"], config["patch"])
+        if network in names() and not weights.endswith(FILES) and weights not in taken(network).weights:
+            yield error([*path, "weights"], weights, expected=f"weights that {network} has",
+                        remedy=f"use random, or a file of weights: {', '.join(FILES)}")  # fmt: skip
+    if "rwg" in methods and config["weights"] != "random":
+        yield error(["methods"], "rwg", expected="weights: random for random networks")
     for name in encoders(config, methods):
         encoder = config["encoders"].get(name)
         if not encoder or encoder["network"] not in names():
@@ -71,6 +79,18 @@ def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
     named = {name: [settings[name]["encoder"]] for name in ("probe", "probe_svm", "probe_knn")}
     named["auto"] = [name for name in settings["auto"]["candidates"] if name not in MEASURES]
     return list(dict.fromkeys(name for method in sorted(methods) for name in named.get(method, ())))
+
+
+def _trained(
+    config: Mapping[str, Any], methods: Iterable[str]
+) -> Iterator[tuple[list[str], Mapping[str, Any]]]:
+    """Where network and weights of methods stand in the config: those of all, and those of a method alone."""
+    own = {name: config["hyperparameters"].get(name, {}) for name in sorted({*methods} & METHODS.keys())}
+    if any("network" not in settings for settings in own.values()):
+        yield [], config
+    for name, settings in own.items():
+        if "network" in settings:
+            yield ["hyperparameters", name], settings
 
 
 def _misfits(

@@ -44,7 +44,11 @@ class _Generator(GenerateJsonSchema):
 def load() -> dict[str, Any]:
     """The JSON schema of ``workflow.config.experiment.Config``, with the text below each key."""
     whole = Config.model_json_schema(schema_generator=_Generator)
-    texts = {model.__name__: meanings(model) for model in Section.__subclasses__()}
+    texts = {
+        model.__name__: meanings(base) | meanings(model)
+        for base in Section.__subclasses__()
+        for model in (base, *base.__subclasses__())  # which may have other defaults
+    }
     common = {**meanings(Collection), **meanings(Own)}
     texts |= {name: {**meanings(kind.Options), **common} for name, kind in KINDS.items()}
     for name, part in [*whole["$defs"].items(), ("Config", whole)]:

@@ -1,11 +1,14 @@
 """What training starts from: one network for all methods of a comparison, or one for each method."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from model.training import methods
 from model.training.methods import METHODS, Phases
+from pipeline.errors import ConfigError
 from pipeline.provenance import code
 from workflow import variants
+from workflow.config.networks import FILES
 from workflow.plan import Config, data, runs, training
 
 
@@ -75,6 +78,24 @@ def start(config: Config, method: str, fold: str, seed: str) -> str:
     return f"results/{usual if shared else method}/{run}/bootstrap/network.safetensors"
 
 
+def weights_file(config: Config, method: str) -> list[str]:
+    """The file of weights that the network of a method begins with, if it is one."""
+    return _file(training.setting(config, method, "weights"))
+
+
+def shared_weights_file(config: Config) -> list[str]:
+    """That of all methods that share their start."""
+    return _file(config["weights"])
+
+
+def _file(weights: str) -> list[str]:
+    if not weights.endswith(FILES):
+        return []
+    if not Path(weights).is_file():
+        raise ConfigError("no such file", file=weights, expected="the file of weights that the config names")
+    return [weights]
+
+
 def start_benchmarks(config: Config, method: str) -> list[str]:
     """The benchmark files of a method's bootstraps, one per run."""
     if method in sharing(config):
@@ -85,7 +106,7 @@ def start_benchmarks(config: Config, method: str) -> list[str]:
 def _searches_alike(config: Config, method: str) -> bool:
     """Whether random networks are made and scored as the config says for all."""
     own = training.settings(config, method)
-    return all(own[key] == config[key] for key in ("network", "bootstrap"))
+    return all(own[key] == config[key] for key in ("network", "weights", "bootstrap"))
 
 
 def _scores_alike(usual: Phases, own: Phases) -> bool:

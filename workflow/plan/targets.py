@@ -110,7 +110,8 @@ def _networks(config: Config, method: str) -> list[str]:
     if names := networks.encoders(own, [kind]):
         found = [own["encoders"][name] for name in names]
         return [name for encoder in found for name in (encoder["network"], encoder["weights"])]
-    return [own["network"]] if kind in METHODS else []
+    pretrained = own["weights"] != "random"
+    return [own["network"], *[own["weights"]] * pretrained] if kind in METHODS else []
 
 
 def accepted(config: Config) -> list[str]:

@@ -1,0 +1,95 @@
+"""A start that knows something: an extractor with weights of others, and for each data set a probe as head.
+
+Nothing is guessed here, and no validation or test finding is learned from.
+"""
+
+import argparse
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.baselines import logistic
+from model.bootstrap.rules import scores_table
+from model.files import pretrained, weights
+from model.inference import batch_norm
+from model.inference.evaluated import Evaluated
+from model.inference.scores import evaluate
+from model.networks.base import Description, Network, build
+from model.training import data
+from pipeline.files import write_csv
+
+log = logging.getLogger("typhon")
+
+VIEWS = 8
+"""Of each training finding, for a head."""
+PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
+"""Divisors of the penalty of a head (scikit-learn's C), of which inner folds choose one."""
+FOLDS = 5
+
+
+def of_weights(
+    description: Description, source: str, datasets: Mapping[str, data.Dataset]
+) -> tuple[Network, str]:
+    """A network with the weights of ``source`` in its extractor, its heads meaningless, and their SHA-256.
+
+    Raises what :func:`model.files.pretrained.load` does.
+    """
+    network = build(datasets, description)
+    return network, pretrained.load(network.extractor, description.network, source)
+
+
+def fit_head(
+    network: Network, dataset: data.Dataset, table: Tensor, number: int, device: torch.device
+) -> int:
+    """Make the head of a data set a probe of its training findings; how many patches that took.
+
+    ``number`` is the seed of the inner folds. Raises EmptyError where the training lacks a class.
+    """
+    part = dataset.part("train", device, views=VIEWS)
+    features = Evaluated(network, dataset.name, table).features(part.patches).cpu().numpy()
+    measured = logistic.Measured(features, part.finding, part.view, dataset.findings("train"))
+    model = logistic.fit(measured, logistic.choose(measured, PENALTIES, FOLDS, number))
+    head = network.maker(dataset.name)
+    assert isinstance(head, nn.Linear)
+    fill(head, model)
+    return len(features)
+
+
+@torch.no_grad()
+def fill(head: nn.Linear, model: logistic.Model) -> None:
+    """Let a linear layer give the logits of a regression; of two classes the first one's is 0."""
+    slopes = np.atleast_2d(model.coefficients) / model.sd
+    starts = np.atleast_1d(model.intercept) - slopes @ model.mean
+    first = head.out_features - len(slopes)
+    head.weight.zero_()[first:] = torch.from_numpy(slopes)
+    head.bias.zero_()[first:] = torch.from_numpy(starts)
+
+
+def start(options: argparse.Namespace, datasets: Mapping[str, data.Dataset], device: torch.device) -> None:
+    """Write the network that training starts from, and how its probes score the validation of data sets."""
+    description = Description(options.network, data.channels(datasets), data.side(datasets), linear=True)
+    network, digest = of_weights(description, options.weights, datasets)
+    network.to(device)
+    norms = batch_norm.norms(network)
+    table = torch.stack([
+        torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var")
+    ])  # fmt: skip
+    log.info("bootstrap skipped: %s begins with the weights %s", options.network, options.weights)
+    seen = sum(fit_head(network, dataset, table, options.seed, device) for dataset in datasets.values())
+    scores = {}
+    for name, dataset in datasets.items():
+        part = dataset.part("validation", device, views=VIEWS)
+        seen += len(part.labels)
+        if (area := evaluate(network, name, table, part).auroc) is not None:
+            scores[name] = area
+            log.info("a probe of %s has an AUROC of %.3f in validation", name, area)
+    tables = dict.fromkeys(datasets, table)
+    weights.write(
+        options.out, weights.export(network, tables), network.description,
+        samples_seen=seen, weights=options.weights, weights_sha256=digest,
+    )  # fmt: skip
+    columns = ("candidate", *datasets, "minimum", "mean", "accepted", "picked")
+    write_csv(options.scores, columns, scores_table([scores], [0], list(datasets)) if scores else [])
