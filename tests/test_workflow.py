@@ -157,7 +157,7 @@ class TestPlan:
               for seed in (0, 1) for method in ("classical", "typhon")),
             *((f"results/rwg/fold0/seed{seed}/bootstrap/network.safetensors", "rwg") for seed in (0, 1)),
         }  # fmt: skip
-        assert "--score prostatex lungx brain --network papers --seed 0" in printed
+        assert "--score prostatex lungx brain --network papers --weights random --seed 0" in printed
         own = plan(project, *DEMO, *some, "bootstrap={start: own}")
         assert own["bootstrap_network"] == 6
         assert "bootstrap_shared" not in own
