@@ -514,6 +514,42 @@ WRONG = [
 """Keys and values that both the checks and an editor refuse."""
 
 
+GRADES = {"kind": "table", "table": "t.csv", "labels": {"normal": 0, "benign": 1, "malignant": 2}}
+SIGNS = {"kind": "table", "table": "t.csv", "label_columns": ["mass", "nodule"]}
+PLAIN = {"kind": "table", "table": "t.csv"}
+
+
+@pytest.mark.parametrize(
+    ("collections", "more", "message"),
+    [
+        ([GRADES], {"methods": ["adc"]}, r"methods: expected a target of two classes for it, found adc, and d0 of 3 classes"),
+        ([GRADES], {"methods": ["knn"], "variants": {"knn": {"method": "probe_knn"}}}, "expected a target of two classes for it, found knn"),
+        ([SIGNS], {"training": {"loss": "paper"}}, "training/loss: expected logits, l1 or mse for labels, found paper, and d0 of 2 labels"),
+        ([GRADES], {"training": {"selection": "recall"}}, "training/selection: expected one of loss, auroc, accuracy, found recall"),
+        ([SIGNS], {"training": {"selection": "paper"}}, "training/selection: expected one of loss, auroc, found paper"),
+        ([SIGNS], {"balance": "undersample"}, "balance: expected views for labels, found undersample"),
+        ([SIGNS], {"split": {"kind": "paper"}}, "split/kind: expected another kind for labels"),
+        ([GRADES, PLAIN], {"methods": ["pooled"]}, "methods/pooled/head: expected as many classes in data sets that share a head"),
+        ([GRADES, GRADES | {"labels": {"benign": 0, "normal": 1, "cyst": 2}}], {}, "expected classes of one name in one order"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_with_the_classes_is_said_before_any_job(collections, more, message):
+    names = [f"d{number}" for number in range(len(collections))]
+    config = {
+        "datasets": names,
+        "target": "d0",
+        "collections": dict(zip(names, collections, strict=True)),
+        **more,
+    }
+    with pytest.raises(ConfigError, match=message):
+        checked(config)
+
+
+def test_more_classes_and_labels_train_together_with_two():
+    checked({"datasets": ["a", "b", "c"], "target": "a", "methods": ["typhon", "hydra", "multitask", "probe", "logistic"],
+             "collections": {"a": GRADES, "b": SIGNS, "c": PLAIN}, "training": {"selection": "accuracy"}})  # fmt: skip
+
+
 class TestSchema:
     def parts(self):
         whole = schema.load()

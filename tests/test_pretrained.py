@@ -78,7 +78,7 @@ class TestStart:
             model = logistic.fit(
                 measured, logistic.choose(measured, pretrained.PENALTIES, pretrained.FOLDS, 0)
             )
-            scores = evaluate(network, name, tables[name], part).views
+            scores = evaluate(network, name, tables[name], part).views[:, 0]
             np.testing.assert_allclose(scores, model.scores(features).ravel(), atol=1e-4)
 
     def test_the_extractor_and_its_statistics_are_those_of_the_weights(self, started: Path) -> None:

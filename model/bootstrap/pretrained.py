@@ -50,8 +50,9 @@ def fit_head(
     """
     part = dataset.part("train", device, views=VIEWS)
     features = Evaluated(network, dataset.name, table).features(part.patches).cpu().numpy()
-    measured = logistic.Measured(features, part.finding, part.view, dataset.findings("train"))
-    model = logistic.fit(measured, logistic.choose(measured, PENALTIES, FOLDS, number))
+    findings = dataset.findings("train")
+    measured = logistic.Measured(features, part.finding, part.view, findings, dataset.classes)
+    model = logistic.fit_any(measured, logistic.choose(measured, PENALTIES, FOLDS, number))
     head = network.maker(dataset.name)
     assert isinstance(head, nn.Linear)
     fill(head, model)
@@ -59,7 +60,7 @@ def fit_head(
 
 
 @torch.no_grad()
-def fill(head: nn.Linear, model: logistic.Model) -> None:
+def fill(head: nn.Linear, model: logistic.Model | logistic.Several) -> None:
     """Let a linear layer give the logits of a regression; of two classes the first one's is 0."""
     slopes = np.atleast_2d(model.coefficients) / model.sd
     starts = np.atleast_1d(model.intercept) - slopes @ model.mean
@@ -71,7 +72,7 @@ def fill(head: nn.Linear, model: logistic.Model) -> None:
 def start(options: argparse.Namespace, datasets: Mapping[str, data.Dataset], device: torch.device) -> None:
     """Write the network that training starts from, and how its probes score the validation of data sets."""
     description = Description(options.network, data.channels(datasets), data.side(datasets), linear=True)
-    network, digest = of_weights(description, options.weights, datasets)
+    network, digest = of_weights(description.of(data.outputs(datasets)), options.weights, datasets)
     network.to(device)
     norms = batch_norm.norms(network)
     table = torch.stack([

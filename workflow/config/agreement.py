@@ -11,7 +11,7 @@ from model.training.methods import METHODS, phases
 from model.training.phase import BY_DATASET, schedule_problems
 from pipeline.errors import ConfigError
 from workflow import plain, side_collections
-from workflow.config import networks
+from workflow.config import classes, networks
 from workflow.config.collections import KINDS, own_keys
 from workflow.config.messages import error, nearest
 
@@ -69,6 +69,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
                 path, remedy = ["hyperparameters", method, key], nearest(name, named)
                 yield error(path, name, expected="one of encoders", remedy=remedy)
     yield from networks.misfits(config, methods)
+    yield from classes.misfits(config)
     yield from _split_contradictions(config["split"])
     yield from side_collections.contradictions(config)
     for name, collection in collections.items():
