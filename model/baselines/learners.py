@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from model.baselines.logistic import Measured, Model, Scaled, fit, per_finding, standard_of, standardised
+from model.baselines.logistic import Measured, Model, Scaled, fit, per_finding, standard_of
 
 TREES = 100
 """Of a forest."""
@@ -54,7 +54,7 @@ def fit_elastic_net(measured: Measured, penalty: float) -> Model:
 def _fit_sparse(measured: Measured, penalty: float, **how: Any) -> Model:
     from sklearn.linear_model import LogisticRegression
 
-    values, scale = standardised(measured)
+    values, scale = measured.standardised
     regression = LogisticRegression(
         C=penalty, class_weight="balanced", max_iter=10_000, tol=1e-3, random_state=0, **how
     )
@@ -66,7 +66,7 @@ def fit_svm(measured: Measured, penalty: float) -> Model:
     """A linear support vector machine; ``penalty`` divides it. The sigmoid of its decision is the score."""
     from sklearn.svm import LinearSVC
 
-    values, scale = standardised(measured)
+    values, scale = measured.standardised
     machine = LinearSVC(C=penalty, class_weight="balanced", dual="auto", max_iter=10_000, random_state=0)
     machine.fit(values, measured.labels)
     return Model(*scale, machine.coef_[0], float(machine.intercept_[0]))
@@ -103,7 +103,7 @@ class Neighbours:
 
 def fit_neighbours(measured: Measured, number: float) -> Neighbours:
     """Keep the training findings; ``number`` of them are asked, or all if there are not so many."""
-    values, scale = standardised(measured)
+    values, scale = measured.standardised
     points = np.stack([per_finding(measured, column) for column in values.T], axis=1).astype("f4")
     labels = measured.table["label"].to_numpy("i8")
     return Neighbours(*scale, points, labels, np.array(min(int(number), len(points))))
@@ -150,7 +150,7 @@ def fit_forest(measured: Measured, leaf: float) -> Forest:
     """
     from sklearn.ensemble import RandomForestClassifier
 
-    values, scale = standardised(measured)
+    values, scale = measured.standardised
     forest = RandomForestClassifier(
         TREES, min_samples_leaf=int(leaf), max_samples=len(measured.table) / len(values),
         class_weight="balanced", random_state=0,

@@ -1,5 +1,6 @@
 """Logistic regression on numbers that describe findings or their views."""
 
+import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,10 @@ from pipeline.errors import EmptyError
 from pipeline.seeds import seed
 
 log = logging.getLogger("typhon")
+
+
+Scale = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Median, mean and standard deviation of each feature in training."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,28 @@ class Measured:
     def groups(self) -> np.ndarray:
         """(n,) the group of each sample."""
         return self.table["group_id"].to_numpy(str)[self.finding]
+
+    @functools.cached_property
+    def standardised(self) -> tuple[np.ndarray, Scale]:
+        """The numbers float64, less their mean and by their standard deviation; and the scale that they had.
+
+        What is missing counts as the median. Raises EmptyError for samples that lack a class.
+        """
+        if not self.whole:
+            two, count = self.classes.two, len(self.table)
+            found = f"{count} of one class" if two else f"{count} without one of {self.classes}"
+            wanted = "both classes" if two else "each, and without it"
+            raise EmptyError(found, expected=f"training findings of {wanted}")
+        values = self.values.astype(np.float64)
+        median = np.nanmedian(values, axis=0)
+        np.copyto(values, median, where=np.isnan(values))
+        mean, sd = values.mean(axis=0), values.std(axis=0)
+        sd = np.where(
+            sd > 1e-10 * np.abs(mean), sd, 1.0
+        )  # of a constant, a mean that is rounded leaves a little
+        values -= mean  # in place: a thousand features of many views take memory
+        values /= sd
+        return values, (median, mean, sd)
 
 
 class Scaled(Protocol):
@@ -116,30 +143,6 @@ class Several:
         return self.classes.probabilities(standard_of(values, self) @ self.coefficients.T + self.intercept)
 
 
-Scale = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Median, mean and standard deviation of each feature in training."""
-
-
-def standardised(measured: Measured) -> tuple[np.ndarray, Scale]:
-    """The numbers of samples, float64, less their mean and by their standard deviation.
-
-    What is missing counts as the median. Raises EmptyError for samples that lack a class.
-    """
-    if not measured.whole:
-        two, count = measured.classes.two, len(measured.table)
-        found = f"{count} of one class" if two else f"{count} without one of {measured.classes}"
-        wanted = "both classes" if two else "each, and without it"
-        raise EmptyError(found, expected=f"training findings of {wanted}")
-    values = measured.values.astype(np.float64)
-    median = np.nanmedian(values, axis=0)
-    np.copyto(values, median, where=np.isnan(values))
-    mean, sd = values.mean(axis=0), values.std(axis=0)
-    sd = np.where(sd > 1e-10 * np.abs(mean), sd, 1.0)  # of a constant, a mean that is rounded leaves a little
-    values -= mean  # in place: a thousand features of many views take memory
-    values /= sd
-    return values, (median, mean, sd)
-
-
 def standard_of(values: np.ndarray, like: Scaled) -> np.ndarray:
     """Numbers on the scale of the training; what is missing counts as its median."""
     return np.asarray((np.where(np.isnan(values), like.median, values) - like.mean) / like.sd)
@@ -154,7 +157,7 @@ def fit(measured: Measured, penalty: float) -> Model:
     # Only here: the Snakefile, which every job parses, reads BASELINES.
     from sklearn.linear_model import LogisticRegression
 
-    values, scale = standardised(measured)
+    values, scale = measured.standardised
     regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=10_000, tol=1e-6)
     regression.fit(values, measured.labels)
     return Model(*scale, regression.coef_[0], float(regression.intercept_[0]))
@@ -164,7 +167,7 @@ def fit_several(measured: Measured, penalty: float) -> Several:
     """The same for more classes, by softmax; for labels, each fitted on the samples where it is known."""
     from sklearn.linear_model import LogisticRegression
 
-    values, scale = standardised(measured)
+    values, scale = measured.standardised
     labels, fitted = measured.labels, []
     for answers in labels.T if measured.classes.multilabel else [labels]:
         known = answers != UNKNOWN
