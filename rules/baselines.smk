@@ -190,7 +190,7 @@ rule list_candidates:
         page=report(
             "results/{method}_candidates.html",
             caption="../workflow/report/candidates.rst",
-            category="1 Results",
+            category=folders["Results"],
             labels={"method": "{method}", "figure": "candidates"},
         ),
     log:

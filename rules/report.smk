@@ -74,6 +74,41 @@ use rule draw_contact_sheet as draw_alignment with:
         "Drawing the channels of {wildcards.dataset}"
 
 
+rule draw_embeddings:
+    """Map the findings of a data set by what a fixed network sees in them, coloured by class, group and scanner."""
+    input:
+        embeddings="<data>/{dataset}/embeddings/{encoder}.h5",
+        patches=rules.build_patches.output.patches,
+        findings=rules.locate_findings.output.findings,
+        index=rules.index_raw_files.output.index,
+    output:
+        picture=report(
+            "<data>/{dataset}/embeddings/{encoder}.png",
+            caption="../workflow/report/embeddings.rst",
+            category=folders["Data"],
+            subcategory="{dataset}",
+            labels={"data set": "{dataset}", "figure": "as {encoder} sees it"},
+        ),
+    log:
+        "logs/data/{dataset}/embeddings/{encoder}_map.log",
+    benchmark:
+        "benchmarks/data/{dataset}/embeddings/{encoder}_map.tsv"
+    wildcard_constraints:
+        encoder="|".join(config["encoders"]),
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=memory(1000, 4),
+        runtime=30,
+    params:
+        code=code("model.report.embedding_map"),
+    message:
+        "Mapping {wildcards.dataset} as {wildcards.encoder} sees it"
+    shell:
+        "python -m workflow.job {log} model.report.embedding_map --embeddings {input.embeddings:q}"
+        " --store {input.patches:q} --findings {input.findings:q} --index {input.index:q} --out {output.picture:q}"
+
+
 rule fingerprint_dataset:
     """Sum up a data set: spacings, scanners, intensities, classes, and what each step left out."""
     input:

@@ -336,3 +336,13 @@ def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int, caplog: pyte
     assert {record.name for record in caplog.records} <= {"typhon"}  # no library talks about itself
     session = onnxruntime.InferenceSession(tmp_path / "onnx/probe-fold0-seed0.onnx")
     np.testing.assert_allclose(session.run(None, {"patches": shown})[0], expected, atol=1e-4)
+
+
+def test_it_is_said_where_fewer_views_are_embedded_than_scored(
+    made: tuple[Path, Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three views are granted, two embedded; to train on fewer than are granted is no news."""
+    probe(made, tmp_path)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == ["features of 2 views of each finding: scores are means over these, not evaluation_views, 3;"
+                    " an encoder has a key views"]  # fmt: skip

@@ -132,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def measured(*splits: str) -> dict[str, Measured]:
         table = pd.concat([data.findings(split) for split in splits], ignore_index=True)
+        fit.warn_of_views(table, most)
         table = table.assign(views=np.minimum(table["views"], most))
         return {name: one.measure(table) for name, one in known.items()}
 

@@ -72,11 +72,22 @@ def embedded(known: Embeddings, store: Path, like: Embeddings | None = None) -> 
                              remedy="make both with one encoder")  # fmt: skip
 
     def measure(table: pd.DataFrame) -> Measured:
+        warn_of_views(table, known.views)
         views = np.minimum(table["views"].to_numpy(), known.views)
         finding, view = view_numbers(views)
         return Measured(known.features[table["row"].to_numpy()[finding], view], finding, view, table)
 
     return measure
+
+
+def warn_of_views(table: pd.DataFrame, most: int) -> None:
+    """Say so where findings that are scored have more views than there are features of."""
+    asked = table["views"][~table["split"].isin(["train", "validation"])]
+    if len(asked) and asked.max() > most:
+        log.warning(
+            "features of %d views of each finding: scores are means over these, not evaluation_views, %d;"
+            " an encoder has a key views", most, asked.max(),
+        )  # fmt: skip
 
 
 def adc_feature(maps: adc.Maps, radius: float) -> Measure:

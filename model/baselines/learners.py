@@ -186,6 +186,8 @@ FITTED: dict[str, type[Model | Neighbours | Forest]] = {
     kind.__name__: kind for kind in (Model, Neighbours, Forest)
 }
 """What a model file may hold, by the name that it has there."""
+WHOLE = ("labels", "number", "roots", "feature", "left", "right")
+"""Arrays of whole numbers."""
 
 
 def arrays(fitted: Fitted) -> dict[str, np.ndarray]:
@@ -217,6 +219,7 @@ def from_arrays(kind: str, found: Mapping[str, np.ndarray]) -> Fitted:
         if not (len(found["roots"]) and np.all((found["roots"] >= 0) & (found["roots"] < nodes))):
             raise ValueError("no trees")
     shapes = {name: value.shape for name, value in found.items()}
-    if shapes != sizes:
-        raise ValueError(f"{kind} of {shapes}")
+    odd = [name for name, value in found.items() if value.dtype.kind != ("i" if name in WHOLE else "f")]
+    if shapes != sizes or odd:
+        raise ValueError(f"{kind} of {shapes}, not numbers of the right kind: {odd}")
     return FITTED[kind](**found)  # type: ignore[arg-type]  # of a regression's intercept

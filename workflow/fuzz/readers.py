@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from model import predict, published
+from model.baselines import mixture
 from model.evaluation.predictions import read_predictions
 from model.files import runs, states, weights
+from model.files.runs import MIXTURE
 from pipeline import case, files, store
 from pipeline.datasets import Findings, Source, chestxray14, lungx, table
 from pipeline.errors import InputError
@@ -101,7 +103,9 @@ def read_weights(path: Path) -> None:
     if path.suffix == ".pth":
         published.convert(states.read_state(path), "a", path)
         return
-    weights.read_about(path)
+    if MIXTURE in weights.read_about(path):
+        mixture.read(path, 1, PATCH_SIDE).scores(np.zeros((1, 1, PATCH_SIDE, PATCH_SIDE), "f4"))
+        return
     weights.read(path, ["a"], 1)
 
 

@@ -69,6 +69,7 @@ def figures(config: Config) -> list[str]:
     return [
         *(picture for name in config["datasets"] for picture in data.pictures(config, name)),
         *(f"<data>/{name}/verify.html" for name in config["datasets"]),
+        *(f"<data>/{config['target']}/embeddings/{name}.png" for name in _encoders(config)),
         *(["results/overview.html"] if is_tested(config) else []),
         "results/software.html",
         "results/cite.html",
@@ -102,6 +103,13 @@ def cited(config: Config) -> list[str]:
     names = [variants.method(config, name) for name in config["methods"]]
     networks = [name for method in config["methods"] for name in _networks(config, method)]
     return list(dict.fromkeys([*names, *kinds, *networks]))
+
+
+def _encoders(config: Config) -> list[str]:
+    """The encoders that methods of the experiment use."""
+    kinds = {name: variants.method(config, name) for name in config["methods"]}
+    found = [networks.encoders(training.settings(config, name), [kind]) for name, kind in kinds.items()]
+    return list(dict.fromkeys(name for names in found for name in names))
 
 
 def _networks(config: Config, method: str) -> list[str]:

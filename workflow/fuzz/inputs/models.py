@@ -12,13 +12,17 @@ import torch
 from PIL import Image
 
 from model import published
+from model.baselines import mixture
+from model.baselines.learners import Learner
+from model.baselines.logistic import Measured
+from model.baselines.measures import MEASURES
 from model.files import weights
 from model.files.runs import describe
 from model.inference import batch_norm
 from model.networks.base import build, initialize
 from pipeline.card import Preprocessing
 from pipeline.seeds import stream
-from pipeline.store import write_slices, write_store
+from pipeline.store import PATCH_SIDE, write_slices, write_store
 from workflow.fuzz.reader import Input
 
 HOW = Preprocessing("table", ("image",), "40 px", None, "series", "geometry", 2, 0, 3)
@@ -55,6 +59,19 @@ def _model() -> bytes:
     )
 
 
+def _mixture() -> bytes:
+    """A small forest on radiomic features, and neighbours on intensities."""
+    random, members = stream("fuzz", "mixture"), []
+    for name, learner in (("radiomics", Learner("forest", 5)), ("intensity", Learner("neighbours", 3))):
+        findings = pd.DataFrame({"patient_id": list("abcdefgh"), "finding_id": "1", "label": [0, 1] * 4})
+        values = random.standard_normal((8, len(MEASURES[name].names([""]))))
+        measured = Measured(values, np.arange(8), np.zeros(8, int), findings.assign(group_id="g"))
+        members.append(mixture.Member(name, learner.fit(measured), 0.5))
+    with tempfile.TemporaryDirectory() as folder:
+        mixture.write(path := Path(folder, "model.safetensors"), mixture.Mixture(members, 1, PATCH_SIDE))
+        return path.read_bytes()
+
+
 def state() -> dict[str, torch.Tensor]:
     """A state dict with the names and shapes of the published network."""
     shapes = published.shapes(build(["a"]))
@@ -66,10 +83,11 @@ def state() -> dict[str, torch.Tensor]:
 
 
 def weight_files() -> list[Input]:
-    """A state dict as torch.save writes it, and a model file of ours."""
+    """A state dict as torch.save writes it, and model files of ours: a network's, and a mixture."""
     file = io.BytesIO()
     torch.save(state(), file)
-    return [Input("published.pth", file.getvalue()), Input("model.safetensors", _model())]
+    return [Input("published.pth", file.getvalue()), Input("model.safetensors", _model()),
+            Input("mixture.safetensors", _mixture())]  # fmt: skip
 
 
 def cards() -> list[Input]:
