@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,9 +20,12 @@ from model.networks.efficientnet_lite0 import Extractor
 from model.training import data, train
 from model.training.learner import grouped
 from model.training.phase import Phase, parse_phases
+from pipeline.classes import Classes
 from pipeline.errors import ConfigError, ModelError
-from pipeline.files import read_csv
+from pipeline.files import read_csv, write_csv
 from pipeline.patches import online
+from pipeline.seeds import stream
+from pipeline.store import write_store
 from tests.stores import make_store
 from workflow.config import checked
 from workflow.plan import start, training
@@ -128,6 +132,64 @@ class TestStart:
         with pytest.raises(ModelError, match=r"missing _blocks.*, unexpected layer.weight"):
             begin(stores[:1], tmp_path, str(tmp_path / "other.safetensors"))
         assert not (tmp_path / "start").exists()
+
+
+def of_classes(folder: Path, name: str, classes: Classes, labels: list[tuple[int, ...]]) -> tuple[Path, Path]:
+    """A store of noise whose quarters are as bright as the labels say, and its split."""
+    store, split, rng = folder / f"{name}.h5", folder / f"{name}.csv", stream(name)
+    numbers = [f"{name}{number}" for number in range(len(labels))]
+    table = pd.DataFrame({"patient_id": numbers, "group_id": numbers, "finding_id": "1"})
+    table[classes.label_columns] = labels
+    patches = rng.standard_normal((len(labels), 1, 1, SIDE, SIDE)).astype("f4")
+    for patch, values in zip(patches, labels, strict=True):
+        for place, value in enumerate(values):
+            patch[..., 20 * place : 20 * place + 20] += 2 * (value % 255)
+    write_store(
+        store, table.assign(width_mm=1.0, height_mm=1.0), patches, views=1, side=SIDE, dataset=name,
+        channels=["c"], classes=classes, normalization="none", provenance={},
+    )  # fmt: skip
+    parts = ["train", "train", "validation"] * len(labels)
+    rows = table.astype(object).replace(255, "").assign(split=parts[: len(labels)], views=1)
+    write_csv(split, list(rows), rows.to_dict("records"))
+    return store, split
+
+
+def test_more_classes_and_several_labels_have_probes_and_train_too(tmp_path: Path) -> None:
+    three = [(number // 3 % 3,) for number in range(36)]
+    two = [(number // 3 % 2, number // 6 % 2 if number % 10 else 255) for number in range(36)]
+    stores = [
+        of_classes(tmp_path, "grades", Classes(("x", "y", "z")), three),
+        of_classes(tmp_path, "signs", Classes(("mass", "nodule"), multilabel=True), two),
+    ]
+    path, datasets = begin(stores, tmp_path), loaded(stores)
+    network, tables = weights.read(path, datasets, 1, side=SIDE)
+    for name, dataset in datasets.items():
+        part = dataset.part("train", CPU)
+        with torch.no_grad():
+            batch_norm.attach(network, tables[name])
+            features = network.extractor.eval()(part.patches).numpy()
+        measured = logistic.Measured(
+            features, part.finding, part.view, dataset.findings("train"), dataset.classes
+        )
+        penalty = logistic.choose(measured, pretrained.PENALTIES, pretrained.FOLDS, 0)
+        expected = logistic.fit_any(measured, penalty).scores(features)
+        np.testing.assert_allclose(evaluate(network, name, tables[name], part).views, expected, atol=1e-4)
+    numbers = {"epochs": 1, "batches": 1, "batch_size": 6, "learning_rate": 1e-3, "dropout": 0.0}
+    phase = {
+        "name": "t",
+        "datasets": list(datasets),
+        **numbers,
+        "batch_norm": "eval",
+        "balance": "undersample",
+    }
+    paths, splits = (list(map(str, of)) for of in zip(*stores, strict=True))
+    train.main([
+        "--stores", *paths, "--splits", *splits, "--network", str(path), "--phases", json.dumps([phase]), "--seed", "0",
+        "--target", "grades", "--every", "1", "--checkpoint", str(tmp_path / "c"),
+        *(f"--{flag}={tmp_path / flag}" for flag in ("out", "best", "history", "gradients", "run")),
+    ])  # fmt: skip
+    rows = read_csv(tmp_path / "history")
+    assert {row["dataset"] for row in rows.to_dict("records")} == {"grades", "signs"}
 
 
 class TestFinetune:

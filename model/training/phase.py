@@ -30,7 +30,8 @@ WATCH = ("validation", "paper")
 """validation: the AUROC of validation should rise. paper: as the public code had it, that of training should
 fall, and rates below 1.1e-8 are never reduced."""
 BALANCES = ("views", "undersample")
-"""views: every view that the split grants once per pass; undersample: as many of each class."""
+"""views: every view that the split grants once per pass, as always with several labels; undersample: as
+many of each class."""
 BATCH_NORM = ("train", "eval")
 """train: a batch is normalised by its own mean and variance; eval: by the running ones, which stay."""
 BY_DATASET = ("learning_rate", "dropout", "weight")

@@ -181,13 +181,13 @@ class Trainer:
     def _loaders(self, phase: Phase) -> dict[str, LoopLoader]:
         return {
             name: LoopLoader(
-                self._train[name].labels.cpu().numpy(),
+                part.labels.cpu().numpy(),
                 phase.batch_size,
                 *("loader", self.settings.seed, phase.name, name),
-                balance=phase.balance or self.settings.balance,
+                balance="views" if part.classes.multilabel else phase.balance or self.settings.balance,
                 device=self._device,
             )
-            for name in phase.datasets
+            for name, part in ((name, self._train[name]) for name in phase.datasets)
         }
 
     def _step(self, phase: Phase, steps: Step) -> None:
