@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.card import Preprocessing, measure, moments
-from pipeline.datasets import Source, instance_row, lungx, pixel_row, prostatex, table
+from pipeline.datasets import Source, instance_row, lungx, neighbours, pixel_row, prostatex, table
 from pipeline.datasets.listed import PIXELS, WORLD
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import FINDING_COLUMNS
@@ -142,6 +142,10 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> di
         )
     if how.kind == "prostatex" and _is_named(dicom, how.channels):
         return _prostatex(dicom, row, how.channels)
+    if how.kind == "table" and (each := neighbours.of_channels(how.channels)):
+        cells = table.locate(source, row, how.axis, lps)
+        places = {name: neighbours.moved(source, row["image"], cells, mm) for name, mm in each.items()}
+        return {name: {**place, "reason": "the only series"} for name, place in places.items()}
     if len(how.channels) > 1:
         raise NoSeriesError(
             "none of them" if dicom.empty else f"series {_names(dicom)}",

@@ -40,7 +40,8 @@ ABOUT_PARTS = (
 )
 ABOUT_CLASSES = (
     "The AUROC above is the mean of these: of each class against the rest, or of each label on the findings "
-    "where it is known. Look at how many findings each stands on."
+    "where it is known. Look at how many findings each stands on. Accuracy is that of the most probable "
+    "class."
 )
 ABOUT_RUNS = (
     "All but the AUROC are at the threshold 0.5. Runs differ in their split (fold) and in the seed of the "

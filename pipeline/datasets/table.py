@@ -20,7 +20,7 @@ import pandas as pd
 from annotated_types import Ge, Lt, MaxLen, MinLen
 
 from pipeline.classes import MOST, UNNAMED, Classes, as_cells
-from pipeline.datasets import Findings, Source, instance_row, pixel_row
+from pipeline.datasets import Findings, Source, instance_row, neighbours, pixel_row
 from pipeline.datasets.listed import PIXELS, WORLD, Column, from_csv, from_folders
 from pipeline.errors import (
     ConfigError,
@@ -72,9 +72,13 @@ class Options:
     without it patients are unknown and near-duplicates make up the groups"""
     axis: Literal[0, 1, 2] | None = None
     """axis of a volume along which slices are taken; null is the last"""
+    neighbours: str | None = None
+    """distance such as `3 mm`: the slice of a finding and those so far on both sides of it are three
+    channels; of volumes and DICOM series"""
 
     def __post_init__(self) -> None:
         """Raise ConfigError, with the key as its file, for options that do not fit together."""
+        neighbours.offsets(self.neighbours)
         if (self.table is None) == (self.folders is None):
             raise ConfigError("both or none", expected="either table or folders")
         for key, numbered in (("folders", self.folders), ("labels", self.labels)):
@@ -294,7 +298,7 @@ def find(source: Source, options: Options) -> Findings:
         listed = from_folders(source.raw, files, folders, options.patient_pattern, options.exclude).found()
     axis = 2 if options.axis is None else options.axis
     table = as_cells(listed.table)
-    of_labels = classes(options).label_columns
+    of_labels, channels = classes(options).label_columns, neighbours.offsets(options.neighbours)
     known = persons(table["patient_id"])
     # An image whose patient nobody knows stands for itself, until near-duplicates are looked for.
     patients = table["patient_id"].where(known != "", table["image"])
@@ -302,16 +306,18 @@ def find(source: Source, options: Options) -> Findings:
     for patient_id, person, finding_id, (number, row) in zip(
         patients, known, ids, table.iterrows(), strict=True
     ):
-        case = {"patient_id": patient_id, "finding_id": finding_id, "channel": "image"}
+        case = {"patient_id": patient_id, "finding_id": finding_id, "channel": next(iter(channels))}
         try:
             if number in listed.missing:
                 raise listed.missing[number]
             cells = locate(source, row, axis)
+            each = {name: neighbours.moved(source, row["image"], cells, mm) for name, mm in channels.items()}
         except InputError as error:
             error.file = error.file or row["image"]
             result.leave_out(error, **case)
             continue
         marked = point_of(row, PIXELS) is not None or point_of(row, WORLD) is not None
         group = {"group_id": patient_id if person else "", "centre": "given" if marked else "image"}
-        result.rows.append({**case, **group, **row[of_labels].to_dict(), **cells})
+        marks = {**group, **row[of_labels].to_dict()}
+        result.rows += [{**case, "channel": name, **marks, **own} for name, own in each.items()]
     return result

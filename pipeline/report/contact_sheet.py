@@ -82,7 +82,7 @@ def contact_sheet(
     patches = patches.reshape(len(shown), views + 1, info.side, info.side)
     window = limits(patches[:, 0])
     tallest, high, wide = max(map(len, chosen)), -(-len(chosen) // 2), 2
-    size = max(8.2, 2.0 + 1.28 * (views + 1)), high * (1.0 + 0.62 * tallest)
+    size = max(8.2, 2.0 + 1.28 * (views + 1)), 1.0 + 0.62 * tallest + (high - 1) * (0.5 + 0.62 * tallest)
     figure, blocks = plt.subplots(high, wide, figsize=size, layout="constrained", squeeze=False)
     for axes in blocks.flat[len(chosen) :]:
         axes.set_axis_off()
@@ -92,7 +92,8 @@ def contact_sheet(
         # A wider gap sets the patches as they are apart from their augmented views.
         first, others = mosaic(part[:, :1]), mosaic(part[:, 1:])
         gray(axes, np.hstack([first, np.full((len(first), 3 * GAP), np.nan), others]), window)
-        axes.text(0, -4, title, fontsize=9, weight="bold")
+        # Names of more classes may be long: they stand on a line of their own.
+        axes.text(0, -4 if info.classes.two else -19, title, fontsize=9, weight="bold")
         if views:
             axes.text(info.side + 3 * GAP, -4, "turned, flipped and shifted", fontsize=9)
         for row, name in enumerate(names(info.findings, chosen[label])):
@@ -100,7 +101,8 @@ def contact_sheet(
                 -4, row * (info.side + GAP) + centre(info.side), name, ha="right", va="center", fontsize=6.5
             )
     known = None if table is None else read_csv(table)
-    finish(figure, f"{info.dataset}, {info.channels[plane]}: {counts(info, known)}", licence)
+    apart = " " if info.classes.two else "\n"
+    finish(figure, f"{info.dataset}, {info.channels[plane]}:{apart}{counts(info, known)}", licence)
     return figure
 
 

@@ -8,6 +8,8 @@ from pydantic import Discriminator, Field, Tag, create_model
 
 from pipeline import datasets
 from pipeline.classes import Classes
+from pipeline.datasets.neighbours import offsets
+from pipeline.errors import ConfigError
 from workflow import raw
 from workflow.config.types import AS_WRITTEN, Section, Text, Views
 
@@ -71,6 +73,16 @@ def classes_of(collection: Mapping[str, Any]) -> Classes:
     kind = KINDS[collection["kind"]]
     options = kind.Options(**{key: collection[key] for key in own_keys(collection["kind"])})
     return datasets.classes_of(kind, options)
+
+
+def channels_of(collection: Mapping[str, Any], dataset: str) -> list[str]:
+    """The channels of a data set, as far as its entry says; one that it does not name is called as it is."""
+    if not collection.get("neighbours"):
+        return list(collection.get("channels", [dataset]))
+    try:
+        return list(offsets(collection["neighbours"]))
+    except ConfigError:  # of no distance, which is said elsewhere
+        return [dataset]
 
 
 def _kind(value: Any) -> str | None:

@@ -11,6 +11,7 @@ from model.baselines.measures import MEASURES
 from model.training.methods import METHODS
 from pipeline.errors import ConfigError
 from pipeline.provenance import ROOT
+from workflow.config.collections import channels_of
 from workflow.config.messages import error
 
 FOLDER = Path(ROOT, "model/networks")
@@ -102,7 +103,7 @@ def _misfits(
     if side < takes.smallest:
         yield error(key, str(side), expected=f"at least {takes.smallest}, the smallest that {network} takes")
     for dataset in datasets:
-        channels = config["collections"].get(dataset, {}).get("channels", [dataset])
+        channels = channels_of(config["collections"].get(dataset, {}), dataset)
         if takes.channels and len(channels) not in takes.channels:
             yield error(
                 ["collections", dataset, "channels"], f"{len(channels)}: {', '.join(channels)}",

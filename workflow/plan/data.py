@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.provenance import code
 from workflow import ahead, flags, people, raw, side_collections
-from workflow.config.collections import classes_of, own_keys
+from workflow.config.collections import channels_of, classes_of, own_keys
 from workflow.plan import Config, folds, refuse
 
 
@@ -90,7 +90,7 @@ def names_of_people(config: Config, datasets: Sequence[str]) -> list[str]:
 
 def pictures(config: Config, dataset: str) -> list[str]:
     """The pictures of a data set; those of several channels only where it has several."""
-    stacked = len(config["collections"][dataset].get("channels", [])) > 1
+    stacked = len(channels_of(config["collections"][dataset], dataset)) > 1
     names = ["contact_sheet", "red_dots", "fingerprint", *(["alignment"] if stacked else [])]
     return [f"<data>/{dataset}/{name}.png" for name in names]
 
