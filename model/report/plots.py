@@ -100,7 +100,7 @@ def _draw_each(
         label = f"{name}: {area:.3f}{interval}" if area is not None else name
         axes.plot(*mean_curve(curves), color=colour, linewidth=1.2, label=label)
     axes.plot(*mean_curve(every), color=COLOURS[0], linewidth=2.5, label=_headline(figures))
-    made.set_size_inches(made.get_figwidth(), made.get_figheight() + 0.2 * len(of_each))
+    made.set_size_inches(made.get_figwidth(), made.get_figheight() + 0.9 + 0.2 * len(of_each))
     made.legend(loc="outside lower left", fontsize="small")
     axes.set_title(_test_set(figures), loc="left")
     return made
