@@ -20,7 +20,7 @@ from pipeline.readers.scan import scan
 from pipeline.splits.people import persons
 from workflow import ahead, plain, raw
 from workflow.config import check_file, checked
-from workflow.config.collections import KINDS, classes_of
+from workflow.config.collections import KINDS, channels_of, classes_of
 from workflow.plan import runs
 from workflow.summary import table
 
@@ -110,7 +110,7 @@ def check(config: Mapping[str, Any]) -> tuple[str, bool]:
         views = config["views"] if config["augmentation"] == "stored" else 1
         size = None
         if found.findings is not None:
-            channels = len(collection.get("channels", [dataset]))
+            channels = len(channels_of(collection, dataset))
             size = found.findings * views * channels * config["patch"] ** 2 * 4
         rows.append((
             dataset, collection["kind"], f"{found.files:,}", f"{found.size / 1e6:,.0f}",
