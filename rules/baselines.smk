@@ -5,6 +5,7 @@ rule embed_patches:
     """Show the stored views of a data set to a fixed network and keep what it makes of them."""
     input:
         store="<data>/{dataset}/patches.h5",
+        weights=planned(baselines.weights_file),
     output:
         embeddings="<data>/{dataset}/embeddings/{encoder}.h5",
     log:

@@ -11,6 +11,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from model import export
@@ -191,6 +192,19 @@ class TestEmbeddings:
         )
         assert one.read_bytes() == other.read_bytes()
         assert read_embeddings(one).features.shape == (36, 2, 256)
+
+    def test_weights_may_lie_in_a_file_and_a_probe_asks_for_the_same_again(
+        self, made: tuple[Path, Path, Path], tmp_path: Path
+    ) -> None:
+        state = torch.load(imagenet()[0], weights_only=True)
+        save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "w.safetensors")
+        found = embed(made[0], tmp_path / "e.h5", "--weights", str(tmp_path / "w.safetensors"))
+        known = read_embeddings(found)
+        np.testing.assert_array_equal(known.features, read_embeddings(made[2]).features)
+        embeddings.again(known)
+        save_file({name: value.contiguous() + 1 for name, value in state.items()}, tmp_path / "w.safetensors")
+        with pytest.raises(StoreError, match=known.about["weights_sha256"]):
+            embeddings.again(known)
 
     @pytest.mark.parametrize("side", [24, 100])
     def test_a_patch_made_smaller_is_smoothed_first(self, side: int) -> None:

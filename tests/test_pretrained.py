@@ -28,7 +28,7 @@ from pipeline.seeds import stream
 from pipeline.store import write_store
 from tests.stores import make_store
 from workflow.config import checked
-from workflow.plan import start, training
+from workflow.plan import baselines, start, training
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
 
@@ -298,6 +298,21 @@ class TestFinetune:
             start.weights_file(made, "typhon")
         file.touch()
         assert start.weights_file(made, "typhon") == start.shared_weights_file(made) == [str(file)]
+        made = config(encoders={"own": {"weights": str(file)}}, hyperparameters={"probe": {"encoder": "own"}})
+        assert baselines.weights_file(made, "own") == [str(file)]
+        with pytest.raises(
+            ConfigError, match="encoders/own/weights: expected weights that efficientnet_lite0"
+        ):
+            config(encoders={"own": {"weights": "imagenot"}}, methods=["probe"],
+                   hyperparameters={"probe": {"encoder": "own"}})  # fmt: skip
+
+    def test_a_variant_begins_as_its_method_does_unless_it_has_other_weights(self, tmp_path: Path) -> None:
+        slow = {"method": "finetune", "hyperparameters": {"finetune": {"training": {"epochs": 500}}}}
+        other = {"method": "finetune", "hyperparameters": {"finetune": {"weights": str(tmp_path / "w.pth")}}}
+        made = config(variants={"slow": slow, "other": other}, methods=["slow", "other"])
+        for name, of in (("slow", "finetune"), ("other", "other")):
+            expected = f"results/{of}/fold0/seed1/bootstrap/network.safetensors"
+            assert start.start(made, name, "0", "1") == expected
 
 
 def config(**changes: object) -> dict[str, object]:

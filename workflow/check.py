@@ -13,6 +13,7 @@ from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
 from pipeline.errors import InputError
+from pipeline.patches.online import margin
 from pipeline.patches.views import frame_of, resample, view_table
 from pipeline.provenance import ROOT
 from pipeline.readers.pixels import read_pixels
@@ -107,11 +108,13 @@ def check(config: Mapping[str, Any]) -> tuple[str, bool]:
             found = Found(0, 0)
         taken = seconds(config, dataset, found)
         collection = config["collections"][dataset]
-        views = config["views"] if config["augmentation"] == "stored" else 1
+        views, side = config["views"], config["patch"]
+        if config["augmentation"] == "online":
+            views, side = 1, side + 2 * margin(side)
         size = None
         if found.findings is not None:
             channels = len(channels_of(collection, dataset))
-            size = found.findings * views * channels * config["patch"] ** 2 * 4
+            size = found.findings * views * channels * side**2 * 4
         rows.append((
             dataset, collection["kind"], f"{found.files:,}", f"{found.size / 1e6:,.0f}",
             "" if found.findings is None else f"{found.findings:,}",

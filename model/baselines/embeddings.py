@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.device import set_up, told
-from model.files.pretrained import WEIGHTS, load
+from model.files.pretrained import load
 from model.networks.base import Description, Network, build, initialize
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, StoreError
@@ -31,7 +31,7 @@ AT_ONCE = {"cpu": 16, "cuda": 512}
 
 
 def encoder(description: Description, weights: str, datasets: Iterable[str] = ()) -> tuple[Network, str]:
-    """A network with fixed weights, one of model.files.pretrained.WEIGHTS, and their SHA-256 or ``random``.
+    """A network with fixed weights, and their SHA-256 or ``random``; see :func:`model.files.pretrained.load`.
 
     The heads of ``datasets`` are still meaningless. Raises ConfigError if the network has no such weights.
     """
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
     parser.add_argument("--encoder", required=True, help="name of the encoder in the config")
     parser.add_argument("--network", default="efficientnet_lite0", help="a module of model.networks")
-    parser.add_argument("--weights", choices=WEIGHTS, default="imagenet")
+    parser.add_argument("--weights", default="imagenet", help="imagenet, random, or a file of weights")
     parser.add_argument("--side", type=int, help="pixels to which patches are resized; default: as they are")
     parser.add_argument("--views", type=int, default=16, help="views of each finding, if so many are stored")
     parser.add_argument("--gpu", type=int, default=0, help="GPUs the job may use")

@@ -12,8 +12,6 @@ from model.networks.base import Extractor, Resized, module_name
 from pipeline.errors import ChecksumError, ConfigError, ModelError
 from pipeline.files import sha256
 
-WEIGHTS = ("imagenet", "random")
-
 
 def load(extractor: Extractor, network: str, weights: str) -> str:
     """Fill an extractor with weights of others, batch-norm statistics included; their SHA-256.

@@ -163,8 +163,8 @@ class Encoder(Section):
 
     network: str = "efficientnet_lite0"
     """a module of `model/networks`"""
-    weights: Literal["imagenet", "random"] = "imagenet"
-    """its weights; `imagenet` needs no download"""
+    weights: Text = "imagenet"
+    """its weights, `imagenet`, which needs no download, `random`, or a file (.safetensors, .pth, .pt)"""
     side: Pixels | None = 160
     """width and height to which patches are resized; null is `patch`"""
     views: Views = 16

@@ -57,9 +57,7 @@ def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[Confi
     for path, own in _trained(config, methods):
         network, weights = own["network"], own["weights"]
         yield from _misfits(config, network, config["datasets"], ["patch"], config["patch"])
-        if network in names() and not weights.endswith(FILES) and weights not in taken(network).weights:
-            yield error([*path, "weights"], weights, expected=f"weights that {network} has",
-                        remedy=f"use random, or a file of weights: {', '.join(FILES)}")  # fmt: skip
+        yield from _unknown(path, network, weights)
     if "rwg" in methods and config["weights"] != "random":
         yield error(["methods"], "rwg", expected="weights: random for random networks")
     for name in encoders(config, methods):
@@ -69,9 +67,7 @@ def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[Confi
         network = encoder["network"]
         side = ["encoders", name, "side"] if encoder["side"] else ["patch"]
         yield from _misfits(config, network, [config["target"]], side, encoder["side"] or config["patch"])
-        if encoder["weights"] not in taken(network).weights:
-            yield error(["encoders", name, "weights"], encoder["weights"],
-                        expected=f"weights that {network} has", remedy="use random")  # fmt: skip
+        yield from _unknown(["encoders", name], network, encoder["weights"])
 
 
 def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
@@ -80,6 +76,12 @@ def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
     named = {name: [settings[name]["encoder"]] for name in ("probe", "probe_svm", "probe_knn")}
     named["auto"] = [name for name in settings["auto"]["candidates"] if name not in MEASURES]
     return list(dict.fromkeys(name for method in sorted(methods) for name in named.get(method, ())))
+
+
+def _unknown(path: list[str], network: str, weights: str) -> Iterator[ConfigError]:
+    if network in names() and not weights.endswith(FILES) and weights not in taken(network).weights:
+        yield error([*path, "weights"], weights, expected=f"weights that {network} has",
+                    remedy=f"use random, or a file of weights: {', '.join(FILES)}")  # fmt: skip
 
 
 def _trained(

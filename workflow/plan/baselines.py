@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pipeline.provenance import code
 from workflow import flags, side_collections, variants
 from workflow.config import networks
-from workflow.plan import Config, training
+from workflow.plan import Config, start, training
 
 Learners = list[tuple[str, float]]
 """Kinds and settings, the simplest first."""
@@ -112,6 +112,11 @@ def candidates_code(config: Config, method: str, module: str = "model.baselines.
 def encoder_options(config: Config, encoder: str) -> str:
     """The settings of an encoder as flags."""
     return flags.flags(config["encoders"][encoder])
+
+
+def weights_file(config: Config, encoder: str) -> list[str]:
+    """The file of an encoder's weights, if they are one."""
+    return start.existing(config["encoders"][encoder]["weights"])
 
 
 def encoder_code(config: Config, encoder: str) -> str:

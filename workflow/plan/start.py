@@ -71,24 +71,26 @@ def start(config: Config, method: str, fold: str, seed: str) -> str:
     with one for all methods the data sets are the same for all.
     """
     run, usual = f"fold{fold}/seed{seed}", variants.method(config, method)
-    own, alike = training.phases(config, method), _searches_alike(config, method)
-    if own and alike and {usual, method} & set(sharing(config)):
+    own = training.phases(config, method)
+    if own and _searches_alike(config, method) and {usual, method} & set(sharing(config)):
         return f"results/bootstrap/{run}/network.safetensors"
+    alike = _searches_alike(training.settings(config, usual), method, config)
     shared = alike and _scores_alike(training.phases(config, usual), own)
     return f"results/{usual if shared else method}/{run}/bootstrap/network.safetensors"
 
 
 def weights_file(config: Config, method: str) -> list[str]:
     """The file of weights that the network of a method begins with, if it is one."""
-    return _file(training.setting(config, method, "weights"))
+    return existing(training.setting(config, method, "weights"))
 
 
 def shared_weights_file(config: Config) -> list[str]:
     """That of all methods that share their start."""
-    return _file(config["weights"])
+    return existing(config["weights"])
 
 
-def _file(weights: str) -> list[str]:
+def existing(weights: str) -> list[str]:
+    """A file of weights, if it is one. Raises ConfigError where it is not there."""
     if not weights.endswith(FILES):
         return []
     if not Path(weights).is_file():
@@ -103,10 +105,10 @@ def start_benchmarks(config: Config, method: str) -> list[str]:
     return [f"benchmarks/results/{method}/{run}/bootstrap.tsv" for run in runs(config)]
 
 
-def _searches_alike(config: Config, method: str) -> bool:
-    """Whether random networks are made and scored as the config says for all."""
-    own = training.settings(config, method)
-    return all(own[key] == config[key] for key in ("network", "weights", "bootstrap"))
+def _searches_alike(there: Config, method: str, config: Config | None = None) -> bool:
+    """Whether networks are begun with as ``there``: as ``config`` says for all, or for the usual method."""
+    own = training.settings(config or there, method)
+    return all(own[key] == there[key] for key in ("network", "weights", "bootstrap"))
 
 
 def _scores_alike(usual: Phases, own: Phases) -> bool:
