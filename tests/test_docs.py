@@ -69,4 +69,4 @@ def test_own_words_of_run_are_in_the_readme() -> None:
 def test_the_config_for_a_table_of_ones_own_is_one() -> None:
     (block,) = re.findall(r"```yaml\n(datasets: \[mine\].*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text()) | yaml.safe_load(block)
-    assert checked(config)["methods"] == ["probe"]
+    assert checked(config)["methods"] == ["auto"]
