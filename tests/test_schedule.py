@@ -52,8 +52,10 @@ def test_what_is_no_curve_sets_nothing(schedule: dict[str, Any] | None) -> None:
 
 
 def test_momentum_is_the_first_beta_of_adam_and_that_of_sgd() -> None:
-    weights = [nn.Parameter(torch.zeros(1))]
-    adam, sgd = torch.optim.AdamW(weights, 0.3), torch.optim.SGD(weights, 0.3, momentum=0.9)
+    def groups() -> list[dict[str, Any]]:
+        return [{"params": [nn.Parameter(torch.zeros(1))], "share": 1.0}]
+
+    adam, sgd = torch.optim.AdamW(groups(), 0.3), torch.optim.SGD(groups(), 0.3, momentum=0.9)
     for each in (adam, sgd):
         apply(Setting(0.5, 0.8), each, 0.2)
         assert each.param_groups[0]["lr"] == pytest.approx(0.1)

@@ -19,10 +19,12 @@ from model.training import data
 from model.training.checkpoint import Folder
 from model.training.layers import Layers
 from model.training.learner import grouped
+from model.training.losses import loss
 from model.training.phase import Phase
 from model.training.records import Step
 from model.training.settings import Settings
 from model.training.trainer import Trainer
+from pipeline.classes import UNNAMED
 from pipeline.errors import ConfigError
 from pipeline.files import read_csv
 from tests.stores import make_store
@@ -305,7 +307,7 @@ def scripted(
 
     def validate(current: Phase, epoch: int) -> None:
         value = next(given)
-        monkeypatch.setattr("model.inference.scores.auroc", lambda *_: value)
+        monkeypatch.setattr("model.inference.scores.macro", lambda *_: value)
         states.append(copies(made))
         real(current, epoch)
 
@@ -575,21 +577,17 @@ class TestLayers:
 
 
 class TestPaper:
-    def test_a_softmax_taken_for_logits_bounds_the_loss_from_below(
-        self, trainer: Callable[..., Trainer]
-    ) -> None:
-        sure = torch.tensor([[50.0, -50.0]])
-        right, paper = trainer(phase()), trainer(phase(), loss="paper")
-        truth = torch.tensor([0])
-        assert right.learner._loss(sure, truth).item() == pytest.approx(0, abs=1e-6)
+    def test_a_softmax_taken_for_logits_bounds_the_loss_from_below(self) -> None:
+        sure, truth = torch.tensor([[50.0, -50.0]]), torch.tensor([0])
+        assert loss(UNNAMED, "logits", sure, truth).item() == pytest.approx(0, abs=1e-6)
         # -log(e / (e + 1)): probabilities 1 and 0 are the logits.
-        assert paper.learner._loss(sure, truth).item() == pytest.approx(np.log1p(np.exp(-1)), abs=1e-6)
+        assert loss(UNNAMED, "paper", sure, truth).item() == pytest.approx(np.log1p(np.exp(-1)), abs=1e-6)
 
-    def test_errors_of_the_softmax(self, trainer: Callable[..., Trainer]) -> None:
+    def test_errors_of_the_softmax(self) -> None:
         logits, truth = torch.tensor([[0.0, np.log(3.0)]]), torch.tensor([1])
         # Probabilities 1/4 and 3/4 against 0 and 1.
-        assert trainer(phase(), loss="l1").learner._loss(logits, truth).item() == pytest.approx(1 / 4)
-        assert trainer(phase(), loss="mse").learner._loss(logits, truth).item() == pytest.approx(1 / 16)
+        assert loss(UNNAMED, "l1", logits, truth).item() == pytest.approx(1 / 4)
+        assert loss(UNNAMED, "mse", logits, truth).item() == pytest.approx(1 / 16)
 
     def test_a_dropout_of_zero_leaves_the_former_on(self, trainer: Callable[..., Trainer]) -> None:
         phases = phase("x", ("a",), dropout=0.4), phase("y", ("a",), dropout=0.0)
