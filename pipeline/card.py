@@ -20,8 +20,9 @@ from pipeline.errors import StoreError
 from pipeline.files import read_csv, write_text
 from pipeline.readers import stacks
 from pipeline.readers.index import read_index
+from pipeline.slice_store import read_statistics
 from pipeline.splits.split import read_splits
-from pipeline.store import AUGMENTATIONS, PATCH_SIDE, read_info, read_patches, read_statistics
+from pipeline.store import AUGMENTATIONS, PATCH_SIDE, read_info, read_patches
 
 log = logging.getLogger("typhon")
 

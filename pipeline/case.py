@@ -21,8 +21,8 @@ from pipeline.patches.normalization import check_not_blank
 from pipeline.patches.views import Frame, View, frame_of, view_table
 from pipeline.readers import index
 from pipeline.readers.geometry import Place, plane
+from pipeline.slice_store import SourceSlice
 from pipeline.splits.people import persons
-from pipeline.store import SourceSlice
 
 log = logging.getLogger("typhon")
 

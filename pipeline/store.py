@@ -1,7 +1,7 @@
-"""Source slices, patch stores and embeddings: what lies where in a file, and how it is read and written."""
+"""Patch stores and embeddings: what lies where in a file, and how it is read and written."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.classes import UNKNOWN, UNNAMED, Classes
 from pipeline.errors import StoreError
-from pipeline.hdf5 import created, get, leads_to, need, opened
+from pipeline.hdf5 import created, need, opened
 
 SCHEMA_VERSION = 2
 PATCH_SIDE = 65
@@ -20,67 +20,6 @@ PATCH_SIDE = 65
 AUGMENTATIONS = ("stored", "online")
 """stored: a store holds all views; online: the un-augmented one with a margin, of which others are cut."""
 TEXT_COLUMNS = ("patient_id", "group_id", "finding_id")
-
-
-@dataclass(frozen=True)
-class SourceSlice:
-    """A slice in physical units, float32 (rows, columns), and the statistics of its Z-score."""
-
-    pixels: np.ndarray
-    mean: float
-    std: float
-
-    @property
-    def normalized(self) -> np.ndarray:
-        """Z-scores, float32 (rows, columns)."""
-        return (self.pixels - np.float32(self.mean)) / np.float32(self.std)
-
-
-def write_slices(
-    path: str | Path,
-    slices: Iterable[tuple[int, np.ndarray]],
-    statistics: Callable[[int], tuple[float, float]],
-    provenance: Mapping[str, Any],
-) -> None:
-    """Write slices, each with its row number in findings.csv; rows that were skipped are absent.
-
-    ``statistics`` gives mean and standard deviation of a row; it is asked when all slices are written.
-    """
-    with created(path) as file:
-        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-        numbers = []
-        for number, pixels in slices:
-            numbers.append(number)
-            file.create_dataset(f"slices/{number:06d}", data=pixels, chunks=pixels.shape, fletcher32=True)
-        for number in numbers:
-            attrs = file[f"slices/{number:06d}"].attrs
-            attrs["mean"], attrs["std"] = statistics(number)
-
-
-def read_slice(path: str | Path, number: int) -> SourceSlice | None:
-    """The slice of row ``number`` of findings.csv, or None where that row was skipped."""
-    with opened(path) as file:
-        data = get(file, f"slices/{number:06d}")
-        if data is None:
-            return None
-        return SourceSlice(data[:], float(data.attrs["mean"]), float(data.attrs["std"]))
-
-
-def slice_numbers(path: str | Path) -> list[int] | None:
-    """The rows of findings.csv whose slices a file holds; None where it is no file of slices."""
-    with opened(path) as file:
-        if leads_to(file, "slices", h5py.Group):
-            return sorted(map(int, file["slices"]))
-        return None if "patches" in file else []
-
-
-def read_statistics(path: str | Path, numbers: Sequence[int]) -> list[tuple[float, float] | None]:
-    """Mean and standard deviation of the series of these rows of findings.csv; None where one was skipped."""
-    with opened(path) as file:
-        found = [get(file, f"slices/{number:06d}") for number in numbers]
-        return [
-            None if data is None else (float(data.attrs["mean"]), float(data.attrs["std"])) for data in found
-        ]
 
 
 def write_store(

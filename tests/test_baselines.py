@@ -15,7 +15,8 @@ from model.evaluation import score
 from model.evaluation.predictions import COLUMNS
 from pipeline.errors import ConfigError, EmptyError
 from pipeline.files import FINDING_COLUMNS, read_csv, write_csv
-from pipeline.store import PATCH_SIDE, write_slices
+from pipeline.slice_store import write_slices
+from pipeline.store import PATCH_SIDE
 from tests.stores import make_store
 
 CENTRE = PATCH_SIDE // 2

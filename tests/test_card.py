@@ -11,7 +11,8 @@ from PIL import Image
 from pipeline import card
 from pipeline.errors import StoreError
 from pipeline.files import read_csv
-from pipeline.store import read_patches, write_slices
+from pipeline.slice_store import write_slices
+from pipeline.store import read_patches
 from tests.made_runs import write_card, write_patches
 
 

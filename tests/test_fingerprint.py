@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, read_csv, write_csv
 from pipeline.report import fingerprint, fingerprint_plot
-from pipeline.store import write_slices, write_store
+from pipeline.slice_store import write_slices
+from pipeline.store import write_store
 
 FOUND = [("A", "1", 0), ("A", "2", 1), ("B", "1", 1), ("C", "1", 0)]
 """Patient, finding and label of what was found; C is lost when patches are cut."""

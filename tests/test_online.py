@@ -20,7 +20,8 @@ from model.training.trainer import Trainer
 from pipeline.patches import online
 from pipeline.patches.cut import Spot, Task, cut_views
 from pipeline.patches.views import Frame, View, centre, resample
-from pipeline.store import SourceSlice, read_info, read_margins, read_patches
+from pipeline.slice_store import SourceSlice
+from pipeline.store import read_info, read_margins, read_patches
 from tests.stores import make_store
 
 torch.set_num_threads(1)

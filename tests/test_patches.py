@@ -18,8 +18,9 @@ from pipeline.phantom import write_phantom
 from pipeline.phantoms.dicom import Geometry, write_ct_series
 from pipeline.readers import index
 from pipeline.readers.geometry import locate, plane
+from pipeline.slice_store import read_slice, write_slices
 from pipeline.splits import split
-from pipeline.store import UNKNOWN, read_info, read_patches, read_slice, write_slices
+from pipeline.store import UNKNOWN, read_info, read_patches
 
 STEPS = ("index", "findings", "slices", "patches")
 

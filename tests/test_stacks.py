@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
-from pipeline.store import write_slices
+from pipeline.slice_store import write_slices
 from pipeline.view.opening import open_stack
 from pipeline.view.stacks import Sheets, Voxels
 from tests.dicoms import change

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.classes import UNKNOWN, Classes
 from pipeline.errors import StoreError, StrangeStoreError
-from pipeline.store import read_info, read_patches, read_slice, read_statistics, write_slices, write_store
+from pipeline.slice_store import read_slice, read_statistics, write_slices
+from pipeline.store import read_info, read_patches, write_store
 
 FINDINGS = pd.DataFrame(
     {

@@ -16,7 +16,7 @@ from PIL import Image
 
 from model import gpus
 from model.training.checkpoint import Folder
-from pipeline import store
+from pipeline import slice_store
 from pipeline.cli import run_cli
 from pipeline.errors import AccessError, DiskError, StoreError
 from pipeline.files import atomic, atomic_folder, write_text
@@ -56,7 +56,7 @@ def test_a_step_that_has_no_access_ends_with_one_line_that_names_the_reason(numb
 @pytest.mark.parametrize(
     ("read", "target"),
     [
-        (lambda path: store.read_slice(path, 0), "pipeline.store.h5py.File"),
+        (lambda path: slice_store.read_slice(path, 0), "pipeline.store.h5py.File"),
         (read_index, "pipeline.readers.index.pq.read_table"),
         (lambda path: read_gray.__wrapped__(path), "pipeline.readers.images.Image.open"),
     ],
@@ -75,7 +75,7 @@ def test_what_cannot_be_read_is_never_called_damaged(monkeypatch, tmp_path, read
 
 def test_an_error_of_the_disk_while_a_store_is_read_names_it() -> None:
     with pytest.raises(AccessError, match=r"E-ACCESS /proc/self/mem: .* found Input/output error"):
-        store.read_slice("/proc/self/mem", 0)
+        slice_store.read_slice("/proc/self/mem", 0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -86,10 +86,10 @@ def test_a_store_of_another_user_is_told_with_its_permissions(tmp_path: Path) ->
         folder.chmod(0o755)
     text = f"""
 import os
-from pipeline import store
+from pipeline import slice_store
 os.setuid(65534)
 from pipeline.cli import run_cli
-run_cli(lambda _: store.read_slice({str(tmp_path / "a.h5")!r}, 0))
+run_cli(lambda _: slice_store.read_slice({str(tmp_path / "a.h5")!r}, 0))
 """
     done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stderr.startswith(
@@ -103,7 +103,7 @@ def test_a_store_that_is_cut_is_damaged_still(tmp_path: Path) -> None:
     content = (tmp_path / "a.h5").read_bytes()
     (tmp_path / "a.h5").write_bytes(content[: len(content) // 2])
     with pytest.raises(StoreError, match="delete the file and run again"):
-        store.read_slice(tmp_path / "a.h5", 0)
+        slice_store.read_slice(tmp_path / "a.h5", 0)
 
 
 def test_a_store_is_read_where_it_cannot_be_locked(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_store_is_read_where_it_cannot_be_locked(tmp_path: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)  # to HDF5 the same as a lock that the file system refuses
         with pytest.raises(BlockingIOError):
             h5py.File(tmp_path / "a.h5", "r")
-        assert store.read_slice(tmp_path / "a.h5", 0) is None
+        assert slice_store.read_slice(tmp_path / "a.h5", 0) is None
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])

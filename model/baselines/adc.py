@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.errors import EmptyError
 from pipeline.files import read_csv
-from pipeline.store import read_slice
+from pipeline.slice_store import read_slice
 
 CHANNEL = "adc"
 SHARE = 0.1

@@ -19,7 +19,8 @@ from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.patches import online
 from pipeline.patches.views import MOST_VIEWS, frame_of, resample, view_table
 from pipeline.pool import parallel
-from pipeline.store import AUGMENTATIONS, PATCH_SIDE, SourceSlice, read_slice, write_store
+from pipeline.slice_store import SourceSlice, read_slice
+from pipeline.store import AUGMENTATIONS, PATCH_SIDE, write_store
 
 log = logging.getLogger("typhon")
 

@@ -24,7 +24,7 @@ from pipeline.readers import dicom, stacks
 from pipeline.readers.dicom import frames
 from pipeline.readers.index import read_index
 from pipeline.readers.pixels import read_pixels, read_volume, slice_of
-from pipeline.store import write_slices
+from pipeline.slice_store import write_slices
 
 log = logging.getLogger("typhon")
 

@@ -17,8 +17,9 @@ from pipeline.cli import run_cli
 from pipeline.files import read_csv, write_csv
 from pipeline.report.drawing import save, spread
 from pipeline.report.fingerprint_plot import draw
+from pipeline.slice_store import read_slice
 from pipeline.splits.people import of_findings, unknown
-from pipeline.store import read_info, read_patches, read_slice
+from pipeline.store import read_info, read_patches
 
 log = logging.getLogger("typhon")
 

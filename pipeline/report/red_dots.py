@@ -18,7 +18,8 @@ from pipeline.files import read_csv
 from pipeline.patches.cut import SPOT_COLUMNS
 from pipeline.patches.views import Frame, View, centre, frame_of, resample, view_table
 from pipeline.report.drawing import RED, STYLE, finish, gray, limits, names, of_label
-from pipeline.store import read_info, read_patches, read_slice
+from pipeline.slice_store import read_slice
+from pipeline.store import read_info, read_patches
 
 ONE_PIXEL = 1.05
 """A view shifts by at most one pixel; the rest is what a centroid on a pixel grid loses."""

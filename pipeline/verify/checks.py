@@ -20,7 +20,8 @@ from pipeline.pool import parallel
 from pipeline.readers import stacks
 from pipeline.readers.geometry import POSITION_TOLERANCE_MM, ordered, plane, steps_meant
 from pipeline.report.red_dots import ONE_PIXEL, dot_offsets
-from pipeline.store import StoreInfo, read_patches, read_slice
+from pipeline.slice_store import read_slice
+from pipeline.store import StoreInfo, read_patches
 
 OK, WARNING, FAILED, NONE = "ok", "warning", "failed", "not applicable"
 COLUMNS = ("check", "result", "count", "detail")

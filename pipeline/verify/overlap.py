@@ -16,11 +16,11 @@ import pandas as pd
 from pipeline.classes import label_columns
 from pipeline.files import read_csv
 from pipeline.pool import parallel
+from pipeline.slice_store import read_slice
 from pipeline.splits.duplicates import THRESHOLD, near_pairs, phash
 from pipeline.splits.leakage import leaks
 from pipeline.splits.people import crowd, person, persons, remarks, spellings, unknown
 from pipeline.splits.split import SPLITS, read_splits
-from pipeline.store import read_slice
 from pipeline.verify.checks import FAILED, KEY, NONE, OK, WARNING, Check, named
 
 CHUNK = 64

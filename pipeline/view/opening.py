@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import store
+from pipeline import slice_store, store
 from pipeline.classes import said
 from pipeline.errors import (
     EmptyError,
@@ -81,7 +81,7 @@ def of_store(path: Path) -> Sheets:
 
     The views of a patch are its times. Raises StoreError.
     """
-    rows = store.slice_numbers(path)
+    rows = slice_store.slice_numbers(path)
     if rows is not None:
         if not rows:
             raise EmptyError("none", file=path, expected="slices")
@@ -114,7 +114,7 @@ def of_store(path: Path) -> Sheets:
 
 
 def _slice(path: Path, row: int) -> np.ndarray:
-    source = store.read_slice(path, row)
+    source = slice_store.read_slice(path, row)
     assert source is not None  # its number came from the file
     return source.pixels
 

@@ -11,7 +11,7 @@ from model.baselines import mixture
 from model.evaluation.predictions import read_predictions
 from model.files import runs, states, weights
 from model.files.runs import MIXTURE
-from pipeline import case, files, store
+from pipeline import case, files, slice_store, store
 from pipeline.datasets import Findings, Source, chestxray14, lungx, table
 from pipeline.errors import InputError
 from pipeline.patches import slices
@@ -69,10 +69,10 @@ def read_store(path: Path) -> None:
         if len(patches) != count * info.views or patches.shape[2:] != (PATCH_SIDE, PATCH_SIDE):
             raise DisagreementError(f"patches of {patches.shape} of {count} findings")
         return
-    numbers = store.slice_numbers(path) or []
-    store.read_statistics(path, numbers)
+    numbers = slice_store.slice_numbers(path) or []
+    slice_store.read_statistics(path, numbers)
     for number in numbers:
-        source = store.read_slice(path, number)
+        source = slice_store.read_slice(path, number)
         if source is not None and source.normalized.ndim != 2:
             raise DisagreementError(f"a slice of {source.pixels.shape}")
 

@@ -22,7 +22,8 @@ from model.inference import batch_norm
 from model.networks.base import build, initialize
 from pipeline.card import Preprocessing
 from pipeline.seeds import stream
-from pipeline.store import PATCH_SIDE, write_slices, write_store
+from pipeline.slice_store import write_slices
+from pipeline.store import PATCH_SIDE, write_store
 from workflow.fuzz.reader import Input
 
 HOW = Preprocessing("table", ("image",), "40 px", None, "series", "geometry", 2, 0, 3)
