@@ -148,11 +148,14 @@ def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
             f"{names.most_common(1)[0][0]} twice", expected="runs of different names",
             remedy="export them to folders of their own",
         )  # fmt: skip
+    contents = {}
     for name, run in files.items():
         network, tables = run.read()
         model = graph(network, dataset, tables[dataset], run.classes(dataset))
+        contents[name] = model.SerializeToString(deterministic=True)
+    for name, content in contents.items():  # when all could be read
         with atomic(out / name) as beside:
-            beside.write_bytes(model.SerializeToString(deterministic=True))
+            beside.write_bytes(content)
     about = card(list(files.values()), dataset, {name: out / name for name in files})
     write_text(out / CARD, json.dumps(about, indent=2, allow_nan=False) + "\n")
     return out / CARD

@@ -35,7 +35,7 @@ from pipeline.report.saw import draw
 
 log = logging.getLogger("typhon")
 
-VIEW_COLUMNS = ("model", "view", "rotation", "flip", "shift")
+VIEW_COLUMNS = ("model", "view", "rotation", "flip", "shift", "drop", "zoom")
 FILES = ("prediction.json", "views.csv", "patches.npy", "network_saw.png")
 FIGURES = ("probability", "lowest", "highest")
 """Columns of predictions.csv, of each class or label where there are several."""

@@ -108,8 +108,9 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     statistics = [(source.mean, source.std) for source in sources]
     names = (how.view_seed, row["patient_id"], row["finding_id"])
     if drawn:
+        aspect = float(np.float32(cut.aspect))  # as a store keeps it
         views = online.evaluation_table(how.views, how.side, *names)
-        patches = np.stack([online.cut(cut.patches[0], how.side, cut.aspect, view) for view in views])
+        patches = np.stack([online.cut(cut.patches[0], how.side, aspect, view) for view in views])
     else:
         views, patches = view_table(how.views, *names), cut.patches
     measured = measure(rows, known, statistics, [moments(patch) for patch in patches[0]])

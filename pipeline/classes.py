@@ -120,7 +120,8 @@ class Classes:
             known = labels != UNKNOWN
             values = logits.astype(np.float64)[known]
             return np.logaddexp(0, np.where(labels[known] == 1, -values, values))
-        return -np.take_along_axis(_log_softmax(logits), labels[:, None], 1)[:, 0]
+        known = labels != UNKNOWN
+        return -np.take_along_axis(_log_softmax(logits[known]), labels[known, None], 1)[:, 0]
 
     def has(self, table: pd.DataFrame) -> np.ndarray:
         """Whether a row has each class or label, bool (n, names)."""
@@ -212,12 +213,12 @@ def merged(several: Sequence[Classes]) -> tuple[list[str], list[str]]:
 
 
 def _merge(several: Sequence[Sequence[str]]) -> list[str]:
-    graph: dict[str, set[str]] = {}
+    graph: dict[str, dict[str, None]] = {}  # of dicts, which keep an order that sets have not
     for names in several:
         for name in names:
-            graph.setdefault(name, set())
+            graph.setdefault(name, {})
         for before, after in itertools.pairwise(names):
-            graph[after].add(before)
+            graph[after][before] = None
     try:
         return list(graphlib.TopologicalSorter(graph).static_order())
     except graphlib.CycleError as error:

@@ -240,7 +240,8 @@ def _measured(made: Made, width: int) -> auto.Measured:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda about, _: about["mixture"].clear(), "no members"),
+        (lambda about, _: about["mixture"].clear(), "weights that add up to 0"),
+        (lambda about, _: about["mixture"][0].update(weight=0.5), "weights that add up to 0.5"),
         (lambda about, _: about["mixture"][0].update(fitted="Pickle"), "KeyError"),
         (lambda about, _: about["mixture"][0].update(weight=7), "weight 7"),
         (lambda about, _: about["mixture"][0].update(name="shape"), "shape"),

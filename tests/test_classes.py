@@ -97,6 +97,16 @@ def test_a_table_of_several_data_sets_has_the_columns_of_each_in_its_order():
         assert [name for name in scores if name in classes.columns()] == classes.columns()
 
 
+def test_the_order_of_columns_follows_from_that_of_the_data_sets_alone():
+    several = [Classes((name, "other", "z")) for name in "cabd"]
+    assert merged(several)[1] == ["score_c", "score_a", "score_b", "score_d", "score_other", "score_z"]
+
+
+def test_of_findings_without_a_class_there_is_no_loss():
+    three = Classes(("a", "b", "c"))
+    assert three.losses(np.zeros((2, 3)), np.array([255, 1])).tolist() == [pytest.approx(np.log(3))]
+
+
 def test_contrary_orders_of_classes_have_no_table():
     with pytest.raises(ValueError, match="contrary orders of score_a, score_b"):
         merged([Classes(("a", "b", "c")), Classes(("b", "a", "d"))])

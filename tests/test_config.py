@@ -311,6 +311,8 @@ TWO = {"target": "prostatex", "collections": {"prostatex": {"channels": ["t2", "
         (["probe"], {"encoders": {"lite0": {"network": "papers"}}},
          "encoders/lite0/weights: expected weights that papers has, found imagenet; use random"),
         (["probe"], {"encoders": {"lite0": {"network": "papers", "weights": "random"}}}, None),
+        (["probe"], {"encoders": {"lite0": {"weights": "renamed"}}},
+         "encoders/lite0/weights: expected weights that efficientnet_lite0 has, found renamed"),
     ],
 )  # fmt: skip
 def test_what_a_network_does_not_take_is_told_before_anything_is_made(methods, over, message):
@@ -526,6 +528,7 @@ PLAIN = {"kind": "table", "table": "t.csv"}
         ([GRADES], {"methods": ["knn"], "variants": {"knn": {"method": "probe_knn"}}}, "expected a target of two classes for it, found knn"),
         ([SIGNS], {"training": {"loss": "paper"}}, "training/loss: expected logits, l1 or mse for labels, found paper, and d0 of 2 labels"),
         ([GRADES], {"training": {"selection": "recall"}}, "training/selection: expected one of loss, auroc, accuracy, found recall"),
+        ([PLAIN, SIGNS], {"methods": ["hydra"], "training": {"selection": "accuracy"}, "hyperparameters": {"hydra": {"support": {"select": "best"}}}}, "training/selection: expected one of loss, auroc, found accuracy, and d1"),
         ([SIGNS], {"training": {"selection": "paper"}}, "training/selection: expected one of loss, auroc, found paper"),
         ([SIGNS], {"balance": "undersample"}, "balance: expected views for labels, found undersample"),
         ([SIGNS], {"split": {"kind": "paper"}}, "split/kind: expected another kind for labels"),
@@ -547,7 +550,7 @@ def test_what_does_not_go_with_the_classes_is_said_before_any_job(collections, m
 
 def test_more_classes_and_labels_train_together_with_two():
     checked({"datasets": ["a", "b", "c"], "target": "a", "methods": ["typhon", "hydra", "multitask", "probe", "logistic"],
-             "collections": {"a": GRADES, "b": SIGNS, "c": PLAIN}, "training": {"selection": "accuracy"}})  # fmt: skip
+             "collections": {"a": GRADES, "b": SIGNS, "c": PLAIN}, "training": {"selection": "loss"}})  # fmt: skip
 
 
 class TestSchema:

@@ -24,8 +24,10 @@ def test_points_on_a_line_have_one_component_with_a_sign_that_is_fixed() -> None
     np.testing.assert_allclose(spread / spread[3], [1, 0, 0, 1, 2], atol=1e-9)
 
 
-def test_neighbours_are_alike_as_often_as_they_are() -> None:
-    """Two clumps of ten, far apart."""
+@pytest.mark.parametrize("block", [3, 512])
+def test_neighbours_are_alike_as_often_as_they_are(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """Two clumps of ten, far apart, however many findings are looked at together."""
+    monkeypatch.setattr("model.report.embedding_map.BLOCK", block)
     rng = np.random.default_rng(0)
     places = rng.normal(size=(20, 3)) + np.repeat([0, 100], 10)[:, None]
     clump, odd = np.repeat(["a", "b"], 10), np.tile(["a", "b"], 10)

@@ -111,6 +111,14 @@ class TestTraining:
             "1 of brain; train data sets with as many channels, such as datasets: [prostatex] alone"
         )
 
+    def test_neighbouring_slices_are_channels_too(self):
+        volumes = {"kind": "table", "table": "t.csv", "neighbours": "3 mm"}
+        of_three = {"kind": "prostatex", "channels": ["t2", "dwi", "adc"]}
+        both = config(
+            datasets=["ct", "prostatex"], target="ct", collections={"ct": volumes, "prostatex": of_three}
+        )
+        assert training.stores(both, "typhon") == ["<data>/ct/patches.h5", "<data>/prostatex/patches.h5"]
+
     def test_phases_of_no_epochs_are_left_out(self):
         short = config(hyperparameters={"typhon": {"specialization": {"epochs": 0}}})
         assert [phase["name"] for phase in json.loads(training.phases_as_json(short, "typhon"))] == [

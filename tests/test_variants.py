@@ -103,6 +103,7 @@ def test_candidates_of_a_search_are_variants_made_by_the_program():
         ("search", SLOW, "E-CONFIG variants/search: expected no name that"),
         ("a/b", SLOW, "E-CONFIG variants: expected text, like prostatex, found a/b"),
         ("other", {"method": "typhon", "split": {"kind": "folds"}}, "E-CONFIG variants/other/split: expected keys"),
+        ("x", {"method": "finetune", "weights": "random"}, "E-CONFIG variants/x/weights: expected variants/x/hyperparameters/finetune/weights"),
         ("slow", {"method": "typhon", "training": {"lost": "l1"}},
          "E-CONFIG variants/slow/training/lost: found an unknown key; did you mean loss?"),
         ("slow", {"method": "typhon", "hyperparameters": {"typhon": {"training": {"dropout": 2}}}},

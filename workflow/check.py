@@ -92,7 +92,8 @@ def seconds(config: Mapping[str, Any], dataset: str, found: Found) -> float | No
             frame = frame_of(extent, pixels.shape, column, row, np.nan, np.nan, side=config["patch"])
         except (InputError, OSError):
             continue
-        resample(pixels, frame, view_table(config["views"], 0, "", ""))
+        views = 1 if config["augmentation"] == "online" else config["views"]
+        resample(pixels, frame, view_table(views, 0, "", ""))
         count += 1
         spent += time.perf_counter() - start if count else 0.0
     return spent / count * len(found.images) if count > 0 else None
@@ -100,7 +101,7 @@ def seconds(config: Mapping[str, Any], dataset: str, found: Found) -> float | No
 
 def check(config: Mapping[str, Any]) -> tuple[str, bool]:
     """The table of all data sets, what is wrong with them, and whether nothing is."""
-    cores, rows = len(os.sched_getaffinity(0)), [HEADING]
+    cores, rows = os.cpu_count() or 1, [HEADING]
     for dataset in config["datasets"]:
         try:
             found = look(config, dataset)

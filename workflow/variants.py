@@ -111,6 +111,10 @@ def check(config: dict[str, Any], checked: Callable[[dict[str, Any]], dict[str, 
             if key not in ("method", *CHANGES):
                 expected = f"keys of training alone: {', '.join(CHANGES)}"
                 raise ConfigError("a key that a variant has not", file=f"{where}/{key}", expected=expected)
+        fixed = config["hyperparameters"].get(known, {})
+        for key in entry.keys() & {"network", "weights"} & fixed.keys():
+            expected = f"variants/{name}/hyperparameters/{known}/{key}, where {known} has it"
+            raise ConfigError("a key that changes nothing", file=f"{where}/{key}", expected=expected)
         made = of_user(config)[name].settings(config)
         alone = {"methods": [known], "comparison": config["comparison"] | {"reference": None}}
         try:

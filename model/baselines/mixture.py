@@ -121,8 +121,8 @@ def read(path: Path, channels: int, side: int) -> Mixture:
             _member(dict(one), _below(tensors, f"members.{number}."), tensors, path, channels, side)
             for number, one in enumerate(about[MIXTURE])
         ]
-        if not members:
-            raise ValueError("no members")
+        if abs(sum(member.weight for member in members) - 1) > 1e-6:
+            raise ValueError(f"weights that add up to {sum(member.weight for member in members):g}")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{type(error).__name__}: {error}", file=path, expected=EXPECTED) from error
     except ConfigError as error:  # of a network that is not here, or takes no such patches

@@ -50,13 +50,10 @@ class Chosen:
     """The same of the stack, and of whatever candidate is the best."""
     seconds: dict[str, float]
     """Processor time of each candidate."""
+    inner: float | None
+    """The AUROC to expect of what was chosen: that of the stack where it wins, or of the best."""
     scores: np.ndarray
     """Of the training samples, each by fits and weights that have not seen its group; NaN without folds."""
-
-    @property
-    def inner(self) -> float | None:
-        """The AUROC that is to be expected of what was chosen."""
-        return self.stack if len(self.weights) > 1 else self.best
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def choose(candidates: Mapping[str, Candidate], folds: int, number: int) -> Chos
         {name: one.learners[places[name]] for name, one in candidates.items()},
         {name: float(weight) for name, weight in weights.items() if weight},
         {name: outer.judged(nested, [alone[name]] * len(nested)) for name in candidates},
-        stack, best, seconds,
+        stack, best, seconds, stack if wins else best,
         outer.mixed(nested, [choice.stack if wins else choice.best for choice in nested]),
     )  # fmt: skip
 

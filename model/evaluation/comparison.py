@@ -93,7 +93,7 @@ def methods_table(figures: Sequence[Mapping[str, Any]], paired: Paired, referenc
         drawn = None if paired.drawn is None else float(np.std(paired.drawn[place], ddof=1))
         rows.append({
             "method": method.name,
-            "runs": len(method.keys), "splits": len(method.folds),
+            "runs": len(method.keys), "splits": len({fold for fold, _ in method.keys}),
             "seeds": len({seed for _, seed in method.keys}),
             "auroc": each["auroc"], "ci95": each["ci95"], "ci95_kind": each["ci95_kind"],
             "bootstrap95": each["bootstrap95"], "corrected95": each["corrected95"],

@@ -1,7 +1,7 @@
 """Weights that a network begins with instead of random ones."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -27,18 +27,19 @@ def load(extractor: Extractor, network: str, weights: str) -> str:
         path = Path(weights)
         fill(inner, renamed(read_state(path)), path)
         return sha256(path)
-    if not hasattr(module, weights):
+    published: Mapping[str, Callable[[], tuple[Path, str]]] = getattr(module, "PUBLISHED", {})
+    if weights not in published:
         raise ConfigError(
             weights, file="weights", expected=f"weights that {network} has",
             remedy=f"use random, or a file of weights: {', '.join(SUFFIXES)}",
         )  # fmt: skip
-    path, digest = getattr(module, weights)()
+    path, digest = published[weights]()
     if (found := sha256(path)) != digest:
         raise ChecksumError(
             f"SHA-256 {found}", file=path, expected=f"SHA-256 {digest}", remedy="install it again"
         )
     fill(inner, renamed(read_state(path)), path)
-    return str(digest)
+    return digest
 
 
 def fill(extractor: Extractor, state: dict[str, Tensor], file: Path) -> None:

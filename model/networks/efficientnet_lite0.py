@@ -122,6 +122,10 @@ def imagenet() -> tuple[Path, str]:
     return Path(str(distribution(PACKAGE).locate_file(WEIGHTS))), SHA256
 
 
+PUBLISHED = {"imagenet": imagenet}
+"""Weights that the config may name."""
+
+
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict under the names of :class:`Extractor`; without ImageNet's own classifier."""
     return {name: value for name, value in state.items() if not name.startswith("_fc.")}

@@ -22,6 +22,8 @@ from pipeline.store import read_embeddings, read_info
 
 COMPONENTS, NEAREST = 10, 5
 """Directions in which neighbours are looked for, and how many of them."""
+BLOCK = 512
+"""Findings whose distances to all others are worked out together."""
 KEY = ["patient_id", "finding_id"]
 INDEX_COLUMNS = ["file", "format", "manufacturer", "model", "rows", "columns"]
 
@@ -48,14 +50,19 @@ def agreement(places: np.ndarray, names: np.ndarray, groups: np.ndarray | None =
     With ``groups`` only findings of other groups are looked at. NaN where there is nobody else.
     """
     square = (places**2).sum(axis=1)
-    distances = square[:, None] - 2 * places @ places.T + square
-    same = names[:, None] == names
-    allowed = ~np.eye(len(names), dtype=bool) if groups is None else groups[:, None] != groups
-    if not allowed.any():
-        return float("nan"), float("nan")
-    nearest = np.argsort(np.where(allowed, distances, np.inf), axis=1, kind="stable")[:, :NEAREST]
-    kept = np.take_along_axis(allowed, nearest, 1)
-    return float(np.take_along_axis(same, nearest, 1)[kept].mean()), float(same[allowed].mean())
+    apart = np.arange(len(names)) if groups is None else groups
+    alike, near, same, pairs = 0, 0, 0, 0
+    for rows in np.array_split(np.arange(len(names)), -(-len(names) // BLOCK)):  # not all pairs at a time
+        distances = square - 2 * places[rows] @ places.T
+        alike_here = names[rows, None] == names
+        allowed = apart[rows, None] != apart
+        nearest = np.argsort(np.where(allowed, distances, np.inf), axis=1, kind="stable")[:, :NEAREST]
+        kept = np.take_along_axis(allowed, nearest, 1)
+        alike += int(np.take_along_axis(alike_here, nearest, 1)[kept].sum())
+        near += int(kept.sum())
+        same += int(alike_here[allowed].sum())
+        pairs += int(allowed.sum())
+    return (alike / near, same / pairs) if pairs else (float("nan"), float("nan"))
 
 
 def scanners(findings: Path, index: Path) -> pd.DataFrame:

@@ -33,7 +33,7 @@ def undersampled(labels: np.ndarray) -> tuple[Order, int]:
         raise SplitError(
             f"{found} training samples",
             expected="both classes" if len(sizes) == 2 else "every class",
-            remedy="undersampling needs both; use balance: views",
+            remedy="undersampling needs all; use balance: views",
         )
 
     def draw(rng: np.random.Generator) -> np.ndarray:

@@ -29,7 +29,7 @@ from model.networks.base import module_name
 from model.training import data
 from model.training.batches import BALANCES
 from model.training.checkpoint import Folder, digest
-from model.training.checks import misfits, unlike_heads
+from model.training.checks import judged_in, misfits, unlike_heads
 from model.training.phase import Phase, check_names, parse_phases
 from model.training.records import GRADIENTS_COLUMNS, Step
 from model.training.settings import Settings
@@ -220,9 +220,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def check_classes(phases: Sequence[Phase], chosen: Settings, classes: Mapping[str, Classes]) -> None:
     """Raise ConfigError for what means nothing for these classes or labels."""
+    judged = judged_in(chosen.target, [(phase.select, phase.datasets) for phase in phases])
     keys = {"loss": chosen.loss, "selection": chosen.selection, "balance": chosen.balance}
     for key, found, expected in (
-        *misfits(classes, chosen.target, **keys),
+        *misfits(classes, judged, **keys),
         *unlike_heads([(phase.name, phase.head) for phase in phases], classes),
     ):
         raise ConfigError(found, file=key, expected=expected)
@@ -241,12 +242,13 @@ def draw_gradients(trainer: Trainer, folder: Path) -> Path:
 
 
 def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) -> dict[str, Any]:
-    bootstrap = weights.read_about(options.network).get("samples_seen", 0)
+    start = weights.read_about(options.network)
     return {
+        **{key: start[key] for key in ("weights", "weights_sha256") if key in start},
         "device": describe(device),
         "threads": torch.get_num_threads(),
         "seconds": {name: round(value, 3) for name, value in trainer.progress.seconds.items()},
-        "samples_seen": {"bootstrap": bootstrap, **trainer.progress.samples},
+        "samples_seen": {"bootstrap": start.get("samples_seen", 0), **trainer.progress.samples},
         "trained": trainer.progress.seen,
         "best": trainer.progress.best,
         "selected": trainer.progress.selected,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist
 
+from pipeline.datasets.neighbours import of_channels
 from pipeline.errors import InputError, StoreError
 from pipeline.patches.cut import SPOT_COLUMNS
 from pipeline.patches.normalization import BLANK_SHARE
@@ -172,6 +173,8 @@ def patch_checks(seen: Sequence[Look]) -> Iterator[Check]:
 def alignment(findings: pd.DataFrame, index: pd.DataFrame) -> Check:
     """Whether the channels of each finding show the same point in space (F-071); LPS, mm."""
     name = "alignment"
+    if of_channels([*findings["channel"].unique()]):
+        return Check(name, NONE, 0, "channels are slices beside each other, and meant to lie apart")
     several = findings.groupby(KEY)["channel"].transform("size") > 1
     files = index[index["format"] == "dicom"].set_index("file", drop=False)
     rows = findings[several & findings["file"].isin(files.index)]
@@ -214,7 +217,12 @@ def half_spacings(findings: pd.DataFrame, index: pd.DataFrame) -> np.ndarray:
 
 
 def slice_places(findings: pd.DataFrame, index: pd.DataFrame) -> Check:
-    """Whether each finding lies within half a slice spacing of the slice that was taken."""
+    """Whether each finding lies within half a slice spacing of the slice that was taken.
+
+    Not of slices beside it, which are the nearest on their side.
+    """
+    beside = [name for name, mm in of_channels([*findings["channel"].unique()]).items() if mm]
+    findings = findings[~findings["channel"].isin(beside)].reset_index(drop=True)
     distance = pd.to_numeric(findings["plane_distance_mm"], errors="coerce").abs().to_numpy(float)
     half = half_spacings(findings, index)
     known = np.isfinite(half) & np.isfinite(distance)

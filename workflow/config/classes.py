@@ -5,8 +5,8 @@ from typing import Any
 
 from model.baselines.fit import STACKED
 from model.evaluation.predictions import columns
+from model.training.checks import judged_in, unlike_heads
 from model.training.checks import misfits as of_training
-from model.training.checks import unlike_heads
 from model.training.methods import METHODS, phases
 from pipeline.classes import Classes
 from pipeline.errors import ConfigError
@@ -37,7 +37,9 @@ def misfits(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     if trained:
         training = {key: config["training"][key] for key in ("loss", "selection")}
         balance = config["balance"]
-        for key, found, expected in of_training(classes, config["target"], **training, balance=balance):
+        visited = [(phase["select"], phase["datasets"]) for name in trained for phase in phases(name, config)]
+        judged = judged_in(config["target"], visited)
+        for key, found, expected in of_training(classes, judged, **training, balance=balance):
             yield error(key.split("/"), found, expected=expected)
         try:
             columns(classes.values())

@@ -28,7 +28,7 @@ class Taken:
     smallest: int
     """``SMALLEST`` of the module: the side of a patch in pixels."""
     weights: frozenset[str]
-    """Random ones, and those for which the module has a function."""
+    """Random ones, and those that the module calls PUBLISHED."""
 
 
 def names() -> set[str]:
@@ -47,8 +47,14 @@ def taken(network: str) -> Taken:
         and isinstance(node.targets[0], ast.Name)
         and node.targets[0].id in ("CHANNELS", "SMALLEST")
     }
-    functions = {node.name for node in body if isinstance(node, ast.FunctionDef)}
-    return Taken(said.get("CHANNELS"), said.get("SMALLEST", 1), frozenset({"random"} | functions))
+    published = [
+        key.value
+        for node in body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PUBLISHED"
+        for key in (node.value.keys if isinstance(node.value, ast.Dict) else ())
+        if isinstance(key, ast.Constant)
+    ]
+    return Taken(said.get("CHANNELS"), said.get("SMALLEST", 1), frozenset({"random", *map(str, published)}))
 
 
 def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[ConfigError]:

@@ -80,7 +80,12 @@ def figures(config: Config) -> list[str]:
             if variants.method(config, name) in STACKED and is_tested(config)
         ),
         *(f"results/{name}/curves.png" for name in trained),
-        *(f"results/{name}/{run}/bootstrap/scores.png" for name in own for run in each),
+        *(
+            f"results/{name}/{run}/bootstrap/scores.png"
+            for name in own
+            if training.settings(config, name)["weights"] == "random"
+            for run in each
+        ),
         *(f"results/bootstrap/{run}/scores.png" for run in each if shared),
         *(f"results/{name}/{run}/tensorboard" for name in trained for run in each),
         *(f"results/figures/{name}.png" for name in papers.figures(config)),
@@ -88,7 +93,7 @@ def figures(config: Config) -> list[str]:
 
 
 def _started(config: Config) -> list[str]:
-    """The methods that begin with a random network."""
+    """The methods that train a network."""
     return [name for name in config["methods"] if variants.method(config, name) in METHODS]
 
 

@@ -10,6 +10,7 @@ from model.training.methods import Phases
 from pipeline.errors import ConfigError
 from pipeline.provenance import code
 from workflow import flags, side_collections, variants
+from workflow.config.collections import channels_of
 from workflow.plan import Config, data, folds, runs
 
 
@@ -122,7 +123,7 @@ def splits_of(datasets: Sequence[str], folds: Sequence[str | int]) -> list[str]:
 def stores_of(config: Config, datasets: Sequence[str]) -> list[str]:
     """Their patch stores. Raises ConfigError where one network cannot take them all."""
     collections = config["collections"]
-    counts = {name: len(collections[name].get("channels", [name])) for name in config["datasets"]}
+    counts = {name: len(channels_of(collections[name], name)) for name in config["datasets"]}
     if len(set(counts.values())) > 1:
         raise ConfigError(
             ", ".join(f"{count} of {name}" for name, count in counts.items()),
