@@ -152,7 +152,7 @@ def fit_forest(measured: Measured, leaf: float) -> Forest:
 
     values, scale = measured.standardised
     forest = RandomForestClassifier(
-        TREES, min_samples_leaf=int(leaf), max_samples=len(measured.table) / len(values),
+        TREES, min_samples_leaf=int(leaf), max_samples=len(measured.table),
         class_weight="balanced", random_state=0,
     ).fit(values, measured.labels)  # fmt: skip
     trees = [tree.tree_ for tree in forest.estimators_]
