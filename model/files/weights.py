@@ -72,6 +72,12 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
+def origin(path: Path) -> dict[str, str]:
+    """Whose weights a network began with, and their SHA-256; nothing where they were random."""
+    about = read_about(path)
+    return {key: str(about[key]) for key in ("weights", "weights_sha256") if key in about}
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a file, by name, on the CPU; raises InputError if it is damaged."""
     with _open(path) as file:

@@ -116,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.card:
         cards = dict(zip(datasets, options.cards, strict=True))
         card = runs.describe(options.card, cards, options.method, options.target, options.state)
+        card["run"] |= weights.origin(options.model[0])
         write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
 
 

@@ -210,10 +210,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             for name, path in (("history", options.history), ("gradients", options.gradients)):
                 with atomic(path) as beside:
                     beside.write_bytes((folder.path / f"{name}.csv").read_bytes())
-            weights.write(options.best, trainer.best, network.description)
+            begun = weights.origin(options.network)
+            weights.write(options.best, trainer.best, network.description, **begun)
             about = _about(options, trainer, device)
             write_text(options.run, json.dumps(about, indent=2, sort_keys=True) + "\n")
-            weights.write(options.out, last, network.description)
+            weights.write(options.out, last, network.description, **begun)
             # Whoever sends a signal takes the job for failed and deletes its outputs: keep the checkpoint.
             trainer.leave_if_stopped()
 
@@ -244,7 +245,7 @@ def draw_gradients(trainer: Trainer, folder: Path) -> Path:
 def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) -> dict[str, Any]:
     start = weights.read_about(options.network)
     return {
-        **{key: start[key] for key in ("weights", "weights_sha256") if key in start},
+        **weights.origin(options.network),
         "device": describe(device),
         "threads": torch.get_num_threads(),
         "seconds": {name: round(value, 3) for name, value in trainer.progress.seconds.items()},

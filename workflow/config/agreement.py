@@ -1,6 +1,7 @@
 """What the type of a key cannot see: keys that do not fit together."""
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from model.baselines.fit import BASELINES
 from model.baselines.measures import MEASURES
 from model.training.layers import problems as layers_problems
 from model.training.methods import METHODS, phases
-from model.training.phase import BY_DATASET, schedule_problems
+from model.training.phase import BY_DATASET, parse_phases, schedule_problems
 from pipeline.errors import ConfigError
 from workflow import plain, side_collections
 from workflow.config import classes, networks
@@ -124,3 +125,9 @@ def _step_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
                 if isinstance(phase[key], Mapping) and name not in phase[key]:
                     path = ["hyperparameters", method, phase["name"], key, name]
                     yield error(path, "nothing", expected=f"a {key.replace('_', ' ')}")
+    for method in METHODS.keys() & {*config["methods"]}:
+        try:
+            parse_phases(json.dumps(phases(method, config)))
+        except ConfigError as problem:
+            problem.file = f"hyperparameters/{method}, {problem.file}"
+            yield problem
