@@ -100,7 +100,7 @@ class TestWeights:
         content = bytearray(path.read_bytes())
         content[-1000] ^= 1
         (tmp_path / "w.pth").write_bytes(content)
-        monkeypatch.setattr(efficientnet_lite0, "imagenet", lambda: (tmp_path / "w.pth", digest))
+        monkeypatch.setitem(efficientnet_lite0.PUBLISHED, "imagenet", lambda: (tmp_path / "w.pth", digest))
         with pytest.raises(ChecksumError, match=f"E-SUM .*w.pth: expected SHA-256 {digest}"):
             lite0()
 
