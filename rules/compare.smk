@@ -50,11 +50,13 @@ rule compare_methods:
         runtime=30,
     params:
         runs=targets.compared(config),
+        untrained=targets.untrained(config),
         choices=flags({key: config["comparison"][key] for key in ("reference", "pairs", "difference")}),
         code=code("model.evaluation.compare"),
     message:
         "Comparing the methods"
     shell:
         "python -m workflow.job {log} model.evaluation.compare --results {input.results} --runs {params.runs}"
-        " --splits {input.splits:q} {params.choices} --out-comparison {output.comparison}"
+        " --splits {input.splits:q} {params.choices} --untrained {params.untrained}"
+        " --out-comparison {output.comparison}"
         " --out-differences {output.differences} --out-forest {output.forest} --out-roc {output.roc}"

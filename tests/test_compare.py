@@ -247,6 +247,8 @@ class TestTargetSamples:
     def test_without_those_of_the_reference_nothing_is_called_equal(self) -> None:
         assert samples_mark("typhon", 1000, "logistic", None) == "unknown"
         assert samples_mark("typhon", 1000, "logistic", 0) == "unknown"
+        assert samples_mark("p96", 10, "typhon", 1000) == "0.01 × the reference's"
+        assert samples_mark("p96", 10, "typhon", 1000, {"p96"}) == "no network trained"
 
     def test_all_methods_without_a_network_are_known(self) -> None:
         assert {"rwg", *fit.BASELINES} == set(UNTRAINED)

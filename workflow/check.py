@@ -121,7 +121,7 @@ def check(config: Mapping[str, Any]) -> tuple[str, bool]:
             "" if found.findings is None else f"{found.findings:,}",
             "" if found.patients is None else f"{found.patients or 'none'}", found.classes,
             "" if size is None else f"{size / 1e6:,.0f}",
-            "" if taken is None else f"{taken / 60 / cores:.1f}",
+            "" if taken is None else f"{taken / 60 / cores:.1f}" if taken > 3 * cores else "< 0.1",
         ))  # fmt: skip
     missing = "" if "phantom" in config else raw.missing(config)
     wrong = "\n".join(filter(None, [missing, ahead.faults(config)]))

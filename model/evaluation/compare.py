@@ -4,14 +4,21 @@ The docs say what each interval answers: docs/statistics.md.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
 
 from model.evaluation import results
-from model.evaluation.comparison import Table, choose_reference, differences_table, methods_table, pairs
+from model.evaluation.comparison import (
+    UNTRAINED,
+    Table,
+    choose_reference,
+    differences_table,
+    methods_table,
+    pairs,
+)
 from model.evaluation.corrected import overlap
 from model.evaluation.intervals import REPLICATES
 from model.evaluation.paired import (
@@ -66,7 +73,7 @@ def read_runs(figures: Sequence[Figures], paths: Iterable[Path], splits: pd.Data
 def compare(
     figures: Sequence[Figures], methods: Sequence[Runs], splits: pd.DataFrame, *,
     reference: str | None = None, which: str = "reference", margin: float = DIFFERENCE, seed: int = 0,
-    replicates: int = REPLICATES,
+    replicates: int = REPLICATES, untrained: Collection[str] = UNTRAINED,
 ) -> tuple[Table, Table, Paired, list[Difference]]:  # fmt: skip
     """The tables of methods and of differences, and what the pictures show of them.
 
@@ -74,6 +81,7 @@ def compare(
     ----------
     reference : None is classical if it is among the methods, else the first.
     which : reference (each method less the reference) or all (every pair).
+    untrained : the methods that train no network.
     seed : of the resampling; the draws are those of ``model.evaluation.score`` with the same seed.
     """
     names = [method.name for method in methods]
@@ -87,8 +95,8 @@ def compare(
         subtract(paired, *places, overlap=ratio, margin=margin) for places in pairs(names, chosen, which)
     ]
     return (
-        methods_table(figures, paired, chosen),
-        differences_table(figures, differences, chosen, which=which, margin=margin),
+        methods_table(figures, paired, chosen, untrained),
+        differences_table(figures, differences, chosen, which=which, margin=margin, untrained=untrained),
         paired,
         differences,
     )
@@ -116,6 +124,9 @@ def arguments() -> argparse.ArgumentParser:
         help="each method less the reference, or every pair (default reference)",
     )  # fmt: skip
     parser.add_argument(
+        "--untrained", nargs="*", default=[], metavar="NAME", help="variants of methods that train no network"
+    )
+    parser.add_argument(
         "--difference", type=float, default=DIFFERENCE, metavar="AUROC",
         help="for which to count the runs needed (default %(default)s)",
     )  # fmt: skip
@@ -138,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     of_methods, of_pairs, paired, differences = compare(
         figures, methods, splits,
         reference=args.reference, which=args.pairs, margin=args.difference, seed=args.seed,
+        untrained={*UNTRAINED, *args.untrained},
     )  # fmt: skip
     for table, path in ((of_methods, args.out_comparison), (of_pairs, args.out_differences)):
         stem = path.with_name(path.name.removesuffix(".csv"))

@@ -1,6 +1,6 @@
 """The two tables of a comparison: a row per method, and a row per pair of methods, with their notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,11 +43,14 @@ def pairs(names: Sequence[str], reference: str, which: str) -> list[tuple[int, i
     return [(place, before) for rank, place in enumerate(order) for before in order[:rank]]
 
 
-def samples_mark(name: str, samples: float | None, reference: str, wanted: float | None) -> str:
-    """How a method's target samples stand to those of the reference."""
+def samples_mark(
+    name: str, samples: float | None, reference: str, wanted: float | None,
+    untrained: Collection[str] = UNTRAINED,
+) -> str:  # fmt: skip
+    """How a method's target samples stand to those of the reference; ``untrained`` train no network."""
     if name == reference:
         return "reference"
-    if name in UNTRAINED or samples == 0:
+    if name in untrained or samples == 0:
         return "no network trained"
     if not samples or not wanted:
         return "unknown"
@@ -56,11 +59,14 @@ def samples_mark(name: str, samples: float | None, reference: str, wanted: float
     return f"{samples / wanted:.2f} × the reference's"
 
 
-def samples_notes(figures: Sequence[Mapping[str, Any]], reference: str) -> list[str]:
+def samples_notes(
+    figures: Sequence[Mapping[str, Any]], reference: str, untrained: Collection[str] = UNTRAINED
+) -> list[str]:
     """What the marks mean for whoever reads the difference."""
     samples = {each["method"]: each.get("target_samples") for each in figures}
     marks = {
-        name: samples_mark(name, value, reference, samples[reference]) for name, value in samples.items()
+        name: samples_mark(name, value, reference, samples[reference], untrained)
+        for name, value in samples.items()
     }
     unequal = [f"{name} ({mark.split()[0]} ×)" for name, mark in marks.items() if "×" in mark]
     notes = []
@@ -82,7 +88,12 @@ def samples_notes(figures: Sequence[Mapping[str, Any]], reference: str) -> list[
     return notes
 
 
-def methods_table(figures: Sequence[Mapping[str, Any]], paired: Paired, reference: str) -> Table:
+def methods_table(
+    figures: Sequence[Mapping[str, Any]],
+    paired: Paired,
+    reference: str,
+    untrained: Collection[str] = UNTRAINED,
+) -> Table:
     """A row per method, from its ``results/{method}_auc.json`` and its runs, in their order."""
     samples = {each["method"]: each.get("target_samples") for each in figures}
     rows = []
@@ -101,7 +112,7 @@ def methods_table(figures: Sequence[Mapping[str, Any]], paired: Paired, referenc
             "validation_auroc": _line(each, "validation").get("auroc"),
             "target_samples": each.get("target_samples"),
             "against_reference": samples_mark(
-                method.name, each.get("target_samples"), reference, samples[reference]
+                method.name, each.get("target_samples"), reference, samples[reference], untrained
             ),
             "training_samples": None if trained is None else sum(trained.values()),
             "seconds": each["seconds"] / len(method.keys),
@@ -120,7 +131,7 @@ def methods_table(figures: Sequence[Mapping[str, Any]], paired: Paired, referenc
         " splits, and between starts within a split.",
         "target_samples, training_samples: views of the target, and of all data sets, that a run trained on;"
         " seconds: of a run.",
-        *samples_notes(figures, reference),
+        *samples_notes(figures, reference, untrained),
         *_missing(figures, ("auroc", "ci95", "bootstrap95", "corrected95")),
     ]
     formats = {"target_samples": "d", "training_samples": "d", "seconds": ".1f"}
@@ -129,7 +140,7 @@ def methods_table(figures: Sequence[Mapping[str, Any]], paired: Paired, referenc
 
 def differences_table(
     figures: Sequence[Mapping[str, Any]], differences: Sequence[Difference], reference: str, *,
-    which: str, margin: float,
+    which: str, margin: float, untrained: Collection[str] = UNTRAINED,
 ) -> Table:  # fmt: skip
     """A row per pair; p-values beside those adjusted for the family of all pairs of the table."""
     samples = {each["method"]: each.get("target_samples") for each in figures}
@@ -142,7 +153,7 @@ def differences_table(
             "sd_groups": each.sd_groups, "sd_splits": each.spread.splits, "sd_seeds": each.spread.seeds,
             "detectable": each.detectable, "runs_needed": each.runs_needed,
             "target_samples": samples_mark(
-                each.method, samples[each.method], each.reference, samples[each.reference]
+                each.method, samples[each.method], each.reference, samples[each.reference], untrained
             ),
         }
         for each in differences
@@ -166,7 +177,7 @@ def differences_table(
         f"detectable: the smallest difference that these splits find with {POWER * 100:.0f} % power at"
         " two-sided 5 % by the test of p_corrected; runs_needed: paired runs, each on a split of its own,"
         f" that find {margin:g} so. Both if the spread is the one seen here.",
-        *samples_notes(figures, reference),
+        *samples_notes(figures, reference, untrained),
         *_reasons({f"{each.method} - {each.reference}": each.reasons for each in differences}),
     ]
     caption = f"Paired differences of AUROC, {_caption(figures[0])}, test findings"

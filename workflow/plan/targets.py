@@ -2,7 +2,7 @@
 
 import json
 
-from model.baselines.fit import STACKED
+from model.baselines.fit import BASELINES, STACKED
 from model.training.methods import METHODS
 from workflow import downloads, raw, side_collections, variants
 from workflow.config import networks
@@ -51,6 +51,12 @@ def comparison(config: Config) -> list[str]:
         f"results/{name}.{end}" for name in ("comparison", "differences") for end in ("csv", "md", "tex")
     ]
     return [*tables, "results/comparison.png", "results/roc.png"]
+
+
+def untrained(config: Config) -> list[str]:
+    """The user's variants of methods that train no network."""
+    names = [name for name in config["methods"] if name in config["variants"]]
+    return [name for name in names if variants.method(config, name) in (*BASELINES, "rwg")]
 
 
 def compared(config: Config, file: str = "") -> list[str]:
