@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from selenium.webdriver.support.ui import WebDriverWait
 
 from pipeline.provenance import ROOT
 from tests.test_effects import ENTRY
@@ -72,6 +73,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+PATH = "return app.state.resultPath || null"
+
+
 class Reader:
     """Somebody who reads the report."""
 
@@ -94,8 +98,12 @@ class Reader:
         """Show the items of the open folder one after another; gives their file names."""
         for number in range(len(self.all("nav tbody tr"))):
             eye, _ = self.all("nav tbody tr")[number].find_elements("css selector", "a")
-            eye.click()
-            yield self.browser.execute_script("return app.state.resultPath.split('/').pop()")
+            before = self.browser.execute_script(PATH)
+            eye.click()  # the page takes it up when it comes to it
+            WebDriverWait(self.browser, 20).until(
+                lambda one, old=before: one.execute_script(PATH) not in (None, old)
+            )
+            yield self.browser.execute_script(PATH).rpartition("/")[2]
 
 
 @pytest.fixture
