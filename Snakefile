@@ -55,7 +55,7 @@ include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/search.smk"
 include: "rules/effects.smk"
-include: "rules/cite.smk"
+include: "rules/provenance.smk"
 
 
 report: "workflow/report/workflow.rst"

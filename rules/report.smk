@@ -314,87 +314,10 @@ rule tabulate_results:
         "python -m workflow.job {log} model.report.overview --results {input.results} --out {output.page}"
 
 
-rule list_software:
-    """Write down what the results were made with: commit, Python, packages as locked and as installed."""
-    input:
-        results=targets.tested(config),
-    output:
-        page=report(
-            "results/software.html",
-            caption="../workflow/report/software.rst",
-            category=folders["Provenance"],
-            labels={"figure": "software"},
-        ),
-    log:
-        "logs/results/software.log",
-    benchmark:
-        "benchmarks/results/software.tsv"
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=memory(1000),
-        runtime=10,
-    params:
-        lock=lambda wildcards: sha256(Path(ROOT, "requirements.lock")),
-        code=code("workflow.software"),
-    message:
-        "Listing the software"
-    shell:
-        "python -m workflow.job {log} workflow.software --results {input.results} --out {output.page}"
-
-
 rule figures:
     """All items of the report, but for what the run cost."""
     input:
         targets.figures(config),
-
-
-rule tabulate_costs:
-    """Sum up run times and memory of all jobs by rule."""
-    input:
-        rules.figures.input,
-        targets.results(config),
-        targets.comparison(config),
-    output:
-        csv="results/costs.csv",
-        markdown="results/costs.md",
-        latex="results/costs.tex",
-        page=report(
-            "results/costs.html",
-            caption="../workflow/report/costs.rst",
-            category=folders["Provenance"],
-            labels={"figure": "run times and memory, table"},
-        ),
-        picture=report(
-            "results/costs.png",
-            caption="../workflow/report/costs.rst",
-            category=folders["Provenance"],
-            labels={"figure": "run times and memory"},
-        ),
-    log:
-        "logs/results/costs.log",
-    benchmark:
-        "benchmarks/results/costs.tsv"
-    conda:
-        "../environment.yml"
-    resources:
-        mem_mb=memory(1000),
-        runtime=10,
-    params:
-        rules=lambda wildcards: json.dumps(
-            # Without the methods that there are, which may grow.
-            {
-                rule.name: strip_wildcard_constraints(rule.benchmark)
-                for rule in workflow.rules
-                if rule.benchmark
-            }
-        ),
-        code=code("workflow.costs"),
-    message:
-        "Summing up run times and memory"
-    shell:
-        "python -m workflow.job {log} workflow.costs --benchmarks benchmarks --rules {params.rules:q}"
-        " --out {output.csv} --picture {output.picture}"
 
 
 rule write_tensorboard:
