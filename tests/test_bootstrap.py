@@ -193,7 +193,7 @@ def test_a_data_set_that_is_not_there_cannot_be_scored(stores: list[str], tmp_pa
 def test_scoring_a_candidate_again_gives_the_same(stores: list[str]) -> None:
     half = len(stores) // 2
     datasets = data.load([Path(path) for path in stores[1:half]], [Path(path) for path in stores[half + 1 :]])
-    scored = {name: [dataset.part("validation", CPU)] for name, dataset in datasets.items()}
+    scored = {name: [data.read_part(dataset, "validation", CPU)] for name, dataset in datasets.items()}
     full = Stage(scored, batch_norm.calibration(datasets, CPU))
     candidates = Candidates(build(datasets), 0, [full])
     first = candidates.score(0, "a")
@@ -204,7 +204,7 @@ def test_scoring_a_candidate_again_gives_the_same(stores: list[str]) -> None:
 def test_stages_have_the_first_views_and_patches_of_the_next(tmp_path: Path) -> None:
     store, split = make_store(tmp_path, "a", train=20, validation=4, views=6)
     datasets = data.load([store], [split])
-    scored = {"a": [datasets["a"].part("validation", CPU, views=6)]}
+    scored = {"a": [data.read_part(datasets["a"], "validation", CPU, views=6)]}
     made = stages(Stage(scored, batch_norm.calibration(datasets, CPU)))
     assert [stage.patches("a") for stage in made] == [16 + 4, 64 + 4 * 4, 6 * 20 + 4 * 6]
     quick, part = made[1].parts["a"][0], scored["a"][0]
@@ -212,7 +212,7 @@ def test_stages_have_the_first_views_and_patches_of_the_next(tmp_path: Path) -> 
     assert torch.equal(quick.patches, part.patches[torch.from_numpy(kept)])
     assert quick.finding.tolist() == part.finding[kept].tolist()
     assert quick.table is part.table
-    one = {"a": [datasets["a"].part("validation", CPU, views=1)]}
+    one = {"a": [data.read_part(datasets["a"], "validation", CPU, views=1)]}
     assert [stage.patches("a") for stage in stages(Stage(one, None))] == [4]  # nothing is cheaper
 
 

@@ -26,7 +26,7 @@ def test_a_part_holds_the_views_that_its_split_grants(tmp_path: Path) -> None:
         return table.assign(views=[1, 2, 3, 1, 2, 2, 3, 3]).iloc[::-1]  # in another order than the store
 
     edit(split, grant)
-    part = data.load([store], [split])["a"].part("train", CPU)
+    part = data.read_part(data.load([store], [split])["a"], "train", CPU)
     assert part.table["patient_id"].tolist() == ["0003", "0002", "0001", "0000"]
     assert part.finding.tolist() == [0, 1, 1, 1, 2, 2, 3]
     assert part.view.tolist() == [0, 0, 1, 2, 0, 1, 0]
@@ -37,12 +37,12 @@ def test_a_part_holds_the_views_that_its_split_grants(tmp_path: Path) -> None:
 
 def test_fewer_views_are_the_first_ones(tmp_path: Path) -> None:
     dataset = data.load(*([path] for path in make_store(tmp_path, "a", train=4, views=3)))["a"]
-    assert dataset.part("train", CPU, views=2).view.tolist() == [0, 1] * 4
+    assert data.read_part(dataset, "train", CPU, views=2).view.tolist() == [0, 1] * 4
 
 
 def test_a_split_without_findings_is_an_empty_part(tmp_path: Path) -> None:
     store, split = make_store(tmp_path, "a", validation=0)
-    part = data.load([store], [split])["a"].part("validation", CPU)
+    part = data.read_part(data.load([store], [split])["a"], "validation", CPU)
     assert len(part.labels) == len(part.view) == len(part.table) == 0
 
 

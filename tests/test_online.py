@@ -126,7 +126,7 @@ class TestStore:
             network = build(["a"])
             initialize(network, "x")
             tracemalloc.start()
-            part = dataset.part("train", CPU)
+            part = data.read_part(dataset, "train", CPU)
             assert len(part.labels) == 4 * count
             part.patches.drawn(torch.arange(8), "x")
             for _ in part.patches.split(16):
@@ -158,7 +158,7 @@ def train(
             chosen = Settings(seed=0, target="a", every=1, follow=False)
             made = Trainer(network, datasets, [phase], chosen, checkpoint, CPU, checkpoint_seconds=0)
             last = made.run()
-    scores = evaluate(network, "a", last["statistics.a"], datasets["a"].part("test", CPU))
+    scores = evaluate(network, "a", last["statistics.a"], data.read_part(datasets["a"], "test", CPU))
     return last | {"scores": torch.from_numpy(scores.views)}
 
 

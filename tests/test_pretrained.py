@@ -74,7 +74,7 @@ class TestStart:
         network, tables = weights.read(started, NAMES, 1, side=SIDE)
         assert network.description == Description("efficientnet_lite0", side=SIDE, linear=True)
         for name, dataset in loaded(stores).items():
-            part = dataset.part("train", CPU)
+            part = data.read_part(dataset, "train", CPU)
             with torch.no_grad():
                 batch_norm.attach(network, tables[name])
                 features = network.extractor.eval()(part.patches[torch.arange(48)]).numpy()
@@ -104,7 +104,7 @@ class TestStart:
         (row,) = read_csv(started.parent / "scores.csv").to_dict("records")
         network, tables = weights.read(started, NAMES, 1, side=SIDE)
         for name, dataset in loaded(stores).items():
-            expected = evaluate(network, name, tables[name], dataset.part("validation", CPU)).auroc
+            expected = evaluate(network, name, tables[name], data.read_part(dataset, "validation", CPU)).auroc
             assert float(row[name]) == expected > 0.8
         again = begin(stores, tmp_path)
         assert again.read_bytes() == started.read_bytes()
@@ -164,7 +164,7 @@ def test_more_classes_and_several_labels_have_probes_and_train_too(tmp_path: Pat
     path, datasets = begin(stores, tmp_path), loaded(stores)
     network, tables = weights.read(path, datasets, 1, side=SIDE)
     for name, dataset in datasets.items():
-        part = dataset.part("train", CPU)
+        part = data.read_part(dataset, "train", CPU)
         with torch.no_grad():
             batch_norm.attach(network, tables[name])
             features = network.extractor.eval()(part.patches).numpy()

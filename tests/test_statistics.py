@@ -70,7 +70,7 @@ def test_calibration_takes_first_views_of_all_findings_before_second_ones(
 ) -> None:
     store, split = make_store(tmp_path, "a", train=6, views=3)
     dataset = data.load([store], [split])["a"]
-    part = dataset.part("train", torch.device("cpu"))
+    part = data.read_part(dataset, "train", torch.device("cpu"))
     monkeypatch.setattr(batch_norm, "PATCHES", 8)
     chosen = batch_norm.calibration_patches(part, "a")
 

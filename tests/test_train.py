@@ -386,7 +386,7 @@ def test_a_signal_is_learned(start: Path) -> None:
     train.main(command(start, start / "out", phase(epochs=10), phase("specialization", ("a",), epochs=1)))
     network, tables = weights.read(start / "out" / "model.safetensors", NAMES, 1)
     store, split = make_store(start / "more", "a", train=2, test=20, views=1)
-    unseen = data.load([store], [split])["a"].part("test", CPU)
+    unseen = data.read_part(data.load([store], [split])["a"], "test", CPU)
     auroc = evaluate(network, "a", tables["a"], unseen).auroc
     assert auroc is not None
     assert auroc > 0.9

@@ -201,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     splits = {"validation": ["validation"], "paper": ["train", "validation"]}[options.data]
     scored = {
-        name: [dataset.part(split, device, views=options.views) for split in splits]
+        name: [data.read_part(dataset, split, device, views=options.views) for split in splits]
         for name, dataset in chosen(datasets, options.score).items()
     }
     pairs = rankable(scored)

@@ -48,7 +48,7 @@ def fit_head(
 
     ``number`` is the seed of the inner folds. Raises EmptyError where the training lacks a class.
     """
-    part = dataset.part("train", device, views=VIEWS)
+    part = data.read_part(dataset, "train", device, views=VIEWS)
     features = Evaluated(network, dataset.name, table).features(part.patches).cpu().numpy()
     findings = dataset.findings("train")
     measured = logistic.Measured(features, part.finding, part.view, findings, dataset.classes)
@@ -82,7 +82,7 @@ def start(options: argparse.Namespace, datasets: Mapping[str, data.Dataset], dev
     seen = sum(fit_head(network, dataset, table, options.seed, device) for dataset in datasets.values())
     scores = {}
     for name, dataset in datasets.items():
-        part = dataset.part("validation", device, views=VIEWS)
+        part = data.read_part(dataset, "validation", device, views=VIEWS)
         seen += len(part.labels)
         if (area := evaluate(network, name, table, part).auroc) is not None:
             scores[name] = area

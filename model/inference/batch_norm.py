@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.networks.base import Network, channels_last, modes_kept
-from model.training.data import Dataset, Part
+from model.training.data import Dataset, Part, read_part
 from pipeline.seeds import stream
 
 MODES = ("mixed", "per_set", "recalibrated")
@@ -68,7 +68,7 @@ def calibration(datasets: Mapping[str, Dataset], device: torch.device) -> dict[s
     patches = {}
     for name, dataset in datasets.items():
         views = math.ceil(PATCHES / len(dataset.findings("train")))
-        patches[name] = calibration_patches(dataset.part("train", device, views=views), name)
+        patches[name] = calibration_patches(read_part(dataset, "train", device, views=views), name)
     return patches
 
 

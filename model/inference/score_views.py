@@ -58,7 +58,7 @@ def predict(datasets: Mapping[str, data.Dataset], model: Path, gpu: int) -> Iter
     scorer = Scorer(datasets, model, gpu)
     parts = [(name, split) for name in datasets for split in SPLITS]
     for name, split in tqdm(parts, "predicting", unit="split", disable=None):
-        yield from scorer.rows(name, datasets[name].part(split, scorer.device), split, name)
+        yield from scorer.rows(name, data.read_part(datasets[name], split, scorer.device), split, name)
 
 
 def predict_unlabelled(

@@ -1,7 +1,7 @@
 """A data set as training sees it: its views as tensors."""
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model import dataset
-from model.dataset import KEY, channels, match, outputs, side, view_numbers
+from model.dataset import KEY, Dataset, channels, load, match, outputs, side, view_numbers
 from model.training.online import Views
 from pipeline.classes import UNNAMED, Classes
 from pipeline.store import read_info, read_patches
@@ -26,6 +26,7 @@ __all__ = [
     "load",
     "match",
     "outputs",
+    "read_part",
     "side",
     "unlabelled",
 ]
@@ -60,13 +61,9 @@ class Part:
             yield f"{patient}/{finding}/{self.view[sample]}"
 
 
-@dataclass(frozen=True)
-class Dataset(dataset.Dataset):
-    """A patch store and a split of it."""
-
-    def part(self, split: str, device: torch.device, *, views: int | None = None) -> Part:
-        """Read what the split table grants, at most ``views`` views of each finding."""
-        return _read(self.store, self.findings(split), self.classes, device, views)
+def read_part(dataset: Dataset, split: str, device: torch.device, *, views: int | None = None) -> Part:
+    """Read what the split table of a data set grants, at most ``views`` views of each finding."""
+    return _read(dataset.store, dataset.findings(split), dataset.classes, device, views)
 
 
 def _read(
@@ -91,27 +88,12 @@ def _read(
     )
 
 
-def load(
-    stores: Sequence[Path],
-    splits: Sequence[Path],
-    *,
-    leak: str = "refuse",
-    people: Sequence[str] | None = None,
-) -> dict[str, Dataset]:
-    """Match each store with its split table; see :func:`model.dataset.load` for what is checked."""
-    found = dataset.load(stores, splits, leak=leak, people=people)
-    return {
-        name: Dataset(name, it.channels, it.side, it.store, it.classes, it.table)
-        for name, it in found.items()
-    }
-
-
 def given(options: argparse.Namespace) -> dict[str, Dataset]:
     """The data sets that the flags of :func:`add_arguments` name."""
     return load(options.stores, options.splits, leak=options.leak, people=options.people)
 
 
-def unlabelled(store: Path, views: int, like: dataset.Dataset, device: torch.device) -> tuple[str, Part]:
+def unlabelled(store: Path, views: int, like: Dataset, device: torch.device) -> tuple[str, Part]:
     """The name of a store without labels that is cut as ``like``, and the first views of all its findings."""
     info = read_info(store)
     table = dataset.unlabelled(info, views, like.channels)

@@ -17,7 +17,7 @@ from model.files import weights
 from model.networks.base import Network
 from model.training.batches import LoopLoader
 from model.training.checkpoint import Folder
-from model.training.data import Dataset
+from model.training.data import Dataset, read_part
 from model.training.learner import Learner
 from model.training.phase import Phase
 from model.training.records import GRADIENTS_COLUMNS, HISTORY_COLUMNS, Records
@@ -61,7 +61,7 @@ class Trainer:
         """The target's decision maker as the first phase left it."""
         self._folder = folder
         self._checkpoint_seconds = checkpoint_seconds
-        self._train = {name: dataset.part("train", device) for name, dataset in datasets.items()}
+        self._train = {name: read_part(dataset, "train", device) for name, dataset in datasets.items()}
         self.learner = Learner(network, self._train, settings, device, tables)
         self.network = network
         self._judge = Judge(

@@ -9,7 +9,7 @@ from model.inference import batch_norm
 from model.inference.evaluated import Evaluated, decide
 from model.inference.scores import Scores, score
 from model.networks.base import Network
-from model.training.data import Dataset, Part
+from model.training.data import Dataset, Part, read_part
 
 
 class Judge:
@@ -51,10 +51,10 @@ class Judge:
         self._parts: dict[tuple[str, str], Part] = {}
         for name, dataset in datasets.items():
             # Its own findings are judged by the un-augmented view alone: a tenth of the work or less.
-            self._parts[name, "train"] = dataset.part("train", device, views=1)
-            self._parts[name, "validation"] = dataset.part("validation", device)
+            self._parts[name, "train"] = read_part(dataset, "train", device, views=1)
+            self._parts[name, "validation"] = read_part(dataset, "validation", device)
         if followed:
-            self._parts[followed, "test"] = datasets[followed].part("test", device)
+            self._parts[followed, "test"] = read_part(datasets[followed], "test", device)
         self._tables: dict[tuple[str, ...], Tensor] = {}
         self._features: dict[tuple[str, str], Tensor] = {}
 
