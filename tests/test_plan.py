@@ -430,9 +430,12 @@ class TestTargets:
             "<data>/raw/.prostatex.checked", "<data>/raw/.lungx.checked", "<data>/raw/.labels",
         ]  # fmt: skip
 
-    def test_variants_that_train_no_network_are_told_apart(self):
+    def test_methods_that_train_no_network_are_told_apart_variants_too(self):
         two = {"p96": {"method": "probe"}, "slow": {"method": "typhon"}}
-        assert targets.untrained(config(methods=["typhon", "p96", "slow", "probe"], variants=two)) == ["p96"]
+        assert targets.untrained(config(methods=["typhon", "p96", "slow", "probe"], variants=two)) == [
+            "p96",
+            "probe",
+        ]
 
     def test_folders_of_the_report_are_numbered_without_gaps(self):
         own = {

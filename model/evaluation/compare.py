@@ -12,7 +12,6 @@ import pandas as pd
 
 from model.evaluation import results
 from model.evaluation.comparison import (
-    UNTRAINED,
     Table,
     choose_reference,
     differences_table,
@@ -73,7 +72,7 @@ def read_runs(figures: Sequence[Figures], paths: Iterable[Path], splits: pd.Data
 def compare(
     figures: Sequence[Figures], methods: Sequence[Runs], splits: pd.DataFrame, *,
     reference: str | None = None, which: str = "reference", margin: float = DIFFERENCE, seed: int = 0,
-    replicates: int = REPLICATES, untrained: Collection[str] = UNTRAINED,
+    replicates: int = REPLICATES, untrained: Collection[str] = (),
 ) -> tuple[Table, Table, Paired, list[Difference]]:  # fmt: skip
     """The tables of methods and of differences, and what the pictures show of them.
 
@@ -124,7 +123,7 @@ def arguments() -> argparse.ArgumentParser:
         help="each method less the reference, or every pair (default reference)",
     )  # fmt: skip
     parser.add_argument(
-        "--untrained", nargs="*", default=[], metavar="NAME", help="variants of methods that train no network"
+        "--untrained", nargs="*", default=[], metavar="NAME", help="methods that train no network"
     )
     parser.add_argument(
         "--difference", type=float, default=DIFFERENCE, metavar="AUROC",
@@ -149,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     of_methods, of_pairs, paired, differences = compare(
         figures, methods, splits,
         reference=args.reference, which=args.pairs, margin=args.difference, seed=args.seed,
-        untrained={*UNTRAINED, *args.untrained},
+        untrained=args.untrained,
     )  # fmt: skip
     for table, path in ((of_methods, args.out_comparison), (of_pairs, args.out_differences)):
         stem = path.with_name(path.name.removesuffix(".csv"))

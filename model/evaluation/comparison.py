@@ -14,8 +14,6 @@ from model.evaluation.results import counted
 
 TOLERANCE = 0.05
 """Share by which target samples may differ and still count as equal."""
-UNTRAINED = ("rwg", "logistic", "probe", "adc", "probe_svm", "probe_knn", "radiomics", "auto")
-"""Methods that train no network, so that their number of training samples is 0 or means something else."""
 PVALUES = {"p_delong": "holm_delong", "p_groups": "holm_groups", "p_corrected": "holm_corrected"}
 
 
@@ -45,9 +43,12 @@ def pairs(names: Sequence[str], reference: str, which: str) -> list[tuple[int, i
 
 def samples_mark(
     name: str, samples: float | None, reference: str, wanted: float | None,
-    untrained: Collection[str] = UNTRAINED,
+    untrained: Collection[str] = (),
 ) -> str:  # fmt: skip
-    """How a method's target samples stand to those of the reference; ``untrained`` train no network."""
+    """How a method's target samples stand to those of the reference.
+
+    Of ``untrained`` methods, which train no network, the number is 0 or means something else.
+    """
     if name == reference:
         return "reference"
     if name in untrained or samples == 0:
@@ -60,7 +61,7 @@ def samples_mark(
 
 
 def samples_notes(
-    figures: Sequence[Mapping[str, Any]], reference: str, untrained: Collection[str] = UNTRAINED
+    figures: Sequence[Mapping[str, Any]], reference: str, untrained: Collection[str] = ()
 ) -> list[str]:
     """What the marks mean for whoever reads the difference."""
     samples = {each["method"]: each.get("target_samples") for each in figures}
@@ -92,7 +93,7 @@ def methods_table(
     figures: Sequence[Mapping[str, Any]],
     paired: Paired,
     reference: str,
-    untrained: Collection[str] = UNTRAINED,
+    untrained: Collection[str] = (),
 ) -> Table:
     """A row per method, from its ``results/{method}_auc.json`` and its runs, in their order."""
     samples = {each["method"]: each.get("target_samples") for each in figures}
@@ -140,7 +141,7 @@ def methods_table(
 
 def differences_table(
     figures: Sequence[Mapping[str, Any]], differences: Sequence[Difference], reference: str, *,
-    which: str, margin: float, untrained: Collection[str] = UNTRAINED,
+    which: str, margin: float, untrained: Collection[str] = (),
 ) -> Table:  # fmt: skip
     """A row per pair; p-values beside those adjusted for the family of all pairs of the table."""
     samples = {each["method"]: each.get("target_samples") for each in figures}

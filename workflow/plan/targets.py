@@ -54,9 +54,8 @@ def comparison(config: Config) -> list[str]:
 
 
 def untrained(config: Config) -> list[str]:
-    """The user's variants of methods that train no network."""
-    names = [name for name in config["methods"] if name in config["variants"]]
-    return [name for name in names if variants.method(config, name) in (*BASELINES, "rwg")]
+    """The methods that train no network, or only guess one."""
+    return [name for name in config["methods"] if variants.method(config, name) in (*BASELINES, "rwg")]
 
 
 def compared(config: Config, file: str = "") -> list[str]:
