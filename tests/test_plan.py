@@ -578,8 +578,12 @@ class TestAdaptor:
             asks(config())(data.kind)({"dataset": "nothing"})
 
     def test_a_retry_gets_as_much_memory_again(self):
-        class Files:
-            size_mb = 100.5
-
         assert memory(2000)(None, None, 2) == 4000
-        assert memory(1500, 1.5)(None, Files, 1) == 1500 + 150
+
+    def test_memory_grows_with_the_input_and_waits_until_it_is_there(self, tmp_path):
+        files = [tmp_path / "a", tmp_path / "b"]
+        files[0].write_bytes(bytes(2**20))
+        with pytest.raises(FileNotFoundError):  # which Snakemake takes for "to be determined"
+            memory(1500, 1.5)(None, files, 1)
+        files[1].write_bytes(bytes(2**20))
+        assert memory(1500, 1.5)(None, files, 1) == 1503

@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.errors import InputError
@@ -66,6 +67,8 @@ def memory(base: int, per_input: float = 0) -> Callable[[Any, Any, int], int]:
 
     def of(_wildcards: Any, input: Any, attempt: int) -> int:
         # The input of a rule that is grouped with those before it is not there yet, so its size is not asked.
-        return attempt * (base + (int(per_input * input.size_mb) if per_input else 0))
+        # Not by input.size_mb: within its own event loop Snakemake does not await it, and warns of that.
+        files = [Path(file).stat().st_size for file in input] if per_input else []
+        return attempt * (base + int(per_input * sum(files) / 2**20))
 
     return of
