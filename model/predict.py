@@ -18,6 +18,7 @@ import numpy as np
 from model.baselines import mixture
 from model.device import set_up, told
 from model.files.runs import DISCLAIMER, Run, agree, find
+from model.report.saliency import draw_case, of_runs
 from pipeline.card import Preprocessing, outside
 from pipeline.case import Case, prepare
 from pipeline.classes import Classes
@@ -36,7 +37,7 @@ from pipeline.report.saw import draw
 log = logging.getLogger("typhon")
 
 VIEW_COLUMNS = ("model", "view", "rotation", "flip", "shift", "drop", "zoom")
-FILES = ("prediction.json", "views.csv", "patches.npy", "network_saw.png")
+FILES = ("prediction.json", "views.csv", "patches.npy", "network_saw.png", "saliency.png")
 FIGURES = ("probability", "lowest", "highest")
 """Columns of predictions.csv, of each class or label where there are several."""
 NAME = {"patient_id": "case", "finding_id": "1"}
@@ -113,11 +114,14 @@ def clear(folder: Path, names: Sequence[str] = FILES) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
+def write(
+    folder: Path, case: Case, runs: Sequence[Run], dataset: str, *, saliency: bool = False
+) -> dict[str, Any]:
     """Predict a case and write it to a folder; returns the prediction.
 
     views.csv with the score of each view, patches.npy with what the network saw, float32
-    (views, channels, side, side), network_saw.png with a picture of it and, last, prediction.json.
+    (views, channels, side, side), network_saw.png with a picture of it, on request saliency.png with what of
+    view 0 the probability depends on and, last, prediction.json.
     """
     found = predict(case, runs, dataset)
     scores = found.pop("scores")
@@ -134,8 +138,21 @@ def write(folder: Path, case: Case, runs: Sequence[Run], dataset: str) -> dict[s
     shown = (f"{figures['probability']:.3f} {name}" for name, figures in of_each(found).items())
     title = f"{dataset}: {', '.join(shown)}"
     save(draw(case, title, DISCLAIMER), folder / "network_saw.png")
+    if saliency:
+        draw_saliency(folder / "saliency.png", case, runs, dataset, found)
     write_text(folder / "prediction.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
     return found
+
+
+def draw_saliency(
+    path: Path, case: Case, runs: Sequence[Run], dataset: str, found: Mapping[str, Any]
+) -> None:
+    """What of the un-augmented patch raises or lowers the probability of the most probable class or label."""
+    figures, channels = of_each(found), runs[0].preprocessing(dataset).channels
+    name = most_probable(figures)
+    falls = of_runs(runs, dataset, case.patches[0])[list(figures).index(name)]
+    title = f"{dataset}: what raises (red) and lowers (blue) {figures[name]['single']:.3f} {name}"
+    save(draw_case(case.patches[0], channels, falls, title, DISCLAIMER), path)
 
 
 def as_text(found: Mapping[str, Any]) -> str:
@@ -197,6 +214,8 @@ def predict_table(
     dataset: str,
     out: Path,
     columns: Mapping[str, str] | None = None,
+    *,
+    saliency: bool = False,
 ) -> None:
     """Predict each row of a table of cases; those that fail are listed in skipped.csv.
 
@@ -215,7 +234,7 @@ def predict_table(
         try:
             if isinstance(place, InputError):
                 raise place
-            found = write(folder, prepare(place, row, how), runs, dataset)
+            found = write(folder, prepare(place, row, how), runs, dataset, saliency=saliency)
         except InputError as error:
             skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))
             log.warning("%d: %s", number, error)
@@ -277,6 +296,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--patient-id", default=NAME["patient_id"], help="the order of views is drawn from it"
     )
     parser.add_argument("--finding-id", default=NAME["finding_id"], help="and from this one")
+    parser.add_argument(
+        "--saliency", action="store_true",
+        help="draw on what parts of the patch the probability depends: saliency.png",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("prediction"), help="folder to write to")
     return parser.parse_args(_joined(argv))
 
@@ -293,13 +316,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.case.suffix.lower() in (".csv", ".tsv"):
         if options.at is not None:
             raise ConfigError("--at", file=options.case, expected="points in the table itself")
-        predict_table(options.case, how, runs, dataset, options.out, dict(getattr(options, "columns", ())))
+        columns = dict(getattr(options, "columns", ()))
+        predict_table(options.case, how, runs, dataset, options.out, columns, saliency=options.saliency)
         return
     row = {"patient_id": options.patient_id, "finding_id": options.finding_id, "time": options.time}
     row |= point_row(options.at, options.mm)
     clear(options.out)
     case = prepare(options.case, row, how, lps=True)
-    print(as_text(write(options.out, case, runs, dataset)))
+    print(as_text(write(options.out, case, runs, dataset, saliency=options.saliency)))
     print(options.out / "prediction.json")
 
 

@@ -109,6 +109,40 @@ rule draw_embeddings:
         " --store {input.patches:q} --findings {input.findings:q} --index {input.index:q} --out {output.picture:q}"
 
 
+rule draw_saliency:
+    """Show on what parts of some test findings the score of a method's first run depends."""
+    input:
+        model=planned(training.first_run, name="model.safetensors", of_state=True),
+        card=planned(training.first_run, name="card.json"),
+        predictions=planned(training.first_run, name="predictions.csv", of_state=True),
+        patches=f"<data>/{config['target']}/patches.h5",
+    output:
+        picture=report(
+            "results/{method}/saliency.png",
+            caption="../workflow/report/saliency.rst",
+            category=folders["Results"],
+            labels={"method": "{method}", "figure": "saliency"},
+        ),
+    log:
+        "logs/results/{method}/saliency.log",
+    benchmark:
+        "benchmarks/results/{method}/saliency.tsv"
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        run=planned(training.first_run),
+        code=planned(baselines.model_code, module="model.report.saliency"),
+    message:
+        "Drawing what {wildcards.method} goes by"
+    shell:
+        "python -m workflow.job {log} model.report.saliency --run {params.run} --store {input.patches:q}"
+        " --out {output.picture}"
+
+
 rule fingerprint_dataset:
     """Sum up a data set: spacings, scanners, intensities, classes, and what each step left out."""
     input:

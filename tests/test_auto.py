@@ -13,7 +13,7 @@ from model.baselines import auto, embeddings, measure, mixture, radiomics, unlab
 from model.evaluation import score
 from model.evaluation.predictions import COLUMNS
 from model.files import runs, weights
-from model.report import candidates
+from model.report import candidates, saliency
 from pipeline import card as data_card
 from pipeline.card import Preprocessing
 from pipeline.errors import InputError, StoreError
@@ -187,7 +187,12 @@ class TestUse:
 
         pixels = np.random.default_rng(0).integers(0, 255, (80, 80)).astype("u1")
         Image.fromarray(pixels).save(tmp_path / "case.png")
-        predict.main([str(tmp_path / "case.png"), "--model", str(made.run), "--out", str(tmp_path / "out")])
+        words = [str(tmp_path / "case.png"), "--model", str(made.run), "--out", str(tmp_path / "out")]
+        predict.main([*words, "--saliency"])
+        with Image.open(tmp_path / "out/saliency.png") as picture:
+            red, _, blue, _ = np.moveaxis(np.asarray(picture.convert("RGBA")).astype(int), -1, 0)
+            assert np.abs(red - blue).max() > 40  # not grey
+            assert set(picture.info) <= {"dpi"}
         found = json.loads((tmp_path / "out/prediction.json").read_text())
         assert 0 <= found["probability"] <= 1
         assert found["views"]["count"] == 2
@@ -210,6 +215,15 @@ class TestUse:
         (one,) = runs.find([made.run])
         expected = mixture.score(one, "a", read_patches(store, range(4), [2] * 4))[:, 0]
         np.testing.assert_allclose(found["score"].astype(float), expected, atol=1e-6)
+
+    def test_what_it_goes_by_is_drawn_of_some_test_findings(self, made: Made, tmp_path: Path) -> None:
+        from PIL import Image
+
+        for name in ("one.png", "again.png"):
+            saliency.main(["--run", str(made.run), "--store", str(made.store), "--out", str(tmp_path / name)])
+        assert (tmp_path / "one.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+        with Image.open(tmp_path / "one.png") as picture:
+            assert picture.width > 2 * picture.height  # two classes below each other, four findings each
 
     def test_its_candidates_are_a_table_beside_its_result(self, made: Made) -> None:
         (made.folder / "data/a/splits").mkdir(parents=True)

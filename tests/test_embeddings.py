@@ -22,6 +22,7 @@ from model.files import pretrained, runs
 from model.networks import efficientnet_lite0
 from model.networks.base import Description, Resized, build
 from model.networks.efficientnet_lite0 import Extractor, imagenet
+from model.report.saliency import of_runs
 from pipeline import card as data_card
 from pipeline.card import Preprocessing
 from pipeline.errors import ChecksumError, ConfigError, ModelError, StoreError
@@ -345,6 +346,10 @@ def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int, caplog: pyte
     (found,) = runs.find([run])
     expected = table["score"].astype(float).to_numpy()
     np.testing.assert_allclose(found.score("a", shown)[:, 0], expected, atol=1e-4)
+    spot = np.zeros((1, 65, 65), "f4")
+    spot[0, 5:18, 40:53] = 2.0
+    falls = np.abs(of_runs([found], "a", spot)[0])  # to smooth what is flat changes nothing
+    assert falls[5:18, 40:53].mean() > 20 * falls[52:].mean()
     caplog.set_level(logging.INFO)
     export.main([str(run), "--out", str(tmp_path / "onnx")])
     assert {record.name for record in caplog.records} <= {"typhon"}  # no library talks about itself

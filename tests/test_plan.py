@@ -400,10 +400,11 @@ class TestTargets:
             *about_data, *pages, "results/logistic/roc.png",
         ]  # fmt: skip
         assert targets.figures(config(methods=["rwg"], **brain)) == [
-            *about_data, *pages, "results/rwg/roc.png", "results/rwg/fold0/seed0/bootstrap/scores.png",
+            *about_data, *pages, "results/rwg/roc.png", "results/rwg/saliency.png", "results/rwg/fold0/seed0/bootstrap/scores.png",
         ]  # fmt: skip
         assert targets.figures(config(methods=["joint", "pooled"], **brain)) == [
             *about_data, *pages, "results/joint/roc.png", "results/pooled/roc.png",
+            "results/joint/saliency.png", "results/pooled/saliency.png",
             "results/joint/curves.png", "results/pooled/curves.png",
             "results/bootstrap/fold0/seed0/scores.png",
             "results/joint/fold0/seed0/tensorboard", "results/pooled/fold0/seed0/tensorboard",

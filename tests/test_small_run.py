@@ -34,7 +34,7 @@ hyperparameters: {typhon: {training: {epochs: 2}, specialization: {epochs: 2}}}
 evaluation: {every: 1}
 """
 CATEGORIES = {
-    "1 Results": {"overview.html", "roc.png"},
+    "1 Results": {"overview.html", "roc.png", "saliency.png"},
     "2 Comparison": {"comparison.html", "differences.html", "comparison.png", "roc.png"},
     "3 Data": {"verify.html", "contact_sheet.png", "red_dots.png", "fingerprint.png"},
     "4 Training": {"curves.png", "scores.png"},

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from model.training.methods import METHODS
 from pipeline.provenance import code
 from workflow import flags, side_collections, variants
 from workflow.config import networks
@@ -107,6 +108,13 @@ def candidates_code(config: Config, method: str, module: str = "model.baselines.
     """The digest of choosing among them, or of another module that reads their networks."""
     own, kind = training.settings(config, method), variants.method(config, method)
     return code(module, *(_network(config, name) for name in networks.encoders(own, [kind])))
+
+
+def model_code(config: Config, method: str, module: str) -> str:
+    """The digest of a module that reads the model file of a run, whatever it holds."""
+    if variants.method(config, method) in METHODS:
+        return training.code_of(config, method, module)
+    return candidates_code(config, method, module)
 
 
 def encoder_options(config: Config, encoder: str) -> str:

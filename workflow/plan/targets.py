@@ -80,6 +80,11 @@ def figures(config: Config) -> list[str]:
         "results/cite.html",
         *(f"results/{name}/roc.png" for name in config["methods"] if is_tested(config)),
         *(
+            f"results/{name}/saliency.png"
+            for name in config["methods"]
+            if variants.method(config, name) in (*METHODS, "probe", *STACKED) and is_tested(config)
+        ),
+        *(
             f"results/{name}_candidates.html"
             for name in config["methods"]
             if variants.method(config, name) in STACKED and is_tested(config)

@@ -103,6 +103,12 @@ def files(config: Config, method: str, name: str) -> list[str]:
     return [f"{folder}/{name}" for folder in folders(config, method)]
 
 
+def first_run(config: Config, method: str, name: str = "", *, of_state: bool = False) -> str:
+    """The folder of a method's first run, or a file in it; ``of_state`` that of the state that counts."""
+    state = {"last": "", "best": "best/"}[setting(config, method, "evaluation/state")]
+    return "/".join(filter(None, [folders(config, method)[0], f"{state * of_state}{name}"]))
+
+
 def tested_files(config: Config, method: str, name: str) -> list[str]:
     """The same for a test result. Raises ConfigError where nothing is tested."""
     side_collections.check_tested(config)
