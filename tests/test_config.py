@@ -286,19 +286,14 @@ TWO = {"target": "prostatex", "collections": {"prostatex": {"channels": ["t2", "
 @pytest.mark.parametrize(
     ("methods", "over", "message"),
     [
-        (["probe"], TWO,
-         "collections/prostatex/channels: expected 1 or 3 for efficientnet_lite0, found 2: t2, dwi"),
-        (["typhon"], TWO | {"network": "efficientnet_lite0", "datasets": ["prostatex"]},
-         "channels: expected 1 or 3 for efficientnet_lite0, found 2"),
-        (["typhon"], TWO | {"datasets": ["prostatex"]}, None),  # nobody uses the encoder
+        (["probe"], TWO, None),
+        (["probe", "typhon"], TWO | {"network": "efficientnet_lite0", "datasets": ["prostatex"]}, None),
         (["logistic", "probe"], {"encoders": {"lite0": {"side": 31}}},
          "encoders/lite0/side: expected at least 32, .*efficientnet_lite0 takes, found 31"),
         (["probe"], {"encoders": {"lite0": {"side": None}}, "patch": 20},
          "patch: expected at least 32, .* found 20"),
         (["probe"], {"encoders": {"lite0": {"side": 160}}, "patch": 20}, None),
-        (["auto"], TWO, "channels: expected 1 or 3 for efficientnet_lite0, found 2"),
-        (["auto"], TWO | {"hyperparameters": {"auto": {"candidates": ["radiomics", "intensity"]}}}, None),
-        (["radiomics"], TWO, None),
+        (["auto"], TWO, None),
         (["auto"], {"hyperparameters": {"auto": {"candidates": ["lite0", "radiomic"]}}},
          "hyperparameters/auto/candidates: expected one of encoders, found radiomic; did you mean radiomics"),
         (["probe_svm"], {"hyperparameters": {"probe_svm": {"encoder": "lite"}}},

@@ -14,14 +14,13 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from model import export
+from model import export, networks
 from model.baselines import embeddings, fit
 from model.baselines import probe as model_probe
 from model.evaluation.metrics import auroc
 from model.files import pretrained, runs
-from model.networks import efficientnet_lite0
 from model.networks.base import Description, Resized, build
-from model.networks.efficientnet_lite0 import Extractor, imagenet
+from model.networks.efficientnet import MEMBERS, Extractor
 from model.report.saliency import of_runs
 from pipeline import card as data_card
 from pipeline.card import Preprocessing
@@ -34,6 +33,7 @@ from tests.stores import make_store
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
 
 SIDE = 48
+PUBLISHED = networks.installed("efficientnet_lite0", "imagenet")
 FINGERPRINT = {
     **{name: ["image"] for name in data_card.KINDS},
     **{name: [0.0, 1.0] for name in data_card.MEASURES},
@@ -47,10 +47,13 @@ def ramps(side: int) -> torch.Tensor:
     return torch.stack(planes)[None]
 
 
+def new(side: int = 96) -> Extractor:
+    return Extractor(1, side, **MEMBERS["efficientnet_lite0"])
+
+
 def lite0() -> Extractor:
-    made = build((), Description("efficientnet_lite0", side=96)).extractor
+    made = new()
     pretrained.load(made, "efficientnet_lite0", "imagenet")
-    assert isinstance(made, Extractor)
     return made.eval()
 
 
@@ -72,7 +75,7 @@ class TestLite0:
         )
         known = theirs.utils.get_model_params("efficientnet-lite0", {"image_size": side})
         reference = theirs.EfficientNet(*known).eval()
-        reference.load_state_dict(torch.load(imagenet()[0], weights_only=True))
+        reference.load_state_dict(torch.load(PUBLISHED[0], weights_only=True))
         pictures = 2 * torch.rand(2, 3, side, side) - 1
         with torch.no_grad():
             expected = reference.extract_features(pictures).mean((2, 3))
@@ -86,22 +89,20 @@ class TestLite0:
         assert found.shape == (2, extractor.width) == (2, 1280)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
-    def test_it_takes_one_channel_or_three_and_no_tiny_patch(self) -> None:
-        with pytest.raises(ConfigError, match="found 2 channels"):
-            Extractor(2, 96)
+    def test_it_takes_no_tiny_patch(self) -> None:
         with pytest.raises(ConfigError, match="found 31 pixels"):
-            Extractor(1, 31)
+            new(side=31)
 
 
 class TestWeights:
     def test_another_file_than_was_published_is_not_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path, digest = imagenet()
+        path, digest = PUBLISHED
         content = bytearray(path.read_bytes())
         content[-1000] ^= 1
         (tmp_path / "w.pth").write_bytes(content)
-        monkeypatch.setitem(efficientnet_lite0.PUBLISHED, "imagenet", lambda: (tmp_path / "w.pth", digest))
+        monkeypatch.setattr(pretrained, "installed", lambda *_: (tmp_path / "w.pth", digest))
         with pytest.raises(ChecksumError, match=f"E-SUM .*w.pth: expected SHA-256 {digest}"):
             lite0()
 
@@ -120,7 +121,7 @@ class TestWeights:
         ],
     )
     def test_nothing_is_half_loaded(self, change: object, message: str) -> None:
-        extractor = Extractor(1, 96)
+        extractor = new()
         before = {name: value.clone() for name, value in extractor.state_dict().items()}
         state = {name: value + 1 for name, value in before.items()}
         change(state)  # type: ignore[operator]
@@ -197,7 +198,7 @@ class TestEmbeddings:
     def test_weights_may_lie_in_a_file_and_a_probe_asks_for_the_same_again(
         self, made: tuple[Path, Path, Path], tmp_path: Path
     ) -> None:
-        state = torch.load(imagenet()[0], weights_only=True)
+        state = torch.load(PUBLISHED[0], weights_only=True)
         save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "w.safetensors")
         found = embed(made[0], tmp_path / "e.h5", "--weights", str(tmp_path / "w.safetensors"))
         known = read_embeddings(found)
@@ -217,7 +218,7 @@ class TestEmbeddings:
                 seen.append(patches)
                 return super().forward(patches)
 
-        Resized(Spy(1, 64), side).eval()(checkers)
+        Resized(Spy(1, 64, **MEMBERS["efficientnet_lite0"]), side).eval()(checkers)
         assert seen[0].shape == (1, 1, side, side)
         assert (seen[0].abs().max() < 0.3) == (side < 64)
 
@@ -225,7 +226,7 @@ class TestEmbeddings:
 @pytest.mark.parametrize(
     ("edited", "embeds", "fits"),
     [
-        ("model/networks/efficientnet_lite0.py", True, True),
+        ("model/networks/efficientnet.py", True, True),
         ("model/networks/base.py", True, True),
         ("model/baselines/embeddings.py", True, True),
         ("model/files/states.py", True, True),
@@ -244,7 +245,7 @@ def test_an_edit_makes_features_and_probes_anew_that_come_from_it(
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     with (tmp_path / edited).open("a") as file:
         file.write("edited = 1\n")
-    network = "model.networks.efficientnet_lite0"
+    network = "model.networks.efficientnet"
     changed = [
         code(module, network) != code(module, network, root=tmp_path)
         for module in ("model.baselines.embeddings", "model.baselines.probe")

@@ -22,7 +22,7 @@ from tests.stores import make_store
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
 
-PAGE = ROOT / "docs" / "methods.md"
+PAGE = ROOT / "docs" / "networks.md"
 
 RUN = """
 import json, os, sys
@@ -136,7 +136,7 @@ def test_a_side_too_small_and_a_name_of_no_network_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"E-CONFIG patch: expected at least 36 .* found 35 pixels"):
         build(["a"], Description(side=35))
     for name in ("paper", "base", "__init__", "os.path", ""):
-        with pytest.raises(ConfigError, match="E-CONFIG network: expected the name of a module in"):
+        with pytest.raises(ConfigError, match=r"E-CONFIG network: expected one of densenet121, .*, papers, "):
             build(["a"], Description(name))
 
 

@@ -313,11 +313,11 @@ class TestChallenge:
             baselines.files(config(**change), "adc")
         assert str(error.value).startswith(said)
 
-    def test_a_probe_of_two_channels_is_told_so_even_where_the_config_does_not_list_it(self):
-        two = config(collections={"prostatex": {"channels": ["t2", "adc"]}}, datasets=["prostatex"])
-        assert two["methods"] == ["typhon"]
-        with pytest.raises(ConfigError, match="channels: expected 1 or 3 for efficientnet_lite0, found 2"):
-            baselines.files(two, "probe")
+    def test_a_probe_of_tiny_patches_is_told_so_even_where_the_config_does_not_list_it(self):
+        tiny = config(encoders={"lite0": {"side": 31}}, datasets=["prostatex"])
+        assert tiny["methods"] == ["typhon"]
+        with pytest.raises(ConfigError, match=r"encoders/lite0/side: expected at least 32, .*, found 31"):
+            baselines.files(tiny, "probe")
 
     def test_a_probe_reads_what_its_encoder_makes_of_the_target(self):
         encoder = config()["hyperparameters"]["probe"]["encoder"]

@@ -16,7 +16,6 @@ from model.files import weights
 from model.inference import batch_norm
 from model.inference.scores import evaluate
 from model.networks.base import Description, build
-from model.networks.efficientnet_lite0 import Extractor
 from model.training import data, train
 from model.training.learner import grouped
 from model.training.phase import Phase, parse_phases
@@ -114,7 +113,8 @@ class TestStart:
         self, stores: list[tuple[Path, Path]], tmp_path: Path, suffix: str
     ) -> None:
         torch.manual_seed(0)
-        known = {name: value + 0.01 for name, value in Extractor(1, SIDE).state_dict().items()}
+        lite0 = build((), Description("efficientnet_lite0", side=SIDE)).extractor
+        known = {name: (value + 0.01).contiguous() for name, value in lite0.state_dict().items()}
         file = tmp_path / f"w{suffix}"
         state = known | {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
         save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
@@ -281,7 +281,7 @@ class TestFinetune:
             ({"methods": ["finetune"], "hyperparameters": {"finetune": {"weights": "inagenet"}}},
              "hyperparameters/finetune/weights: expected weights that efficientnet_lite0 has"),
             ({"methods": ["finetune"], "hyperparameters": {"finetune": {"network": "papers2"}}},
-             "hyperparameters/finetune/network: .*a module of model/networks"),
+             "hyperparameters/finetune/network: expected a network, found papers2; did you mean papers"),
             ({"methods": ["finetune"], "patch": 24}, "patch: expected at least 32"),
         ],
     )  # fmt: skip

@@ -1,45 +1,54 @@
 """Weights that a network begins with instead of random ones."""
 
-import importlib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model.files.states import SUFFIXES, is_file, read_state
-from model.networks.base import Extractor, Resized, module_name
-from pipeline.errors import ChecksumError, ConfigError, ModelError
+from model.files.states import is_file, read_state
+from model.networks import installed
+from model.networks.base import Extractor, Resized
+from pipeline.errors import ChecksumError, ModelError
 from pipeline.files import sha256
+
+log = logging.getLogger("typhon")
 
 
 def load(extractor: Extractor, network: str, weights: str) -> str:
     """Fill an extractor with weights of others, batch-norm statistics included; their SHA-256.
 
     ``weights`` is the name of published ones, or a file of a state dict under published names or our own.
-    Raises ConfigError where the network has none of that name, ChecksumError where the file is another one
-    than it was, ModelError where it does not fit, and what :func:`model.files.states.read_state` does.
+    Raises ConfigError where the network has none of that name here, ChecksumError where the file is another
+    one than it was, ModelError where it does not fit, and what :func:`model.files.states.read_state` does.
     """
-    module = importlib.import_module(module_name(network))
-    renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = getattr(module, "renamed", dict)
     inner = extractor.inner if isinstance(extractor, Resized) else extractor
-    if is_file(weights):
-        path = Path(weights)
-        fill(inner, renamed(read_state(path)), path)
-        return sha256(path)
-    published: Mapping[str, Callable[[], tuple[Path, str]]] = getattr(module, "PUBLISHED", {})
-    if weights not in published:
-        raise ConfigError(
-            weights, file="weights", expected=f"weights that {network} has",
-            remedy=f"use random, or a file of weights: {', '.join(SUFFIXES)}",
-        )  # fmt: skip
-    path, digest = published[weights]()
-    if (found := sha256(path)) != digest:
+    path, digest = (Path(weights), "") if is_file(weights) else installed(network, weights)
+    found = sha256(path)
+    if digest and found != digest:
         raise ChecksumError(
             f"SHA-256 {found}", file=path, expected=f"SHA-256 {digest}", remedy="install it again"
         )
-    fill(inner, renamed(read_state(path)), path)
-    return digest
+    fill(inner, for_channels(inner.renamed(read_state(path)), inner), path)
+    return found
+
+
+def for_channels(state: Mapping[str, Tensor], extractor: Extractor) -> dict[str, Tensor]:
+    """A state dict whose first convolution takes as many channels as that of an extractor.
+
+    Where they are others, each of n channels has the sum over the published ones, divided by n: the network
+    begins as one that sees the mean of the channels, grey. Of grey weights, each of three has a third.
+    """
+    name, first = next(
+        (f"{name}.weight", part) for name, part in extractor.named_modules() if isinstance(part, nn.Conv2d)
+    )
+    given, channels = state.get(name), first.in_channels
+    if given is None or given.ndim != first.weight.ndim or given.shape[1] == channels:
+        return dict(state)
+    log.info("%s of %d channels: each of %d has their sum, divided", name, given.shape[1], channels)
+    spread = given.sum(1, keepdim=True).div(channels).repeat(1, channels, 1, 1)
+    return {**state, name: spread}
 
 
 def fill(extractor: Extractor, state: dict[str, Tensor], file: Path) -> None:

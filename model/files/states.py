@@ -11,15 +11,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from model.networks import FILES
 from pipeline.errors import ModelError, PickledError, UnreadableError
-
-SUFFIXES = (".safetensors", ".pth", ".pt")
-"""Of files of weights."""
 
 
 def is_file(weights: str) -> bool:
     """Whether ``weights`` names a file, and not published weights."""
-    return weights.endswith(SUFFIXES)
+    return weights.endswith(FILES)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -28,7 +26,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises PickledError for a pickle of anything but tensors, without running it, and ModelError for a file
     that holds no tensors by name.
     """
-    if path.suffix == SUFFIXES[0]:
+    if path.suffix == ".safetensors":
         return _safetensors(path)
     try:
         with warnings.catch_warnings():

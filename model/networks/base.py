@@ -1,12 +1,12 @@
 """What a network is made of, whatever its layers are: an extractor that all data sets share, and their heads.
 
-A module of this folder is a network: it has a class ``Extractor``, see there, and may have a function
-``head(width, outputs)`` that makes the decision maker of one data set; without it that is one linear layer.
+A module of this folder is a network, or a family of them: it has a class ``Extractor``, see there, and may
+have a function ``head(width, outputs)`` that makes the decision maker of one data set; without it that is one
+linear layer. What the plan has to know of it stands in literals, see ``model.networks``.
 """
 
 import copy
 import importlib
-import importlib.util
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.networks import modules
 from pipeline.errors import ConfigError
 from pipeline.seeds import seed
 
@@ -36,7 +37,7 @@ class Description:
     """
 
     network: str = "papers"
-    """Name of its module."""
+    """Its name in the config."""
     channels: int = 1
     side: int = 65
     """Of a patch, in pixels."""
@@ -85,8 +86,9 @@ DEFAULT = Description()
 class Extractor(nn.Module):
     """Patches (n, channels, side, side) to features (n, width): what a network has to be.
 
-    A subclass is made with ``channels`` and ``side``, calls ``super().__init__(width)`` and has a
-    ``forward``. It uses :class:`Dropout` where a phase is to set the dropout.
+    A subclass is made with ``channels`` and ``side``, and in a family with what ``MEMBERS`` says of one. It
+    calls ``super().__init__(width)`` and has a ``forward``. It uses :class:`Dropout` where a phase is to set
+    the dropout.
     """
 
     def __init__(self, width: int) -> None:
@@ -101,6 +103,10 @@ class Extractor(nn.Module):
         """
         return [[child] for child in self.children() if next(child.parameters(), None) is not None]
 
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A state dict of others under the names of this one, without the classifier that it may have."""
+        return dict(state)
+
     def evaluated(self) -> Features:
         """The extractor as it is now in eval mode, whatever becomes of this one.
 
@@ -108,6 +114,32 @@ class Extractor(nn.Module):
         """
         copied = copy.deepcopy(self).eval()
         return lambda patches: copied(channels_last(patches))
+
+
+PLANES = 3
+"""Of the pictures that published weights have seen."""
+CLIP = 3.0
+
+
+def planes(channels: int) -> int:
+    """Input planes of the first convolution of a network of pictures: grey is repeated."""
+    return PLANES if channels == 1 else channels
+
+
+def pictures(patches: Tensor, planes: int, scale: float = 1.0) -> Tensor:
+    """What a network of pictures (n, planes, side, side) sees of patches (n, channels, side, side).
+
+    Z-scores are clipped to ±3 and multiplied by ``scale``. With 1 they are near what most networks have
+    seen: pictures less the mean over ImageNet, in its standard deviations.
+    """
+    x = patches.clamp(-CLIP, CLIP) * scale
+    return x.expand(-1, planes, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def check_side(side: int, smallest: int) -> None:
+    """Raise ConfigError for patches that a network has no pixel left of."""
+    if side < smallest:
+        raise ConfigError(f"{side} pixels", file="patch", expected=f"at least {smallest} for this network")
 
 
 class Resized(Extractor):
@@ -203,14 +235,10 @@ class Network(nn.Module):
 
 def module_name(network: str) -> str:
     """The module of a network; ConfigError if there is none of that name."""
-    name = f"{__package__}.{network}"
-    if (
-        not network.isidentifier()
-        or network in ("base", "__init__")
-        or importlib.util.find_spec(name) is None
-    ):
-        raise ConfigError(network, file="network", expected=f"the name of a module in {__package__}")
-    return name
+    if network not in modules():
+        expected = f"one of {', '.join(sorted(modules()))}"
+        raise ConfigError(network, file="network", expected=expected)
+    return f"{__package__}.{modules()[network]}"
 
 
 def build(datasets: Iterable[str], description: Description = DEFAULT) -> Network:
@@ -220,7 +248,8 @@ def build(datasets: Iterable[str], description: Description = DEFAULT) -> Networ
     """
     module = importlib.import_module(module_name(description.network))
     seen = description.resized or description.side
-    extractor: Extractor = module.Extractor(description.channels, seen)
+    made_with = getattr(module, "MEMBERS", {}).get(description.network, {})
+    extractor: Extractor = module.Extractor(description.channels, seen, **made_with)
     if seen != description.side:
         extractor = Resized(extractor, seen)
     outputs = {dataset: description.logits(dataset) for dataset in datasets}

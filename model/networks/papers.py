@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from model.networks import base
 from model.networks.base import Dropout, Features, channels_last
-from pipeline.errors import ConfigError
 
 SMALLEST = 36
 """Side of a patch in pixels of which the last block leaves one."""
@@ -53,10 +52,7 @@ class Extractor(base.Extractor, nn.Sequential):
         last = side
         for _ in WIDTHS:
             last = (last - 4) // 2
-        if side < SMALLEST:
-            raise ConfigError(
-                f"{side} pixels", file="patch", expected=f"at least {SMALLEST} for this network"
-            )
+        base.check_side(side, SMALLEST)
         blocks = zip((channels, *WIDTHS), WIDTHS, strict=False)
         self.extend([
             *(Block(inputs, outputs) for inputs, outputs in blocks),

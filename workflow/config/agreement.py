@@ -59,7 +59,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     for path, name in chosen:
         if name not in known_networks:
             remedy = nearest(name, known_networks)
-            yield error(path, name, expected="a module of model/networks", remedy=remedy)
+            yield error(path, name, expected="a network", remedy=remedy)
     for name in MEASURES.keys() & encoders.keys():
         yield error(["encoders", name], "an encoder of that name", expected="another: it is measured as well")
     for method in {"probe", *methods}:

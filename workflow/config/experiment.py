@@ -162,9 +162,9 @@ class Encoder(Section):
     """A fixed network."""
 
     network: str = "efficientnet_lite0"
-    """a module of `model/networks`"""
+    """its network, of docs/networks.md"""
     weights: Text = "imagenet"
-    """its weights, `imagenet`, which needs no download, `random`, or a file (.safetensors, .pth, .pt)"""
+    """its weights, `imagenet` where it has some, `random`, or a file (.safetensors, .pth, .pt)"""
     side: Pixels | None = 160
     """width and height to which patches are resized; null is `patch`"""
     views: Views = 16
@@ -240,7 +240,7 @@ class Config(Section):
     precision: Literal["float32", "bfloat16"] = "float32"
     """arithmetic of training on CUDA; the CPU always uses float32"""
     network: str = "papers"
-    """network that learns, a module of `model/networks`; `papers` is that of the papers"""
+    """network that learns, of docs/networks.md, such as `resnet18`; `papers` is that of the papers"""
     weights: Text = "random"
     """what it begins with, the best of random candidates, `imagenet`, or a file of weights (.safetensors,
     .pth, .pt); with the latter two heads begin as probes of the training findings, and nothing is guessed"""

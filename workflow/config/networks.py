@@ -1,60 +1,24 @@
-"""What networks take, as their modules say: read from the text, since the plan never imports torch."""
+"""What networks take, and which weights they have, as the plan needs it."""
 
-import ast
-import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from model import networks
 from model.baselines.measures import MEASURES
 from model.training.methods import METHODS
 from pipeline.errors import ConfigError
-from pipeline.provenance import ROOT
 from workflow.config.collections import channels_of
 from workflow.config.messages import error
-
-FOLDER = Path(ROOT, "model/networks")
-FILES = (".safetensors", ".pth", ".pt")
-"""Suffixes of files of weights, as in model.files.states, which has torch."""
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a network takes."""
-
-    channels: tuple[int, ...] | None
-    """``CHANNELS`` of the module; None is any number."""
-    smallest: int
-    """``SMALLEST`` of the module: the side of a patch in pixels."""
-    weights: frozenset[str]
-    """Random ones, and those that the module calls PUBLISHED."""
 
 
 def names() -> set[str]:
     """The networks that there are."""
-    return {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "base"}
+    return set(networks.modules())
 
 
-@functools.cache
-def taken(network: str) -> Taken:
-    """What a network takes."""
-    body = ast.parse(Path(FOLDER, f"{network}.py").read_bytes()).body
-    said = {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in body
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and node.targets[0].id in ("CHANNELS", "SMALLEST")
-    }
-    published = [
-        key.value
-        for node in body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PUBLISHED"
-        for key in (node.value.keys if isinstance(node.value, ast.Dict) else ())
-        if isinstance(key, ast.Constant)
-    ]
-    return Taken(said.get("CHANNELS"), said.get("SMALLEST", 1), frozenset({"random", *map(str, published)}))
+def module(network: str) -> str:
+    """The module of a network that there is."""
+    return f"{networks.__name__}.{networks.modules()[network]}"
 
 
 def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[ConfigError]:
@@ -85,9 +49,13 @@ def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
 
 
 def _unknown(path: list[str], network: str, weights: str) -> Iterator[ConfigError]:
-    if network in names() and not weights.endswith(FILES) and weights not in taken(network).weights:
-        yield error([*path, "weights"], weights, expected=f"weights that {network} has",
-                    remedy=f"use random, or a file of weights: {', '.join(FILES)}")  # fmt: skip
+    if network not in names() or weights == "random" or weights.endswith(networks.FILES):
+        return
+    try:
+        networks.installed(network, weights)
+    except ConfigError as problem:
+        problem.file = "/".join([*path, "weights"])
+        yield problem
 
 
 def _trained(
@@ -107,13 +75,14 @@ def _misfits(
 ) -> Iterator[ConfigError]:
     if network not in names():
         return
-    takes = taken(network)
-    if side < takes.smallest:
-        yield error(key, str(side), expected=f"at least {takes.smallest}, the smallest that {network} takes")
+    takes = networks.literals(networks.modules()[network])
+    smallest, counts = takes.get("SMALLEST", 1), takes.get("CHANNELS", ())
+    if side < smallest:
+        yield error(key, str(side), expected=f"at least {smallest}, the smallest that {network} takes")
     for dataset in datasets:
         channels = channels_of(config["collections"].get(dataset, {}), dataset)
-        if takes.channels and len(channels) not in takes.channels:
+        if counts and len(channels) not in counts:
             yield error(
                 ["collections", dataset, "channels"], f"{len(channels)}: {', '.join(channels)}",
-                expected=f"{' or '.join(map(str, takes.channels))} for {network}",
+                expected=f"{' or '.join(map(str, counts))} for {network}",
             )  # fmt: skip

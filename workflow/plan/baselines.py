@@ -139,7 +139,7 @@ def probe_code(config: Config, method: str) -> str:
 
 
 def _network(config: Config, encoder: str) -> str:
-    return f"model.networks.{config['encoders'][encoder]['network']}"
+    return networks.module(config["encoders"][encoder]["network"])
 
 
 def _embeddings(config: Config, dataset: str) -> str:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.networks import FILES
 from model.training import methods
 from model.training.methods import METHODS, Phases
 from pipeline.errors import ConfigError
 from pipeline.provenance import code
 from workflow import variants
-from workflow.config.networks import FILES
+from workflow.config import networks
 from workflow.plan import Config, data, runs, training
 
 
@@ -49,7 +50,7 @@ def shared_people(config: Config) -> list[str]:
 
 def shared_code(config: Config) -> str:
     """The digest of scoring random networks for all of them."""
-    return code("model.bootstrap.guess", f"model.networks.{config['network']}")
+    return code("model.bootstrap.guess", networks.module(config["network"]))
 
 
 def scored_datasets(config: Config, method: str) -> list[str]:
