@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from model.baselines import mixture
+from model.baselines import mixture, nearest
 from model.device import set_up, told
 from model.files.runs import DISCLAIMER, Run, agree, find
 from model.report.saliency import draw_case, of_runs
@@ -115,15 +115,18 @@ def clear(folder: Path, names: Sequence[str] = FILES) -> None:
 
 
 def write(
-    folder: Path, case: Case, runs: Sequence[Run], dataset: str, *, saliency: bool = False
+    folder: Path, case: Case, runs: Sequence[Run], dataset: str, *, saliency: bool = False, count: int = 0
 ) -> dict[str, Any]:
     """Predict a case and write it to a folder; returns the prediction.
 
     views.csv with the score of each view, patches.npy with what the network saw, float32
     (views, channels, side, side), network_saw.png with a picture of it, on request saliency.png with what of
-    view 0 the probability depends on and, last, prediction.json.
+    view 0 the probability depends on and, last, prediction.json, with as many as ``count`` of the training
+    findings of the first run that are most like it.
     """
     found = predict(case, runs, dataset)
+    if count:
+        found["nearest"] = nearest.of_case(runs[0], dataset, case.patches, count)
     scores = found.pop("scores")
     columns = runs[0].classes(dataset).columns()
     rows = [
@@ -170,6 +173,13 @@ def as_text(found: Mapping[str, Any]) -> str:
         point = f"column {place['column']}, row {place['row']}, {place['plane_distance_mm']} mm off the plane"
         image = "; ".join(filter(None, (place["image"], place["slice"], place["reason"])))
         lines.append(f"{place['channel']:8} {image}; {point}")
+    for one in found.get("nearest", {}).get("findings", []):
+        ids = f"patient {one['patient_id']} finding {one['finding_id']}"
+        lines.append(f"nearest  {one['distance']:.1f} {one['label'] or 'no label'}, {ids}")
+    if found.get("nearest", {}).get("usual") is not None:
+        lines.append(
+            f"usual    {found['nearest']['usual']:.1f} from a training finding to the nearest of others"
+        )
     lines += [f"OUTSIDE the training: {text}" for text in found["outside_training"]]
     lines += [f"left out: {error['code']} {error['reason']}" for error in found["left_out"]]
     return "\n".join([*lines, found["disclaimer"]])
@@ -216,6 +226,7 @@ def predict_table(
     columns: Mapping[str, str] | None = None,
     *,
     saliency: bool = False,
+    count: int = 0,
 ) -> None:
     """Predict each row of a table of cases; those that fail are listed in skipped.csv.
 
@@ -234,7 +245,8 @@ def predict_table(
         try:
             if isinstance(place, InputError):
                 raise place
-            found = write(folder, prepare(place, row, how), runs, dataset, saliency=saliency)
+            case = prepare(place, row, how)
+            found = write(folder, case, runs, dataset, saliency=saliency, count=count)
         except InputError as error:
             skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))
             log.warning("%d: %s", number, error)
@@ -300,6 +312,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--saliency", action="store_true",
         help="draw on what parts of the patch the probability depends: saliency.png",
     )  # fmt: skip
+    parser.add_argument(
+        "--nearest", type=int, default=0, metavar="N",
+        help="name so many of the training findings that are most like the case, of a probe or of auto",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("prediction"), help="folder to write to")
     return parser.parse_args(_joined(argv))
 
@@ -308,22 +324,25 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict a case or a table of them; write and print what comes out."""
     options = parse(sys.argv[1:] if argv is None else argv)
+    if options.nearest < 0:
+        raise ConfigError(str(options.nearest), file="--nearest", expected="a whole number from 0")
     set_up(0)
     log.setLevel(logging.WARNING)  # how many files a step has read is no news here
     runs = find(options.model)
     dataset = options.dataset or runs[0].card["target"]
     how = agree(runs, dataset)
+    more = {"saliency": options.saliency, "count": options.nearest}
     if options.case.suffix.lower() in (".csv", ".tsv"):
         if options.at is not None:
             raise ConfigError("--at", file=options.case, expected="points in the table itself")
         columns = dict(getattr(options, "columns", ()))
-        predict_table(options.case, how, runs, dataset, options.out, columns, saliency=options.saliency)
+        predict_table(options.case, how, runs, dataset, options.out, columns, **more)
         return
     row = {"patient_id": options.patient_id, "finding_id": options.finding_id, "time": options.time}
     row |= point_row(options.at, options.mm)
     clear(options.out)
     case = prepare(options.case, row, how, lps=True)
-    print(as_text(write(options.out, case, runs, dataset, saliency=options.saliency)))
+    print(as_text(write(options.out, case, runs, dataset, **more)))
     print(options.out / "prediction.json")
 
 

@@ -107,6 +107,7 @@ rule fit_probe:
         model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
         best_model="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
         card="results/{method}/fold{fold}/seed{seed}/card.json",
+        nearest="results/{method}/fold{fold}/seed{seed}/nearest.safetensors",
     log:
         "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
     benchmark:
@@ -130,7 +131,7 @@ rule fit_probe:
     shell:
         "python -m workflow.job {log} model.baselines.probe --target {params.target} --method {wildcards.method}"
         " --state {params.state} --data-card {input.card:q} --models {output.model} {output.best_model}"
-        " --card {output.card} --run {output.run} --stores {input.stores:q}"
+        " --card {output.card} --nearest {output.nearest} --run {output.run} --stores {input.stores:q}"
         " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best}"
 
@@ -149,6 +150,7 @@ rule fit_candidates:
         model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
         best_model="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
         card="results/{method}/fold{fold}/seed{seed}/card.json",
+        nearest="results/{method}/fold{fold}/seed{seed}/nearest.safetensors",
     log:
         "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
     benchmark:
@@ -176,7 +178,7 @@ rule fit_candidates:
         " --learners {params.learners:q} --folds {params.folds} --method {wildcards.method} --target {params.target}"
         " --state {params.state} --data-card {input.card:q} --stores {input.stores:q} --splits {input.splits:q}"
         " --leak {params.leak} --seed {wildcards.seed} --out {output.predictions} --best {output.best}"
-        " --models {output.model} {output.best_model} --run {output.run} --card {output.card}"
+        " --models {output.model} {output.best_model} --run {output.run} --card {output.card} --nearest {output.nearest}"
 
 
 rule list_candidates:

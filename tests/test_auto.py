@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from model import export, predict
-from model.baselines import auto, embeddings, measure, mixture, radiomics, unlabelled
+from model.baselines import auto, embeddings, measure, mixture, nearest, radiomics, unlabelled
 from model.evaluation import score
 from model.evaluation.predictions import COLUMNS
 from model.files import runs, weights
 from model.report import candidates, saliency
 from pipeline import card as data_card
 from pipeline.card import Preprocessing
-from pipeline.errors import InputError, StoreError
+from pipeline.errors import ConfigError, InputError, StoreError
 from pipeline.files import read_csv
 from pipeline.store import read_embeddings, read_patches
 from tests.stores import make_store
@@ -56,7 +56,7 @@ def run(
          "--state", "last", "--data-card", str(folder / "card.json"), "--stores", str(store), "--splits", str(split),
          "--out", str(out / "predictions.csv"), "--best", str(out / "best/predictions.csv"),
          "--models", str(out / "model.safetensors"), str(out / "best/model.safetensors"),
-         "--run", str(out / "run.json"), "--card", str(out / "card.json")]
+         "--run", str(out / "run.json"), "--card", str(out / "card.json"), "--nearest", str(out / "nearest.safetensors")]
     )  # fmt: skip
     return out
 
@@ -188,7 +188,7 @@ class TestUse:
         pixels = np.random.default_rng(0).integers(0, 255, (80, 80)).astype("u1")
         Image.fromarray(pixels).save(tmp_path / "case.png")
         words = [str(tmp_path / "case.png"), "--model", str(made.run), "--out", str(tmp_path / "out")]
-        predict.main([*words, "--saliency"])
+        predict.main([*words, "--saliency", "--nearest", "2"])
         with Image.open(tmp_path / "out/saliency.png") as picture:
             red, _, blue, _ = np.moveaxis(np.asarray(picture.convert("RGBA")).astype(int), -1, 0)
             assert np.abs(red - blue).max() > 40  # not grey
@@ -196,7 +196,37 @@ class TestUse:
         found = json.loads((tmp_path / "out/prediction.json").read_text())
         assert 0 <= found["probability"] <= 1
         assert found["views"]["count"] == 2
-        assert "probability" in capsys.readouterr().out
+        assert len(found["nearest"]["findings"]) == 2
+        said = capsys.readouterr().out
+        assert "probability" in said
+        one = found["nearest"]["findings"][0]
+        assert (
+            f"nearest  {one['distance']:.1f} {one['label']}, patient {one['patient_id']} finding 1\n" in said
+        )
+        predict.main(words)
+        assert "nearest" not in json.loads((tmp_path / "out/prediction.json").read_text())
+        with pytest.raises(ConfigError, match="--nearest: expected a whole number from 0, found -1"):
+            predict.main([*words, "--nearest", "-1"])
+
+    def test_a_training_finding_is_nearest_to_itself(self, made: Made) -> None:
+        (one,) = runs.find([made.run])
+        for number in (3, 30):  # of training, and of validation, which is learned from as well
+            patches = read_patches(made.store, [number], [2])
+            found = nearest.of_case(one, "a", patches, 3)
+            first, second, _ = found["findings"]
+            assert (first["patient_id"], first["label"]) == (f"{number:04d}", ["no", "yes"][number % 2])
+            assert first["distance"] < 0.02 < found["usual"] / 100 < second["distance"]
+        assert not {"0032", "0043"} & {each["patient_id"] for each in nearest.read(made.run / nearest.FILE)[0].findings}  # fmt: skip
+
+    def test_only_the_file_of_training_findings_names_people(self, made: Made, tmp_path: Path) -> None:
+        for name in ("model.safetensors", "card.json", "best/model.safetensors"):
+            assert b"patient_id" not in (made.run / name).read_bytes()
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes((made.run / name).read_bytes())
+        (one,) = runs.find([tmp_path])
+        assert one.folder == tmp_path
+        with pytest.raises(runs.RunError, match=r"found no nearest\.safetensors of auto fold0 seed0; predict without"):  # fmt: skip
+            nearest.of_case(one, "a", read_patches(made.store, [0], [2]), 3)
 
     def test_an_export_says_what_to_use_instead(self, made: Made, tmp_path: Path) -> None:
         with pytest.raises(
@@ -219,9 +249,9 @@ class TestUse:
     def test_what_it_goes_by_is_drawn_of_some_test_findings(self, made: Made, tmp_path: Path) -> None:
         from PIL import Image
 
-        for name in ("one.png", "again.png"):
-            saliency.main(["--run", str(made.run), "--store", str(made.store), "--out", str(tmp_path / name)])
-        assert (tmp_path / "one.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+        saliency.main(
+            ["--run", str(made.run), "--store", str(made.store), "--out", str(tmp_path / "one.png")]
+        )
         with Image.open(tmp_path / "one.png") as picture:
             assert picture.width > 2 * picture.height  # two classes below each other, four findings each
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from model import export, networks
-from model.baselines import embeddings, fit
+from model.baselines import embeddings, fit, nearest
 from model.baselines import probe as model_probe
 from model.evaluation.metrics import auroc
 from model.files import pretrained, runs
@@ -337,7 +337,7 @@ def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int, caplog: pyte
     model_probe.main(
         ["--target", "a", "--method", "probe", "--state", "last", "--data-card", str(tmp_path / "card.json"),
          "--models", str(run / "model.safetensors"), str(run / "best/model.safetensors"),
-         "--card", str(run / "card.json"), "--run", str(run / "run.json"), "--embeddings", str(path),
+         "--card", str(run / "card.json"), "--nearest", str(run / "nearest.safetensors"), "--run", str(run / "run.json"), "--embeddings", str(path),
          "--stores", str(store), "--splits", str(split), "--out", str(run / "predictions.csv")]
     )  # fmt: skip
     table = read_csv(run / "predictions.csv").query("split == 'test'")
@@ -347,10 +347,14 @@ def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int, caplog: pyte
     (found,) = runs.find([run])
     expected = table["score"].astype(float).to_numpy()
     np.testing.assert_allclose(found.score("a", shown)[:, 0], expected, atol=1e-4)
-    spot = np.zeros((1, 65, 65), "f4")
-    spot[0, 5:18, 40:53] = 2.0
-    falls = np.abs(of_runs([found], "a", spot)[0])  # to smooth what is flat changes nothing
-    assert falls[5:18, 40:53].mean() > 20 * falls[52:].mean()
+    likest = nearest.of_case(found, "a", read_patches(store, [5], [2]), 2)["findings"]
+    assert (likest[0]["patient_id"], likest[0]["label"]) == ("0005", "yes")
+    assert likest[0]["distance"] < 0.02 < likest[1]["distance"] / 100
+    if side == SIDE:
+        spot = np.zeros((1, 65, 65), "f4")
+        spot[0, 5:18, 40:53] = 2.0
+        falls = np.abs(of_runs([found], "a", spot)[0])  # to smooth what is flat changes nothing
+        assert falls[5:18, 40:53].mean() > 20 * falls[52:].mean()
     caplog.set_level(logging.INFO)
     export.main([str(run), "--out", str(tmp_path / "onnx")])
     assert {record.name for record in caplog.records} <= {"typhon"}  # no library talks about itself

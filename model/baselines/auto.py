@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from model import dataset
-from model.baselines import embeddings, fit, mixture
+from model.baselines import embeddings, fit, mixture, nearest
 from model.baselines.learners import Fitted, Learner
 from model.baselines.logistic import Measured, some
 from model.baselines.measures import MEASURES
@@ -115,6 +115,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--card", type=Path, required=True, help="card.json to write, …/fold0/seed0/card.json"
     )
+    parser.add_argument(
+        "--nearest", type=Path, required=True, help="training findings to write, beside the card"
+    )
     return parser.parse_args(argv)
 
 
@@ -170,15 +173,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     for path in options.models:
         mixture.write(path, Mixture(members, len(data.channels), data.side))
+    heaviest = max(chosen.weights, key=lambda name: chosen.weights[name])
+    called = runs.classes_in(json.loads(options.data_card.read_text(encoding="utf-8")))
+    nearest.write(options.nearest, nearest.build(training[heaviest], called), heaviest)
     card = runs.describe(
         options.card, {options.target: options.data_card}, options.method, options.target, options.state
     )
     write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
-    called = {name: names(name, data.channels, training[name].values.shape[1]) for name in fitted}
+    features = {name: names(name, data.channels, training[name].values.shape[1]) for name in fitted}
     about = {
         **fit.about_run(data.name, len(first.finding), len(table)),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "model": about_model(chosen, fitted, called),
+        "model": about_model(chosen, fitted, features),
     }
     write_text(options.run, json.dumps(about, indent=2) + "\n")
 

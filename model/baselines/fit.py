@@ -211,6 +211,11 @@ def fitted(options: argparse.Namespace, training: Measured) -> tuple[Model | Sev
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Fit on the training findings; write the predictions, twice, and facts about the run."""
+    run(argv)
+
+
+def run(argv: Sequence[str] | None) -> Measured:
+    """The same; returns what the final model was fitted on."""
     options = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if len(options.stores) != 1:
@@ -236,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         info = read_info(options.unlabelled)
         others = measure_others(unlabelled(info, options.views, dataset.channels))
         write_csv(options.out, COLUMNS, rows(final, others, info.dataset, UNLABELLED))
-        return
+        return training
     parts = {split: measure(dataset.findings(split)) for split in SPLITS}
     table = [
         row
@@ -259,6 +264,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "model": chosen | final.plain(names),
         }
         write_text(options.run, json.dumps(about, indent=2, sort_keys=True) + "\n")
+    return training
 
 
 def about_run(dataset: str, trained: int, evaluated: int) -> dict[str, Any]:

@@ -167,8 +167,20 @@ def score(run: Run, dataset: str, patches: np.ndarray) -> np.ndarray:
     """What ``run.score`` gives, of a run with or without a network of its own; (n, problems)."""
     if MIXTURE not in weights.read_about(run.model):
         return run.score(dataset, patches)
-    how = run.preprocessing(dataset)
-    found = _once(run.model.absolute(), len(how.channels), how.side).scores(patches)
+    found = _of(run, dataset).scores(patches)
     if not np.isfinite(found).all():
         raise LossError(f"{dataset}: scores that are not finite", file=run.model, expected="finite scores")
     return found[:, None]
+
+
+def features(run: Run, dataset: str, patches: np.ndarray, name: str | None) -> np.ndarray:
+    """What a member of a run's mixture measures of patches, (n, features); InputError if there is none."""
+    members = {member.name: member for member in _of(run, dataset).members}
+    if name not in members:
+        raise InputError(str(name), file=run.model, expected=f"one of {', '.join(members)}")
+    return members[name].measure(patches)
+
+
+def _of(run: Run, dataset: str) -> Mixture:
+    how = run.preprocessing(dataset)
+    return _once(run.model.absolute(), len(how.channels), how.side)

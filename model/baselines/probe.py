@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.baselines import fit
+from model.baselines import fit, nearest
 from model.baselines.embeddings import again
 from model.device import set_up, told
 from model.evaluation.predictions import STATES
@@ -76,14 +76,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--card", type=Path, required=True, help="card.json to write, …/fold0/seed0/card.json"
     )
+    parser.add_argument(
+        "--nearest", type=Path, required=True, help="training findings to write, beside the card"
+    )
     options, rest = parser.parse_known_args(argv)
     set_up(0)
-    fit.main(["probe", "--run", str(options.run), "--embeddings", str(options.embeddings), *rest])
+    training = fit.run(["probe", "--run", str(options.run), "--embeddings", str(options.embeddings), *rest])
     regression = json.loads(options.run.read_text(encoding="utf-8"))["model"]
     classes = runs.classes_in(json.loads(options.data_card.read_text(encoding="utf-8")))
     network, tables = network_of(regression, read_embeddings(options.embeddings), options.target, classes)
     for path in options.models:
         weights.write(path, weights.export(network, tables), network.description)
+    nearest.write(options.nearest, nearest.build(training, classes))
     cards = {options.target: options.data_card}
     card = runs.describe(options.card, cards, options.method, options.target, options.state)
     write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")

@@ -55,6 +55,11 @@ class Run:
         run = self.card["run"]
         return f"{run['method']} fold{run['fold']} seed{run['seed']}"
 
+    @property
+    def folder(self) -> Path:
+        """Where its card lies."""
+        return self.model.parents[Path(MODELS[self.card["run"]["state"]]).parents.index(Path())]
+
     def preprocessing(self, dataset: str) -> Preprocessing:
         """How patches for the decision maker of a data set are cut. Raises ConfigError if there is none."""
         if dataset not in self.card["datasets"]:
