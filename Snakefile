@@ -16,7 +16,9 @@
 #     card.json                               what a prediction for a new case needs besides the model
 #     best/                                   the same of the state best in validation
 #     history.csv, run.json                   learning curves; device, seconds, samples seen
+#     operating.json                          its calibration and thresholds, from validation findings
 #   results/{method}_auc.json                 the result
+#   results/calibration.…, operating.…, ranking.…  what scores are worth in use, of all methods
 #   results/comparison.…, differences.…       all methods beside each other, as csv, md and tex, and in pictures
 #   results/{method}_challenge.csv, .json     predictions for the challenge's test findings, and their score
 #   results/search/{method}/candidate{n}/…    the same runs of each candidate of a grid search

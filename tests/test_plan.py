@@ -395,7 +395,10 @@ class TestTargets:
         about_data = [f"<data>/brain/{name}" for name in (
             "contact_sheet.png", "red_dots.png", "fingerprint.png", "verify.html"
         )]  # fmt: skip
-        pages = [f"results/{name}.html" for name in ("overview", "software", "cite")]
+        pages = [f"results/{name}" for name in (
+            "overview.html", "calibration.html", "calibration.png", "ranking.html", "precision_recall.png",
+            "operating.html", "decision.png", "software.html", "cite.html",
+        )]  # fmt: skip
         assert targets.figures(config(methods=["logistic"], **brain)) == [
             *about_data, *pages, "results/logistic/roc.png",
         ]  # fmt: skip

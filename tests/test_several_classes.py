@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "c.yaml").write_text(yaml.safe_dump(CONFIG))
     words = ["--directory", str(folder), "--configfile", str(folder / "c.yaml"), "--cores", "2"]
     targets = ["results/overview.html", "results/typhon/roc.png", "results/comparison.csv",
-               "data/signs/contact_sheet.png"]  # fmt: skip
+               "data/signs/contact_sheet.png", "results/operating.csv"]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "workflow.run", *words, *targets], cwd=ROOT, capture_output=True, text=True
     )
@@ -130,6 +130,18 @@ def test_the_report_shows_each_class(folder: Path) -> None:
     page = (folder / "results/overview.html").read_text()
     assert "Each class or label of grades" in page
     assert all(f"<td>{name}</td>" in page for name in GRADES.names)
+
+
+def test_scores_in_use_have_a_row_for_each_class_against_the_rest(folder: Path) -> None:
+    """Training sees each of three classes in a third of its samples, and the splits hold as many of each."""
+    rows = read_csv(folder / "results/calibration.csv")
+    assert rows["class"].unique().tolist() == list(GRADES.names)
+    assert rows.groupby(["method", "class"]).size().tolist() == [3] * 6
+    moved = rows.pivot(index=["method", "class"], columns="scores", values="brier")
+    assert (moved["prevalence"] == moved["score"]).all()
+    of_run = json.loads((folder / "results/probe/fold0/seed0/operating.json").read_text())["problems"]
+    assert list(of_run) == list(GRADES.names)
+    assert of_run["benign"]["prevalence"] == pytest.approx(1 / 3)
 
 
 def test_both_methods_are_compared_by_the_mean_over_classes(folder: Path) -> None:

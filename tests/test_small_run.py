@@ -34,13 +34,16 @@ hyperparameters: {typhon: {training: {epochs: 2}, specialization: {epochs: 2}}}
 evaluation: {every: 1}
 """
 CATEGORIES = {
-    "1 Results": {"overview.html", "roc.png", "saliency.png"},
+    "1 Results": {
+        "overview.html", "roc.png", "saliency.png", "calibration.html", "calibration.png", "ranking.html",
+        "precision_recall.png", "operating.html", "decision.png",
+    },
     "2 Comparison": {"comparison.html", "differences.html", "comparison.png", "roc.png"},
     "3 Data": {"verify.html", "contact_sheet.png", "red_dots.png", "fingerprint.png"},
     "4 Training": {"curves.png", "scores.png"},
     "5 Papers": {"inconsistencies.html"},
     "6 Provenance": {"costs.html", "costs.png", "software.html", "cite.html"},
-}
+}  # fmt: skip
 COLOURS = """
 const [picture] = arguments;
 const canvas = document.createElement("canvas");

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import ndtri
 
+from model.evaluation.calibration import BIN, MOST_BINS
 from model.evaluation.corrected import area_interval, difference_interval
 from model.evaluation.delong import clustered_interval, groups_by_label, mean_areas
 from model.evaluation.intervals import Fold, draw, newcombe, percentile, weighted_means
 from model.evaluation.metrics import auroc
 from pipeline.seeds import stream
+from workflow.bench import in_use as of_scores
 from workflow.bench.measure import Result, Size
 
 PATIENTS, AREAS = (15, 40, 100), (0.7, 0.9)
@@ -101,6 +103,19 @@ def several_splits(random: np.random.Generator, patients: int, area: float) -> d
     }
 
 
+def in_use(random: np.random.Generator, patients: int, area: float) -> dict[str, bool]:
+    """The same for the figures of scores in use; a slope that does not exist is left out."""
+    fold, _ = next(test_sets(random, patients, area))
+    bins = int(np.clip(patients * (1 + MOST_FINDINGS) / 2 // BIN, 2, MOST_BINS))
+    truths = of_scores.truths(area, POSITIVE, bins)
+    found = of_scores.intervals(fold, area, POSITIVE, random)
+    return {
+        name: _holds(interval, truths[name])
+        for name, interval in found.items()
+        if interval is not None or name != "calibration slope"
+    }
+
+
 def _holds(interval: tuple[float, float] | None, truth: float) -> bool:
     """Whether it holds the truth; where there is none it does not."""
     return interval is not None and interval[0] <= truth <= interval[1]
@@ -112,10 +127,13 @@ def bench(size: Size) -> list[Result]:
     simulations = 5 if size.quick else SIMULATIONS
     for area in AREAS:
         for patients in PATIENTS:
-            random = stream("bench", "coverage", area, patients)
+            random, used = (stream("bench", name, area, patients) for name in ("coverage", "in use"))
             held: dict[str, list[bool]] = {}
             for _ in range(simulations):
-                found = one_split(random, patients, area) | several_splits(random, patients, area)
+                found = {
+                    **one_split(random, patients, area), **several_splits(random, patients, area),
+                    **in_use(used, patients, area),
+                }  # fmt: skip
                 for name, holds in found.items():
                     held.setdefault(name, []).append(holds)
             result = Result(

@@ -158,6 +158,18 @@ class Evaluation(Section):
     into the history, for curves; nothing is chosen by them"""
 
 
+class Operating(Section):
+    """Thresholds from which a finding is called positive, chosen on validation findings."""
+
+    sensitivity: list[Share] = [0.9]
+    """besides the largest Youden index, the highest threshold with at least this sensitivity in validation"""
+    specificity: list[Share] = [0.9]
+    """and the lowest one with at least this specificity there"""
+    prevalence: Share | None = None
+    """share of positives for which predictive values are told, such as 0.01 for a screening; null is that of
+    the test findings"""
+
+
 class Encoder(Section):
     """A fixed network."""
 
@@ -237,6 +249,7 @@ class Config(Section):
     `bootstrap`, `hyperparameters`, `training`, `evaluation` and `precision`; `methods` has to name it"""
     search: Search = Search()
     evaluation: Evaluation = Evaluation()
+    operating: Operating = Operating()
     precision: Literal["float32", "bfloat16"] = "float32"
     """arithmetic of training on CUDA; the CPU always uses float32"""
     network: str = "papers"

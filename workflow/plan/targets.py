@@ -11,6 +11,12 @@ from workflow.plan import Config, data, is_tested, papers, refuse, runs, start, 
 FOLDERS = ("Results", "Comparison", "Data", "Training", "Papers", "Provenance", "Search")
 """Of the report, in the order in which to read them."""
 
+ASSESSMENT = (
+    "calibration.html", "calibration.png", "ranking.html", "precision_recall.png", "operating.html",
+    "decision.png",
+)  # fmt: skip
+"""What scores are worth in use, of all methods."""
+
 
 def folders(config: Config) -> dict[str, str]:
     """The folders of the report by name, numbered: first those that the experiment has, without gaps."""
@@ -75,7 +81,7 @@ def figures(config: Config) -> list[str]:
         *(picture for name in config["datasets"] for picture in data.pictures(config, name)),
         *(f"<data>/{name}/verify.html" for name in config["datasets"]),
         *(f"<data>/{config['target']}/embeddings/{name}.png" for name in _encoders(config)),
-        *(["results/overview.html"] if is_tested(config) else []),
+        *(f"results/{name}" for name in ("overview.html", *ASSESSMENT) if is_tested(config)),
         "results/software.html",
         "results/cite.html",
         *(f"results/{name}/roc.png" for name in config["methods"] if is_tested(config)),

@@ -1,0 +1,151 @@
+"""What a score is worth in use: calibration, operating points, precision and decisions, with intervals.
+
+Three tables and three pictures of all methods together, and ``operating.json`` beside each run: the line that
+makes its scores probabilities and the thresholds that it takes, all chosen on validation findings. The docs
+say what each figure means: docs/statistics.md.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+
+from model.evaluation import results
+from model.evaluation.assessed import Assessed, read
+from model.evaluation.assessment import TABLES, Row, calibration_rows, operating_rows, ranking_rows, units
+from model.evaluation.operating import FILE, SCHEMA, Point, points
+from model.evaluation.predictions import numbered, read_splits
+from model.evaluation.ranking import UNITS
+from model.report.drawing import STYLE, save
+from model.report.probabilities import plot_decisions, plot_precision, plot_reliability
+from model.report.tabular import write_table
+from pipeline.cli import run_cli
+from pipeline.files import write_text
+
+
+def points_of_run(one: Assessed, number: int, points: Sequence[Point], rows: Sequence[Row]) -> dict[str, Any]:
+    """What operating.json of a method's run has of one problem; ``rows`` are its rows of the table."""
+    places = [(fold, run) for fold, runs in enumerate(one.lines) for run in range(len(runs))]
+    fold, run = places[number]
+    line, labels = one.lines[fold][run], one.validation[fold].labels
+    tested = {row["point"]: row for row in rows if row["per"] == UNITS[0]}
+    kept = ("sensitivity", "sensitivity95", "specificity", "specificity95")
+    return {
+        "prevalence": one.prevalence[fold],
+        "validation": {"findings": len(labels), "positives": int(labels.sum())},
+        "calibration": None if isinstance(line, str) else vars(line),
+        **({"calibration_reason": line} if isinstance(line, str) else {}),
+        "points": [
+            {"point": point.name, "threshold": thresholds[fold][run]}
+            | {key: tested[point.name].get(key) for key in kept}
+            for point in points
+            if (thresholds := one.thresholds(point)) is not None
+        ],
+    }
+
+
+def write_points(
+    problems: Sequence[Assessed], figures: results.Figures, runs: Sequence[Path], points: Sequence[Point],
+    rows: Sequence[Row],
+) -> None:  # fmt: skip
+    """Write operating.json into the folder of each run of a method."""
+    places = {(numbered(run, "fold"), numbered(run, "seed")): run for run in runs}
+    for number, key in enumerate(problems[0].keys):
+        found = {
+            "schema": SCHEMA, "dataset": figures["target"], "state": figures["state"],
+            "problems": {
+                one.problem: points_of_run(
+                    one, number, points, [row for row in rows if row.get("class", "") == one.problem]
+                )
+                for one in problems
+            },
+        }  # fmt: skip
+        write_text(places[key] / FILE, json.dumps(found, indent=2, allow_nan=False) + "\n")
+
+
+def table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
+    """The rows with these columns, behind those that say whose they are."""
+    names = ["method", *(["class"] if any("class" in row for row in rows) else []), *columns]
+    return pd.DataFrame([[row.get(name) for name in names] for row in rows], columns=names, dtype=object)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m model.evaluation.assess", description=__doc__)
+    parser.add_argument(
+        "--results", nargs="+", type=Path, required=True, metavar="JSON", help="results/{method}_auc.json …"
+    )
+    parser.add_argument(
+        "--runs", nargs="+", type=Path, required=True, metavar="DIR",
+        help="results/{method}/fold0/seed0 … of all these methods",
+    )  # fmt: skip
+    parser.add_argument(
+        "--splits", nargs="+", type=Path, required=True, metavar="CSV",
+        help="data/X/splits/fold0.csv … of the target X, all folds",
+    )  # fmt: skip
+    for rate in ("sensitivity", "specificity"):
+        parser.add_argument(
+            f"--{rate}", nargs="*", type=float, default=[0.9], metavar="SHARE",
+            help=f"take the best threshold with at least this {rate} in validation (default 0.9)",
+        )  # fmt: skip
+    parser.add_argument(
+        "--prevalence", type=float, metavar="SHARE", help="for predictive values (default: that of the test)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
+    for name in ("calibration", "ranking", "operating"):
+        parser.add_argument(
+            f"--out-{name}", type=Path, required=True, metavar="CSV",
+            help="the same as .md, .tex and .html beside it",
+        )  # fmt: skip
+    for name in ("reliability", "precision", "decisions"):
+        parser.add_argument(f"--out-{name}", type=Path, required=True, metavar="PNG")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the tables, the pictures, and operating.json of each run."""
+    args = parse(argv)
+    figures, splits = results.read_all(args.results), read_splits(args.splits)
+    chosen = points(args.sensitivity, args.specificity)
+    problems: list[Assessed] = []
+    rows: dict[str, list[Row]] = {"calibration": [], "ranking": [], "operating": []}
+    for about in figures:
+        runs = [run for run in args.runs if run.parents[1].name == about["method"]]
+        mine = read(about, runs, splits)
+        own = [row for one in mine for row in operating_rows(one, chosen, args.prevalence)]
+        write_points(mine, about, runs, chosen, own)
+        problems += mine
+        rows["calibration"] += [row for one in mine for row in calibration_rows(one, args.seed)]
+        rows["ranking"] += [row for one in mine for row in ranking_rows(one)]
+        rows["operating"] += own
+    target = figures[0]["target"]
+    for name, (title, columns, notes) in TABLES.items():
+        path, caption = getattr(args, f"out_{name}"), f"{title}, {target}, test findings"
+        write_table(table(rows[name], columns), path.with_suffix(""), caption, [*notes, *gaps(problems)])
+    with mpl.rc_context(STYLE):
+        title = f"{target}, test findings"
+        save(plot_reliability(problems, title), args.out_reliability)
+        save(plot_precision(problems, title), args.out_precision)
+        save(plot_decisions(problems, title), args.out_decisions)
+
+
+def gaps(problems: Sequence[Assessed]) -> list[str]:
+    """Why cells are empty, a note for each method and problem that lacks something."""
+    found = []
+    for one in problems:
+        name = f"{one.method}, {one.problem}" if one.problem else one.method
+        if one.gap:
+            found.append(f"No figures of {name}: {one.gap}.")
+        elif one.uncalibrated:
+            found.append(f"No calibrated probabilities of {name}: {one.uncalibrated}.")
+    if all(units(one) == [UNITS[0]] for one in problems):
+        found.append("Nobody has several findings, so what is per finding is per patient.")
+    return found
+
+
+if __name__ == "__main__":
+    run_cli(main)

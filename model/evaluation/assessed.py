@@ -1,0 +1,123 @@
+"""What the runs of a method say of the target's validation and test findings, and what validation brings.
+
+Everything that is fitted or chosen (the line that makes scores probabilities, thresholds) is of each run by
+itself, on validation findings. Those of ``probe`` are scored by a fit that has not seen them, those of
+``auto`` by inner folds.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+from model.evaluation.calibration import platt
+from model.evaluation.intervals import Fold
+from model.evaluation.operating import Point, threshold
+from model.evaluation.platt import Platt, logits
+from model.evaluation.predictions import Evaluated, evaluate
+from model.evaluation.ranking import Unit, taken_by
+from model.evaluation.results import Figures
+from model.evaluation.summary import folds_of
+from pipeline.classes import UNKNOWN
+
+SCORE, PREVALENCE, CALIBRATED = KINDS = ("score", "prevalence", "calibrated")
+"""As it is; moved from equal classes to their shares in training; on the line fitted on validation."""
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """All runs of a method in one problem (of two classes the only one): folds and their runs in order."""
+
+    method: str
+    problem: str
+    keys: tuple[tuple[int, int], ...]
+    """Fold and seed of each run."""
+    validation: tuple[Fold, ...]
+    test: tuple[Fold, ...]
+    prevalence: tuple[float, ...]
+    """Share of positives among the training findings of each fold."""
+    seen: float | None
+    """Share of them among the samples of training, which is as large for each class; unknown of labels."""
+
+    @property
+    def gap(self) -> str:
+        """Why nothing can be said of the test, or an empty text."""
+        alone = any(len(np.unique(fold.labels)) < 2 for fold in self.test)
+        return "a test set holds one class" if alone else ""
+
+    @cached_property
+    def lines(self) -> list[list[Platt | str]]:
+        """Of each run of each fold the line that makes its scores probabilities, or why there is none."""
+        return [[platt(fold.labels, scores) for scores in fold.scores] for fold in self.validation]
+
+    @property
+    def uncalibrated(self) -> str:
+        """Why there are no calibrated probabilities, or an empty text."""
+        return next((line for lines in self.lines for line in lines if isinstance(line, str)), "")
+
+    def tested(self, kind: str, unit: Unit = "finding") -> list[Fold] | None:
+        """The test sets with scores of one of KINDS, taken by ``unit``; None where some run has none."""
+        folds = [taken_by(fold, unit) for fold in self.test]
+        if kind == SCORE:
+            return folds
+        if kind == PREVALENCE:
+            if self.seen is None or not all(0 < share < 1 for share in self.prevalence):
+                return None
+            seen, shares = logit(self.seen), logit(np.array(self.prevalence))
+            moved = zip(folds, shares - seen, strict=True)
+            return [replace(fold, scores=expit(logits(fold.scores) + add)) for fold, add in moved]
+        made = []
+        for fold, lines, share in zip(folds, self.lines, self.prevalence, strict=True):
+            known = [line for line in lines if isinstance(line, Platt)]
+            if len(known) < len(lines) or not 0 < share < 1:
+                return None
+            calibrated = [line(scores, share) for line, scores in zip(known, fold.scores, strict=True)]
+            made.append(replace(fold, scores=np.stack(calibrated)))
+        return made
+
+    def thresholds(self, point: Point, unit: Unit = "finding") -> list[list[float]] | None:
+        """Of each run of each fold; None where validation lacks a class."""
+        folds = [taken_by(fold, unit) for fold in self.validation]
+        found = [[threshold(fold.labels, scores, point) for scores in fold.scores] for fold in folds]
+        known = [[value for value in values if value is not None] for values in found]
+        return known if known == found else None
+
+
+def read(figures: Figures, paths: Iterable[Path], splits: pd.DataFrame) -> list[Assessed]:
+    """The problems of one method, from the folders of its runs and the splits of the target."""
+    target, state = figures["target"], figures["state"]
+    parts: dict[str, list[Evaluated]] = {"validation": [], "test": []}
+    for path in paths:
+        for split, found in parts.items():
+            found += evaluate(path, state, splits, (target, split))
+    for found in parts.values():
+        found.sort(key=lambda run: (run.fold, run.seed))
+    first = parts["test"][0]
+    folds = {split: folds_of(found) for split, found in parts.items()}
+    shares = _training(first, splits[splits["dataset"] == target])
+    return [
+        Assessed(
+            figures["method"],
+            "" if first.classes.two else problem,
+            tuple((run.fold, run.seed) for run in parts["test"]),
+            validation=tuple(fold for fold in folds["validation"] if fold.problem == problem),
+            test=tuple(fold for fold in folds["test"] if fold.problem == problem),
+            prevalence=tuple(share[place] for share in shares),
+            seen=None if first.classes.multilabel else 1 / len(first.classes.names),
+        )
+        for place, problem in enumerate(first.classes.problems)
+    ]
+
+
+def _training(run: Evaluated, splits: pd.DataFrame) -> list[Sequence[float]]:
+    """Of each fold the share of positives in each problem among the training findings that have a truth."""
+    train = splits[splits["split"] == "train"]
+    shares: list[Sequence[float]] = []
+    for _, rows in train.groupby("fold", sort=True):
+        truth = run.classes.truth(rows)
+        shares.append([float((column[column != UNKNOWN] == 1).mean()) for column in truth.T])
+    return shares

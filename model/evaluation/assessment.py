@@ -1,0 +1,173 @@
+"""Rows of an assessment's tables, of a method's problem at a time: calibration, ranking, operating points."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from model.evaluation import calibration
+from model.evaluation.assessed import KINDS, PREVALENCE, SCORE, Assessed
+from model.evaluation.clustered import Estimate, Interval, estimate
+from model.evaluation.delong import clustered_interval
+from model.evaluation.intervals import mean_auroc
+from model.evaluation.operating import (
+    Point,
+    false_alarms,
+    likelihood_ratio,
+    missed,
+    said,
+    sensitivity,
+    specificity,
+)
+from model.evaluation.ranking import UNITS, Unit, average_precision
+from pipeline.seeds import stream
+
+Row = dict[str, Any]
+COUNTS = ("count", "positives", "groups")
+"""Of findings or patients, of the positive ones, and of groups; columns of whole numbers."""
+PER = (
+    "per: findings, or patients (groups) by the highest or the mean score of their findings; a patient is"
+    " positive if any finding is."
+)
+TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "calibration": (
+        "Calibration",
+        ("scores", *COUNTS, "brier", "brier95", "log_loss", "log_loss95", "intercept", "intercept95", "slope",
+         "slope95", "ece", "ece95", "ece_chance"),
+        (
+            "scores: score, as the method gives it, which is no probability, since training sees all classes"
+            " equally often; prevalence, moved to the shares of the classes in training; calibrated, put on a"
+            " line in log odds that is fitted on the validation findings of each run.",
+            "brier, log_loss: mean squared error, and mean negative log likelihood in nats; less is better.",
+            "intercept: what the log odds lack on average; 0 is right, below 0 too many positives are"
+            " expected."
+            " slope: by what they have to be multiplied; 1 is right, below 1 the scores are too extreme;"
+            " empty where they part the classes wholly.",
+            "ece: mean distance between share of positives and mean score over bins of like scores. It"
+            " is never"
+            " 0: ece_chance is what calibrated scores have here. Where nothing speaks against them ece95"
+            " begins at 0.",
+        ),
+    ),
+    "ranking": (
+        "Ranking per finding and per patient",
+        ("per", *COUNTS, "auroc", "auroc95", "average_precision", "average_precision95"),
+        (
+            PER,
+            "average_precision: mean over the positives of the share of positives among all that score at"
+            " least as high. Guessing reaches the share of positives, so compare only where that is the"
+            " same.",
+        ),
+    ),
+    "operating": (
+        "Operating points",
+        ("per", *COUNTS, "point", "threshold", "sensitivity", "sensitivity95", "specificity", "specificity95",
+         "prevalence", "ppv", "ppv95", "npv", "npv95", "lr_positive", "lr_positive95", "lr_negative",
+         "lr_negative95"),
+        (
+            PER,
+            "point: how each run chose its threshold on validation findings: the largest Youden index, or the"
+            " best threshold with at least this sensitivity or specificity there. On the test both come out"
+            " otherwise, often lower. threshold: of the score, mean of the runs.",
+            "ppv, npv: the share of those called positive (negative) who are so, where as many are"
+            " positive as"
+            " prevalence says. lr_positive, lr_negative: by what such a call multiplies the odds.",
+            "Intervals are for other patients, by group, with networks and thresholds as they are.",
+        ),
+    ),
+}  # fmt: skip
+"""By name the caption, the columns behind method and class, and the notes."""
+
+
+def calibration_rows(one: Assessed, seed: int) -> list[Row]:
+    """How far the scores of a method are from probabilities: as they are, moved, and calibrated."""
+    rows = []
+    for kind in (kind for kind in KINDS if kind != PREVALENCE or one.seen is not None):
+        folds = None if one.gap else one.tested(kind)
+        row = _named(one) | {"scores": kind, **_counts(one, UNITS[0])}
+        rows.append(row)
+        if folds is None:
+            continue
+        brier, loss = (estimate(folds, what) for what in (calibration.brier, calibration.log_loss))
+        line = [estimate(folds, what, compares=True) for what in (calibration.intercept, calibration.slope)]
+        error = calibration.calibration_error(folds, stream("calibration", seed))
+        row |= {
+            **_cells("brier", brier, Estimate.proportion),
+            **_cells("log_loss", loss, Estimate.positive),
+            **_cells("intercept", line[0], Estimate.plain),
+            **_cells("slope", line[1], Estimate.plain),
+            "ece": error.value, "ece95": error.ci95, "ece_chance": error.chance,
+        }  # fmt: skip
+    return rows
+
+
+def ranking_rows(one: Assessed) -> list[Row]:
+    """AUROC and average precision, per finding and per patient."""
+    rows = []
+    for unit in units(one):
+        folds = one.tested(SCORE, unit)
+        row = _named(one) | {"per": unit, **_counts(one, unit)}
+        rows.append(row)
+        if one.gap or folds is None or any(len(np.unique(fold.labels)) < 2 for fold in folds):
+            continue
+        precision = estimate(folds, average_precision, compares=True)
+        row |= {"auroc": mean_auroc(folds), "auroc95": clustered_interval(folds)[0],
+                **_cells("average_precision", precision, Estimate.ranked)}  # fmt: skip
+    return rows
+
+
+def operating_rows(one: Assessed, points: Sequence[Point], prevalence: float | None) -> list[Row]:
+    """What each threshold comes to on the test, per finding and per patient."""
+    rows = []
+    for unit in units(one):
+        folds = one.tested(SCORE, unit)
+        for point in points:
+            thresholds = one.thresholds(point, unit)
+            row = _named(one) | {"per": unit, **_counts(one, unit), "point": point.name}
+            rows.append(row)
+            if one.gap or folds is None or thresholds is None:
+                continue
+            row["threshold"] = float(np.mean([value for values in thresholds for value in values]))
+            called = [said(fold, values) for fold, values in zip(folds, thresholds, strict=True)]
+            hits, kept = (estimate(called, what) for what in (sensitivity, specificity))
+            alarms, misses = (estimate(called, what) for what in (false_alarms, missed))
+            if hits is None or kept is None or alarms is None or misses is None:
+                continue
+            row |= _cells("sensitivity", hits, Estimate.proportion)
+            row |= _cells("specificity", kept, Estimate.proportion)
+            share = row["positives"] / row["count"] if prevalence is None else prevalence
+            row["prevalence"] = share
+            above, below = likelihood_ratio(hits, alarms), likelihood_ratio(kept, misses)
+            for name, ratio, of in (("ppv", above, share), ("npv", below, 1 - share)):
+                if ratio is not None:
+                    row[name], row[f"{name}95"] = ratio.predictive(of)
+            for name, ratio in (("lr_positive", above), ("lr_negative", likelihood_ratio(misses, kept))):
+                if ratio is not None:
+                    row[name], row[f"{name}95"] = ratio.value, ratio.ci95
+    return rows
+
+
+def units(one: Assessed) -> list[Unit]:
+    """Findings, and patients where some patient has several."""
+    several = any(len(np.unique(fold.groups)) < len(fold.groups) for fold in one.test)
+    return list(UNITS) if several else [UNITS[0]]
+
+
+def _named(one: Assessed) -> Row:
+    return {"method": one.method} | ({"class": one.problem} if one.problem else {})
+
+
+def _counts(one: Assessed, unit: Unit) -> Row:
+    """Units and positives of the test sets, each counted once however often it is tested, and groups."""
+    known: dict[tuple[str, int], int] = {}
+    for fold in one.tested(SCORE, unit) or []:
+        seen: dict[str, int] = {}
+        for group, label in zip(fold.groups.tolist(), fold.labels.tolist(), strict=True):
+            known[group, seen.setdefault(group, 0)] = label
+            seen[group] += 1
+    groups = {group for group, _ in known}
+    return {"count": len(known), "positives": sum(known.values()), "groups": len(groups)}
+
+
+def _cells(name: str, made: Estimate | None, interval: Callable[[Estimate], Interval | None]) -> Row:
+    return {} if made is None else {name: made.value, f"{name}95": interval(made)}

@@ -1,0 +1,144 @@
+"""The assessment as its rule runs it: from predictions and splits to tables, pictures and operating.json."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.evaluation import assess
+from model.files import operating
+from tests.test_compare import HALF, RIGHT, THREE_QUARTERS, Experiment
+
+
+def assessed(experiment: Experiment, *more: str) -> dict[str, list[dict[str, str]]]:
+    """The rows of the three tables."""
+    results = experiment.folder / "results"
+    tables = ("calibration", "ranking", "operating")
+    assess.main(
+        ["--results", *(str(experiment.result(name)) for name in experiment.names),
+         "--runs", *(str(run) for name in experiment.names for run in experiment.runs(name)),
+         "--splits", *map(str, experiment.splits), *more,
+         *(word for name in tables for word in (f"--out-{name}", str(results / f"{name}.csv"))),
+         *(word for name in ("reliability", "precision", "decisions")
+           for word in (f"--out-{name}", str(results / f"{name}.png")))]
+    )  # fmt: skip
+    return {name: list(csv.DictReader((results / f"{name}.csv").read_text().splitlines())) for name in tables}
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    """Two runs: one ranks all rightly, one has a of the positives a and b below the threshold."""
+    made = Experiment(tmp_path, folds=2)
+    made.add("typhon", RIGHT, THREE_QUARTERS)
+    return made
+
+
+def of_run(experiment: Experiment, number: int) -> Any:
+    return json.loads((experiment.runs("typhon")[number] / "operating.json").read_text())
+
+
+def test_thresholds_of_validation_are_judged_on_the_test_by_hand(experiment: Experiment) -> None:
+    """Validation scores .7 (positive) and .3: .5 by any point but the least specific, .5 too. On the test a
+    and b are found by the first run, b alone by the second: sensitivity 3/4, specificity 1 of four.
+    """
+    (youden, *_), rows = assessed(experiment)["operating"], assessed(experiment)["ranking"]
+    assert (youden["point"], youden["threshold"], youden["count"], youden["positives"]) == (
+        "youden", "0.5000", "4", "2",
+    )  # fmt: skip
+    assert (youden["sensitivity"], youden["specificity"], youden["prevalence"]) == (
+        "0.7500",
+        "1.0000",
+        "0.5000",
+    )
+    assert (youden["ppv"], youden["npv"], youden["lr_positive"]) == ("1.0000", "0.8000", "inf")
+    assert youden["lr_negative"] == "0.2500"
+    # AUROC 1 and 3/4; average precision 1 and, b first and a behind c, (1 + 2/3) / 2.
+    assert [(row["per"], row["auroc"], row["average_precision"]) for row in rows] == [
+        ("finding", "0.8750", "0.9167")
+    ]
+
+
+def test_predictive_values_are_for_the_prevalence_that_was_given(experiment: Experiment) -> None:
+    """3/4 of 20 % positives are called so and no negative: of the others 1/4 · .2 / (.8 + .05) are positive."""
+    youden = assessed(experiment, "--prevalence", "0.2")["operating"][0]
+    assert (youden["prevalence"], youden["npv"]) == ("0.2000", f"{0.8 / 0.85:.4f}")
+
+
+def test_scores_are_moved_to_the_prevalence_of_training_and_calibrated(experiment: Experiment) -> None:
+    """One of four training findings is positive: odds by a third. The line of .7 and .3: slope log 2 over
+    log 7/3, fitted at a prevalence of one half.
+    """
+    rows = {row["scores"]: row for row in assessed(experiment)["calibration"]}
+    slope = np.log(2) / np.log(7 / 3)
+    truth = np.array([1, 1, 0, 0])
+    scores = [np.array([0.9, 0.8, 0.2, 0.1]), np.array([0.15, 0.8, 0.2, 0.1])]
+    expected = {"score": (1, 1), "prevalence": (1, 3), "calibrated": (slope, 3)}
+    for kind, (power, down) in expected.items():
+        odds = [(one / (1 - one)) ** power / down for one in scores]
+        brier = np.mean([np.mean((odd / (1 + odd) - truth) ** 2) for odd in odds])
+        assert float(rows[kind]["brier"]) == pytest.approx(brier, abs=1e-4)
+    assert rows["score"]["slope"] == ""  # the first run parts the classes wholly
+
+
+def test_each_run_keeps_its_line_and_its_thresholds(experiment: Experiment) -> None:
+    assessed(experiment, "--sensitivity", "0.8", "--specificity")
+    found = of_run(experiment, 1)
+    assert (found["dataset"], found["state"]) == ("t", "last")
+    about = found["problems"][""]
+    assert (about["prevalence"], about["validation"]) == (0.25, {"findings": 2, "positives": 1})
+    assert about["calibration"]["slope"] == pytest.approx(np.log(2) / np.log(7 / 3), rel=1e-4)
+    assert [(point["point"], point["threshold"], point["sensitivity"]) for point in about["points"]] == [
+        ("youden", 0.5, 0.75), ("sensitivity 0.8", 0.5, 0.75),
+    ]  # fmt: skip
+    read = operating.read(experiment.runs("typhon")[1], "t", "last")[""]
+    assert read.line is not None
+    assert (read.prevalence, read.line.prevalence, read.points[0]["threshold"]) == (0.25, 0.5, 0.5)
+    assert operating.read(experiment.runs("typhon")[1], "t", "best") == {}
+    assert operating.read(experiment.folder, "t", "last") == {}
+
+
+def test_a_validation_that_says_nothing_gives_no_probabilities_and_says_so(tmp_path: Path) -> None:
+    made = Experiment(tmp_path, folds=1)
+    made.add("typhon", HALF | {"e": 0.3, "f": 0.7})
+    rows = {row["scores"]: row["brier"] for row in assessed(made)["calibration"]}
+    assert rows == {"score": "0.2500", "prevalence": "0.3125", "calibrated": ""}
+    why = "positive validation findings score no higher than negative ones"
+    assert f"No calibrated probabilities of typhon: {why}." in made.notes("calibration")
+    about = of_run(made, 0)["problems"][""]
+    assert (about["calibration"], about["calibration_reason"]) == (None, why)
+
+
+def test_a_test_of_one_class_has_no_figures_but_pictures_that_say_so(tmp_path: Path) -> None:
+    made = Experiment(tmp_path, folds=1, positive="e")
+    made.add("typhon", RIGHT)
+    rows = assessed(made)
+    assert {row["brier"] for row in rows["calibration"]} == {""}
+    assert {row["sensitivity"] for row in rows["operating"]} == {""}
+    assert "No figures of typhon: a test set holds one class." in made.notes("operating")
+    assert (tmp_path / "results/decisions.png").stat().st_size > 5000
+
+
+def test_the_same_input_gives_the_same_bytes(experiment: Experiment) -> None:
+    def written() -> dict[str, bytes]:
+        assessed(experiment)
+        return {
+            path.name: path.read_bytes()
+            for path in (experiment.folder / "results").iterdir()
+            if path.is_file()
+        }
+
+    assert written() == written()
+
+
+def test_an_operating_file_that_is_none_is_told(experiment: Experiment) -> None:
+    assessed(experiment)
+    path = experiment.runs("typhon")[0] / "operating.json"
+    path.write_text(path.read_text().replace('"slope": ', '"slope": -'))
+    with pytest.raises(ValueError, match="problems//calibration"):
+        operating.read(path.parent, "t", "last")
+    path.write_text("{")
+    with pytest.raises(ValueError, match="Expecting"):
+        operating.read(path.parent, "t", "last")
