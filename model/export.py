@@ -12,15 +12,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from model.baselines.logistic import Model
+from model.baselines.mixture import Mixture, of_run
 from model.device import set_up, told
 from model.evaluation.results import read
-from model.files.runs import DISCLAIMER, Run, RunError, agree, find
+from model.files import weights
+from model.files.runs import DISCLAIMER, MIXTURE, Run, RunError, agree, find
 from model.inference import batch_norm
 from model.networks.base import Network
 from pipeline.classes import UNNAMED, Classes
@@ -61,6 +64,38 @@ class _Probability(nn.Module):
         return torch.sigmoid(logits[:, 1] - logits[:, 0])
 
 
+class _Stacked(nn.Module):
+    """A mixture whose members are networks with a linear classifier, ending in probabilities."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        super().__init__()
+        self.problems, self.shares = mixture.problems, mixture.shares
+        seen = {member.name: member.extractor for member in mixture.members if member.extractor is not None}
+        self.extractors = nn.ModuleList(seen.values())
+        self.members = []
+        for number, member in enumerate(mixture.members):
+            fitted = member.fitted
+            assert isinstance(fitted, Model)
+            for name in ("mean", "sd", "coefficients"):
+                self.register_buffer(f"{name}{number}", torch.from_numpy(vars(fitted)[name]).float())
+            self.members.append(
+                (list(seen).index(member.name), member.problem, member.weight, float(fitted.intercept))
+            )
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Probabilities (n,) of class 1 of two, else (n, problems), of patches (n, channels, side, side)."""
+        features = [extractor(patches) for extractor in self.extractors]
+        sums: list[Any] = [0.0] * self.problems
+        for number, (place, problem, weight, intercept) in enumerate(self.members):
+            mean, sd, slopes = (getattr(self, f"{name}{number}") for name in ("mean", "sd", "coefficients"))
+            logits = ((features[place] - mean) / sd) @ slopes + intercept
+            sums[problem] = sums[problem] + weight * torch.sigmoid(logits)
+        if self.problems == 1:
+            return cast(Tensor, sums[0])
+        found = torch.stack(sums, dim=1)
+        return found / found.sum(1, keepdim=True) if self.shares else found
+
+
 def graph(network: Network, dataset: str, table: Tensor, classes: Classes = UNNAMED) -> onnx.ModelProto:
     """The network as an ONNX model of float32: ``patches`` (n, channels, side, side) to ``probability`` (n,).
 
@@ -68,7 +103,27 @@ def graph(network: Network, dataset: str, table: Tensor, classes: Classes = UNNA
     network gives the same bytes on any machine.
     """
     about = network.description
-    example = torch.zeros(2, about.channels, about.side, about.side)
+    return _graph(_Probability(network, dataset, table, classes), about.channels, about.side)
+
+
+def graph_of_mixture(mixture: Mixture, path: Path) -> onnx.ModelProto:
+    """The same of the mixture in a file; raises RunError where a member of it is no function of a network."""
+    odd = [
+        f"{member.name} ({type(member.fitted).__name__.lower()})"
+        for member in mixture.members
+        if member.extractor is None or not isinstance(member.fitted, Model)
+    ]
+    if odd:
+        raise RunError(
+            ", ".join(dict.fromkeys(odd)), file=path,
+            expected="nothing but linear classifiers of networks, which ONNX can hold",
+            remedy="predict with it, python -m model.predict, or leave these out of its candidates",
+        )  # fmt: skip
+    return _graph(_Stacked(mixture), mixture.channels, mixture.side)
+
+
+def _graph(module: nn.Module, channels: int, side: int) -> onnx.ModelProto:
+    example = torch.zeros(2, channels, side, side)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about itself
         logging.disable(
@@ -76,9 +131,8 @@ def graph(network: Network, dataset: str, table: Tensor, classes: Classes = UNNA
         )  # of torch and onnxscript: what they optimize, and what else they could
         try:
             program = torch.onnx.export(
-                _Probability(network, dataset, table, classes).eval(), (example,), input_names=[INPUT],
-                output_names=[OUTPUT], dynamic_shapes=({0: torch.export.Dim("n")},),
-                opset_version=OPSET, verbose=False,
+                module.eval(), (example,), input_names=[INPUT], output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("n")},), opset_version=OPSET, verbose=False,
             )  # fmt: skip
         finally:
             logging.disable(logging.NOTSET)
@@ -150,8 +204,11 @@ def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
         )  # fmt: skip
     contents = {}
     for name, run in files.items():
-        network, tables = run.read()
-        model = graph(network, dataset, tables[dataset], run.classes(dataset))
+        if MIXTURE in weights.read_about(run.model):
+            model = graph_of_mixture(of_run(run, dataset), run.model)
+        else:
+            network, tables = run.read()
+            model = graph(network, dataset, tables[dataset], run.classes(dataset))
         contents[name] = model.SerializeToString(deterministic=True)
     for name, content in contents.items():  # when all could be read
         with atomic(out / name) as beside:

@@ -1,10 +1,11 @@
 """Candidates chosen and stacked as a run: its files, its model file, a prediction, a challenge, a table."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 
@@ -228,11 +229,29 @@ class TestUse:
         with pytest.raises(runs.RunError, match=r"found no nearest\.safetensors of auto fold0 seed0; predict without"):  # fmt: skip
             nearest.of_case(one, "a", read_patches(made.store, [0], [2]), 3)
 
-    def test_an_export_says_what_to_use_instead(self, made: Made, tmp_path: Path) -> None:
-        with pytest.raises(
-            runs.RunError, match=r"E-RUN .*found method auto, which trains no network; predict with it"
-        ):
-            export.main([str(made.run), "--out", str(tmp_path)])
+    @pytest.mark.parametrize("name", ["radiomics", "smaller"])
+    def test_an_export_says_which_candidates_cannot_be_exported(
+        self, made: Made, tmp_path: Path, name: str
+    ) -> None:
+        """Features that no network makes, and neighbours of those that one does."""
+        out = run(tmp_path, made.store, made.split, made.paths, [name])
+        with pytest.raises(runs.RunError, match=rf"E-RUN .*found {name} \(\w+\); predict with it"):
+            export.main([str(out), "--out", str(tmp_path / "onnx")])
+        assert not (tmp_path / "onnx").exists()
+
+    def test_an_export_of_networks_gives_the_scores_of_the_run(self, made: Made, tmp_path: Path) -> None:
+        """Two regressions on one network, of which both count."""
+        (one,) = runs.find([run(tmp_path, made.store, made.split, made.paths, ["small"], method="svm")])
+        known = mixture.read(one.model, 1, SIDE).members[0]
+        assert known.network is not None
+        other = replace(known, name="other", fitted=replace(known.fitted, intercept=0.5), weight=0.25)  # type: ignore[type-var]
+        mixture.write(one.model, mixture.Mixture([replace(known, weight=0.75), other], 1, SIDE))
+        export.main([str(one.folder), "--out", str(tmp_path / "onnx")])
+        session = onnxruntime.InferenceSession(tmp_path / "onnx/svm-fold0-seed0.onnx")
+        shown = read_patches(made.store, range(44), [3] * 44)
+        expected = mixture.read(one.model, 1, SIDE).scores(shown)[:, 0]
+        assert np.ptp(expected) > 0.01
+        np.testing.assert_allclose(session.run(None, {"patches": shown})[0], expected, atol=1e-4)
 
     def test_findings_without_labels_are_scored_by_the_model_file(self, made: Made, tmp_path: Path) -> None:
         store, _ = make_store(tmp_path, "c", train=4, validation=0, test=0, signal=0.4, labelled=False)

@@ -520,7 +520,7 @@ PLAIN = {"kind": "table", "table": "t.csv"}
     ("collections", "more", "message"),
     [
         ([GRADES], {"methods": ["adc"]}, r"methods: expected a target of two classes for it, found adc, and d0 of 3 classes"),
-        ([GRADES], {"methods": ["knn"], "variants": {"knn": {"method": "probe_knn"}}}, "expected a target of two classes for it, found knn"),
+        ([GRADES], {"methods": ["rule"], "variants": {"rule": {"method": "adc"}}}, "expected a target of two classes for it, found rule"),
         ([SIGNS], {"training": {"loss": "paper"}}, "training/loss: expected logits, l1 or mse for labels, found paper, and d0 of 2 labels"),
         ([GRADES], {"training": {"selection": "recall"}}, "training/selection: expected one of loss, auroc, accuracy, found recall"),
         ([PLAIN, SIGNS], {"methods": ["hydra"], "training": {"selection": "accuracy"}, "hyperparameters": {"hydra": {"support": {"select": "best"}}}}, "training/selection: expected one of loss, auroc, found accuracy, and d1"),

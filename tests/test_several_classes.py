@@ -11,14 +11,17 @@ import pytest
 import yaml
 from PIL import Image
 
+from model.baselines import auto, measure, mixture
+from model.evaluation.metrics import aurocs
 from model.evaluation.predictions import read_predictions
 from model.export import export
 from model.files import runs, weights
 from model.predict import main as predict
+from model.report import candidates
 from pipeline.classes import Classes
 from pipeline.files import read_csv
 from pipeline.provenance import ROOT
-from pipeline.store import read_info
+from pipeline.store import read_info, read_patches
 
 GRADES = Classes(("normal", "benign", "malignant"))
 SIGNS = Classes(("mass", "nodule"), multilabel=True)
@@ -194,3 +197,72 @@ def test_an_exported_model_gives_the_probabilities_of_the_run(
         None, {"patches": patches}
     )
     assert made == pytest.approx(found[0].score(dataset, patches), abs=1e-4)
+
+
+def stacked(folder: Path, name: str, out: Path, candidates: dict[str, list[tuple[str, float]]]) -> Path:
+    """A run of ``auto`` on what the workflow left of a data set; its folder."""
+    data, run = folder / "data" / name, out / "auto/fold0/seed0"
+    paths = {"lite0": data / "embeddings/lite0.h5", "intensity": out / "intensity.h5"}
+    measure.main(
+        ["--store", str(data / "patches.h5"), "--features", "intensity", "--out", str(out / "intensity.h5")]
+    )
+    auto.main(
+        ["--candidates", *candidates, "--features", *(str(paths[one]) for one in candidates),
+         "--learners", json.dumps(candidates), "--folds", "2", "--method", "auto", "--target", name, "--state", "last",
+         "--data-card", str(data / "cards/fold0.json"), "--stores", str(data / "patches.h5"),
+         "--splits", str(data / "splits/fold0.csv"), "--out", str(run / "predictions.csv"),
+         "--best", str(run / "best/predictions.csv"), "--run", str(run / "run.json"), "--card", str(run / "card.json"),
+         "--models", str(run / "model.safetensors"), str(run / "best/model.safetensors"),
+         "--nearest", str(run / "nearest.safetensors")]
+    )  # fmt: skip
+    return run
+
+
+def test_auto_stacks_for_each_class_and_its_export_agrees(folder: Path, tmp_path: Path) -> None:
+    run = stacked(folder, "grades", tmp_path, {"lite0": [("l2", 0.01), ("l2", 0.1)]})
+    found = read_predictions(run / "predictions.csv")["grades"]
+    assert found.classes == GRADES
+    scores = found.findings[GRADES.columns()].to_numpy()
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    model = json.loads((run / "run.json").read_text())["model"]["problems"]
+    assert list(model) == list(GRADES.names)
+    table = candidates.tabulate({(0, 0): {"problems": model}, (0, 1): {"problems": model}})
+    assert table["of"].tolist() == ["normal"] * 3 + ["benign"] * 3 + ["malignant"] * 3
+    shown = np.load(predicted(folder, run, tmp_path) / "patches.npy")
+    each = json.loads((tmp_path / "case/prediction.json").read_text())["probabilities"]
+    assert list(each) == list(GRADES.names)
+    (again,) = runs.find([run])
+    expected = mixture.score(again, "grades", shown)
+    assert expected.mean(axis=0) == pytest.approx([one["probability"] for one in each.values()])
+    path = export([again], "grades", tmp_path / "onnx")
+    session = onnxruntime.InferenceSession(path.parent / "auto-fold0-seed0.onnx")
+    np.testing.assert_allclose(session.run(None, {"patches": shown})[0], expected, atol=1e-4)
+
+
+def predicted(folder: Path, run: Path, out: Path) -> Path:
+    """The folder of a prediction of the first picture of grades."""
+    predict(
+        [str(folder / "raw/grades/00.png"), "--model", str(run), "--out", str(out / "case"), "--nearest", "1"]
+    )
+    (one,) = json.loads((out / "case/prediction.json").read_text())["nearest"]["findings"]
+    assert one["label"] in GRADES.names
+    return out / "case"
+
+
+def test_auto_stacks_for_each_label_where_it_is_known(folder: Path, tmp_path: Path) -> None:
+    run = stacked(folder, "signs", tmp_path, {"intensity": [("l2", 0.01), ("forest", 1)]})
+    found = read_predictions(run / "predictions.csv")["signs"]
+    assert found.classes == SIGNS
+    splits = read_csv(folder / "data/signs/splits/fold0.csv")
+    expected = splits["split"].isin(["validation", "test"]).sum()
+    assert len(found.findings) == expected  # those whose nodule nobody knows are scored, too
+    test = found.findings[found.findings["split"] == "test"]
+    areas = aurocs(SIGNS.truth(test), test[SIGNS.columns()].to_numpy())
+    assert areas[0] is not None
+    assert areas[0] > 0.8
+    assert test[SIGNS.columns()].sum(axis=1).max() > 1  # no shares
+    (again,) = runs.find([run])
+    info = read_info(folder / "data/signs/patches.h5")
+    rows = info.findings.set_index("patient_id").index.get_indexer(test["patient_id"]).tolist()
+    shown = read_patches(info.path, rows, [1] * len(rows))
+    np.testing.assert_allclose(mixture.score(again, "signs", shown), test[SIGNS.columns("single")], atol=1e-6)

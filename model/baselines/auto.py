@@ -1,9 +1,10 @@
 """Candidates that train no network, chosen and stacked on inner folds of the target's findings.
 
 A candidate is a file of features of the stored views, and the learners that may learn from it. ``auto`` has
-several; ``probe_svm``, ``probe_knn`` and ``radiomics`` are the same with one. Nothing is chosen on validation
-findings, so they are learned from like those of training; their scores are of fits that have not seen them.
-It writes what a run of a network writes, with a model file that predicts.
+several; ``probe_svm``, ``probe_knn`` and ``radiomics`` are the same with one. Each problem of the target, see
+``pipeline.classes``, has what it needs of its own. Nothing is chosen on validation findings, so they are
+learned from like those of training; their scores are of fits that have not seen them. It writes what a run of
+a network writes, with a model file that predicts.
 """
 
 import argparse
@@ -11,22 +12,21 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from model import dataset
 from model.baselines import embeddings, fit, mixture, nearest
-from model.baselines.learners import Fitted, Learner
+from model.baselines.learners import Learner
 from model.baselines.logistic import Measured, some
 from model.baselines.measures import MEASURES
 from model.baselines.mixture import Member, Mixture
-from model.baselines.stack import Candidate, Chosen, choose
+from model.baselines.problems import Solved, held_out, solve
 from model.device import set_up, told
-from model.evaluation.predictions import COLUMNS, STATES
+from model.evaluation.predictions import STATES, columns
 from model.files import runs
 from pipeline.cli import run_cli
 from pipeline.errors import ConfigError
@@ -58,38 +58,32 @@ def read(
     return found
 
 
-def member(name: str, known: Embeddings, fitted: Fitted, weight: float) -> Member:
-    """A candidate as part of a model file; StoreError for features of other weights than are installed."""
-    if name in MEASURES:
-        return Member(name, fitted, weight)
-    network = embeddings.again(known)
-    return Member(name, fitted, weight, network.description, network.extractor)
-
-
 def names(name: str, channels: Sequence[str], width: int) -> list[str]:
     """What the features of a candidate are called."""
     return MEASURES[name].names(channels) if name in MEASURES else fit.feature_names(width)
 
 
-def mixed(
-    fitted: Mapping[str, Fitted], weights: Mapping[str, float], measured: Mapping[str, Measured]
-) -> np.ndarray:
-    """Scores (samples,) of a mixture."""
-    return np.asarray(sum(weights[name] * one.scores(measured[name].values) for name, one in fitted.items()))
+def members(solved: Sequence[Solved], known: Mapping[str, Known]) -> list[Member]:
+    """What counts as parts of a model file; StoreError for features of other weights than are installed."""
+    used = {name for one in solved for name in one.fitted} - MEASURES.keys()
+    networks = {name: embeddings.again(known[name].embeddings) for name in used}
+    found = []
+    for place, one in enumerate(solved):
+        for name, fitted in one.fitted.items():
+            made = Member(name, fitted, one.chosen.weights[name], problem=place)
+            if network := networks.get(name):
+                made = replace(made, network=network.description, extractor=network.extractor)
+            found.append(made)
+    return found
 
 
-def about_model(
-    chosen: Chosen, fitted: Mapping[str, Fitted], called: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
-    """What run.json says of the candidates, of what was taken, and of what the inner folds promise."""
-    candidates = {
-        name: {"learner": str(learner), "inner_auroc": chosen.estimates[name],
-               "weight": chosen.weights.get(name, 0.0), "seconds": round(chosen.seconds[name], 3)}
-        for name, learner in chosen.learners.items()
-    }  # fmt: skip
-    members = {name: one.plain(called[name]) for name, one in fitted.items()}
-    inner = {"auroc": chosen.inner, "stack": chosen.stack, "best": chosen.best}
-    return {"candidates": candidates, "members": members, "inner": inner}
+def heaviest(solved: Sequence[Solved]) -> str:
+    """The candidate that counts most, over all problems; of equals the first."""
+    sums: dict[str, float] = {}
+    for one in solved:
+        for name, weight in one.chosen.weights.items():
+            sums[name] = sums.get(name, 0.0) + weight
+    return max(sums, key=lambda name: sums[name])
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -127,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(argv)
     set_up(0)
     (data,) = dataset.load(options.stores, options.splits, leak=options.leak).values()
-    fit.check_two(data.classes, options.method)
+    classes = data.classes
     paths = dict(zip(options.candidates, options.features, strict=True))
     learners = {name: [Learner(*one) for one in each] for name, each in options.learners.items()}
     known = read(paths, learners, options.stores[0])
@@ -137,54 +131,48 @@ def main(argv: Sequence[str] | None = None) -> None:
         table = pd.concat([data.findings(split) for split in splits], ignore_index=True)
         fit.warn_of_views(table, most)
         table = table.assign(views=np.minimum(table["views"], most))
-        return {name: one.measure(table) for name, one in known.items()}
+        return {name: replace(one.measure(table), classes=classes) for name, one in known.items()}
+
+    def together(scores: Sequence[np.ndarray]) -> np.ndarray:
+        found = np.stack(scores, axis=1)
+        return mixture.as_shares(found) if classes.kind == "classes" else found
 
     start = time.monotonic()
     training = measured("train", "validation")
-    candidates = {name: Candidate(training[name], one.learners) for name, one in known.items()}
-    chosen = choose(candidates, options.folds, options.seed)
-    fitted = {}
-    for name, weight in chosen.weights.items():
-        since = time.process_time()
-        fitted[name] = chosen.learners[name].fit(training[name])
-        chosen.seconds[name] += time.process_time() - since
-        log.info("%s counts for %.2f, with %s", name, weight, chosen.learners[name])
+    places = range(len(classes.problems))
+    solved = [solve(training, learners, place, options.folds, options.seed) for place in places]
     middle = time.monotonic()
     first, test = next(iter(training.values())), measured("test")
-    kept = np.arange(len(data.findings("train")), len(first.table))
-    held_out, apart = some(first, kept), chosen.scores[np.isin(first.finding, kept)]
-    if np.isnan(apart).any():  # too few groups for inner folds
-        inside = {name: some(training[name], np.arange(kept[0])) for name in fitted}
-        outside = {name: some(training[name], kept) for name in fitted}
-        alone = {name: chosen.learners[name].fit(inside[name]) for name in fitted}
-        apart = mixed(alone, chosen.weights, outside)
+    split = np.split(np.arange(len(first.table)), [len(data.findings("train"))])
+    apart = [held_out(one, training, place, split) for place, one in enumerate(solved)]
     parts = {
-        "validation": (held_out, apart),
-        "test": (next(iter(test.values())), mixed(fitted, chosen.weights, test)),
+        "validation": (some(first, split[1]), together(apart)),
+        "test": (next(iter(test.values())), together([one.scores(test) for one in solved])),
     }
     table = [
         row for split, (part, scores) in parts.items() for row in fit.scored(scores, part, data.name, split)
     ]
     seconds = {"training": middle - start, "evaluation": time.monotonic() - middle}
     for path in (options.best, options.out):
-        write_csv(path, COLUMNS, table)
-    members = [
-        member(name, known[name].embeddings, one, chosen.weights[name]) for name, one in fitted.items()
-    ]
+        write_csv(path, columns([classes]), table)
+    whole = Mixture(
+        members(solved, known), len(data.channels), data.side, len(places), classes.kind == "classes"
+    )
     for path in options.models:
-        mixture.write(path, Mixture(members, len(data.channels), data.side))
-    heaviest = max(chosen.weights, key=lambda name: chosen.weights[name])
+        mixture.write(path, whole)
+    most_used = heaviest(solved)
     called = runs.classes_in(json.loads(options.data_card.read_text(encoding="utf-8")))
-    nearest.write(options.nearest, nearest.build(training[heaviest], called), heaviest)
+    nearest.write(options.nearest, nearest.build(training[most_used], called), most_used)
     card = runs.describe(
         options.card, {options.target: options.data_card}, options.method, options.target, options.state
     )
     write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
-    features = {name: names(name, data.channels, training[name].values.shape[1]) for name in fitted}
+    features = {name: names(name, data.channels, one.values.shape[1]) for name, one in training.items()}
+    models = {name: one.about(features) for name, one in zip(classes.problems, solved, strict=True)}
     about = {
         **fit.about_run(data.name, len(first.finding), len(table)),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "model": about_model(chosen, fitted, features),
+        "model": next(iter(models.values())) if classes.two else {"problems": models},
     }
     write_text(options.run, json.dumps(about, indent=2) + "\n")
 

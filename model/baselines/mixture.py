@@ -1,7 +1,7 @@
 """A model file of a method that trains no network: what it measures of a patch, and what it learned of that.
 
-It is a mixture: the mean, by weights, of the probabilities of its members. A member is a fixed network, or a
-module that measures patches, and a fitted learner on these numbers. Keys of the file are
+It is a mixture for each problem: the mean, by weights, of the probabilities of its members. A member is a
+fixed network, or a module that measures patches, and a fitted learner on these numbers. Keys of the file are
 ``members.{n}.{array}`` and ``extractors.{n}.{name}``; members may share an extractor.
 """
 
@@ -22,6 +22,7 @@ from model.files.pretrained import fill
 from model.files.runs import MIXTURE, Run
 from model.inference.evaluated import BATCH
 from model.networks.base import Description, Extractor, Resized, build
+from pipeline.classes import MOST
 from pipeline.errors import ConfigError, InputError, LossError
 from pipeline.files import atomic
 
@@ -40,6 +41,8 @@ class Member:
     """What sees the patch; None where ``name`` is one of MEASURES."""
     extractor: Extractor | None = None
     """The weights of that network."""
+    problem: int = 0
+    """Which of the problems it is about."""
 
     def measure(self, patches: np.ndarray) -> np.ndarray:
         """The numbers float32 (n, features) of patches (n, channels, side, side)."""
@@ -59,11 +62,26 @@ class Mixture:
     members: Sequence[Member]
     channels: int
     side: int
+    problems: int = 1
+    shares: bool = False
+    """Whether the problems are classes of which a finding has one."""
 
     def scores(self, patches: np.ndarray) -> np.ndarray:
-        """Probabilities (n,) of class 1, float64, of patches (n, channels, side, side) float32."""
-        found = [member.weight * member.fitted.scores(member.measure(patches)) for member in self.members]
-        return np.asarray(np.sum(found, axis=0))
+        """Probabilities (n, problems), float64, of patches (n, channels, side, side) float32."""
+        measured: dict[str, np.ndarray] = {}
+        found = np.zeros((len(patches), self.problems))
+        for member in self.members:
+            if member.name not in measured:
+                measured[member.name] = member.measure(patches)
+            found[:, member.problem] += member.weight * member.fitted.scores(measured[member.name])
+        return as_shares(found) if self.shares else found
+
+
+def as_shares(probabilities: np.ndarray) -> np.ndarray:
+    """Those of each class against the rest, (n, classes), so that they add up to 1."""
+    sums = probabilities.sum(axis=1, keepdims=True)
+    equal = np.full_like(probabilities, 1 / probabilities.shape[1])
+    return np.divide(probabilities, sums, out=equal, where=sums > 0)
 
 
 def write(path: Path, mixture: Mixture) -> None:
@@ -91,9 +109,10 @@ def write(path: Path, mixture: Mixture) -> None:
                     f"extractors.{place}.{name}": weights.plain(value) for name, value in state.items()
                 }
             about |= {"network": member.network.to_json(), "extractor": place}
-        members.append(about)
+        members.append(about | ({"problem": member.problem} if mixture.problems > 1 else {}))
+    several = {"problems": mixture.problems, "shares": mixture.shares} if mixture.problems > 1 else {}
     content = weights.to_bytes(
-        tensors, **{MIXTURE: members, "channels": mixture.channels, "side": mixture.side}
+        tensors, **{MIXTURE: members, "channels": mixture.channels, "side": mixture.side, **several}
     )
     with atomic(path) as beside:
         beside.write_bytes(content)
@@ -116,39 +135,53 @@ def read(path: Path, channels: int, side: int) -> Mixture:
             f"a mixture for {about.get('channels')} and {about.get('side')}", file=path,
             expected=f"a mixture for {channels} channel(s) and patches of {side} pixels",
         )  # fmt: skip
+    extractors: dict[str, Extractor] = {}
+    problems, shares = about.get("problems", 1), about.get("shares", False)
     try:
+        if type(problems) is not int or not 1 <= problems <= MOST or type(shares) is not bool:
+            raise ValueError(f"problems {problems!r}, shares {shares!r}")
         members = [
-            _member(dict(one), _below(tensors, f"members.{number}."), tensors, path, channels, side)
+            _member(
+                dict(one), _below(tensors, f"members.{number}."), tensors, path, channels, side, extractors
+            )
             for number, one in enumerate(about[MIXTURE])
         ]
-        if abs(sum(member.weight for member in members) - 1) > 1e-6:
-            raise ValueError(f"weights that add up to {sum(member.weight for member in members):g}")
+        for place in range(problems):
+            whole = sum(member.weight for member in members if member.problem == place)
+            if abs(whole - 1) > 1e-6:
+                raise ValueError(f"weights that add up to {whole:g}")
+        if odd := [member.problem for member in members if not 0 <= member.problem < problems]:
+            raise ValueError(f"problem {odd[0]} of {problems}")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{type(error).__name__}: {error}", file=path, expected=EXPECTED) from error
     except ConfigError as error:  # of a network that is not here, or takes no such patches
         raise InputError(f"{error.file} {error.found}", file=path, expected=error.expected) from error
-    return Mixture(members, channels, side)
+    return Mixture(members, channels, side, problems, shares)
 
 
 def _member(
     about: Mapping[str, Any], own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path,
-    channels: int, side: int,
+    channels: int, side: int, extractors: dict[str, Extractor],
 ) -> Member:  # fmt: skip
-    """A member of a file; raises ValueError, KeyError, TypeError or ConfigError for one that cannot be."""
+    """A member of a file; raises ValueError, KeyError, TypeError or ConfigError for one that cannot be.
+
+    ``extractors`` are those that members of other problems have, by the names of candidates.
+    """
     fitted = from_arrays(about["fitted"], {name: value.numpy() for name, value in own.items()})
-    name, weight = str(about["name"]), float(about["weight"])
+    name, weight, problem = str(about["name"]), float(about["weight"]), int(about.get("problem", 0))
     if not 0 < weight <= 1:
         raise ValueError(f"weight {weight}")
     if "network" not in about:
         width = len(MEASURES[name].names([""] * channels))
-        member = Member(name, fitted, weight)
+        member = Member(name, fitted, weight, problem=problem)
     else:
         description = Description(**about["network"])
         if (description.channels, description.side) != (channels, side):
             raise ValueError(f"a network for {description.channels} and {description.side}")
-        extractor = build((), description).extractor
-        fill(_inner(extractor), _below(tensors, f"extractors.{about['extractor']}."), path)
-        width, member = extractor.width, Member(name, fitted, weight, description, extractor)
+        if (extractor := extractors.get(name)) is None:
+            extractor = extractors[name] = build((), description).extractor
+            fill(_inner(extractor), _below(tensors, f"extractors.{about['extractor']}."), path)
+        width, member = extractor.width, Member(name, fitted, weight, description, extractor, problem)
     if len(fitted.median) != width:
         raise ValueError(f"{len(fitted.median)} features of {width}")
     return member
@@ -167,20 +200,24 @@ def score(run: Run, dataset: str, patches: np.ndarray) -> np.ndarray:
     """What ``run.score`` gives, of a run with or without a network of its own; (n, problems)."""
     if MIXTURE not in weights.read_about(run.model):
         return run.score(dataset, patches)
-    found = _of(run, dataset).scores(patches)
+    found = of_run(run, dataset).scores(patches)
     if not np.isfinite(found).all():
         raise LossError(f"{dataset}: scores that are not finite", file=run.model, expected="finite scores")
-    return found[:, None]
+    return found
 
 
 def features(run: Run, dataset: str, patches: np.ndarray, name: str | None) -> np.ndarray:
     """What a member of a run's mixture measures of patches, (n, features); InputError if there is none."""
-    members = {member.name: member for member in _of(run, dataset).members}
+    members = {member.name: member for member in of_run(run, dataset).members}
     if name not in members:
         raise InputError(str(name), file=run.model, expected=f"one of {', '.join(members)}")
     return members[name].measure(patches)
 
 
-def _of(run: Run, dataset: str) -> Mixture:
-    how = run.preprocessing(dataset)
-    return _once(run.model.absolute(), len(how.channels), how.side)
+def of_run(run: Run, dataset: str) -> Mixture:
+    """The mixture of a run, read once; InputError for one that is not about the run's classes."""
+    how, classes = run.preprocessing(dataset), run.classes(dataset)
+    found = _once(run.model.absolute(), len(how.channels), how.side)
+    if (found.problems, found.shares) != (len(classes.problems), classes.kind == "classes"):
+        raise InputError(f"{found.problems} problems", file=run.model, expected=f"a mixture for {classes}")
+    return found

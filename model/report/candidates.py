@@ -26,8 +26,29 @@ NOTES = (
 )
 
 
+def of_problems(runs: Runs) -> dict[str, Runs]:
+    """The same for each class or label where there are several; else under an empty name."""
+    names = next(iter(runs.values())).get("problems", {"": None})
+    return {
+        name: {key: model["problems"][name] if name else model for key, model in runs.items()}
+        for name in names
+    }
+
+
 def tabulate(runs: Runs) -> pd.DataFrame:
-    """First a row per candidate over all runs, the means; then a row per run and candidate."""
+    """First a row per candidate over all runs, the means; then a row per run and candidate.
+
+    Where there are several classes or labels, one such table below the other.
+    """
+    tables = {name: _of_one(own) for name, own in of_problems(runs).items()}
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    for name, table in tables.items():
+        table.insert(0, "of", name)
+    return pd.concat(tables.values(), ignore_index=True)
+
+
+def _of_one(runs: Runs) -> pd.DataFrame:
     first = next(iter(runs.values()))
     whole = [_over(runs, name) for name in first["candidates"]]
     each = [
@@ -57,7 +78,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def promise(runs: Runs, auroc: float | None) -> str:
     """What the inner folds promised, beside what the test came to."""
-    inner = _mean([model["inner"]["auroc"] for model in runs.values()])
+    inner = _mean([model["inner"]["auroc"] for own in of_problems(runs).values() for model in own.values()])
     if inner is None or auroc is None:
         return "No inner AUROC: too few groups for inner folds." if inner is None else "No test AUROC."
     return f"Inner AUROC of what was taken {inner:.3f}, test AUROC {auroc:.3f}: {inner - auroc:+.3f}."

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.baselines.fit import STACKED
 from model.evaluation.predictions import columns
 from model.training.checks import judged_in, unlike_heads
 from model.training.checks import misfits as of_training
@@ -13,7 +12,7 @@ from pipeline.errors import ConfigError
 from workflow.config.collections import classes_of
 from workflow.config.messages import error
 
-FOR_TWO = ("adc", *STACKED)
+FOR_TWO = ("adc",)
 """Methods that tell two classes apart, and no more."""
 
 
