@@ -5,6 +5,7 @@ something else, and what of our runs belongs beside it. ``inconsistencies.csv`` 
 """
 
 import csv
+import functools
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,9 +52,13 @@ class Cell:
 
 def read_cells(table: str | None = None) -> list[Cell]:
     """The numbers of one table, or all of them, in their order."""
+    return [cell for cell in _cells() if table in (None, cell.table)]
+
+
+@functools.cache
+def _cells() -> tuple[Cell, ...]:
     with CELLS.open(encoding="utf-8", newline="") as file:
-        cells = [Cell(**row) for row in csv.DictReader(file)]
-    return [cell for cell in cells if table in (None, cell.table)]
+        return tuple(Cell(**row) for row in csv.DictReader(file))
 
 
 def methods_of(table: str, run: Iterable[str]) -> list[str]:

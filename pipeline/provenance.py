@@ -8,11 +8,16 @@ reads.
 """
 
 import ast
+import atexit
+import contextlib
 import functools
 import hashlib
+import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 ERROR_TEXTS = {"expected", "remedy"}
@@ -30,8 +35,8 @@ def code(*modules: str, root: Path = ROOT) -> str:
         name = pending.pop()
         if name not in closure:
             closure.add(name)
-            pending += _parsed(name, root)[1]
-    text = "\n".join(f"{name} {_parsed(name, root)[0]}" for name in sorted(closure))
+            pending += _imported(name, root)
+    text = "\n".join(f"{name} {_digest(name, root)}" for name in sorted(closure))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -45,33 +50,85 @@ def source(module: str, root: Path = ROOT) -> Path | None:
     return None
 
 
-@functools.cache
-def _parsed(module: str, root: Path) -> tuple[str, tuple[str, ...]]:
-    """The digest of one module, and the project modules that it imports."""
-    path = source(module, root)
-    if path is None:
-        raise ModuleNotFoundError(f"no module {module} below {root}")
-    tree = ast.parse(path.read_bytes(), path)
-    names = list(_imports(tree))
-    text = ast.dump(_Silence().visit(tree)) + "".join(_kind(name, root) for name in names)
-    return hashlib.sha256(text.encode()).hexdigest(), tuple(name for name in names if source(name, root))
+class _Module(NamedTuple):
+    """What there is to know of a file, whatever is around it."""
+
+    digest: str
+    """Of its code, without what decides nothing."""
+    names: list[str]
+    """Dotted names that it may import, of the project or not."""
+    kinds: dict[str, str]
+    """Its plain kinds of errors by name."""
 
 
 @functools.cache
+def _imported(module: str, root: Path) -> tuple[str, ...]:
+    """The project modules that one imports."""
+    return tuple(name for name in _read(module, root).names if source(name, root))
+
+
+@functools.cache
+def _digest(module: str, root: Path) -> str:
+    """The digest of one module and of the kinds of errors that it imports."""
+    read = _read(module, root)
+    text = read.digest + "".join(_kind(name, root) for name in read.names)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _kind(name: str, root: Path) -> str:
     """What a kind of error is that is imported by its dotted name; empty for anything else."""
     module, _, kind = name.rpartition(".")
-    return _kinds(module, root).get(kind, "") if module and source(module, root) else ""
+    return _read(module, root).kinds.get(kind, "") if module and source(module, root) else ""
 
 
 @functools.cache
-def _kinds(module: str, root: Path) -> dict[str, str]:
-    """The plain kinds of errors of a module by name."""
+def _read(module: str, root: Path) -> _Module:
     path = source(module, root)
-    assert path is not None
-    body = ast.parse(path.read_bytes(), path).body
-    kinds = [part for part in body if isinstance(part, ast.ClassDef) and _is_kind(part)]
-    return {part.name: ast.dump(_Silence().visit(part)) for part in kinds}
+    if path is None:
+        raise ModuleNotFoundError(f"no module {module} below {root}")
+    content = path.read_bytes()
+    key = hashlib.sha256(content).hexdigest()
+    if key not in _remembered():
+        _remembered()[key] = _parse(content, path)
+    return _remembered()[key]
+
+
+def _parse(content: bytes, path: Path) -> _Module:
+    tree = ast.parse(content, path)
+    names = list(_imports(tree))
+    kinds = [part for part in tree.body if isinstance(part, ast.ClassDef) and _is_kind(part)]
+    silent = {part.name: ast.dump(_Silence().visit(part)) for part in kinds}
+    text = ast.dump(_Silence().visit(tree))
+    return _Module(hashlib.sha256(text.encode()).hexdigest(), names, silent)
+
+
+MEMORY = Path(__file__).parent / "__pycache__" / f"provenance.{sys.implementation.cache_tag}.json"
+"""What was read of files, by their SHA-256: parsing all of them takes a second of each start."""
+MOST = 1000
+"""Files that are remembered."""
+
+
+@functools.cache
+def _remembered() -> dict[str, _Module]:
+    """What processes before this one read, with the code that is here; kept for those after it."""
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    try:
+        modules = {key: _Module(*module) for key, module in json.loads(MEMORY.read_bytes())[own].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, of other code, or damaged
+        modules = {}
+    atexit.register(_remember, own, modules, len(modules))
+    return modules
+
+
+def _remember(own: str, modules: dict[str, _Module], known: int) -> None:
+    """Write the memory if it has grown and can be written."""
+    if len(modules) == known or sys.dont_write_bytecode:
+        return
+    beside = MEMORY.with_name(f"{MEMORY.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        MEMORY.parent.mkdir(exist_ok=True)
+        beside.write_text(json.dumps({own: dict(list(modules.items())[-MOST:])}), encoding="utf-8")
+        beside.replace(MEMORY)
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ import pytest
 from pipeline import pool
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Hundreds of processes are started; without this each of them compiles all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 hypothesis.settings.register_profile("any machine", deadline=None)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,8 +25,9 @@ from pipeline import card as data_card
 from pipeline.card import Preprocessing
 from pipeline.errors import ChecksumError, ConfigError, ModelError, StoreError
 from pipeline.files import read_csv
-from pipeline.provenance import ROOT, code
+from pipeline.provenance import code
 from pipeline.store import read_embeddings, read_info, read_patches
+from tests.copies import copy_code
 from tests.stores import make_store
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
@@ -241,8 +241,7 @@ class TestEmbeddings:
 def test_an_edit_makes_features_and_probes_anew_that_come_from_it(
     tmp_path: Path, edited: str, embeds: bool, fits: bool
 ) -> None:
-    for folder in ("model", "pipeline"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(tmp_path, "model", "pipeline")
     with (tmp_path / edited).open("a") as file:
         file.write("edited = 1\n")
     network = "model.networks.efficientnet"

@@ -21,6 +21,7 @@ from pipeline.patches import cut, slices
 from pipeline.phantom import write_phantom
 from pipeline.provenance import ROOT
 from pipeline.readers import index
+from tests.copies import copy_code
 
 KILLED = -signal.SIGKILL
 
@@ -254,8 +255,7 @@ def finish(folder: Path, *targets: str) -> str:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project and its folder, done up to the start network of a tiny experiment of two data sets."""
     folder = tmp_path_factory.mktemp("experiment")
-    for name in ("rules", "workflow", "pipeline", "model", "papers", "config", "profiles"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(folder, "rules", "workflow", "pipeline", "model", "papers", "config", "profiles")
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "tiny.json").write_text(json.dumps(CONFIG))

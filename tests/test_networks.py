@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from model.networks import base, papers
 from model.networks.base import Description, build, initialize
 from pipeline.errors import ConfigError
 from pipeline.provenance import ROOT
+from tests.copies import copy_code
 from tests.stores import make_store
 
 torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
@@ -181,9 +181,7 @@ def test_a_parameter_that_nobody_knows_how_to_draw_is_refused() -> None:
 
 
 def test_the_network_of_the_docs_trains_goes_on_predicts_and_exports(tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    for package in ("model", "pipeline"):
-        shutil.copytree(ROOT / package, clone / package, ignore=shutil.ignore_patterns("__pycache__"))
+    clone = copy_code(tmp_path / "clone", "model", "pipeline")
     (example,) = re.findall(r"```python\n(from torch.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (clone / "model/networks/small.py").write_text(example)
     files = [make_store(tmp_path, name, train=8, validation=4, test=4, side=40) for name in ("a", "b")]

@@ -1,11 +1,16 @@
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from pipeline import datasets
 from pipeline import provenance as module
 from pipeline.provenance import ROOT, code
+from tests.copies import copy_code
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def project(tmp_path):
 
 
 def digest(project, *modules):
-    for remembered in (module._parsed, module._kinds, module._kind, module.source):
+    for remembered in (module._digest, module._imported, module._read, module.source):
         remembered.cache_clear()
     return code(*(modules or ["steps.one"]), root=project)
 
@@ -65,8 +70,7 @@ def test_an_unknown_module_is_an_error(project):
 
 
 def test_etl_never_depends_on_the_code_of_training(tmp_path):
-    for package in ("pipeline", "model", "papers", "workflow"):
-        shutil.copytree(ROOT / package, tmp_path / package)
+    copy_code(tmp_path, "pipeline", "model", "papers", "workflow")
     steps = ["readers.index", "findings", "patches.slices", "patches.cut", "splits.split", "skipped"]
     before = [digest(tmp_path, f"pipeline.{step}") for step in steps]
     for path in (tmp_path / "model").rglob("*.py"):
@@ -75,8 +79,7 @@ def test_etl_never_depends_on_the_code_of_training(tmp_path):
 
 
 def test_training_never_depends_on_the_registry_of_methods(tmp_path):
-    for package in ("pipeline", "model", "papers", "workflow"):
-        shutil.copytree(ROOT / package, tmp_path / package)
+    copy_code(tmp_path, "pipeline", "model", "papers", "workflow")
     before = digest(
         tmp_path,
         "model.bootstrap.guess",
@@ -281,9 +284,7 @@ def digests(project):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A copy of this project, and the digests of its steps."""
-    folder = tmp_path_factory.mktemp("whole")
-    for package in ("pipeline", "model", "papers", "workflow"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    folder = copy_code(tmp_path_factory.mktemp("whole"), "pipeline", "model", "papers", "workflow")
     return folder, digests(folder)
 
 
@@ -305,3 +306,64 @@ def test_no_step_and_no_checkpoint_of_this_project_depends_on_texts_and_registri
 
 def test_the_folder_tells_the_kinds_of_data_sets():
     assert set(datasets.kinds()) == {"brain", "chestxray14", "lungx", "prostatex", "table"}
+
+
+class TestMemory:
+    """What was read of files is kept beside the code for the next process."""
+
+    @pytest.fixture
+    def copied(self, tmp_path):
+        copy_code(tmp_path, "pipeline")
+        shutil.rmtree(tmp_path / "pipeline" / "__pycache__", ignore_errors=True)
+        return tmp_path
+
+    def start(self, folder, **environment):
+        text = "from pipeline import provenance; print(provenance.code('pipeline.findings'))"
+        line, variables = (
+            [sys.executable, "-c", text],
+            {**os.environ, "PYTHONPATH": str(folder), **environment},
+        )
+        process = subprocess.run(line, cwd=folder, env=variables, capture_output=True, text=True, check=True)
+        return process.stdout.strip()
+
+    def memory(self, folder):
+        return folder / "pipeline" / "__pycache__" / module.MEMORY.name
+
+    def test_the_next_process_says_the_same_without_parsing_a_file(self, copied):
+        assert self.start(copied) == code("pipeline.findings")
+        content = json.loads(self.memory(copied).read_text())
+        (modules,) = content.values()
+        for read in modules.values():
+            read[0] = "remembered"
+        self.memory(copied).write_text(json.dumps(content))
+        remembered = self.start(copied)
+        assert remembered not in ("", code("pipeline.findings"))
+        assert self.start(copied) == remembered
+
+    def test_an_edited_file_is_parsed_again(self, copied):
+        before = self.start(copied)
+        with (copied / "pipeline/findings.py").open("a") as file:
+            file.write("edited = 1\n")
+        assert self.start(copied) != before
+
+    @pytest.mark.parametrize(
+        "damaged", ["", "{", "[]", "{}", '{"KEY": 1}', '{"KEY": {"a": [1]}}', '{"KEY": {"a": 1}}']
+    )
+    def test_a_damaged_memory_or_one_of_other_code_is_written_anew(self, copied, damaged):
+        before = self.start(copied)
+        (key,) = json.loads(self.memory(copied).read_text())
+        self.memory(copied).write_text(damaged.replace("KEY", key))
+        assert self.start(copied) == before
+        assert list(json.loads(self.memory(copied).read_text())) == [key]
+
+    def test_what_decides_what_is_read_voids_the_memory(self, copied):
+        self.start(copied)
+        (key,) = json.loads(self.memory(copied).read_text())
+        with (copied / "pipeline/provenance.py").open("a") as file:
+            file.write("# another way to read\n")
+        self.start(copied)
+        assert list(json.loads(self.memory(copied).read_text())) != [key]
+
+    def test_nothing_is_kept_where_python_keeps_nothing(self, copied):
+        self.start(copied, PYTHONDONTWRITEBYTECODE="1")
+        assert not self.memory(copied).exists()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.copies import copy_code
 from tests.stores import make_store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -189,8 +189,7 @@ CODE = (("pipeline/store.py", "PATCH_SIDE = 65", "PATCH_SIDE = 60 + 5"),)
 def test_a_checkpoint_outlives_an_edit_of_texts_and_no_other(
     undisturbed: Path, tmp_path: Path, edits: tuple[tuple[str, str, str], ...], void: bool
 ) -> None:
-    for package in ("pipeline", "model"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(tmp_path, "pipeline", "model")
     out = tmp_path / "out"
     kill_when(lambda: checkpoints(out / "checkpoint") >= 1, "train", undisturbed, out, project=tmp_path)
     for name, old, new in edits:

@@ -21,6 +21,7 @@ from model.evaluation import compare
 from papers import numbers
 from pipeline.provenance import ROOT
 from tests import warm
+from tests.copies import copy_code
 from tests.test_kinds import WELLS
 
 STUB = """
@@ -90,9 +91,7 @@ def bare_project(folder):
 
 
 def copy_project(folder):
-    bare_project(folder)
-    for name in ("rules", "workflow", "pipeline", "model", "papers"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(bare_project(folder), "rules", "workflow", "pipeline", "model", "papers")
     for name in ("Snakefile", "environment.yml", "requirements.lock", "CITATION.cff"):
         shutil.copy(ROOT / name, folder / name)
     return folder
