@@ -58,17 +58,10 @@ for word in words:
 def snakemake(project, *words, status=0, timeout=120):
     """Call ``./run`` in a project's folder, and return all that it printed.
 
-    A folder without code of its own is run by this checkout's; its dry runs by a process that is warm.
+    A folder without code of its own is run by this checkout's.
     """
     code = project if (project / "workflow").exists() else ROOT
-    if code is ROOT and {"-n", "-np"} & {*words}:
-        returncode, printed = warm.run(project, words)
-    else:
-        process = subprocess.run(
-            [sys.executable, "-m", "workflow.run", *words], cwd=project, capture_output=True, text=True,
-            env={**os.environ, "PYTHONPATH": str(code)}, timeout=timeout, check=False,
-        )  # fmt: skip
-        returncode, printed = process.returncode, process.stdout + process.stderr
+    returncode, printed = warm.run(project, words, code, timeout)
     assert returncode == status, printed
     return printed
 

@@ -1,11 +1,14 @@
-"""Calls of ``./run`` from a process that has imported everything: most of a dry run is imports and digests.
+"""Calls of ``./run`` from a process that has imported everything: most of a dry run is imports.
 
-Started as a module it reads a call per line as JSON (folder, words), forks, and answers with status and output.
+Started as a module it reads a call per line as JSON (folder, words, code, seconds), forks, and answers with
+status and output. A copy of the code is imported after the fork; what others wrote that it imports, before.
 """
 
 import atexit
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("workflow", "pipeline", "model", "papers")
 _servers: list[subprocess.Popen[str]] = []
 
 
@@ -23,8 +27,8 @@ class Ended(NamedTuple):
     printed: str
 
 
-def run(folder: Path, words: tuple[str, ...]) -> Ended:
-    """Call ``./run`` of this checkout in a folder."""
+def run(folder: Path, words: tuple[str, ...], code: Path = ROOT, timeout: int = 120) -> Ended:
+    """Call ``./run`` of this checkout, or of a copy of its code, in a folder."""
     if not _servers:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
         line = [sys.executable, "-m", "tests.warm"]
@@ -34,19 +38,26 @@ def run(folder: Path, words: tuple[str, ...]) -> Ended:
     server = _servers[0]
     assert server.stdin is not None
     assert server.stdout is not None
-    print(json.dumps([str(folder), words]), file=server.stdin, flush=True)
+    print(json.dumps([str(folder), words, str(code), timeout]), file=server.stdin, flush=True)
     return Ended(*json.loads(server.stdout.readline()))
 
 
-def _child(folder: str, words: list[str], out: int) -> None:
+def _child(folder: str, words: list[str], code: str, timeout: int, out: int) -> None:
     """Become ``./run``; never returns."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.chdir(folder)
+    signal.alarm(timeout)
     sys.argv[1:] = words
+    if code != str(ROOT):
+        sys.path = [code if path == str(ROOT) else path for path in sys.path]
+        os.environ["PYTHONPATH"] = code
+        for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+            del sys.modules[name]
     status = 1
     try:
-        status = launcher.main(words)
+        status = importlib.import_module("workflow.run").main(words)
     except SystemExit as leave:
         status = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     except BaseException:
@@ -61,26 +72,21 @@ def _child(folder: str, words: list[str], out: int) -> None:
 
 def serve() -> None:
     """Answer calls until the input ends."""
-    for path in sorted((ROOT / "rules").glob("*.smk")):
-        for module in re.findall(r'code\("([\w.]+)"\)', path.read_text()):
-            code(module)
     for line in sys.stdin:
-        folder, words = json.loads(line)
         with tempfile.TemporaryFile("w+") as out:
             if not (child := os.fork()):
-                _child(folder, words, out.fileno())
+                _child(*json.loads(line), out.fileno())
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             out.seek(0)
             print(json.dumps([status, out.read()]), flush=True)
 
 
 if __name__ == "__main__":
-    import re
-
     import snakemake.cli
     import snakemake.workflow  # noqa: F401
 
-    from pipeline.provenance import code
-    from workflow import run as launcher
-
+    importlib.import_module("workflow.run")
+    for line in Path(ROOT, "rules/common.smk").read_text(encoding="utf-8").splitlines():
+        if line.startswith(("import ", "from ")):  # what is planned with
+            exec(line)
     serve()
