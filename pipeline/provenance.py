@@ -95,7 +95,7 @@ def _read(module: str, root: Path) -> _Module:
 
 def _parse(content: bytes, path: Path) -> _Module:
     tree = ast.parse(content, path)
-    names = list(_imports(tree))
+    names = list(dict.fromkeys(_imports(tree)))
     kinds = [part for part in tree.body if isinstance(part, ast.ClassDef) and _is_kind(part)]
     silent = {part.name: ast.dump(_Silence().visit(part)) for part in kinds}
     text = ast.dump(_Silence().visit(tree))

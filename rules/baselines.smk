@@ -42,7 +42,7 @@ rule measure_patches:
     benchmark:
         "benchmarks/data/{dataset}/embeddings/{features}.tsv"
     wildcard_constraints:
-        features="|".join(MEASURES),
+        features="|".join(MEASURED),
     conda:
         "../environment.yml"
     threads: 1

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from snakemake.io import strip_wildcard_constraints
 
-from model.baselines.fit import BASELINES, STACKED
-from model.baselines.measures import MEASURES
+from model.baselines.methods import BASELINES, MEASURED, STACKED
 from papers.figures.registry import FIGURES
 from model.training.methods import METHODS
 from papers import numbers

@@ -15,6 +15,8 @@ from pipeline import pool
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# As in the commands: more threads only wait for each other.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # Hundreds of processes are started; without this each of them compiles all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

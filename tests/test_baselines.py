@@ -11,6 +11,8 @@ from scipy import stats
 from model.baselines import adc, intensity
 from model.baselines.fit import adc_feature, fit_adc, main
 from model.baselines.logistic import Measured, choose, fit
+from model.baselines.measures import MEASURES
+from model.baselines.methods import MEASURED
 from model.evaluation import score
 from model.evaluation.predictions import COLUMNS
 from pipeline.errors import ConfigError, EmptyError
@@ -21,6 +23,10 @@ from tests.stores import make_store
 
 CENTRE = PATCH_SIDE // 2
 DISC, RING = intensity.disc_and_ring(PATCH_SIDE)
+
+
+def test_the_plan_knows_what_can_be_measured() -> None:
+    assert set(MEASURED) == set(MEASURES)
 
 
 def named(patches: np.ndarray) -> dict[str, float]:

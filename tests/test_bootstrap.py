@@ -18,8 +18,6 @@ from pipeline.errors import InputError, SplitError
 from pipeline.files import read_csv
 from tests.stores import make_store
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 CPU = torch.device("cpu")
 HEAD = "candidate,stage,dataset,auroc,"
 

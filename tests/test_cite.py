@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from model.baselines.fit import BASELINES
+from model.baselines.methods import BASELINES
 from model.training.methods import METHODS
 from pipeline.provenance import ROOT
 from workflow import cite, raw

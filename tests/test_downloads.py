@@ -1,9 +1,6 @@
 """The target ``download``: nothing before the terms are accepted, then all of it, and then the workflow takes it."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from pipeline.datasets import prostatex
 from pipeline.download import manifest
 from pipeline.phantom import Geometry, write_mr_series
 from pipeline.provenance import ROOT
+from tests import warm
 from tests.services import Archive, Service, served
 from workflow import downloads, raw
 from workflow.config import checked
@@ -38,12 +36,9 @@ def settings(**changes: object) -> dict[str, object]:
 
 def run(folder: Path, *words: str, status: int = 0) -> str:
     """``./run`` in a folder; all that it printed."""
-    process = subprocess.run(
-        [sys.executable, "-m", "workflow.run", "--cores", "1", "--configfile", "here.yaml", *words],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    printed = process.stdout + process.stderr
-    assert process.returncode == status, printed
+    words = ("--cores", "1", "--configfile", "here.yaml", *words)
+    returncode, printed = warm.run(folder, words)
+    assert returncode == status, printed
     return printed
 
 

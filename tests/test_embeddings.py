@@ -30,8 +30,6 @@ from pipeline.store import read_embeddings, read_info, read_patches
 from tests.copies import copy_code
 from tests.stores import make_store
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 SIDE = 48
 PUBLISHED = networks.installed("efficientnet_lite0", "imagenet")
 FINGERPRINT = {

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 
 from model import export
 from model.files import runs
@@ -24,8 +23,6 @@ from pipeline.store import read_patches
 from tests.made_runs import train
 from tests.stores import make_store
 from tests.test_runs import UNKNOWN
-
-torch.set_num_threads(1)
 
 PAGE = Path(__file__).parent.parent / "docs" / "predict.md"
 NAMES = ("prostatex", "mine")

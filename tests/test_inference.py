@@ -5,8 +5,6 @@ from model.inference import batch_norm, evaluated
 from model.inference.evaluated import Evaluated
 from model.networks.base import Description, Network, build, initialize
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 
 def trained(channels: int) -> tuple[Network, torch.Tensor]:
     """A network whose batch norms are all but neutral, and its statistics."""

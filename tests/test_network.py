@@ -9,8 +9,6 @@ from torch import nn
 from model.networks.base import Description, Dropout, Network, build, channels_last, initialize, set_dropout
 from model.networks.papers import Extractor, head
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 ODD_NAMES = ("fe", "Coffee", "Prostate", "Prostate2", "a.b", "two words", "keys", "type", "0")
 
 

@@ -20,8 +20,6 @@ from pipeline.provenance import ROOT
 from tests.copies import copy_code
 from tests.stores import make_store
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 PAGE = ROOT / "docs" / "networks.md"
 
 RUN = """

@@ -24,8 +24,6 @@ from pipeline.slice_store import SourceSlice
 from pipeline.store import read_info, read_margins, read_patches
 from tests.stores import make_store
 
-torch.set_num_threads(1)
-
 CPU = torch.device("cpu")
 TASK = Task("p", "1", (Spot(0, "file", 60.0, 55.0, 0.5, 0.75),))
 EXTENT, SIDE = "24 mm", 40

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
-import torch
 from PIL import Image
 
 from model.files import weights
@@ -24,8 +23,6 @@ from pipeline.phantom import write_phantom
 from pipeline.readers.geometry import plane
 from pipeline.store import read_info, read_patches
 from tests.made_runs import VIEWS, train, write_card, write_patches
-
-torch.set_num_threads(1)
 
 CHANNELS = ("t2", "dwi", "adc")
 

@@ -29,8 +29,6 @@ from tests.stores import make_store
 from workflow.config import checked
 from workflow.plan import baselines, start, training
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 CPU = torch.device("cpu")
 SIDE, NAMES = 40, ("a", "b")
 PHASE = Phase("training", ("a",), 3, 8, 1e-3, 1, 0.0)

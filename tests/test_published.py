@@ -23,8 +23,6 @@ from pipeline.splits.split import balanced_views
 from pipeline.store import read_patches
 from tests.stores import make_store
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 FILES = ("roulette-baseline.pth", "hydra-DS4-Full-best.pth")
 
 

@@ -17,8 +17,6 @@ from model.networks.base import Description, build, initialize
 from pipeline.card import KINDS, MEASURES, Preprocessing
 from pipeline.errors import ConfigError, InputError, LossError, PickledError
 
-torch.set_num_threads(1)
-
 UNKNOWN = dict.fromkeys([*KINDS, *MEASURES])
 """The fingerprint of a channel of which nothing is known."""
 HOW = Preprocessing("table", ("image",), "40 px", None, "series", "geometry", 2, 0, 3)

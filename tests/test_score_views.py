@@ -17,8 +17,6 @@ from pipeline.files import read_csv
 from pipeline.store import read_patches
 from tests.stores import make_store
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 NAMES = ("b.c", "a")
 
 

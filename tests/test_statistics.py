@@ -9,8 +9,6 @@ from model.networks.base import Network, build, initialize
 from model.training import data
 from tests.stores import make_store
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 
 @pytest.fixture
 def network() -> Network:

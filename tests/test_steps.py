@@ -29,8 +29,6 @@ from pipeline.errors import ConfigError
 from pipeline.files import read_csv
 from tests.stores import make_store
 
-torch.set_num_threads(1)
-
 CPU = torch.device("cpu")
 NAMES = ("a", "b", "c")
 DEFAULTS = {"epochs": 2, "batch_size": 6, "learning_rate": 1e-3, "batches": 1, "dropout": 0.0}

@@ -11,8 +11,6 @@ from model.inference import batch_norm
 from model.networks.base import Description, Network, build, initialize
 from pipeline.errors import InputError
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 NAMES = ("a.b", "a", "fe")
 
 

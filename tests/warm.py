@@ -34,12 +34,17 @@ def run(folder: Path, words: tuple[str, ...], code: Path = ROOT, timeout: int = 
         line = [sys.executable, "-m", "tests.warm"]
         pipe = subprocess.PIPE
         _servers.append(subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True, cwd=ROOT, env=environment))
-        atexit.register(_servers[0].terminate)
+        atexit.register(_end, _servers[0])
     server = _servers[0]
     assert server.stdin is not None
     assert server.stdout is not None
     print(json.dumps([str(folder), words, str(code), timeout]), file=server.stdin, flush=True)
     return Ended(*json.loads(server.stdout.readline()))
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    server.terminate()
+    server.wait()
 
 
 def _child(folder: str, words: list[str], code: str, timeout: int, out: int) -> None:

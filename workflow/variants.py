@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.baselines.fit import BASELINES
+from model.baselines.methods import BASELINES
 from model.search.grid import candidates, nested
 from model.training.methods import METHODS
 from pipeline.errors import ConfigError

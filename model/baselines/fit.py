@@ -30,9 +30,6 @@ from pipeline.store import Embeddings, read_embeddings, read_info, read_patches
 
 log = logging.getLogger("typhon")
 
-STACKED = ("probe_svm", "probe_knn", "radiomics", "auto")
-"""Those that model.baselines.auto chooses and stacks on inner folds."""
-BASELINES = ("logistic", "probe", "adc", *STACKED)
 REGRESSIONS = {"logistic": [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100], "probe": [1e-5, 1e-4, 1e-3, 1e-2]}
 """Divisors of the penalty (scikit-learn's C) to choose from: those of a probe are for a thousand features."""
 ENCODER = ("network", "weights_sha256")

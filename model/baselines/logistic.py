@@ -154,7 +154,7 @@ def fit(measured: Measured, penalty: float) -> Model:
     All arithmetic is float64, whatever the numbers are: sums of thousands of float32 lose digits, and so
     would the gradient that tells the solver when to stop. Raises EmptyError for samples of one class.
     """
-    # Only here: the Snakefile, which every job parses, reads BASELINES.
+    # Only here: searches for a start among random networks import this module, and fit nothing.
     from sklearn.linear_model import LogisticRegression
 
     values, scale = measured.standardised

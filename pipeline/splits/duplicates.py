@@ -7,8 +7,6 @@ unrelated images.
 import imagehash
 import numpy as np
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 THRESHOLD = 4
 """Largest Hamming distance of two hashes of one image."""
@@ -41,5 +39,9 @@ def near_pairs(hashes: np.ndarray, threshold: int = THRESHOLD) -> np.ndarray:
 
 def clusters(count: int, pairs: np.ndarray) -> np.ndarray:
     """The cluster number (count,) of each of ``count`` images, where near pairs join clusters."""
+    # Only here: the plan imports this module, and these take a tenth of a second.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return connected_components(links, directed=False)[1]

@@ -5,8 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.baselines.fit import BASELINES
-from model.baselines.measures import MEASURES
+from model.baselines.methods import BASELINES, MEASURED
 from model.training.layers import problems as layers_problems
 from model.training.methods import METHODS, phases
 from model.training.phase import BY_DATASET, parse_phases, schedule_problems
@@ -60,13 +59,13 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if name not in known_networks:
             remedy = nearest(name, known_networks)
             yield error(path, name, expected="a network", remedy=remedy)
-    for name in MEASURES.keys() & encoders.keys():
+    for name in set(MEASURED) & encoders.keys():
         yield error(["encoders", name], "an encoder of that name", expected="another: it is measured as well")
     for method in {"probe", *methods}:
         key = "candidates" if method == "auto" else "encoder"
         for name in networks.encoders(config, [method]):
             if name not in encoders:
-                named = [*encoders, *(MEASURES if method == "auto" else ())]
+                named = [*encoders, *(MEASURED if method == "auto" else ())]
                 path, remedy = ["hyperparameters", method, key], nearest(name, named)
                 yield error(path, name, expected="one of encoders", remedy=remedy)
     yield from networks.misfits(config, methods)

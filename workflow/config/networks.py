@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from model import networks
-from model.baselines.measures import MEASURES
+from model.baselines.methods import MEASURED
 from model.training.methods import METHODS
 from pipeline.errors import ConfigError
 from workflow.config.collections import channels_of
@@ -44,7 +44,7 @@ def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
     """The encoders whose features these methods use."""
     settings = config["hyperparameters"]
     named = {name: [settings[name]["encoder"]] for name in ("probe", "probe_svm", "probe_knn")}
-    named["auto"] = [name for name in settings["auto"]["candidates"] if name not in MEASURES]
+    named["auto"] = [name for name in settings["auto"]["candidates"] if name not in MEASURED]
     return list(dict.fromkeys(name for method in sorted(methods) for name in named.get(method, ())))
 
 

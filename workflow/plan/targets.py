@@ -2,7 +2,7 @@
 
 import json
 
-from model.baselines.fit import BASELINES, STACKED
+from model.baselines.methods import BASELINES, STACKED
 from model.training.methods import METHODS
 from workflow import downloads, raw, side_collections, variants
 from workflow.config import networks

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from model.baselines.fit import BASELINES
+from model.baselines.methods import BASELINES
 from model.training import methods
 from model.training.methods import Phases
 from pipeline.errors import ConfigError
