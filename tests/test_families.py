@@ -24,8 +24,6 @@ from tests.published_like import drawn, ramps
 from tests.stores import make_store
 from workflow.config import checked
 
-torch.set_num_threads(1)  # as in the commands; more of them only wait for each other
-
 SIZES = {
     "densenet121": (6_953_856, 1024, 6), "densenet169": (12_484_480, 1664, 6), "densenet201": (18_092_928, 1920, 6),
     "resnet18": (11_176_512, 512, 9), "resnet34": (21_284_672, 512, 17), "resnet50": (23_508_032, 2048, 17),

@@ -8,7 +8,9 @@ import io
 import logging
 import runpy
 import shlex
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -48,7 +50,14 @@ class Tee(io.TextIOBase):
 
 def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
     """Run ``module`` with ``arguments`` and return its exit status; stderr is copied to ``log``."""
-    start, terminal = time.monotonic(), sys.stderr
+    start, terminal, interrupted = time.monotonic(), sys.stderr, threading.Event()
+
+    def interrupt(number: int, frame: Any) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # elsewhere it may be ignored
+        signal.signal(signal.SIGINT, interrupt)
     print(f"python -m {shlex.join([module, *arguments])}", file=log, flush=True)
     sys.argv = [module, *arguments]
     sys.stderr = Tee(terminal, log)
@@ -63,6 +72,10 @@ def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
     except Exception:  # a bug of ours: the traceback belongs in the log as well
         traceback.print_exc()
         status = 1
+    if status and interrupted.is_set():
+        # Python drops an interrupt that comes in a finalizer. The step then fails for want of its processes,
+        # which had the same interrupt.
+        status = 130
     print(
         f"{'done' if status == 0 else f'failed with {status}'} after {time.monotonic() - start:.1f} s",
         file=log,
