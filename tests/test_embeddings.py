@@ -328,7 +328,8 @@ def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int, caplog: pyte
     path = embed(store, tmp_path / "e.h5", "--side", str(side))
     how = Preprocessing("table", ("channel0",), "40 px", None, "series", "geometry", 2, 0, 2)
     card = {"collection": {}, "classes": ["no", "yes"], "preprocessing": asdict(how), "training": {"findings": 16},
-            "fingerprint": {"channel0": FINGERPRINT}}  # fmt: skip
+            "fingerprint": {"channel0": FINGERPRINT},
+            "with_validation": {"training": {"findings": 24}, "fingerprint": {"channel0": FINGERPRINT}}}  # fmt: skip
     (tmp_path / "card.json").write_text(json.dumps(card))
     run = tmp_path / "results/probe/fold0/seed0"
     model_probe.main(
@@ -342,6 +343,11 @@ def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int, caplog: pyte
     patches = read_patches(store, rows, [3] * len(rows)).reshape(len(rows), 3, 1, 65, 65)
     shown = patches[np.arange(len(rows)), table["view"].astype(int)]
     (found,) = runs.find([run])
+    (weights,) = found.card["weights"]
+    assert weights["network"] == "efficientnet_lite0"
+    assert (weights["licence"], weights["weights"]) == ("Apache-2.0", "imagenet")
+    assert "Tan M, Le QV. EfficientNet" in weights["citation"]
+    assert found.card["datasets"]["a"]["training"] == {"findings": 24}
     expected = table["score"].astype(float).to_numpy()
     np.testing.assert_allclose(found.score("a", shown)[:, 0], expected, atol=1e-4)
     likest = nearest.of_case(found, "a", read_patches(store, [5], [2]), 2)["findings"]
@@ -355,6 +361,8 @@ def test_a_probe_is_a_run_like_any_other(tmp_path: Path, side: int, caplog: pyte
     caplog.set_level(logging.INFO)
     export.main([str(run), "--out", str(tmp_path / "onnx")])
     assert {record.name for record in caplog.records} <= {"typhon"}  # no library talks about itself
+    (exported,) = json.loads((tmp_path / "onnx/export.json").read_text())["models"]
+    assert exported["pretrained"] == [weights]
     session = onnxruntime.InferenceSession(tmp_path / "onnx/probe-fold0-seed0.onnx")
     np.testing.assert_allclose(session.run(None, {"patches": shown})[0], expected, atol=1e-4)
 

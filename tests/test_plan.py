@@ -419,6 +419,9 @@ class TestTargets:
 
     def test_auto_cites_the_networks_of_its_candidates(self):
         assert targets.cited(config("demo", methods=["auto"])) == ["auto", "efficientnet_lite0", "imagenet"]
+        known = json.loads(targets.weights(config("demo", methods=["auto"])))
+        assert known["efficientnet_lite0, imagenet"]["licence"] == "Apache-2.0"
+        assert targets.weights(config()) == "{}"
 
     def test_a_probe_cites_its_network_and_those_whose_pictures_its_weights_are_from(self):
         assert targets.cited(config("demo", methods=["probe", "adc"])) == [

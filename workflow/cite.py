@@ -74,18 +74,16 @@ def short(authors: str) -> str:
     return ", ".join(names)
 
 
-def markdown(data_sets: Mapping[str, Entry], papers: Sequence[Entry]) -> str:
+def markdown(data_sets: Mapping[str, Entry], papers: Sequence[Entry], weights: Mapping[str, Entry]) -> str:
     """What to cite as a page in Markdown."""
     lines = ["# What to cite", "", "## Data sets", ""]
-    for name, terms in data_sets.items():
-        parts = [
-            terms.get("citation", ""),
-            _link(terms.get("doi", "")) or terms.get("url", ""),
-        ]
-        lines.append(
-            f"- **{name}**, {terms['collection']}. {_sentences([*parts, _capital(terms.get('licence', ''))])}"
-        )
-    lines += ["", CHANGES, "", "## Papers", ""]
+    lines += [f"- **{name}**, {terms['collection']}. {_stated(terms)}" for name, terms in data_sets.items()]
+    lines += ["", CHANGES, ""]
+    if weights:
+        lines += ["## Pretrained weights", ""]
+        lines += [f"- **{name}**. {_stated(terms)}" for name, terms in weights.items()]
+        lines += [""]
+    lines += ["## Papers", ""]
     for paper in papers:
         parts = [
             short(paper["authors"]),
@@ -104,15 +102,22 @@ def markdown(data_sets: Mapping[str, Entry], papers: Sequence[Entry]) -> str:
     return "\n".join(lines)
 
 
-def html(data_sets: Mapping[str, Entry], papers: Sequence[Entry]) -> str:
+def _stated(terms: Entry) -> str:
+    """Citation, where to find it, and licence, as sentences."""
+    parts = [terms.get("citation", ""), _link(terms.get("doi", "")) or terms.get("url", "")]
+    return _sentences([*parts, _capital(terms.get("licence", ""))])
+
+
+def html(data_sets: Mapping[str, Entry], papers: Sequence[Entry], weights: Mapping[str, Entry]) -> str:
     """The same as a page of the report."""
     rows = [{"data set": name, **dict(terms)} for name, terms in data_sets.items()]
     columns = [name for name in ("data set", *TERMS) if any(row.get(name) for row in rows)]
-    own = software()
+    own, stated = software(), [f"{name}: {_stated(terms)}" for name, terms in weights.items()]
     return page.page(
         "Licences, and what to cite",
         [
             page.section("Data sets", page.table(columns, rows), page.paragraph(CHANGES)),
+            *([page.section("Pretrained weights", page.bullets(stated))] if stated else []),
             page.section("Papers", page.bullets(map(_cited, papers))),
             page.section("Software", page.bullets([_cited(own)])),
         ],
@@ -185,6 +190,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write what to cite, as text and as BibTeX."""
     parser = argparse.ArgumentParser(prog="python -m workflow.cite", description=main.__doc__)
     parser.add_argument("--data-sets", type=json.loads, required=True, help="terms by data set, JSON")
+    parser.add_argument(
+        "--weights", type=json.loads, default={}, help="terms of pretrained weights by name, JSON"
+    )
     parser.add_argument("--about", nargs="+", required=True, help="methods, and kinds of data sets")
     parser.add_argument("--markdown", type=Path, required=True)
     parser.add_argument("--bibtex", type=Path, required=True)
@@ -192,9 +200,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     papers = publications(args.about)
-    words = markdown(args.data_sets, papers)
+    words = markdown(args.data_sets, papers, args.weights)
     write_text(args.bibtex, bibtex(args.data_sets, papers))
-    write_text(args.out, html(args.data_sets, papers))
+    write_text(args.out, html(args.data_sets, papers, args.weights))
     write_text(args.markdown, words)
     log.info("%s", words)
 

@@ -163,9 +163,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     most_used = heaviest(solved)
     called = runs.classes_in(json.loads(options.data_card.read_text(encoding="utf-8")))
     nearest.write(options.nearest, nearest.build(training[most_used], called), most_used)
+    used = {name: known[name].embeddings for name in known if any(name in one.fitted for one in solved)}
     card = runs.describe(
-        options.card, {options.target: options.data_card}, options.method, options.target, options.state
-    )
+        options.card, {options.target: options.data_card}, options.method, options.target, options.state,
+        validation=True,
+        pretrained=embeddings.pretrained(each for name, each in used.items() if name not in MEASURES),
+    )  # fmt: skip
     write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
     features = {name: names(name, data.channels, one.values.shape[1]) for name, one in training.items()}
     models = {name: one.about(features) for name, one in zip(classes.problems, solved, strict=True)}

@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.device import set_up, told
+from model.files import terms
 from model.files.pretrained import load
 from model.networks.base import Description, Network, build, initialize
 from pipeline.cli import run_cli
@@ -52,6 +53,17 @@ def again(known: Embeddings, datasets: Iterable[str] = (), **changes: Any) -> Ne
     if digest != known.about["weights_sha256"]:
         raise StoreError(f"those of {digest}", file=known.path, expected=known.about["weights_sha256"])
     return network
+
+
+def pretrained(several: Iterable[Embeddings]) -> list[dict[str, str]]:
+    """What a card says of the weights that made features, each once; nothing of random ones."""
+    found = {}
+    for known in several:
+        network, about = json.loads(known.about["network"])["network"], known.about
+        if about["weights"] != "random":
+            key = (network, about["weights_sha256"])
+            found[key] = terms.entry(network, about["weights"], about["weights_sha256"])
+    return list(found.values())
 
 
 @torch.inference_mode()

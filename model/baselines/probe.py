@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.baselines import fit, nearest
-from model.baselines.embeddings import again
+from model.baselines import embeddings, fit, nearest
 from model.device import set_up, told
 from model.evaluation.predictions import STATES
 from model.files import runs, weights
@@ -31,7 +30,7 @@ log = logging.getLogger("typhon")
 
 @torch.no_grad()
 def network_of(
-    regression: Mapping[str, Any], embeddings: Embeddings, dataset: str, classes: Classes = UNNAMED
+    regression: Mapping[str, Any], known: Embeddings, dataset: str, classes: Classes = UNNAMED
 ) -> tuple[Network, dict[str, Tensor]]:
     """The network whose logits for ``dataset`` are those of a regression, and its statistics tables.
 
@@ -39,7 +38,7 @@ def network_of(
     Raises StoreError where the embeddings are of other
     weights than are installed.
     """
-    network = again(embeddings, [dataset], linear=True, outputs=classes.outputs)
+    network = embeddings.again(known, [dataset], linear=True, outputs=classes.outputs)
     names = fit.feature_names(network.extractor.width)
     mean, sd = (np.array([regression[key][name] for name in names]) for key in ("mean", "sd"))
     weight, bias = np.zeros((classes.outputs, len(names))), np.zeros(classes.outputs)
@@ -84,12 +83,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     training = fit.run(["probe", "--run", str(options.run), "--embeddings", str(options.embeddings), *rest])
     regression = json.loads(options.run.read_text(encoding="utf-8"))["model"]
     classes = runs.classes_in(json.loads(options.data_card.read_text(encoding="utf-8")))
-    network, tables = network_of(regression, read_embeddings(options.embeddings), options.target, classes)
+    known = read_embeddings(options.embeddings)
+    network, tables = network_of(regression, known, options.target, classes)
     for path in options.models:
         weights.write(path, weights.export(network, tables), network.description)
     nearest.write(options.nearest, nearest.build(training, classes))
     cards = {options.target: options.data_card}
-    card = runs.describe(options.card, cards, options.method, options.target, options.state)
+    card = runs.describe(
+        options.card, cards, options.method, options.target, options.state, validation=True,
+        pretrained=embeddings.pretrained([known]),
+    )  # fmt: skip
     write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
 
 

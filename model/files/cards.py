@@ -63,10 +63,13 @@ DATASET = _object(
 DATASET["properties"]["multilabel"] = {"type": "boolean"}
 """Whether the classes are labels of which a finding may have several; absent where not."""
 RUN = _object(method=_TEXT, fold=_COUNT, seed=_COUNT, state={"enum": list(STATES)})
+WEIGHTS = {"type": "array", "items": _each(_TEXT)}
 SCHEMA = _object(
     schema={"const": VERSION}, disclaimer=_TEXT, run=RUN, target=_TEXT,
     datasets=_each(DATASET) | {"minProperties": 1},
 )  # fmt: skip
+SCHEMA["properties"]["weights"] = WEIGHTS
+"""Licence and citation of pretrained weights; absent where there are none."""
 
 
 def _refuse(name: str) -> None:

@@ -112,8 +112,19 @@ def classes_in(card: Mapping[str, Any]) -> Classes:
     return Classes(tuple(card["classes"]), multilabel=card.get("multilabel", False))
 
 
-def describe(path: Path, cards: Mapping[str, Path], method: str, target: str, state: str) -> dict[str, Any]:
-    """The card of the run in whose folder ``path`` lies, from the cards of its data sets."""
+def describe(
+    path: Path, cards: Mapping[str, Path], method: str, target: str, state: str, *,
+    validation: bool = False, pretrained: Sequence[Mapping[str, str]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """The card of the run in whose folder ``path`` lies, from the cards of its data sets.
+
+    ``validation`` says that it learned from validation findings too, ``pretrained`` whose weights are in it,
+    as :func:`model.files.terms.entry` has them.
+    """
+    datasets = {name: json.loads(card.read_text(encoding="utf-8")) for name, card in cards.items()}
+    for name, about in datasets.items():
+        both = about.pop("with_validation", None)
+        datasets[name] = about | both if validation else about
     return {
         "schema": VERSION,
         "disclaimer": DISCLAIMER,
@@ -124,7 +135,8 @@ def describe(path: Path, cards: Mapping[str, Path], method: str, target: str, st
             "state": state,
         },
         "target": target,
-        "datasets": {name: json.loads(card.read_text(encoding="utf-8")) for name, card in cards.items()},
+        **({"weights": list(pretrained)} if pretrained else {}),
+        "datasets": datasets,
     }
 
 

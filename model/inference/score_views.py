@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from model.device import set_up, told
 from model.evaluation.predictions import COLUMNS, SPLITS, STATES, UNLABELLED, columns
-from model.files import runs, weights
+from model.files import runs, terms, weights
 from model.inference.scores import evaluate
 from model.training import data
 from pipeline.classes import as_cells
@@ -115,8 +115,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_csv(out, COLUMNS if options.unlabelled else columns(classes), rows)
     if options.card:
         cards = dict(zip(datasets, options.cards, strict=True))
-        card = runs.describe(options.card, cards, options.method, options.target, options.state)
-        card["run"] |= weights.origin(options.model[0])
+        about, begun = weights.read_about(options.model[0]), weights.origin(options.model[0])
+        pretrained = [terms.entry(about["network"]["network"], *begun.values())] if len(begun) == 2 else []
+        card = runs.describe(
+            options.card, cards, options.method, options.target, options.state, pretrained=pretrained
+        )
+        card["run"] |= begun | ({"weights": pretrained[0]["weights"]} if pretrained else {})  # no path
         write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
 
 

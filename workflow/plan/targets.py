@@ -3,6 +3,7 @@
 import json
 
 from model.baselines.methods import BASELINES, STACKED
+from model.files import terms as published
 from model.training.methods import METHODS
 from workflow import downloads, raw, side_collections, variants
 from workflow.config import networks
@@ -122,8 +123,15 @@ def cited(config: Config) -> list[str]:
     """What publications are about: methods, data sets, their kinds, networks, and where weights are from."""
     kinds = [] if "phantom" in config else [data.kind(config, name) for name in _data_sets(config)]
     names = [variants.method(config, name) for name in config["methods"]]
-    networks = [name for method in config["methods"] for name in _networks(config, method)]
+    networks = [name for method in config["methods"] for pair in _networks(config, method) for name in pair]
     return list(dict.fromkeys([*names, *kinds, *networks]))
+
+
+def weights(config: Config) -> str:
+    """Licence and citation of the pretrained weights of the experiment, by network and name, as JSON."""
+    pairs = [pair for method in config["methods"] for pair in _networks(config, method) if len(pair) == 2]
+    found = {f"{network}, {name}": published.terms(network, name) for network, name in pairs}
+    return json.dumps({key: known for key, known in found.items() if known})
 
 
 def _encoders(config: Config) -> list[str]:
@@ -133,14 +141,14 @@ def _encoders(config: Config) -> list[str]:
     return list(dict.fromkeys(name for names in found for name in names))
 
 
-def _networks(config: Config, method: str) -> list[str]:
-    """The network of a method, and where its weights are from."""
+def _networks(config: Config, method: str) -> list[tuple[str, ...]]:
+    """The networks of a method, each with where its weights are from unless they are random."""
     own, kind = training.settings(config, method), variants.method(config, method)
     if names := networks.encoders(own, [kind]):
         found = [own["encoders"][name] for name in names]
-        return [name for encoder in found for name in (encoder["network"], encoder["weights"])]
+        return [(encoder["network"], encoder["weights"]) for encoder in found]
     pretrained = own["weights"] != "random"
-    return [own["network"], *[own["weights"]] * pretrained] if kind in METHODS else []
+    return [(own["network"], *[own["weights"]] * pretrained)] if kind in METHODS else []
 
 
 def accepted(config: Config) -> list[str]:

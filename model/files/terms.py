@@ -1,0 +1,24 @@
+"""Licence and citation of pretrained weights, for cards, report and ``cite``: ``config/weights.csv``."""
+
+import csv
+from pathlib import Path
+
+from model.networks import FILES
+from pipeline.provenance import ROOT
+
+TABLE = ROOT / "config" / "weights.csv"
+
+
+def terms(network: str, weights: str) -> dict[str, str]:
+    """Licence, citation, DOI and address of published weights as far as they have them; of others nothing."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if (row.pop("network"), row.pop("weights")) == (network, weights):
+                return {name: text for name, text in row.items() if text}
+    return {}
+
+
+def entry(network: str, weights: str, digest: str) -> dict[str, str]:
+    """What a card says of weights: whose they are, SHA-256, :func:`terms`; of a file its name alone."""
+    called = Path(weights).name if weights.endswith(FILES) else weights
+    return {"network": network, "weights": called, "weights_sha256": digest, **terms(network, weights)}
