@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,14 +28,17 @@ ARGPARSE = {"ArgumentParser", "add_argument", "add_argument_group", "add_parser"
 LOGGED = {"debug", "info", "warning", "error", "exception"}
 
 
-def code(*modules: str, root: Path = ROOT) -> str:
-    """A digest of the import closure of ``modules`` within the project at ``root``."""
+def code(*modules: str, root: Path = ROOT, without: Sequence[str] = ()) -> str:
+    """A digest of the import closure of ``modules`` within the project at ``root``.
+
+    Nothing that they import from the packages ``without`` counts.
+    """
     pending, closure = list(modules), set[str]()
     while pending:
         name = pending.pop()
         if name not in closure:
             closure.add(name)
-            pending += _imported(name, root)
+            pending += [each for each in _imported(name, root) if each.partition(".")[0] not in without]
     text = "\n".join(f"{name} {_digest(name, root)}" for name in sorted(closure))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

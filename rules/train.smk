@@ -44,7 +44,7 @@ rule bootstrap_network:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "exec python -m workflow.job {log} model.bootstrap.guess --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
-        " --score {params.scored} --network {params.network} --weights {params.weights:q}"
+        " --score {params.scored} --network {params.network:q} --weights {params.weights:q}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
         " --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.network} --scores {output.scores}"

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from model.device import set_up, told
 from model.files import terms
 from model.files.pretrained import load
+from model.networks import weights_of
 from model.networks.base import Description, Network, build, initialize
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, StoreError
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m model.baselines.embeddings", description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
     parser.add_argument("--encoder", required=True, help="name of the encoder in the config")
-    parser.add_argument("--network", default="efficientnet_lite0", help="a module of model.networks")
+    parser.add_argument("--network", default="efficientnet_lite0", help="one of docs/networks.md")
     parser.add_argument("--weights", default="imagenet", help="imagenet, random, or a file of weights")
     parser.add_argument("--side", type=int, help="pixels to which patches are resized; default: as they are")
     parser.add_argument("--views", type=int, default=16, help="views of each finding, if so many are stored")
@@ -106,11 +107,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise EmptyError("none", file=options.store, expected="findings")
     views = min(options.views, info.views)
     resized = options.side if options.side != info.side else None
-    description = Description(options.network, len(info.channels), info.side, resized=resized)
-    network, digest = encoder(description, options.weights)
+    description = Description.named(options.network, len(info.channels), info.side, resized=resized)
+    weights = weights_of(options.network, options.weights)
+    network, digest = encoder(description, weights)
     about = {
         "dataset": info.dataset, "encoder": options.encoder, "store": sha256(options.store),
-        "weights": options.weights, "weights_sha256": digest,
+        "weights": weights, "weights_sha256": digest,
         "network": json.dumps(description.to_json(), sort_keys=True),
     }  # fmt: skip
     blocks = (block.numpy() for block in embed(network.to(device), info, views, device))

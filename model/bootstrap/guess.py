@@ -151,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the picked network and the scores of all candidates."""
     parser = argparse.ArgumentParser(prog="python -m model.bootstrap.guess", description=__doc__)
     data.add_arguments(parser)
-    parser.add_argument("--network", default="papers", metavar="NAME", help="a module of model.networks")
+    parser.add_argument("--network", default="papers", metavar="NAME", help="one of docs/networks.md")
     parser.add_argument(
         "--weights", default="random",
         help="what the network begins with: random candidates, imagenet, or a file of weights; with the "
@@ -207,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     pairs = rankable(scored)
     calibration = batch_norm.calibration(datasets, device) if options.batch_norm == "calibrated" else None
     full = Stage(scored, calibration)
-    description = Description(options.network, data.channels(datasets), data.side(datasets))
+    description = Description.named(options.network, data.channels(datasets), data.side(datasets))
     network = build(datasets, description.of(data.outputs(datasets))).to(device)
     candidates = Candidates(network, options.seed, [full])
     if options.search == "staged":

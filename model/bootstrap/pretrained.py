@@ -17,6 +17,7 @@ from model.files import pretrained, weights
 from model.inference import batch_norm
 from model.inference.evaluated import Evaluated
 from model.inference.scores import evaluate
+from model.networks import weights_of
 from model.networks.base import Description, Network, build
 from model.training import data
 from pipeline.files import write_csv
@@ -71,14 +72,14 @@ def fill(head: nn.Linear, model: logistic.Model | logistic.Several) -> None:
 
 def start(options: argparse.Namespace, datasets: Mapping[str, data.Dataset], device: torch.device) -> None:
     """Write the network that training starts from, and how its probes score the validation of data sets."""
-    description = Description(options.network, data.channels(datasets), data.side(datasets), linear=True)
-    network, digest = of_weights(description.of(data.outputs(datasets)), options.weights, datasets)
+    description = Description.named(
+        options.network, data.channels(datasets), data.side(datasets), linear=True
+    )
+    source = weights_of(options.network, options.weights)
+    network, digest = of_weights(description.of(data.outputs(datasets)), source, datasets)
     network.to(device)
-    norms = batch_norm.norms(network)
-    table = torch.stack([
-        torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var")
-    ])  # fmt: skip
-    log.info("bootstrap skipped: %s begins with the weights %s", options.network, options.weights)
+    table = batch_norm.running(network)
+    log.info("bootstrap skipped: %s begins with the weights %s", options.network, source)
     seen = sum(fit_head(network, dataset, table, options.seed, device) for dataset in datasets.values())
     scores = {}
     for name, dataset in datasets.items():
@@ -90,7 +91,7 @@ def start(options: argparse.Namespace, datasets: Mapping[str, data.Dataset], dev
     tables = dict.fromkeys(datasets, table)
     weights.write(
         options.out, weights.export(network, tables), network.description,
-        samples_seen=seen, weights=options.weights, weights_sha256=digest,
+        samples_seen=seen, weights=source, weights_sha256=digest,
     )  # fmt: skip
     columns = ("candidate", *datasets, "minimum", "mean", "accepted", "picked")
     write_csv(options.scores, columns, scores_table([scores], [0], list(datasets)) if scores else [])

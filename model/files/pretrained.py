@@ -40,10 +40,10 @@ def for_channels(state: Mapping[str, Tensor], extractor: Extractor) -> dict[str,
     Where they are others, each of n channels has the sum over the published ones, divided by n: the network
     begins as one that sees the mean of the channels, grey. Of grey weights, each of three has a third.
     """
-    name, first = next(
-        (f"{name}.weight", part) for name, part in extractor.named_modules() if isinstance(part, nn.Conv2d)
-    )
-    given, channels = state.get(name), first.in_channels
+    parts = ((name, part) for name, part in extractor.named_modules() if isinstance(part, nn.Conv2d))
+    name, first = next(parts, ("", nn.Conv2d(1, 1, 1)))
+    name, channels = f"{name}.weight", first.in_channels
+    given = state.get(name)
     if given is None or given.ndim != first.weight.ndim or given.shape[1] == channels:
         return dict(state)
     log.info("%s of %d channels: each of %d has their sum, divided", name, given.shape[1], channels)

@@ -38,6 +38,15 @@ def initial(network: Network) -> Tensor:
     return torch.stack([weight.new_zeros(channels), weight.new_ones(channels)])
 
 
+def running(network: Network) -> Tensor:
+    """A copy of the table that a network normalizes by now."""
+    table = initial(network)
+    for norm, own in zip(norms(network), rows(network, table), strict=True):
+        for place, name in zip(own, ("running_mean", "running_var"), strict=True):
+            place.copy_(getattr(norm, name))
+    return table
+
+
 def attach(network: Network, table: Tensor) -> None:
     """Let the network normalize by ``table`` and, while it trains, update it in place."""
     for norm, (mean, variance) in zip(norms(network), rows(network, table), strict=True):

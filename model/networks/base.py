@@ -10,14 +10,14 @@ import importlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.networks import modules
+from model.networks import module_of, modules
 from pipeline.errors import ConfigError
 from pipeline.seeds import seed
 
@@ -47,12 +47,26 @@ class Description:
     """Side to which patches are resized before the extractor sees them; None as they are."""
     linear: bool = False
     """Whether a head is one linear layer even if the network has heads of its own."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What a network of others is built with besides, as JSON can hold it."""
+
+    @classmethod
+    def named(cls, network: str, channels: int, side: int, **others: Any) -> "Description":
+        """That of a network as the config names it; ConfigError where it is not there."""
+        module = importlib.import_module(module_name(network))
+        if not hasattr(module, "options"):
+            return cls(network, channels, side, **others)
+        kind, _, argument = network.partition(":")
+        name, options = module.options(argument)
+        return cls(f"{kind}:{name}", channels, side, options=options, **others)
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, str):
             raise ValueError(f"network {self.network!r}")
         if not isinstance(self.linear, bool):
             raise ValueError(f"linear {self.linear!r}")
+        if not isinstance(self.options, dict):
+            raise ValueError(f"options {self.options!r}")
         for name, most in MOST.items():
             value = getattr(self, name)
             if name == "resized" and value is None:
@@ -76,7 +90,8 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """As a model file has it."""
-        return asdict(self)
+        found = asdict(self)
+        return found if self.options else {key: value for key, value in found.items() if key != "options"}
 
 
 DEFAULT = Description()
@@ -140,6 +155,21 @@ def check_side(side: int, smallest: int) -> None:
     """Raise ConfigError for patches that a network has no pixel left of."""
     if side < smallest:
         raise ConfigError(f"{side} pixels", file="patch", expected=f"at least {smallest} for this network")
+
+
+def layers_of(network: nn.Module) -> list[list[nn.Module]]:
+    """Layers of a network of others: what is before its longest row of blocks, each block, what is after."""
+    rows = [part for part in network.modules() if isinstance(part, nn.ModuleList | nn.Sequential)]
+    row = max(rows, key=len, default=nn.ModuleList())
+    blocks = [block for block in row if next(block.parameters(), None) is not None]
+    within = {id(parameter) for parameter in row.parameters()}
+    before, after = nn.ParameterList(), nn.ParameterList()
+    met = False
+    for parameter in network.parameters():
+        met = met or id(parameter) in within
+        if id(parameter) not in within:
+            (after if met else before).append(parameter)
+    return [[part] for part in (before, *blocks, after) if next(part.parameters(), None) is not None]
 
 
 class Resized(Extractor):
@@ -235,10 +265,10 @@ class Network(nn.Module):
 
 def module_name(network: str) -> str:
     """The module of a network; ConfigError if there is none of that name."""
-    if network not in modules():
+    if (module := module_of(network)) is None:
         expected = f"one of {', '.join(sorted(modules()))}"
         raise ConfigError(network, file="network", expected=expected)
-    return f"{__package__}.{modules()[network]}"
+    return f"{__package__}.{module}"
 
 
 def build(datasets: Iterable[str], description: Description = DEFAULT) -> Network:
@@ -249,6 +279,8 @@ def build(datasets: Iterable[str], description: Description = DEFAULT) -> Networ
     module = importlib.import_module(module_name(description.network))
     seen = description.resized or description.side
     made_with = getattr(module, "MEMBERS", {}).get(description.network, {})
+    if hasattr(module, "options"):
+        made_with = {"name": description.network.partition(":")[2], "options": description.options}
     extractor: Extractor = module.Extractor(description.channels, seen, **made_with)
     if seen != description.side:
         extractor = Resized(extractor, seen)

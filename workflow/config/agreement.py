@@ -50,14 +50,13 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         used = config[path[0]] if len(path) == 1 else config[path[0]][path[1]]
         if used > config["views"]:
             yield error(path, str(used), expected=f"at most views, which is {config['views']}")
-    known_networks = networks.names()
     encoders = config["encoders"]
     own = ["hyperparameters", "finetune", "network"]
     chosen = [(["network"], config["network"]), (own, config["hyperparameters"]["finetune"]["network"])]
     chosen += [(["encoders", name, "network"], encoder["network"]) for name, encoder in encoders.items()]
     for path, name in chosen:
-        if name not in known_networks:
-            remedy = nearest(name, known_networks)
+        if not networks.known(name):
+            remedy = nearest(name, networks.names())
             yield error(path, name, expected="a network", remedy=remedy)
     for name in set(MEASURED) & encoders.keys():
         yield error(["encoders", name], "an encoder of that name", expected="another: it is measured as well")

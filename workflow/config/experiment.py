@@ -176,7 +176,8 @@ class Encoder(Section):
     network: str = "efficientnet_lite0"
     """its network, of docs/networks.md"""
     weights: Text = "imagenet"
-    """its weights, `imagenet` where it has some, `random`, or a file (.safetensors, .pth, .pt)"""
+    """its weights, `imagenet` where it has some, `folder` of a `folder:PATH`, `random`, or a file
+    (.safetensors, .pth, .pt)"""
     side: Pixels | None = 160
     """width and height to which patches are resized; null is `patch`"""
     views: Views = 16
@@ -253,10 +254,12 @@ class Config(Section):
     precision: Literal["float32", "bfloat16"] = "float32"
     """arithmetic of training on CUDA; the CPU always uses float32"""
     network: str = "papers"
-    """network that learns, of docs/networks.md, such as `resnet18`; `papers` is that of the papers"""
+    """network that learns, of docs/networks.md, such as `resnet18`, `folder:PATH` or `module:my.file:Net`;
+    `papers` is that of the papers"""
     weights: Text = "random"
-    """what it begins with, the best of random candidates, `imagenet`, or a file of weights (.safetensors,
-    .pth, .pt); with the latter two heads begin as probes of the training findings, and nothing is guessed"""
+    """what it begins with, the best of random candidates, `imagenet`, `folder` of a `folder:PATH`, or a file
+    of weights (.safetensors, .pth, .pt); with all but the first, heads begin as probes of the training
+    findings, and nothing is guessed"""
     encoders: dict[Name, Encoder] = {"lite0": Encoder(), "lite0-96": Encoder(side=96)}
     """fixed networks whose features methods such as `probe` use, by a name of your own"""
     challenge: Annotated[Name, Field(examples=["prostatex-test"])] | None = None

@@ -1,5 +1,6 @@
 """What networks take, and which weights they have, as the plan needs it."""
 
+import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -7,18 +8,25 @@ from model import networks
 from model.baselines.methods import MEASURED
 from model.training.methods import METHODS
 from pipeline.errors import ConfigError
+from pipeline.provenance import code
 from workflow.config.collections import channels_of
 from workflow.config.messages import error
 
 
 def names() -> set[str]:
-    """The networks that there are."""
+    """The networks that there are, those of others as ``kind:ARGUMENT``."""
     return set(networks.modules())
 
 
-def module(network: str) -> str:
-    """The module of a network that there is."""
-    return f"{networks.__name__}.{networks.modules()[network]}"
+def known(network: str) -> bool:
+    """Whether there is a network of that name, as far as the name says."""
+    return networks.module_of(network) is not None
+
+
+def code_of(step: str, *named: str) -> str:
+    """The digest of a step that makes these networks, by name: with their modules, and a user's own file."""
+    found = code(step, *(f"{networks.__name__}.{networks.module_of(name)}" for name in named))
+    return "-".join([found, *(networks.digest(name) for name in named if name.startswith("module:"))])
 
 
 def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[ConfigError]:
@@ -28,16 +36,18 @@ def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[Confi
         network, weights = own["network"], own["weights"]
         yield from _misfits(config, network, config["datasets"], ["patch"], config["patch"])
         yield from _unknown(path, network, weights)
+        yield from _lacking([*path, "network"], network)
     if "rwg" in methods and config["weights"] != "random":
         yield error(["methods"], "rwg", expected="weights: random for random networks")
     for name in encoders(config, methods):
         encoder = config["encoders"].get(name)
-        if not encoder or encoder["network"] not in names():
+        if not encoder or not known(encoder["network"]):
             continue
         network = encoder["network"]
         side = ["encoders", name, "side"] if encoder["side"] else ["patch"]
         yield from _misfits(config, network, [config["target"]], side, encoder["side"] or config["patch"])
         yield from _unknown(["encoders", name], network, encoder["weights"])
+        yield from _lacking(["encoders", name, "network"], network)
 
 
 def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
@@ -49,13 +59,29 @@ def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
 
 
 def _unknown(path: list[str], network: str, weights: str) -> Iterator[ConfigError]:
-    if network not in names() or weights == "random" or weights.endswith(networks.FILES):
+    if not known(network) or weights.endswith(networks.FILES):
+        return
+    if networks.said(network).get("WEIGHTS"):  # a folder, with no way to draw random ones
+        if networks.weights_of(network, weights) == weights:
+            kind, _, _ = network.partition(":")
+            yield error(
+                [*path, "weights"], weights, expected=f"{kind}, for those in it, or a file of weights"
+            )
+        return
+    if weights == "random":
         return
     try:
         networks.installed(network, weights)
     except ConfigError as problem:
         problem.file = "/".join([*path, "weights"])
         yield problem
+
+
+def _lacking(path: list[str], network: str) -> Iterator[ConfigError]:
+    package = networks.said(network).get("NEEDS") if known(network) else None
+    if package and importlib.util.find_spec(package) is None:
+        yield error(path, f"{network}, but no package {package}", expected="a network that can be made",
+                    remedy=f"install it: .venv/bin/pip install {package}")  # fmt: skip
 
 
 def _trained(
@@ -73,9 +99,9 @@ def _trained(
 def _misfits(
     config: Mapping[str, Any], network: str, datasets: Iterable[str], key: list[str], side: int
 ) -> Iterator[ConfigError]:
-    if network not in names():
+    if not known(network):
         return
-    takes = networks.literals(networks.modules()[network])
+    takes = networks.said(network)
     smallest, counts = takes.get("SMALLEST", 1), takes.get("CHANNELS", ())
     if side < smallest:
         yield error(key, str(side), expected=f"at least {smallest}, the smallest that {network} takes")

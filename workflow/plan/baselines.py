@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 
 from model.training.methods import METHODS
-from pipeline.provenance import code
 from workflow import flags, side_collections, variants
 from workflow.config import networks
 from workflow.plan import Config, start, training
@@ -107,7 +106,7 @@ def inner_folds(config: Config, method: str) -> int:
 def candidates_code(config: Config, method: str, module: str = "model.baselines.auto") -> str:
     """The digest of choosing among them, or of another module that reads their networks."""
     own, kind = training.settings(config, method), variants.method(config, method)
-    return code(module, *(_network(config, name) for name in networks.encoders(own, [kind])))
+    return networks.code_of(module, *(_network(config, name) for name in networks.encoders(own, [kind])))
 
 
 def model_code(config: Config, method: str, module: str) -> str:
@@ -124,22 +123,22 @@ def encoder_options(config: Config, encoder: str) -> str:
 
 def weights_file(config: Config, encoder: str) -> list[str]:
     """The file of an encoder's weights, if they are one."""
-    return start.existing(config["encoders"][encoder]["weights"])
+    return start.existing(*(config["encoders"][encoder][key] for key in ("network", "weights")))
 
 
 def encoder_code(config: Config, encoder: str) -> str:
     """The digest of embedding with its network, which is loaded by name."""
-    return code("model.baselines.embeddings", _network(config, encoder))
+    return networks.code_of("model.baselines.embeddings", _network(config, encoder))
 
 
 def probe_code(config: Config, method: str) -> str:
     """The digest of fitting a probe and of writing it with its network."""
     encoder = training.setting(config, method, "hyperparameters/probe/encoder")
-    return code("model.baselines.probe", _network(config, encoder))
+    return networks.code_of("model.baselines.probe", _network(config, encoder))
 
 
 def _network(config: Config, encoder: str) -> str:
-    return networks.module(config["encoders"][encoder]["network"])
+    return str(config["encoders"][encoder]["network"])
 
 
 def _embeddings(config: Config, dataset: str) -> str:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.networks import FILES
+from model.networks import FILES, weights_of
 from model.training import methods
 from model.training.methods import METHODS, Phases
 from pipeline.errors import ConfigError
-from pipeline.provenance import code
 from workflow import variants
 from workflow.config import networks
 from workflow.plan import Config, data, runs, training
@@ -50,7 +49,7 @@ def shared_people(config: Config) -> list[str]:
 
 def shared_code(config: Config) -> str:
     """The digest of scoring random networks for all of them."""
-    return code("model.bootstrap.guess", networks.module(config["network"]))
+    return networks.code_of("model.bootstrap.guess", config["network"])
 
 
 def scored_datasets(config: Config, method: str) -> list[str]:
@@ -82,21 +81,24 @@ def start(config: Config, method: str, fold: str, seed: str) -> str:
 
 def weights_file(config: Config, method: str) -> list[str]:
     """The file of weights that the network of a method begins with, if it is one."""
-    return existing(training.setting(config, method, "weights"))
+    return existing(*(training.setting(config, method, key) for key in ("network", "weights")))
 
 
 def shared_weights_file(config: Config) -> list[str]:
     """That of all methods that share their start."""
-    return existing(config["weights"])
+    return existing(config["network"], config["weights"])
 
 
-def existing(weights: str) -> list[str]:
-    """A file of weights, if it is one. Raises ConfigError where it is not there."""
-    if not weights.endswith(FILES):
-        return []
-    if not Path(weights).is_file():
-        raise ConfigError("no such file", file=weights, expected="the file of weights that the config names")
-    return [weights]
+def existing(network: str, weights: str) -> list[str]:
+    """A file of weights, if it is one, and what is read with it. Raises ConfigError for one not there."""
+    file = weights_of(network, weights)
+    found = [file] if file.endswith(FILES) else []
+    if file != weights:
+        found.append(str(Path(file).with_name("config.json")))
+    for each in found:
+        if not Path(each).is_file():
+            raise ConfigError("no such file", file=each, expected="the file of weights that the config names")
+    return found
 
 
 def start_benchmarks(config: Config, method: str) -> list[str]:

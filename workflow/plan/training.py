@@ -8,7 +8,6 @@ from model.baselines.methods import BASELINES
 from model.training import methods
 from model.training.methods import Phases
 from pipeline.errors import ConfigError
-from pipeline.provenance import code
 from workflow import flags, side_collections, variants
 from workflow.config import networks
 from workflow.config.collections import channels_of
@@ -40,7 +39,7 @@ def setting_flags(config: Config, method: str, key: str) -> str:
 
 def code_of(config: Config, method: str, module: str) -> str:
     """The digest of a step that loads the module of the method's network by name."""
-    return code(module, networks.module(setting(config, method, "network")))
+    return networks.code_of(module, setting(config, method, "network"))
 
 
 def phases(config: Config, method: str) -> Phases:
