@@ -23,12 +23,13 @@ rule embed_patches:
         runtime=240,
     params:
         options=planned(baselines.encoder_options),
+        checkpoint="checkpoints/embeddings/{dataset}/{encoder}",
         code=planned(baselines.encoder_code),
     message:
         "Embedding {wildcards.dataset} with {wildcards.encoder}"
     shell:
         "exec python -m workflow.job {log} model.baselines.embeddings --store {input.store:q} --encoder {wildcards.encoder}"
-        " {params.options} --gpu {resources.gpu} --out {output.embeddings:q}"
+        " {params.options} --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.embeddings:q}"
 
 
 rule measure_patches:

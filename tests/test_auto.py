@@ -35,7 +35,7 @@ def features(store: Path, folder: Path) -> list[Path]:
     """The features of each candidate, the network's with random weights: it takes no time."""
     for name, side in (("small", "65"), ("smaller", "48")):
         embeddings.main(["--store", str(store), "--encoder", name, "--network", "papers", "--weights", "random", "--side", side,
-                         "--views", "2", "--out", str(folder / f"{name}.h5")])  # fmt: skip
+                         "--views", "2", "--checkpoint", str(folder / "checkpoint"), "--out", str(folder / f"{name}.h5")])  # fmt: skip
     for name in ("radiomics", "intensity"):
         measure.main(["--store", str(store), "--features", name, "--out", str(folder / f"{name}.h5")])
     return [folder / f"{name}.h5" for name in LEARNERS]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.training.checkpoint import Folder, digest
+from model.files.locked import digest
+from model.training.checkpoint import Folder
 from model.training.phase import Phase
 from model.training.records import Records
 from pipeline.errors import LockedError

@@ -64,7 +64,9 @@ def test_the_picture_is_the_same_each_time_and_of_this_store(tmp_path: Path) -> 
         "--views",
         "1",
     ]
-    embeddings.main(["--store", str(store), *flags, "--out", str(tmp_path / "e.h5")])
+    embeddings.main(
+        ["--store", str(store), *flags, "--checkpoint", str(tmp_path / "c"), "--out", str(tmp_path / "e.h5")]
+    )
     keys = {"format": "png", "manufacturer": "", "model": "", "rows": 65, "columns": 65}
     pd.DataFrame([{"file": "a.png", **keys}]).to_parquet(tmp_path / "index.parquet")
     rows = [

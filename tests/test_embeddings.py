@@ -16,6 +16,7 @@ from torch.nn import functional
 from model import export, networks
 from model.baselines import embeddings, fit, nearest
 from model.baselines import probe as model_probe
+from model.baselines.progress import Blocks
 from model.evaluation.metrics import auroc
 from model.files import pretrained, runs
 from model.networks.base import Description, Resized, build
@@ -130,7 +131,7 @@ class TestWeights:
 
 def embed(store: Path, out: Path, *words: str) -> Path:
     flags = ["--encoder", "small", "--side", str(SIDE), "--views", "2", *words]
-    embeddings.main(["--store", str(store), *flags, "--out", str(out)])
+    embeddings.main(["--store", str(store), *flags, "--checkpoint", f"{out}.checkpoint", "--out", str(out)])
     return out
 
 
@@ -176,6 +177,49 @@ class TestEmbeddings:
         assert seen == [full] * (36 * views // full) + ([rest] if (rest := 36 * views % full) else [])
         expected = read_embeddings(made[2]).features[:, :views]
         np.testing.assert_allclose(found[:, :2], expected, atol=1e-4)
+
+    def test_a_job_that_was_stopped_goes_on_where_it_was_and_ends_with_the_same_bytes(
+        self,
+        made: tuple[Path, Path, Path],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """36 findings of 2 views in batches of 8 findings; stopped in the third batch, with a block half written."""
+        seen: list[int] = []
+        forward, most = Extractor.forward, 2
+
+        def stopping(self: Extractor, patches: torch.Tensor) -> torch.Tensor:
+            if len(seen) == most:
+                raise KeyboardInterrupt
+            seen.append(len(patches))
+            return forward(self, patches)
+
+        monkeypatch.setattr(Extractor, "forward", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            embed(made[0], tmp_path / "e.h5")
+        assert [path.name for path in tmp_path.glob("*.h5")] == []
+        part = tmp_path / "e.h5.checkpoint/features.part"
+        with part.open("ab") as file:
+            file.write(b"half a block")
+        most = 99
+        caplog.set_level(logging.INFO)
+        found = embed(made[0], tmp_path / "e.h5")
+        assert seen == [16, 16, 16, 16, 8]
+        assert found.read_bytes() == made[2].read_bytes()
+        assert "going on after 16 of 36 findings" in caplog.text
+        assert not part.parent.exists()
+
+    def test_what_other_weights_or_views_have_left_is_void(
+        self, made: tuple[Path, Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        left = tmp_path / "e.h5.checkpoint"
+        left.mkdir()
+        done = Blocks(left / "features.part", "0" * 64, (2, 1280))
+        done.append(np.zeros((2, 1280), "f4"))
+        found = embed(made[0], tmp_path / "e.h5")
+        assert found.read_bytes() == made[2].read_bytes()
+        assert "features.part is void: settings, data or code are others now" in caplog.text
 
     def test_more_views_than_are_stored_are_those_that_are(
         self, made: tuple[Path, Path, Path], tmp_path: Path

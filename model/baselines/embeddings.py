@@ -12,18 +12,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from model.baselines.progress import Blocks
 from model.device import set_up, told
 from model.files import terms
+from model.files.locked import Locked, digest
 from model.files.pretrained import load
 from model.networks import weights_of
-from model.networks.base import Description, Network, build, initialize
+from model.networks.base import Description, Network, build, initialize, module_name
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, StoreError
 from pipeline.files import sha256
+from pipeline.provenance import code
 from pipeline.store import Embeddings, StoreInfo, read_info, read_patches, write_embeddings
 
 log = logging.getLogger("typhon")
@@ -50,9 +54,9 @@ def again(known: Embeddings, datasets: Iterable[str] = (), **changes: Any) -> Ne
     Raises StoreError where they are of other weights than are installed.
     """
     description = replace(Description(**json.loads(known.about["network"])), **changes)
-    network, digest = encoder(description, known.about["weights"], datasets)
-    if digest != known.about["weights_sha256"]:
-        raise StoreError(f"those of {digest}", file=known.path, expected=known.about["weights_sha256"])
+    network, checksum = encoder(description, known.about["weights"], datasets)
+    if checksum != known.about["weights_sha256"]:
+        raise StoreError(f"those of {checksum}", file=known.path, expected=known.about["weights_sha256"])
     return network
 
 
@@ -67,18 +71,42 @@ def pretrained(several: Iterable[Embeddings]) -> list[dict[str, str]]:
     return list(found.values())
 
 
+def together(views: int, device: torch.device) -> int:
+    """How many findings are in a batch: the last bits may depend on that."""
+    return max(1, AT_ONCE[device.type] // views)
+
+
+def kept(
+    folder: Locked, network: Network, info: StoreInfo, views: int, device: torch.device
+) -> Iterator[np.ndarray]:
+    """The same as :func:`embed`, from where a killed job has left off in a folder of checkpoints."""
+    shape, batch = (views, network.extractor.width), together(views, device)
+    done = Blocks(folder.path / "features.part", folder.digest, shape)
+    if done.count < len(info.findings):
+        done.cut(done.count - done.count % batch)
+    if start := done.count:
+        log.info("going on after %d of %d findings", start, len(info.findings))
+    yield from done
+    for features in embed(network, info, views, device, start):
+        done.append(features.numpy())
+        yield features.numpy()
+
+
 @torch.inference_mode()
-def embed(network: Network, info: StoreInfo, views: int, device: torch.device) -> Iterator[Tensor]:
+def embed(
+    network: Network, info: StoreInfo, views: int, device: torch.device, start: int = 0
+) -> Iterator[Tensor]:
     """Features (views, width) float32 of the first views of each finding of a store, on the CPU.
 
-    Raises StoreError if one is not finite.
+    ``start``, a multiple of :func:`together`, is the finding to begin with. Raises StoreError if a feature is
+    not finite.
     """
     extract = network.extractor.evaluated()
     size, count = AT_ONCE[device.type], len(info.findings)
-    together = max(1, size // views)
-    with tqdm(total=count, desc="embedding", unit="finding", disable=None) as bar:
-        for first in range(0, count, together):
-            numbers = range(first, min(first + together, count))
+    step = together(views, device)
+    with tqdm(total=count, initial=start, desc="embedding", unit="finding", disable=None) as bar:
+        for first in range(start, count, step):
+            numbers = range(first, min(first + step, count))
             patches = torch.from_numpy(read_patches(info.path, numbers, [views] * len(numbers)))
             features = torch.cat([extract(some.to(device)).float().cpu() for some in patches.split(size)])
             for number, block in zip(numbers, features.split(views), strict=True):
@@ -99,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--side", type=int, help="pixels to which patches are resized; default: as they are")
     parser.add_argument("--views", type=int, default=16, help="views of each finding, if so many are stored")
     parser.add_argument("--gpu", type=int, default=0, help="GPUs the job may use")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder for progress, gone at the end")
     parser.add_argument("--out", type=Path, required=True, help="embeddings to write (HDF5)")
     options = parser.parse_args(argv)
     device = set_up(options.gpu)
@@ -109,14 +138,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     resized = options.side if options.side != info.side else None
     description = Description.named(options.network, len(info.channels), info.side, resized=resized)
     weights = weights_of(options.network, options.weights)
-    network, digest = encoder(description, weights)
+    network, checksum = encoder(description, weights)
     about = {
         "dataset": info.dataset, "encoder": options.encoder, "store": sha256(options.store),
-        "weights": weights, "weights_sha256": digest,
+        "weights": weights, "weights_sha256": checksum,
         "network": json.dumps(description.to_json(), sort_keys=True),
     }  # fmt: skip
-    blocks = (block.numpy() for block in embed(network.to(device), info, views, device))
-    write_embeddings(options.out, blocks, (len(info.findings), views, network.extractor.width), about)
+    shape = (len(info.findings), views, network.extractor.width)
+    facts = digest(
+        code=code("model.baselines.embeddings", module_name(options.network)), shape=shape,
+        device=device.type, **about,
+    )  # fmt: skip
+    with Locked(options.checkpoint, facts) as folder:
+        write_embeddings(options.out, kept(folder, network.to(device), info, views, device), shape, about)
     log.info("%s: %d findings × %d views, %d features", options.out, len(info.findings), views,
              network.extractor.width)  # fmt: skip
 

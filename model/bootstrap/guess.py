@@ -20,10 +20,11 @@ from model.bootstrap.rules import RULES, Scores, scores_table
 from model.bootstrap.staged import Race, Score, early_break
 from model.device import set_up, told
 from model.files import weights
+from model.files.locked import digest
 from model.inference import batch_norm
 from model.networks.base import Description, build, module_name
 from model.training import data
-from model.training.checkpoint import Folder, digest
+from model.training.checkpoint import Folder
 from model.training.records import Records
 from pipeline.cli import run_cli
 from pipeline.errors import InputError, SplitError

@@ -24,11 +24,12 @@ import torch
 
 from model.device import describe, set_up, told
 from model.files import weights
+from model.files.locked import digest
 from model.inference import batch_norm
 from model.networks.base import module_name
 from model.training import data
 from model.training.batches import BALANCES
-from model.training.checkpoint import Folder, digest
+from model.training.checkpoint import Folder
 from model.training.checks import judged_in, misfits, unlike_heads
 from model.training.phase import Phase, check_names, parse_phases
 from model.training.records import GRADIENTS_COLUMNS, Step
