@@ -10,6 +10,7 @@ import platform
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +25,7 @@ from model.device import set_up, told
 from model.evaluation.results import read
 from model.files import weights
 from model.files.runs import DISCLAIMER, MIXTURE, Run, RunError, agree, find
-from model.inference import batch_norm
+from model.inference import batch_norm, in_use
 from model.networks.base import Network
 from pipeline.classes import UNNAMED, Classes
 from pipeline.cli import run_cli
@@ -184,13 +185,20 @@ def card(runs: Sequence[Run], dataset: str, files: Mapping[str, Path]) -> dict[s
             {"file": name, "sha256": sha256(path), **run.card["run"],
              **({"pretrained": run.card["weights"]} if "weights" in run.card else {}),
              "training": {other: of["training"] for other, of in run.card["datasets"].items()},
-             "fingerprint": run.card["datasets"][dataset]["fingerprint"]}
+             "fingerprint": run.card["datasets"][dataset]["fingerprint"], **_in_use(run, dataset)}
             for run, (name, path) in zip(runs, files.items(), strict=True)
         ],
         "results": list(results(runs)),
         "collections": {name: of["collection"] for run in runs for name, of in run.card["datasets"].items()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
     }  # fmt: skip
+
+
+def _in_use(run: Run, dataset: str) -> dict[str, Any]:
+    """Its calibration and thresholds, by class or label where there are several; empty where it has none."""
+    known = in_use.read([run], dataset).runs
+    each = {name: asdict(about) for found in known for name, about in found.items()}
+    return {"operating": each.get("", each)} if each else {}
 
 
 def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:

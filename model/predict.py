@@ -18,6 +18,8 @@ import numpy as np
 from model.baselines import mixture, nearest
 from model.device import set_up, told
 from model.files.runs import DISCLAIMER, Run, agree, find
+from model.inference import in_use
+from model.inference.in_use import Use
 from model.report.saliency import draw_case, of_runs
 from pipeline.card import Preprocessing, outside
 from pipeline.case import Case, prepare
@@ -38,22 +40,26 @@ log = logging.getLogger("typhon")
 
 VIEW_COLUMNS = ("model", "view", "rotation", "flip", "shift", "drop", "zoom")
 FILES = ("prediction.json", "views.csv", "patches.npy", "network_saw.png", "saliency.png")
-FIGURES = ("probability", "lowest", "highest")
+FIGURES = ("score", "lowest", "highest", "probability", "positive")
 """Columns of predictions.csv, of each class or label where there are several."""
 NAME = {"patient_id": "case", "finding_id": "1"}
 """Ids of a case whose ids nobody gave: none of its header's or file's, which may name a person."""
 
 
-def predict(case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
-    """Probability, spread and remarks of a case, as prediction.json has them."""
+def predict(case: Case, runs: Sequence[Run], dataset: str, use: Use | None = None) -> dict[str, Any]:
+    """Score, what it stands for, spread and remarks of a case, as prediction.json has them.
+
+    ``use`` is what the scores of these runs stand for; by default what lies beside them says.
+    """
+    use = use or in_use.read(runs, dataset)
     scores = np.array([mixture.score(run, dataset, case.patches) for run in runs])
     card, classes = runs[0].card["datasets"][dataset], runs[0].classes(dataset)
     each = {
-        name: _figures(own, runs)
+        name: _figures(own, runs) | use.of(name, own.mean(axis=1))
         for name, own in zip(classes.problems, np.moveaxis(scores, -1, 0), strict=True)
     }
     figures: dict[str, Any] = (
-        {"of": classes.names[1], **each[classes.names[1]]} if classes.two else {"probabilities": each}
+        {"of": classes.names[1], **each[classes.names[1]]} if classes.two else {"each": each}
     )
     if classes.kind == "classes":
         figures = {"most_probable": most_probable(each), **figures}
@@ -77,15 +83,15 @@ def predict(case: Case, runs: Sequence[Run], dataset: str) -> dict[str, Any]:
 
 
 def _figures(scores: np.ndarray, runs: Sequence[Run]) -> dict[str, Any]:
-    """Mean, that of view 0 and the spread of the probabilities (models, views) of one class or label."""
+    """Mean, that of view 0 and the spread of the scores (models, views) of one class or label."""
     return {
-        "probability": float(scores.mean()),
+        "score": float(scores.mean()),
         "single": float(scores[:, 0].mean()),
         "views": _spread(scores.mean(axis=0)),
         "models": {
             **_spread(scores.mean(axis=1)),
             "each": [
-                {"model": run.name, "probability": float(score)}
+                {"model": run.name, "score": float(score)}
                 for run, score in zip(runs, scores.mean(axis=1), strict=True)
             ],
         },
@@ -93,13 +99,13 @@ def _figures(scores: np.ndarray, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def most_probable(each: Mapping[str, Mapping[str, Any]]) -> str:
-    """The class with the highest probability; of equal ones the first."""
-    return max(each, key=lambda name: each[name]["probability"])
+    """The class with the highest score; of equal ones the first."""
+    return max(each, key=lambda name: each[name]["score"])
 
 
 def of_each(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The figures of a prediction by class or label: of two classes those of the second."""
-    return dict(found["probabilities"]) if "probabilities" in found else {found["of"]: found}
+    return dict(found["each"]) if "each" in found else {found["of"]: found}
 
 
 def _spread(values: np.ndarray) -> dict[str, Any]:
@@ -115,16 +121,17 @@ def clear(folder: Path, names: Sequence[str] = FILES) -> None:
 
 
 def write(
-    folder: Path, case: Case, runs: Sequence[Run], dataset: str, *, saliency: bool = False, count: int = 0
-) -> dict[str, Any]:
+    folder: Path, case: Case, runs: Sequence[Run], dataset: str, *, use: Use, saliency: bool = False,
+    count: int = 0,
+) -> dict[str, Any]:  # fmt: skip
     """Predict a case and write it to a folder; returns the prediction.
 
     views.csv with the score of each view, patches.npy with what the network saw, float32
     (views, channels, side, side), network_saw.png with a picture of it, on request saliency.png with what of
-    view 0 the probability depends on and, last, prediction.json, with as many as ``count`` of the training
+    view 0 the score depends on and, last, prediction.json, with as many as ``count`` of the training
     findings of the first run that are most like it.
     """
-    found = predict(case, runs, dataset)
+    found = predict(case, runs, dataset, use)
     if count:
         found["nearest"] = nearest.of_case(runs[0], dataset, case.patches, count)
     scores = found.pop("scores")
@@ -138,7 +145,7 @@ def write(
     write_csv(folder / "views.csv", [*VIEW_COLUMNS, *columns], rows)
     with atomic(folder / "patches.npy") as beside, beside.open("wb") as file:
         np.save(file, case.patches, allow_pickle=False)
-    shown = (f"{figures['probability']:.3f} {name}" for name, figures in of_each(found).items())
+    shown = (f"score {figures['score']:.3f} {name}" for name, figures in of_each(found).items())
     title = f"{dataset}: {', '.join(shown)}"
     save(draw(case, title, DISCLAIMER), folder / "network_saw.png")
     if saliency:
@@ -150,7 +157,7 @@ def write(
 def draw_saliency(
     path: Path, case: Case, runs: Sequence[Run], dataset: str, found: Mapping[str, Any]
 ) -> None:
-    """What of the un-augmented patch raises or lowers the probability of the most probable class or label."""
+    """What of the un-augmented patch raises or lowers the score of the most probable class or label."""
     figures, channels = of_each(found), runs[0].preprocessing(dataset).channels
     name = most_probable(figures)
     falls = of_runs(runs, dataset, case.patches[0])[list(figures).index(name)]
@@ -162,7 +169,8 @@ def as_text(found: Mapping[str, Any]) -> str:
     """A prediction for a terminal."""
     lines = []
     for each, figures in of_each(found).items():
-        lines.append(f"probability {figures['probability']:.3f}  of: {each} ({found['dataset']})")
+        lines.append(f"score {figures['score']:.3f}  of: {each} ({found['dataset']})")
+        lines += in_use.as_lines(figures)
         for name in ("views", "models"):
             part = figures[name]
             sd = "" if part["sd"] is None else f", sd {part['sd']:.3f}"
@@ -225,6 +233,7 @@ def predict_table(
     out: Path,
     columns: Mapping[str, str] | None = None,
     *,
+    use: Use,
     saliency: bool = False,
     count: int = 0,
 ) -> None:
@@ -246,7 +255,7 @@ def predict_table(
             if isinstance(place, InputError):
                 raise place
             case = prepare(place, row, how)
-            found = write(folder, case, runs, dataset, saliency=saliency, count=count)
+            found = write(folder, case, runs, dataset, use=use, saliency=saliency, count=count)
         except InputError as error:
             skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))
             log.warning("%d: %s", number, error)
@@ -256,8 +265,8 @@ def predict_table(
             cells["most_probable"] = found["most_probable"]
         for name, figures in of_each(found).items():
             spread = figures["models"] if len(runs) > 1 else figures["views"]
-            values = {**spread, "probability": figures["probability"]}
-            cells |= {_column(what, name, classes): repr(values[what]) for what in FIGURES}
+            values = {**spread, **_told(figures)}
+            cells |= {_column(what, name, classes): _cell(values[what]) for what in FIGURES}
         rows.append({"number": number, **ids, **cells})
     write_csv(out / "skipped.csv", SKIPPED_COLUMNS, skipped)
     if not rows:
@@ -269,6 +278,17 @@ def predict_table(
     print(f"{out / 'predictions.csv'}: {len(rows)} cases, {len(skipped)} left out\n{DISCLAIMER}")
     if skipped:
         raise SystemExit(1)
+
+
+def _told(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Score, probability (for the prevalence that was given, if any) and the points where it is positive."""
+    given = figures.get("given", figures)
+    positive = "; ".join(point["point"] for point in figures["points"] if point["positive"])
+    return {"score": figures["score"], "probability": given["probability"], "positive": positive}
+
+
+def _cell(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else repr(value)
 
 
 def _column(what: str, name: str, classes: Classes) -> str:
@@ -309,8 +329,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--finding-id", default=NAME["finding_id"], help="and from this one")
     parser.add_argument(
+        "--prevalence", type=float, metavar="SHARE",
+        help="tell the calibrated probability also where this share of all is positive, such as 0.01",
+    )  # fmt: skip
+    parser.add_argument(
         "--saliency", action="store_true",
-        help="draw on what parts of the patch the probability depends: saliency.png",
+        help="draw on what parts of the patch the score depends: saliency.png",
     )  # fmt: skip
     parser.add_argument(
         "--nearest", type=int, default=0, metavar="N",
@@ -331,7 +355,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs = find(options.model)
     dataset = options.dataset or runs[0].card["target"]
     how = agree(runs, dataset)
-    more = {"saliency": options.saliency, "count": options.nearest}
+    use = in_use.read(runs, dataset, options.prevalence)
+    more: dict[str, Any] = {"use": use, "saliency": options.saliency, "count": options.nearest}
     if options.case.suffix.lower() in (".csv", ".tsv"):
         if options.at is not None:
             raise ConfigError("--at", file=options.case, expected="points in the table itself")

@@ -200,7 +200,7 @@ class TestUse:
             assert np.abs(red - blue).max() > 40  # not grey
             assert set(picture.info) <= {"dpi"}
         found = json.loads((tmp_path / "out/prediction.json").read_text())
-        assert 0 <= found["probability"] <= 1
+        assert 0 <= found["score"] <= 1
         assert found["views"]["count"] == 2
         assert len(found["nearest"]["findings"]) == 2
         said = capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +16,10 @@ import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 from PIL import Image
 
 from model.files import weights
+from model.files.runs import RunError
 from model.predict import main
 from pipeline.cli import run_cli
-from pipeline.errors import ColumnError, EmptyError, OutOfImageError
+from pipeline.errors import ColumnError, ConfigError, EmptyError, OutOfImageError
 from pipeline.files import read_csv
 from pipeline.phantom import write_phantom
 from pipeline.readers.geometry import plane
@@ -124,7 +126,7 @@ def test_a_stored_finding_of_three_channels_gets_the_scores_of_its_run(
         row = {"patient_id": patient, "finding_id": finding}
         found = predict(prostate, tmp_path, prostate.raw / patient, "--mm", "--at", at, *ids(row))
         assert_same_views(tmp_path, views)
-        assert found["probability"] == pytest.approx(views["score"].mean(), abs=1e-6)
+        assert found["score"] == pytest.approx(views["score"].mean(), abs=1e-6)
         assert found["single"] == pytest.approx(views["score"].iloc[0], abs=1e-6)
         assert [place["channel"] for place in found["places"]] == list(CHANNELS)
         assert all(re.match(r"series \d+, instance \d+$", place["image"]) for place in found["places"])
@@ -169,8 +171,8 @@ def test_a_table_of_cases_gets_the_scores_of_its_run_whatever_the_format(
     assert len(views_of) >= 3
     for patient, views in views_of:
         assert_same_views(tmp_path / f"{numbers[patient]:04d}", views)
-        probability = summary.loc[summary["patient_id"] == patient, "probability"].astype(float)
-        assert probability.iloc[0] == pytest.approx(views["score"].mean(), abs=1e-6)
+        score = summary.loc[summary["patient_id"] == patient, "score"].astype(float)
+        assert score.iloc[0] == pytest.approx(views["score"].mean(), abs=1e-6)
 
 
 def test_a_table_with_headers_and_names_of_its_own_gets_the_same_scores(
@@ -234,15 +236,15 @@ def test_an_ensemble_is_the_mean_over_models_and_says_how_far_they_part(
 ) -> None:
     patient, at = "ProstateX-0001", middle(prostate, "ProstateX-0001")
     each = [
-        predict(prostate, tmp_path, prostate.raw / patient, "--mm", "--at", at, model=folder)["probability"]
+        predict(prostate, tmp_path, prostate.raw / patient, "--mm", "--at", at, model=folder)["score"]
         for folder in (prostate.run, prostate.run.with_name("seed1"))
     ]
     both = predict(
         prostate, tmp_path, prostate.raw / patient, "--mm", "--at", at, model=prostate.run.parents[1]
     )
-    assert both["probability"] == pytest.approx(np.mean(each))
+    assert both["score"] == pytest.approx(np.mean(each))
     assert [one["model"] for one in both["models"]["each"]] == ["typhon fold0 seed0", "typhon fold0 seed1"]
-    assert [one["probability"] for one in both["models"]["each"]] == pytest.approx(each)
+    assert [one["score"] for one in both["models"]["each"]] == pytest.approx(each)
     assert both["models"]["sd"] == pytest.approx(np.std(each, ddof=1))
     assert (both["models"]["count"], both["views"]["count"]) == (2, VIEWS)
     assert len(read_csv(tmp_path / "views.csv")) == 2 * VIEWS
@@ -380,3 +382,105 @@ def test_what_the_network_saw_is_there_as_numbers_and_as_a_picture(prostate: Mad
     assert {path.name: path.read_bytes() for path in again.iterdir()} == {
         path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()
     }
+
+
+OPERATING_POINT = {"point": "youden", "threshold": 0.5, "sensitivity": 0.8, "sensitivity95": [0.6, 0.9],
+         "specificity": None, "specificity95": None}  # fmt: skip
+OPERATING = {
+    "schema": 1, "dataset": "prostatex", "state": "last",
+    "problems": {"": {
+        "prevalence": 0.2, "calibration": {"slope": 1.0, "intercept": 0.0, "prevalence": 0.5}, "points": [OPERATING_POINT],
+    }},
+}  # fmt: skip
+
+
+@pytest.fixture
+def in_use(prostate: Made, tmp_path: Path) -> Path:
+    """A run with operating points of its own, made by hand."""
+    shutil.copytree(prostate.run, made := tmp_path / "results/typhon/fold0/seed0")
+    (made / "operating.json").write_text(json.dumps(OPERATING))
+    return made
+
+
+def words_of(prostate: Made, out: Path, model: Path) -> list[str]:
+    case = prostate.raw / "ProstateX-0001"
+    at = middle(prostate, "ProstateX-0001")
+    return [str(case), "--mm", "--at", at, "--model", str(model), "--out", str(out)]
+
+
+def test_predict_tells_what_lies_beside_the_run(
+    prostate: Made,
+    in_use: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The line of one half leaves odds as they are; one in five makes a quarter of them."""
+    main([*words_of(prostate, tmp_path / "out", in_use), "--prevalence", "0.5"])
+    found: dict[str, Any] = json.loads((tmp_path / "out/prediction.json").read_text())
+    assert found["given"]["probability"] == pytest.approx(found["score"])
+    odds = found["score"] / (1 - found["score"]) / 4
+    assert found["probability"] == pytest.approx(odds / (1 + odds))
+    assert found["points"] == [OPERATING_POINT | {"positive": found["score"] > 0.5}]
+    said = capsys.readouterr().out
+    assert f"score {found['score']:.3f}  of: clinically significant" in said
+    assert f"probability {found['probability']:.3f} where 20 % of all are, as in training" in said
+
+
+def test_a_run_without_the_file_or_with_that_of_another_state_has_scores_only(
+    prostate: Made,
+    in_use: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for about in (OPERATING | {"state": "best"}, OPERATING | {"dataset": "lungx"}, None):
+        if about is None:
+            (in_use / "operating.json").unlink()
+        else:
+            (in_use / "operating.json").write_text(json.dumps(about))
+        main(words_of(prostate, tmp_path / "out", in_use))
+        found = json.loads((tmp_path / "out/prediction.json").read_text())
+        assert (found["probability"], found["points"]) == (None, [])
+        assert "./run results/operating.csv makes it" in found["probability_reason"]
+        assert "no probability: no operating.json of typhon fold0 seed0" in capsys.readouterr().out
+
+
+def test_a_table_of_cases_tells_the_probability_and_where_it_is_positive(
+    prostate: Made,
+    in_use: Path,
+    tmp_path: Path,
+) -> None:
+    x, y, z = middle(prostate, "ProstateX-0001").split(",")
+    (tmp_path / "c.csv").write_text(
+        f"image,patient_id,finding_id,x_mm,y_mm,z_mm\n{prostate.raw / 'ProstateX-0001'},a,1,{x},{y},{z}\n"
+    )
+    main(
+        [
+            str(tmp_path / "c.csv"),
+            "--model",
+            str(in_use),
+            "--out",
+            str(tmp_path / "out"),
+            "--prevalence",
+            "0.5",
+        ]
+    )
+    (row,) = read_csv(tmp_path / "out/predictions.csv").to_dict("records")
+    assert float(row["probability"]) == pytest.approx(float(row["score"]))
+    assert row["positive"] == ("youden" if float(row["score"]) > 0.5 else "")
+
+
+def test_a_file_or_a_prevalence_that_is_none_ends_in_one_line(
+    prostate: Made,
+    in_use: Path,
+    tmp_path: Path,
+) -> None:
+    call = words_of(prostate, tmp_path / "out", in_use)
+    with pytest.raises(ConfigError, match="expected a share between 0 and 1, found 5"):
+        main([*call, "--prevalence", "5"])
+    (in_use / "operating.json").write_text("{}")
+    with pytest.raises(RunError, match=r"operating.json: expected the operating points of a run, found none"):
+        main(call)
+    other = OPERATING | {"problems": {"mass": OPERATING["problems"][""]}}
+    (in_use / "operating.json").write_text(json.dumps(other))
+    with pytest.raises(RunError, match="found those of mass"):
+        main(call)

@@ -161,13 +161,15 @@ def test_heads_have_as_many_logits_as_classes_or_labels(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["typhon", "probe"])
-def test_a_new_case_has_a_probability_of_each_class(folder: Path, tmp_path: Path, method: str) -> None:
+def test_a_new_case_has_a_score_of_each_class(folder: Path, tmp_path: Path, method: str) -> None:
     case = folder / "raw/grades/02.png"
     predict([str(case), "--model", str(folder / f"results/{method}"), "--out", str(tmp_path)])
     found = json.loads((tmp_path / "prediction.json").read_text())
-    values = {name: figures["probability"] for name, figures in found["probabilities"].items()}
+    values = {name: figures["score"] for name, figures in found["each"].items()}
     assert list(values) == list(GRADES.names)
     assert sum(values.values()) == pytest.approx(1)
+    for figures in found["each"].values():
+        assert (figures["probability"], len(figures["points"])) == (None, 3)
     assert found["most_probable"] == max(values, key=values.__getitem__)
     assert list(read_csv(tmp_path / "views.csv"))[-3:] == GRADES.columns()
 
@@ -177,7 +179,7 @@ def test_a_table_of_new_cases_has_columns_of_each_label(folder: Path, tmp_path: 
     predict([str(tmp_path / "cases.csv"), "--model", str(folder / "results/typhon"), "--dataset", "signs",
              "--out", str(tmp_path)])  # fmt: skip
     (row,) = read_csv(tmp_path / "predictions.csv").to_dict("records")
-    assert {"probability_mass", "lowest_nodule", "highest_nodule"} <= set(row)
+    assert {"score_mass", "probability_mass", "lowest_nodule", "highest_nodule"} <= set(row)
     assert "most_probable" not in row
 
 
@@ -197,6 +199,9 @@ def test_an_exported_model_gives_the_probabilities_of_the_run(
         None, {"patches": patches}
     )
     assert made == pytest.approx(found[0].score(dataset, patches), abs=1e-4)
+    assert list(about["models"][0].get("operating", ())) == (
+        list(GRADES.names) if dataset == "grades" else []
+    )
 
 
 def stacked(folder: Path, name: str, out: Path, candidates: dict[str, list[tuple[str, float]]]) -> Path:
@@ -229,11 +234,11 @@ def test_auto_stacks_for_each_class_and_its_export_agrees(folder: Path, tmp_path
     table = candidates.tabulate({(0, 0): {"problems": model}, (0, 1): {"problems": model}})
     assert table["of"].tolist() == ["normal"] * 3 + ["benign"] * 3 + ["malignant"] * 3
     shown = np.load(predicted(folder, run, tmp_path) / "patches.npy")
-    each = json.loads((tmp_path / "case/prediction.json").read_text())["probabilities"]
+    each = json.loads((tmp_path / "case/prediction.json").read_text())["each"]
     assert list(each) == list(GRADES.names)
     (again,) = runs.find([run])
     expected = mixture.score(again, "grades", shown)
-    assert expected.mean(axis=0) == pytest.approx([one["probability"] for one in each.values()])
+    assert expected.mean(axis=0) == pytest.approx([one["score"] for one in each.values()])
     path = export([again], "grades", tmp_path / "onnx")
     session = onnxruntime.InferenceSession(path.parent / "auto-fold0-seed0.onnx")
     np.testing.assert_allclose(session.run(None, {"patches": shown})[0], expected, atol=1e-4)

@@ -52,7 +52,13 @@ class Assessed:
     @cached_property
     def lines(self) -> list[list[Platt | str]]:
         """Of each run of each fold the line that makes its scores probabilities, or why there is none."""
-        return [[platt(fold.labels, scores) for scores in fold.scores] for fold in self.validation]
+        return [
+            [
+                platt(fold.labels, scores) if 0 < share < 1 else "the training findings are of one class"
+                for scores in fold.scores
+            ]
+            for fold, share in zip(self.validation, self.prevalence, strict=True)
+        ]
 
     @property
     def uncalibrated(self) -> str:
@@ -73,7 +79,7 @@ class Assessed:
         made = []
         for fold, lines, share in zip(folds, self.lines, self.prevalence, strict=True):
             known = [line for line in lines if isinstance(line, Platt)]
-            if len(known) < len(lines) or not 0 < share < 1:
+            if len(known) < len(lines):
                 return None
             calibrated = [line(scores, share) for line, scores in zip(known, fold.scores, strict=True)]
             made.append(replace(fold, scores=np.stack(calibrated)))

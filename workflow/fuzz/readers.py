@@ -117,8 +117,8 @@ def read_card(path: Path) -> None:
     shown = case.prepare(path.with_name(models.PICTURE), NAMED, how, lps=True)
     predicted = predict.predict(shown, found, target)
     predict.as_text(predicted)
-    if not 0 <= predicted["probability"] <= 1:
-        raise DisagreementError(f"a probability of {predicted['probability']}")
+    if not 0 <= predicted["score"] <= 1:
+        raise DisagreementError(f"a score of {predicted['score']}")
 
 
 def _cases() -> list[Input]:
