@@ -137,17 +137,17 @@ def match(info: StoreInfo, path: Path, leak: str = "refuse", seen: Sequence[str]
     return Dataset(info.dataset, info.channels, info.side, info.path, info.classes, table)
 
 
-def unlabelled(info: StoreInfo, views: int, like: Iterable[str]) -> pd.DataFrame:
+def unlabelled(info: StoreInfo, views: int, channels: Iterable[str], side: int) -> pd.DataFrame:
     """All findings of a store that needs no labels, as :attr:`Dataset.table` has them, of no split.
 
-    Raises InputError unless its channels are those of ``like``, the data set that the method was trained on.
+    Raises InputError unless its channels and the side of its patches are what the method was trained on.
     """
-    like = tuple(like)
-    if info.channels != like:
-        raise InputError(
-            f"channels {', '.join(info.channels)}", file=info.path, expected=f"channels {', '.join(like)}",
-            remedy="cut both data sets alike",
-        )  # fmt: skip
+    names = tuple(channels)
+    ours, theirs = (f"channels {', '.join(names)}", f"channels {', '.join(info.channels)}")
+    if info.channels == names:
+        ours, theirs = (f"patches of {own} pixels" for own in (side, info.side))
+    if ours != theirs:
+        raise InputError(theirs, file=info.path, expected=ours, remedy="cut both data sets alike")
     if views > info.views:
         raise InputError(f"{info.views} views", file=info.path, expected=f"at least {views} of each finding")
     columns = [*KEY, "group_id", *info.classes.label_columns]

@@ -521,6 +521,8 @@ PLAIN = {"kind": "table", "table": "t.csv"}
     [
         ([GRADES], {"methods": ["adc"]}, r"methods: expected a target of two classes for it, found adc, and d0 of 3 classes"),
         ([GRADES], {"methods": ["rule"], "variants": {"rule": {"method": "adc"}}}, "expected a target of two classes for it, found rule"),
+        ([GRADES], {"challenge": "late"}, "challenge: expected a target of two classes: .*, found late, and d0 of 3 classes .*; leave it out"),
+        ([SIGNS], {"challenge": "late"}, "challenge: expected a target of two classes: .*, found late, and d0 of 2 labels"),
         ([SIGNS], {"training": {"loss": "paper"}}, "training/loss: expected logits, l1 or mse for labels, found paper, and d0 of 2 labels"),
         ([GRADES], {"training": {"selection": "recall"}}, "training/selection: expected one of loss, auroc, accuracy, found recall"),
         ([PLAIN, SIGNS], {"methods": ["hydra"], "training": {"selection": "accuracy"}, "hyperparameters": {"hydra": {"support": {"select": "best"}}}}, "training/selection: expected one of loss, auroc, found accuracy, and d1"),
@@ -536,7 +538,10 @@ def test_what_does_not_go_with_the_classes_is_said_before_any_job(collections, m
     config = {
         "datasets": names,
         "target": "d0",
-        "collections": dict(zip(names, collections, strict=True)),
+        "collections": {
+            **dict(zip(names, collections, strict=True)),
+            "late": {"kind": "prostatex", "part": "test"},
+        },
         **more,
     }
     with pytest.raises(ConfigError, match=message):

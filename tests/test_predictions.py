@@ -85,7 +85,11 @@ def test_bad_rows_are_named(tmp_path: Path, rows: list[tuple[object, ...]], matc
 
 
 def test_other_columns_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PredictionsError, match="expected the columns dataset, split, patient_id"):
+    wanted = (
+        "expected the columns dataset, split, patient_id, finding_id, view, then label, or label_… of each label,"
+        " and score, or score_… of each class or label, found dataset"
+    )
+    with pytest.raises(PredictionsError, match=wanted):
         read_predictions(write(tmp_path / "p.csv", [("a",)], ["dataset"]))
 
 

@@ -128,6 +128,12 @@ def test_findings_without_labels_are_refused_where_they_do_not_fit(inputs: list[
         unlabelled(inputs, tmp_path, "--views", "4")
     with pytest.raises(ConfigError, match=r"--target: expected one of b\.c, a, found c"):
         unlabelled(inputs, tmp_path, "--target", "c")
+    store, _ = make_store(tmp_path / "larger", "new", train=2, validation=0, test=0, side=70, labelled=False)
+    call = ["--model", str(tmp_path / "model.safetensors"), "--out", str(tmp_path / "challenge.csv")]
+    with pytest.raises(
+        InputError, match=r"new\.h5: expected patches of 65 pixels, found patches of 70 pixels; cut"
+    ):
+        main([*inputs, *call, "--unlabelled", str(store), "--target", "a", "--views", "2"])
     store, _ = make_store(tmp_path / "other", "new", channels=3)
     call = ["--model", str(tmp_path / "model.safetensors"), "--out", str(tmp_path / "challenge.csv")]
     with pytest.raises(InputError, match="expected channels channel0, found channels channel0, channel1, ch"):

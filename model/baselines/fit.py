@@ -236,7 +236,7 @@ def run(argv: Sequence[str] | None) -> Measured:
     middle = time.monotonic()
     if options.unlabelled:
         info = read_info(options.unlabelled)
-        others = measure_others(unlabelled(info, options.views, dataset.channels))
+        others = measure_others(unlabelled(info, options.views, dataset.channels, dataset.side))
         write_csv(options.out, COLUMNS, rows(final, others, info.dataset, UNLABELLED))
         return training
     parts = {split: measure(dataset.findings(split)) for split in SPLITS}

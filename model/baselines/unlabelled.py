@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_up(0)
     (run,) = runs.find([options.model])
     info = read_info(options.unlabelled)
-    table = unlabelled(info, options.views, run.preprocessing(options.target).channels)
+    how = run.preprocessing(options.target)
+    table = unlabelled(info, options.views, how.channels, how.side)
     finding, view = view_numbers(table["views"].to_numpy())
     patches = (read_patches(info.path, [row], [options.views]) for row in table["row"])
     scores = [mixture.score(run, options.target, each) for each in patches]

@@ -117,7 +117,10 @@ def read_predictions(path: str | Path, part: tuple[str, str] | None = None) -> d
     of_scores = [name for name in rest if name == SCORE or name.startswith(f"{SCORE}_")]
     if list(table.columns) != [*VIEW, *of_labels, *of_scores] or not of_labels or not of_scores:
         raise PredictionsError(
-            ", ".join(table.columns), file=path, expected=f"the columns {', '.join(COLUMNS)}"
+            ", ".join(table.columns),
+            file=path,
+            expected=f"the columns {', '.join(VIEW)}, then {LABEL}, or {LABEL}_… of each label, and"
+            f" {SCORE}, or {SCORE}_… of each class or label",
         )
     if part is not None:
         table = table[(table["dataset"] == part[0]) & (table["split"] == part[1])]

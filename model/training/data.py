@@ -96,7 +96,7 @@ def given(options: argparse.Namespace) -> dict[str, Dataset]:
 def unlabelled(store: Path, views: int, like: Dataset, device: torch.device) -> tuple[str, Part]:
     """The name of a store without labels that is cut as ``like``, and the first views of all its findings."""
     info = read_info(store)
-    table = dataset.unlabelled(info, views, like.channels)
+    table = dataset.unlabelled(info, views, like.channels, like.side)
     return info.dataset, _read(store, table, info.classes, device)
 
 

@@ -27,6 +27,10 @@ def misfits(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if base in FOR_TWO and not target.two:
             yield error(["methods"], f"{name}, and {config['target']} of {target}",
                         expected="a target of two classes for it", remedy="leave it out")  # fmt: skip
+    if config["challenge"] and not target.two:
+        yield error(["challenge"], f"{config['challenge']}, and {config['target']} of {target}",
+                    expected="a target of two classes: its table has one score of each finding",
+                    remedy="leave it out")  # fmt: skip
     if config["split"]["kind"] == "paper" and (
         several := [name for name in classes if classes[name].multilabel]
     ):
