@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ class Dataset:
     store: Path
     classes: Classes
     table: pd.DataFrame
-    """patient_id, group_id, finding_id, labels, split, views, and row: the finding's place in the store"""
+    """patient_id, group_id, finding_id, labels, split, views, row: the finding's place in the store, and, if
+    :func:`load` has read them, image: the digest of view 0"""
 
     def findings(self, split: str) -> pd.DataFrame:
         """Findings of a split, in the order of the split table."""
@@ -90,7 +91,15 @@ def load(
     names = dict(zip(tables, people or tables, strict=True))
     if len(tables) > 1:
         refuse(leaks_across(tables, names), leak, ", ".join(map(str, splits)))
-    return datasets
+    return {name: replace(dataset, table=tables[name]) for name, dataset in datasets.items()}
+
+
+def people_of(
+    datasets: Mapping[str, Dataset], options: argparse.Namespace
+) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """The tables of loaded data sets, and the names of their people, for ``pipeline.splits.seen``."""
+    names = dict(zip(datasets, options.people or datasets, strict=True))
+    return {name: dataset.table for name, dataset in datasets.items()}, names
 
 
 def channels(datasets: Mapping[str, Dataset]) -> int:

@@ -13,6 +13,7 @@ rule bootstrap_network:
     output:
         network="results/{method}/fold{fold}/seed{seed}/bootstrap/network.safetensors",
         scores="results/{method}/fold{fold}/seed{seed}/bootstrap/scores.csv",
+        seen="results/{method}/fold{fold}/seed{seed}/bootstrap/seen.json",
     log:
         "logs/results/{method}/fold{fold}/seed{seed}/bootstrap.log",
     benchmark:
@@ -48,6 +49,7 @@ rule bootstrap_network:
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
         " --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.network} --scores {output.scores}"
+        " --seen {output.seen}"
 
 
 use rule bootstrap_network as bootstrap_shared with:
@@ -58,6 +60,7 @@ use rule bootstrap_network as bootstrap_shared with:
     output:
         network="results/bootstrap/fold{fold}/seed{seed}/network.safetensors",
         scores="results/bootstrap/fold{fold}/seed{seed}/scores.csv",
+        seen="results/bootstrap/fold{fold}/seed{seed}/seen.json",
     log:
         "logs/results/bootstrap/fold{fold}/seed{seed}/bootstrap.log",
     benchmark:
@@ -86,12 +89,14 @@ rule train_model:
         stores=planned(training.stores),
         splits=planned(training.splits),
         network=planned(start.start),
+        seen=planned(start.seen),
     output:
         model="results/{method}/fold{fold}/seed{seed}/model.safetensors",
         best="results/{method}/fold{fold}/seed{seed}/best/model.safetensors",
         history="results/{method}/fold{fold}/seed{seed}/history.csv",
         gradients="results/{method}/fold{fold}/seed{seed}/gradients.csv",
         run="results/{method}/fold{fold}/seed{seed}/run.json",
+        seen="results/{method}/fold{fold}/seed{seed}/seen.json",
     log:
         "logs/results/{method}/fold{fold}/seed{seed}/model.log",
     benchmark:
@@ -129,6 +134,7 @@ rule train_model:
         " --balance {params.balance} --precision {params.precision} --gpu {resources.gpu} --checkpoint {params.checkpoint}"
         " --out {output.model} --best {output.best} --history {output.history}"
         " --gradients {output.gradients} --record {params.record:q} --run {output.run}"
+        " --seen {output.seen}"
 
 
 rule predict_findings:

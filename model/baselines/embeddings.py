@@ -1,7 +1,8 @@
 """Features that a fixed network sees in the stored views: computed once per data set, used by any split.
 
-The network is one of ``model.networks``, its weights those of ImageNet or random ones, and nothing of it is
-trained here: so the features know neither labels nor splits.
+The network is one of ``model.networks``, and nothing of it is trained here: with weights of ImageNet or
+random ones the features know neither labels nor splits. With those of a run they are for its fold and seed
+alone.
 """
 
 import argparse
@@ -18,16 +19,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.baselines.progress import Blocks
+from model.dataset import LEAKS
+from model.dataset import load as load_split
 from model.device import set_up, told
 from model.files import terms
 from model.files.locked import Locked, digest
-from model.files.pretrained import load
+from model.files.pretrained import load, seen_by
 from model.networks import weights_of
 from model.networks.base import Description, Network, build, initialize, module_name
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, StoreError
 from pipeline.files import sha256
 from pipeline.provenance import code
+from pipeline.splits import seen
+from pipeline.splits.leakage import images
 from pipeline.store import Embeddings, StoreInfo, read_info, read_patches, write_embeddings
 
 log = logging.getLogger("typhon")
@@ -36,7 +41,9 @@ AT_ONCE = {"cpu": 16, "cuda": 512}
 """Patches in a batch."""
 
 
-def encoder(description: Description, weights: str, datasets: Iterable[str] = ()) -> tuple[Network, str]:
+def encoder(
+    description: Description, weights: str, datasets: Iterable[str] = (), like: str = ""
+) -> tuple[Network, str]:
     """A network with fixed weights, and their SHA-256 or ``random``; see :func:`model.files.pretrained.load`.
 
     The heads of ``datasets`` are still meaningless. Raises ConfigError if the network has no such weights.
@@ -45,7 +52,8 @@ def encoder(description: Description, weights: str, datasets: Iterable[str] = ()
     if weights == "random":
         initialize(made, "encoder", description.network)
         return made, weights
-    return made, load(made.extractor, description.network, weights)
+    side = description.resized or description.side
+    return made, load(made.extractor, description.network, weights, like, side)
 
 
 def again(known: Embeddings, datasets: Iterable[str] = (), **changes: Any) -> Network:
@@ -54,7 +62,7 @@ def again(known: Embeddings, datasets: Iterable[str] = (), **changes: Any) -> Ne
     Raises StoreError where they are of other weights than are installed.
     """
     description = replace(Description(**json.loads(known.about["network"])), **changes)
-    network, checksum = encoder(description, known.about["weights"], datasets)
+    network, checksum = encoder(description, known.about["weights"], datasets, known.about.get("like", ""))
     if checksum != known.about["weights_sha256"]:
         raise StoreError(f"those of {checksum}", file=known.path, expected=known.about["weights_sha256"])
     return network
@@ -69,6 +77,21 @@ def pretrained(several: Iterable[Embeddings]) -> list[dict[str, str]]:
             key = (network, about["weights_sha256"])
             found[key] = terms.entry(network, about["weights"], about["weights_sha256"])
     return list(found.values())
+
+
+def check_people(options: argparse.Namespace, info: StoreInfo) -> None:
+    """Raise LeakError where the weights are of a run that has seen whom the split validates or tests.
+
+    Without one all findings of the store are scored alone.
+    """
+    if not (known := seen_by(options.weights)):
+        return
+    if options.split:
+        (table,) = (one.table for one in load_split([info.path], [options.split], leak=options.leak).values())
+    else:
+        table = info.findings.assign(split="", image=images(info.path))
+    names = {info.dataset: options.people or info.dataset}
+    seen.check(known, {info.dataset: table}, names, leak=options.leak, model=options.weights)
 
 
 def together(views: int, device: torch.device) -> int:
@@ -123,7 +146,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
     parser.add_argument("--encoder", required=True, help="name of the encoder in the config")
     parser.add_argument("--network", default="efficientnet_lite0", help="one of docs/networks.md")
-    parser.add_argument("--weights", default="imagenet", help="imagenet, random, or a file of weights")
+    parser.add_argument(
+        "--weights",
+        default="imagenet",
+        help="imagenet, random, a file of weights, or the model of a run",
+    )
+    parser.add_argument("--like", default="", metavar="NAME", help="of a run: whose statistics count")
+    parser.add_argument("--split", type=Path, help="of a run: split table of the store; else all is scored")
+    parser.add_argument("--people", metavar="NAME", help="of a run: whose patients the store has")
+    parser.add_argument("--leak", choices=LEAKS, default="refuse", help="of a run: what to do about leaks")
     parser.add_argument("--side", type=int, help="pixels to which patches are resized; default: as they are")
     parser.add_argument("--views", type=int, default=16, help="views of each finding, if so many are stored")
     parser.add_argument("--gpu", type=int, default=0, help="GPUs the job may use")
@@ -134,15 +165,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     info = read_info(options.store)
     if not len(info.findings):
         raise EmptyError("none", file=options.store, expected="findings")
+    check_people(options, info)
     views = min(options.views, info.views)
     resized = options.side if options.side != info.side else None
     description = Description.named(options.network, len(info.channels), info.side, resized=resized)
     weights = weights_of(options.network, options.weights)
-    network, checksum = encoder(description, weights)
+    network, checksum = encoder(description, weights, like=options.like)
     about = {
         "dataset": info.dataset, "encoder": options.encoder, "store": sha256(options.store),
         "weights": weights, "weights_sha256": checksum,
         "network": json.dumps(description.to_json(), sort_keys=True),
+        **({"like": options.like} if options.like else {}),
     }  # fmt: skip
     shape = (len(info.findings), views, network.extractor.width)
     facts = digest(

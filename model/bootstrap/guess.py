@@ -21,6 +21,7 @@ from model.bootstrap.staged import Race, Score, early_break
 from model.device import set_up, told
 from model.files import weights
 from model.files.locked import digest
+from model.files.pretrained import seen_by
 from model.inference import batch_norm
 from model.networks.base import Description, build, module_name
 from model.training import data
@@ -30,6 +31,7 @@ from pipeline.cli import run_cli
 from pipeline.errors import InputError, SplitError
 from pipeline.files import sha256, write_csv
 from pipeline.provenance import code
+from pipeline.splits import seen
 
 log = logging.getLogger("typhon")
 
@@ -193,10 +195,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="picked network to write (safetensors)")
     parser.add_argument("--scores", type=Path, required=True, help="scores.csv to write")
+    parser.add_argument("--seen", type=Path, help="list to write of whom the network has seen")
     options = parser.parse_args(argv)
 
     device = set_up(options.gpu)
     datasets = data.given(options)
+    known, tables, names = seen_by(options.weights), *data.people_of(datasets, options)
+    seen.check(known, tables, names, leak=options.leak, model=options.weights)
+    if options.seen:
+        seen.write(options.seen, [*known, seen.entry(tables, names)])
     if options.weights != "random":
         pretrained.start(options, datasets, device)
         return
@@ -233,9 +240,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         accepted = RULES[options.rule](known)
         picked = accepted[-1]
         candidates.make(picked)
-        tables = {name: candidates.table(name) for name in datasets}
+        statistics = {name: candidates.table(name) for name in datasets}
         weights.write(
-            options.out, weights.export(network, tables), network.description, samples_seen=score.samples
+            options.out, weights.export(network, statistics), network.description, samples_seen=score.samples
         )
         columns = ("candidate", *scored, "minimum", "mean", "accepted", "picked")
         write_csv(options.scores, columns, scores_table(known, accepted, list(scored)))

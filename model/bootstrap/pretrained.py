@@ -39,7 +39,7 @@ def of_weights(
     Raises what :func:`model.files.pretrained.load` does.
     """
     network = build(datasets, description)
-    return network, pretrained.load(network.extractor, description.network, source)
+    return network, pretrained.load(network.extractor, description.network, source, side=description.side)
 
 
 def fit_head(
@@ -78,17 +78,21 @@ def start(options: argparse.Namespace, datasets: Mapping[str, data.Dataset], dev
     source = weights_of(options.network, options.weights)
     network, digest = of_weights(description.of(data.outputs(datasets)), source, datasets)
     network.to(device)
-    table = batch_norm.running(network)
+    tables = dict.fromkeys(datasets, batch_norm.running(network))
+    for name in datasets:
+        if (own := pretrained.statistics(source, name)) is not None:
+            tables[name] = own.to(device)
     log.info("bootstrap skipped: %s begins with the weights %s", options.network, source)
-    seen = sum(fit_head(network, dataset, table, options.seed, device) for dataset in datasets.values())
+    seen = sum(
+        fit_head(network, dataset, tables[name], options.seed, device) for name, dataset in datasets.items()
+    )
     scores = {}
     for name, dataset in datasets.items():
         part = data.read_part(dataset, "validation", device, views=VIEWS)
         seen += len(part.labels)
-        if (area := evaluate(network, name, table, part).auroc) is not None:
+        if (area := evaluate(network, name, tables[name], part).auroc) is not None:
             scores[name] = area
             log.info("a probe of %s has an AUROC of %.3f in validation", name, area)
-    tables = dict.fromkeys(datasets, table)
     weights.write(
         options.out, weights.export(network, tables), network.description,
         samples_seen=seen, weights=source, weights_sha256=digest,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model import dataset
-from model.dataset import KEY, Dataset, channels, load, match, outputs, side, view_numbers
+from model.dataset import KEY, Dataset, channels, load, match, outputs, people_of, side, view_numbers
 from model.training.online import Views
 from pipeline.classes import UNNAMED, Classes
 from pipeline.store import read_info, read_patches
@@ -26,6 +26,7 @@ __all__ = [
     "load",
     "match",
     "outputs",
+    "people_of",
     "read_part",
     "side",
     "unlabelled",

@@ -40,6 +40,7 @@ from pipeline.cli import run_cli
 from pipeline.errors import ConfigError, LossError
 from pipeline.files import atomic, sha256, write_text
 from pipeline.provenance import code
+from pipeline.splits import seen
 
 log = logging.getLogger("typhon")
 
@@ -119,6 +120,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="steps whose gradients are written there, counted from 1; phase * is each",
     )  # fmt: skip
     parser.add_argument("--run", type=Path, required=True, help="run.json to write")
+    parser.add_argument(
+        "--seen", type=Path, help="list to write of whom the network has seen; --network has one beside it"
+    )
     return parser.parse_args(argv)
 
 
@@ -175,6 +179,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         outputs=data.outputs(datasets),
         among=True,
     )
+    if options.seen:
+        known = seen.read(seen.beside(options.network))
+        seen.write(options.seen, [*known, seen.entry(*data.people_of(datasets, options))])
     files = (*options.stores, *options.splits, options.network)
     facts = digest(
         code=code("model.training.train", module_name(network.description.network)),

@@ -92,9 +92,11 @@ def assert_no_leak(
     refuse(leaks(store, table, most, seen), leak, store)
 
 
-def refuse(found: Iterator[str], leak: str, file: str | Path) -> None:
+def refuse(
+    found: Iterator[str], leak: str, file: str | Path, *, expected: str = "", remedy: str = ""
+) -> None:
     """Raise LeakError at the first offenders; with ``leak="warn"`` list them all in warnings instead."""
     for offenders in found:
         if leak == "refuse":
-            raise LeakError(offenders, file=file)
+            raise LeakError(offenders, file=file, expected=expected, remedy=remedy)
         log.warning("LEAK, as published: %s", offenders)

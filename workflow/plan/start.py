@@ -79,6 +79,11 @@ def start(config: Config, method: str, fold: str, seed: str) -> str:
     return f"results/{usual if shared else method}/{run}/bootstrap/network.safetensors"
 
 
+def seen(config: Config, method: str, fold: str, seed: str) -> str:
+    """The list of whom that network has seen."""
+    return str(Path(start(config, method, fold, seed)).with_name("seen.json"))
+
+
 def weights_file(config: Config, method: str) -> list[str]:
     """The file of weights that the network of a method begins with, if it is one."""
     return existing(*(training.setting(config, method, key) for key in ("network", "weights")))
