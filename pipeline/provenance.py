@@ -28,19 +28,24 @@ ARGPARSE = {"ArgumentParser", "add_argument", "add_argument_group", "add_parser"
 LOGGED = {"debug", "info", "warning", "error", "exception"}
 
 
-def code(*modules: str, root: Path = ROOT, without: Sequence[str] = ()) -> str:
-    """A digest of the import closure of ``modules`` within the project at ``root``.
+def code(*modules: str, root: Path = ROOT) -> str:
+    """A digest of the import closure of ``modules`` within the project at ``root``."""
+    text = "\n".join(f"{name} {_digest(name, root)}" for name in closure(*modules, root=root))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    Nothing that they import from the packages ``without`` counts.
+
+def closure(*modules: str, root: Path = ROOT, without: Sequence[str] = ()) -> list[str]:
+    """The modules at ``root`` that these may import, and these, sorted; none in packages of ``without``.
+
+    Raises ModuleNotFoundError if one of ``modules`` is not there.
     """
-    pending, closure = list(modules), set[str]()
+    pending, found = list(modules), set[str]()
     while pending:
         name = pending.pop()
-        if name not in closure:
-            closure.add(name)
+        if name not in found:
+            found.add(name)
             pending += [each for each in _imported(name, root) if each.partition(".")[0] not in without]
-    text = "\n".join(f"{name} {_digest(name, root)}" for name in sorted(closure))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return sorted(found)
 
 
 @functools.cache

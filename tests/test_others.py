@@ -89,11 +89,8 @@ class TestModule:
     def test_it_trains_goes_on_and_is_exported(self, tmp_path: Path) -> None:
         check_that_it_trains_goes_on_and_is_exported("module:my.file:Net", "random", tmp_path, side=32)
 
-    def test_another_class_than_it_was_trained_with_is_refused_a_comment_is_not(self, own: Path) -> None:
+    def test_another_file_than_it_was_trained_with_is_refused(self, own: Path) -> None:
         path, _ = self.model()
-        own.write_text(f"# a remark\n{OWN}")
-        forget()
-        weights.read(path, ["a"], 2, side=32)
         for file, text in ((own, OWN.replace("nn.ReLU()", "nn.GELU()")), (Path("side.py"), "SIZE = 3\n")):
             before = file.read_text()
             file.write_text(text)

@@ -10,13 +10,14 @@ network that others have made, what stands after its name and a colon; ``NEEDS``
 
 import ast
 import functools
+import hashlib
 import importlib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.provenance import code
+from pipeline.provenance import closure, source
 
 FOLDER = Path(__file__).parent
 LITERALS = ("MEMBERS", "CHANNELS", "SMALLEST", "PUBLISHED", "ARGUMENT", "NEEDS", "WEIGHTS")
@@ -58,18 +59,23 @@ def weights_of(network: str, weights: str) -> str:
 
 
 def digest(network: str) -> str:
-    """Of a user's own class ``module:my.file:Net``: its file, and what that imports from the same directory.
+    """Of a user's own class ``module:my.file:Net``: its file, and those it imports from the same directory.
 
-    Raises ConfigError where there is no such file below the working directory.
+    Their bytes count, so that it is the same with any Python. Raises ConfigError where there is no such file
+    below the working directory.
     """
     _, _, argument = network.partition(":")
     module, colon, kind = argument.partition(":")
     if not (colon and kind.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         raise ConfigError(network, file="network", expected="module:my.file:Net")
+    root, found = Path.cwd(), hashlib.sha256()
     try:
-        return code(module, root=Path.cwd(), without=PROJECT)
+        for name in closure(module, root=root, without=PROJECT):
+            if path := source(name, root):
+                found.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     except ModuleNotFoundError as error:
         raise ConfigError(str(error), file="network", expected=f"the file of {network}") from error
+    return found.hexdigest()[:16]
 
 
 def library(package: str) -> Any:

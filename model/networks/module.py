@@ -1,7 +1,7 @@
 """A user's own class: ``module:my.file:Net`` is ``Net`` of ``my/file.py`` below the working directory.
 
-A model file has a digest of that file and of what it imports from the same directory, so that no run predicts
-with another class than it was trained with.
+A model file has a digest of that file and of those it imports from the same directory, so that no run
+predicts with another class than it was trained with.
 """
 
 import importlib.util
