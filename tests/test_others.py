@@ -96,7 +96,8 @@ class TestModule:
             file.write_text(text)
             forget()
             with pytest.raises(
-                InputError, match=r"^E-INPUT m.safetensors: [^\n]*network module:my.file:Net code [^\n]*$"
+                InputError,
+                match=r"^E-INPUT m.safetensors: [^\n]*network module:my.file:Net as [^\n]*; bring that file back[^\n]*$",
             ):
                 weights.read(path, ["a"], 2, side=32)
             file.write_text(before)

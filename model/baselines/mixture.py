@@ -155,7 +155,9 @@ def read(path: Path, channels: int, side: int) -> Mixture:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{type(error).__name__}: {error}", file=path, expected=EXPECTED) from error
     except ConfigError as error:  # of a network that is not here, or takes no such patches
-        raise InputError(f"{error.file} {error.found}", file=path, expected=error.expected) from error
+        raise InputError(
+            f"{error.file} {error.found}", file=path, expected=error.expected, remedy=error.remedy
+        ) from error
     return Mixture(members, channels, side, problems, shares)
 
 

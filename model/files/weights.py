@@ -122,7 +122,9 @@ def read(
         with torch.device("meta"):  # without memory, until the file is known to fill it
             everything = _everything(build(datasets, description))
     except ConfigError as error:  # of a network that is not here, or takes no such patches
-        raise InputError(f"{error.file} {error.found}", file=path, expected=error.expected) from error
+        raise InputError(
+            f"{error.file} {error.found}", file=path, expected=error.expected, remedy=error.remedy
+        ) from error
     with _open(path) as file:
         found = set(file.keys())
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in found & set(everything)}

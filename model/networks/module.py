@@ -26,8 +26,9 @@ def Extractor(channels: int, side: int, *, name: str, options: Mapping[str, Any]
     """An object of the user's class; ConfigError unless it is that class, as it was."""
     if options.get("code") != (found := digest(f"module:{name}")):
         raise ConfigError(
-            f"code {found}", file=f"network module:{name}", expected=f"code {options.get('code')}",
-            remedy="bring back the file that the network was made with",
+            f"as {found}", file=f"network module:{name}",
+            expected=f"the class as the network was made with it, {options.get('code')}",
+            remedy="bring that file back, or train anew",
         )  # fmt: skip
     module, _, kind = name.partition(":")
     make: Any = getattr(_load(module, Path.cwd()), kind, None)
