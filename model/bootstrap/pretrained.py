@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from model.baselines import logistic
 from model.bootstrap.rules import scores_table
 from model.files import pretrained, weights
+from model.files.terms import called
 from model.inference import batch_norm
 from model.inference.evaluated import Evaluated
 from model.inference.scores import evaluate
@@ -95,7 +96,7 @@ def start(options: argparse.Namespace, datasets: Mapping[str, data.Dataset], dev
             log.info("a probe of %s has an AUROC of %.3f in validation", name, area)
     weights.write(
         options.out, weights.export(network, tables), network.description,
-        samples_seen=seen, weights=source, weights_sha256=digest,
+        samples_seen=seen, weights=called(source), weights_sha256=digest,
     )  # fmt: skip
     columns = ("candidate", *datasets, "minimum", "mean", "accepted", "picked")
     write_csv(options.scores, columns, scores_table([scores], [0], list(datasets)) if scores else [])

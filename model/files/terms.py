@@ -18,7 +18,16 @@ def terms(network: str, weights: str) -> dict[str, str]:
     return {}
 
 
+def called(weights: str) -> str:
+    """What model files and cards call weights: published ones as the config, a file by its name alone."""
+    return Path(weights).name if weights.endswith(FILES) else weights
+
+
 def entry(network: str, weights: str, digest: str) -> dict[str, str]:
     """What a card says of weights: whose they are, SHA-256, :func:`terms`; of a file its name alone."""
-    called = Path(weights).name if weights.endswith(FILES) else weights
-    return {"network": network, "weights": called, "weights_sha256": digest, **terms(network, weights)}
+    return {
+        "network": network,
+        "weights": called(weights),
+        "weights_sha256": digest,
+        **terms(network, weights),
+    }

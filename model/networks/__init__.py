@@ -84,7 +84,7 @@ def library(package: str) -> Any:
         return importlib.import_module(package)
     except Exception as error:  # of one that is there, but not with what it needs, anything
         raise ConfigError(
-            f"{type(error).__name__}: {error}", file="network", expected=f"the package {package}",
+            f"{error} ({type(error).__name__})", file="network", expected=f"the package {package}",
             remedy=f"install it: .venv/bin/pip install {package}",
         ) from error  # fmt: skip
 
