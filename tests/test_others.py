@@ -255,10 +255,22 @@ class TestFolder:
             with pytest.raises(ConfigError, match=message):
                 checked(asked(**{"network": "folder:/x", "methods": ["typhon"], **changes}))
 
+    def test_a_side_that_tokens_do_not_divide_is_told_from_the_config(
+        self, dino: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+        with pytest.raises(
+            ConfigError, match=f"E-CONFIG patch: expected a multiple of 7 for folder:{dino}, found 65"
+        ):
+            checked(asked(network=f"folder:{dino}", weights="folder"))
+        checked(asked(network=f"folder:{dino}", weights="folder", patch=70))
+
     def test_its_files_are_inputs_of_what_uses_it(self, dino: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
         encoder = {"network": f"folder:{dino}", "weights": "folder", "side": 28}
-        config = checked(asked(network=f"folder:{dino}", weights="folder", encoders={"lite0": encoder}))
+        config = checked(
+            asked(network=f"folder:{dino}", weights="folder", patch=70, encoders={"lite0": encoder})
+        )
         with pytest.raises(ConfigError, match=r"dino/model.safetensors: .* found no such file"):
             start.weights_file(config, "typhon")
         (dino / "model.safetensors").touch()
@@ -305,7 +317,7 @@ class TestDino:
     def test_a_probe_uses_it(self, dino: Path, tmp_path: Path) -> None:
         store, _ = make_store(tmp_path, "a", train=4, validation=2, test=2, views=1, side=30)
         embeddings.main(["--store", str(store), "--encoder", "dino", "--network", f"folder:{dino}", "--weights", "folder",
-                         "--side", "28", "--views", "1", "--out", str(tmp_path / "e.h5")])  # fmt: skip
+                         "--side", "28", "--views", "1", "--checkpoint", str(tmp_path / "c"), "--out", str(tmp_path / "e.h5")])  # fmt: skip
         known = read_embeddings(tmp_path / "e.h5")
         assert known.features.shape == (8, 1, 16)
         assert embeddings.again(known).description.network == f"folder:{dino.name}"

@@ -12,6 +12,7 @@ import ast
 import functools
 import hashlib
 import importlib
+import json
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,28 @@ def weights_of(network: str, weights: str) -> str:
     kind, _, path = network.partition(":")
     inside = said(network).get("WEIGHTS") if weights == kind else None
     return str(Path(path, inside)) if inside else weights
+
+
+def description(path: Path) -> dict[str, Any]:
+    """A JSON file of a folder in Hugging Face's format, of models of text and pictures that of pictures."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else f"what cannot be read ({error})"
+        raise ConfigError(str(told), file=path, expected="a folder in Hugging Face's format") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"a {type(found).__name__}", file=path, expected="the description of a model")
+    return dict(found.get("vision_config", found))
+
+
+def step(network: str) -> int:
+    """What has to divide the side of patches: of ``folder:PATH``, where it is there, the side of a token."""
+    kind, _, path = network.partition(":")
+    try:
+        found = description(Path(path, "config.json")).get("patch_size", 1) if kind == "folder" else 1
+    except ConfigError:  # which is said where the folder is needed
+        return 1
+    return found if isinstance(found, int) and found > 0 else 1
 
 
 def digest(network: str) -> str:

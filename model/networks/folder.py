@@ -5,7 +5,6 @@ downloaded, and no code of the folder runs. Features are what the model pools, e
 """
 
 import inspect
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.networks import base, library
+from model.networks import base, description, library
 from pipeline.errors import ConfigError
 
 ARGUMENT = "PATH"
@@ -28,24 +27,12 @@ SPREAD = 0.25
 
 def options(path: str) -> tuple[str, dict[str, Any]]:
     """The name of a folder, and what its network is built with."""
-    config = _read(Path(path, "config.json"))
-    config = config.get("vision_config", config)
+    config = description(Path(path, "config.json"))
     kept = {key: value for key, value in config.items() if key not in LEFT_OUT and not key.startswith("_")}
     seen = Path(path, "preprocessor_config.json")
-    deviations = (_read(seen) if seen.is_file() else {}).get("image_std") or [SPREAD]
+    deviations = (description(seen) if seen.is_file() else {}).get("image_std") or [SPREAD]
     scale = min(1.0, SPREAD * len(deviations) / sum(deviations))
     return Path(path).name, {"config": kept, "scale": round(scale, 3)}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else f"what cannot be read ({error})"
-        raise ConfigError(str(told), file=path, expected="a folder in Hugging Face's format") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"a {type(found).__name__}", file=path, expected="the description of a model")
-    return found
 
 
 class Extractor(base.Extractor):

@@ -105,6 +105,8 @@ def _misfits(
     smallest, counts = takes.get("SMALLEST", 1), takes.get("CHANNELS", ())
     if side < smallest:
         yield error(key, str(side), expected=f"at least {smallest}, the smallest that {network} takes")
+    if side % (step := networks.step(network)):
+        yield error(key, str(side), expected=f"a multiple of {step} for {network}")
     for dataset in datasets:
         channels = channels_of(config["collections"].get(dataset, {}), dataset)
         if counts and len(channels) not in counts:
