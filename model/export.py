@@ -65,7 +65,7 @@ class _Probability(nn.Module):
         return torch.sigmoid(logits[:, 1] - logits[:, 0])
 
 
-class _Stacked(nn.Module):
+class Stacked(nn.Module):
     """A mixture whose members are networks with a linear classifier, ending in probabilities."""
 
     def __init__(self, mixture: Mixture) -> None:
@@ -120,7 +120,7 @@ def graph_of_mixture(mixture: Mixture, path: Path) -> onnx.ModelProto:
             expected="nothing but linear classifiers of networks, which ONNX can hold",
             remedy="predict with it, python -m model.predict, or leave these out of its candidates",
         )  # fmt: skip
-    return _graph(_Stacked(mixture), mixture.channels, mixture.side)
+    return _graph(Stacked(mixture), mixture.channels, mixture.side)
 
 
 def _graph(module: nn.Module, channels: int, side: int) -> onnx.ModelProto:
