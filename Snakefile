@@ -23,6 +23,8 @@
 #   results/{method}_challenge.csv, .json     predictions for the challenge's test findings, and their score
 #   results/search/{method}/candidate{n}/…    the same runs of each candidate of a grid search
 #   results/search/{method}/best.yaml         the best of them, to run from; candidates.csv, candidates.png
+#   results/curve/{method}/n{findings}/…      the same runs of each point of a learning curve
+#   results/curve.csv, .html, .png            AUROC by the number of findings to learn from
 #   results/tables/{table}.csv, .md, .tex     the tables of the papers, with ours beside theirs
 #   results/effects/{effect}.json             what one key as published comes to, run in effects/{effect}/
 #   published/{method}/history.csv            what was published of their runs, where the config names it
@@ -56,6 +58,7 @@ include: "rules/verify.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/search.smk"
+include: "rules/curve.smk"
 include: "rules/effects.smk"
 include: "rules/provenance.smk"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from model.budget import within
 from pipeline.classes import Classes, label_columns
 from pipeline.errors import EmptyError, InputError, SplitError
 from pipeline.splits.leakage import assert_no_leak, images, leaks_across, refuse
@@ -53,8 +54,12 @@ def load(
     *,
     leak: str = "refuse",
     people: Sequence[str] | None = None,
+    budget: Mapping[str, int] | None = None,
 ) -> dict[str, Dataset]:
     """Match each store with its split table; see :func:`match` for what is checked in each.
+
+    ``budget`` says of a data set how many findings may be learned from, see
+    :func:`model.budget.within`.
 
     Raises LeakError, too, if stores of one name in ``people`` (a name for each store) do not have a person in
     the same split, or if an image trains in one store and is validated or tested in another.
@@ -91,7 +96,10 @@ def load(
     names = dict(zip(tables, people or tables, strict=True))
     if len(tables) > 1:
         refuse(leaks_across(tables, names), leak, ", ".join(map(str, splits)))
-    return {name: replace(dataset, table=tables[name]) for name, dataset in datasets.items()}
+    return {
+        name: replace(dataset, table=within(tables[name], name, budget or {}).reset_index(drop=True))
+        for name, dataset in datasets.items()
+    }
 
 
 def people_of(
@@ -195,3 +203,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help="what to do about patients in several splits; warn is for splits of kind paper",
     )
+    parser.add_argument(
+        "--budget", type=_budget, nargs="+", default=[], metavar="NAME=N",
+        help="how many training and validation findings of a data set may be learned from",
+    )  # fmt: skip
+
+
+def _budget(text: str) -> tuple[str, int]:
+    name, _, number = text.rpartition("=")
+    return name, int(number)
+
+
+def granted(options: argparse.Namespace) -> dict[str, dict[str, int]]:
+    """What run.json says of the budget; nothing where there is none."""
+    return {"budget": dict(options.budget)} if options.budget else {}
+
+
+def given(options: argparse.Namespace) -> dict[str, Dataset]:
+    """The data sets that the flags of :func:`add_arguments` name."""
+    budget = dict(options.budget)
+    return load(options.stores, options.splits, leak=options.leak, people=options.people, budget=budget)

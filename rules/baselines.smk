@@ -84,13 +84,13 @@ rule fit_baseline:
     params:
         method=planned(training.base),
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
-        leak=data.leak(config),
+        reading=planned(training.reading),
         code=code("model.baselines.fit"),
     message:
         "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m workflow.job {log} model.baselines.fit {params.method} --stores {input.stores:q}"
-        " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
+        " --splits {input.splits:q} {params.reading} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best} --run {output.run}"
 
 
@@ -123,7 +123,7 @@ rule fit_probe:
         runtime=60,
     params:
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
-        leak=data.leak(config),
+        reading=planned(training.reading),
         target=lookup("target", within=config),
         state=planned(training.setting, key="evaluation/state"),
         code=planned(baselines.probe_code),
@@ -133,7 +133,7 @@ rule fit_probe:
         "python -m workflow.job {log} model.baselines.probe --target {params.target} --method {wildcards.method}"
         " --state {params.state} --data-card {input.card:q} --models {output.model} {output.best_model}"
         " --card {output.card} --nearest {output.nearest} --run {output.run} --stores {input.stores:q}"
-        " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
+        " --splits {input.splits:q} {params.reading} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best}"
 
 
@@ -168,7 +168,7 @@ rule fit_candidates:
         candidates=planned(baselines.candidate_names),
         learners=planned(baselines.learners),
         folds=planned(baselines.inner_folds),
-        leak=data.leak(config),
+        reading=planned(training.reading),
         target=lookup("target", within=config),
         state=planned(training.setting, key="evaluation/state"),
         code=planned(baselines.candidates_code),
@@ -178,7 +178,7 @@ rule fit_candidates:
         "python -m workflow.job {log} model.baselines.auto --candidates {params.candidates} --features {input.features:q}"
         " --learners {params.learners:q} --folds {params.folds} --method {wildcards.method} --target {params.target}"
         " --state {params.state} --data-card {input.card:q} --stores {input.stores:q} --splits {input.splits:q}"
-        " --leak {params.leak} --seed {wildcards.seed} --out {output.predictions} --best {output.best}"
+        " {params.reading} --seed {wildcards.seed} --out {output.predictions} --best {output.best}"
         " --models {output.model} {output.best_model} --run {output.run} --card {output.card} --nearest {output.nearest}"
 
 

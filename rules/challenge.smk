@@ -27,14 +27,14 @@ rule predict_challenge:
     params:
         target=lookup("target", within=config),
         views=lookup("evaluation_views", within=config),
-        leak=data.leak(config),
+        reading=planned(training.reading),
         people=planned(training.people),
         code=planned(training.code_of, module="model.inference.score_views"),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m workflow.job {log} model.inference.score_views --stores {input.stores:q} --splits {input.splits:q}"
-        " --leak {params.leak} --people {params.people} --model {input.model} --gpu {resources.gpu} --unlabelled {input.challenge:q}"
+        " {params.reading} --people {params.people} --model {input.model} --gpu {resources.gpu} --unlabelled {input.challenge:q}"
         " --target {params.target} --views {params.views} --out {output.predictions}"
 
 
@@ -63,13 +63,13 @@ rule predict_challenge_simply:
         method=planned(training.base),
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         views=lookup("evaluation_views", within=config),
-        leak=data.leak(config),
+        reading=planned(training.reading),
         code=code("model.baselines.fit"),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m workflow.job {log} model.baselines.fit {params.method} --stores {input.stores:q}"
-        " --splits {input.splits:q} --leak {params.leak} --seed {wildcards.seed} {params.options}"
+        " --splits {input.splits:q} {params.reading} --seed {wildcards.seed} {params.options}"
         " --unlabelled {input.challenge:q} --views {params.views} --out {output.predictions}"
 
 

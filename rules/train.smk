@@ -28,7 +28,7 @@ rule bootstrap_network:
         mem_mb=memory(1500, 1.5),
         runtime=600,
     params:
-        leak=data.leak(config),
+        reading=planned(training.reading),
         people=planned(training.people),
         scored=planned(start.scored_datasets),
         network=planned(training.setting, key="network"),
@@ -44,7 +44,7 @@ rule bootstrap_network:
     message:
         "Guessing a start for {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "exec python -m workflow.job {log} model.bootstrap.guess --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
+        "exec python -m workflow.job {log} model.bootstrap.guess --stores {input.stores:q} --splits {input.splits:q} {params.reading} --people {params.people}"
         " --score {params.scored} --network {params.network:q} --weights {params.weights:q}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
@@ -66,7 +66,7 @@ use rule bootstrap_network as bootstrap_shared with:
     benchmark:
         "benchmarks/results/bootstrap/fold{fold}/seed{seed}/bootstrap.tsv"
     params:
-        leak=data.leak(config),
+        reading=start.shared_reading(config),
         people=planned(start.shared_people),
         scored=planned(start.shared_datasets),
         network=lookup("network", within=config),
@@ -111,7 +111,7 @@ rule train_model:
         mem_mb=memory(1500, 1.5),
         runtime=2880,
     params:
-        leak=data.leak(config),
+        reading=planned(training.reading),
         people=planned(training.people),
         phases=planned(training.phases_as_json),
         target=lookup("target", within=config),
@@ -127,7 +127,7 @@ rule train_model:
     message:
         "Training {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "exec python -m workflow.job {log} model.training.train --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
+        "exec python -m workflow.job {log} model.training.train --stores {input.stores:q} --splits {input.splits:q} {params.reading} --people {params.people}"
         " --network {input.network} --phases {params.phases:q} --seed {wildcards.seed}"
         " --target {params.target} --batch-norm {params.batch_norm} --every {params.every}"
         " {params.follow} {params.paper}"
@@ -166,7 +166,7 @@ rule predict_findings:
         mem_mb=memory(1500, 1.5),
         runtime=60,
     params:
-        leak=data.leak(config),
+        reading=planned(training.reading),
         people=planned(training.people),
         target=lookup("target", within=config),
         state=planned(training.setting, key="evaluation/state"),
@@ -174,7 +174,7 @@ rule predict_findings:
     message:
         "Scoring the findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m workflow.job {log} model.inference.score_views --stores {input.stores:q} --splits {input.splits:q} --leak {params.leak} --people {params.people}"
+        "python -m workflow.job {log} model.inference.score_views --stores {input.stores:q} --splits {input.splits:q} {params.reading} --people {params.people}"
         " --model {input.model} {input.best} --gpu {resources.gpu}"
         " --out {output.predictions} {output.best} --cards {input.cards:q} --method {wildcards.method}"
         " --target {params.target} --state {params.state} --card {output.card}"

@@ -80,7 +80,8 @@ class TestList:
         demo = {**config("demo"), "patch": 80}
         assert checked(effects.variant(demo, "typhon"))["patch"] == 80
         without = {
-            "accept_download", "challenge", "data", "download", "published", "raw", "search", "truth", "variants",
+            "accept_download", "challenge", "curve", "data", "download", "operating", "published", "raw", "search",
+            "truth", "variants",
         }  # fmt: skip
         adapted = {"collections", "comparison", "hyperparameters", "methods"}
         assert set(checked(demo)) - set(effects.KEPT) - {"phantom"} == without | adapted

@@ -55,7 +55,7 @@ for word in words:
 """
 
 
-def snakemake(project, *words, status=0, timeout=120):
+def snakemake(project, *words, status=0, timeout=600):
     """Call ``./run`` in a project's folder, and return all that it printed.
 
     A folder without code of its own is run by this checkout's.

@@ -27,7 +27,7 @@ class Ended(NamedTuple):
     printed: str
 
 
-def run(folder: Path, words: tuple[str, ...], code: Path = ROOT, timeout: int = 120) -> Ended:
+def run(folder: Path, words: tuple[str, ...], code: Path = ROOT, timeout: int = 600) -> Ended:
     """Call ``./run`` of this checkout, or of a copy of its code, in a folder."""
     if not _servers:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}

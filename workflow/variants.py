@@ -16,9 +16,11 @@ from model.training.methods import METHODS
 from pipeline.errors import ConfigError
 
 Config = Mapping[str, Any]
-CHANGES = ("network", "weights", "bootstrap", "hyperparameters", "training", "evaluation", "precision")
+CHANGES = (
+    "network", "weights", "bootstrap", "hyperparameters", "training", "evaluation", "budget", "precision"
+)  # fmt: skip
 """Keys of the config that a user's variant may change: those of training alone; all data are shared."""
-TAKEN = {*METHODS, *BASELINES, "bootstrap", "effects", "figures", "search", "tables"}
+TAKEN = {*METHODS, *BASELINES, "bootstrap", "curve", "effects", "figures", "search", "tables"}
 """Names that something else has below ``results/``."""
 
 
@@ -33,7 +35,7 @@ class Variant:
 
     def settings(self, config: Config) -> dict[str, Any]:
         """The config of this variant alone."""
-        made = dict(config) | {"search": {}, "variants": {}}
+        made = dict(config) | {"search": {}, "curve": {}, "variants": {}}
         if self.changes:
             made = copy.deepcopy(made)
             lay_over(made, self.changes)
@@ -72,11 +74,24 @@ def of_search(config: Config) -> dict[str, Variant]:
     return {variant.name: variant for variant in found}
 
 
+def of_curve(config: Config) -> dict[str, Variant]:
+    """The points of the learning curves, named ``curve/{method}/n{findings}``."""
+    found = {}
+    for name in config["curve"].get("methods", ()):
+        usual = of(config, name)
+        for number in config["curve"]["findings"]:
+            changes = copy.deepcopy(dict(usual.changes))
+            lay_over(changes, {"budget": {config["target"]: number}})
+            point = Variant(f"curve/{name}/n{number}", usual.method, changes)
+            found[point.name] = point
+    return found
+
+
 def of(config: Config, name: str) -> Variant:
     """The variant of this name; a method is one that changes nothing."""
     if name in config["variants"]:
         return of_user(config)[name]
-    return of_search(config)[name] if "/" in name else Variant(name, name)
+    return (of_search(config) | of_curve(config))[name] if "/" in name else Variant(name, name)
 
 
 def method(config: Config, name: str) -> str:
@@ -85,9 +100,10 @@ def method(config: Config, name: str) -> str:
 
 
 def names(config: Config, methods: Iterable[str]) -> list[str]:
-    """These methods and the user's variants of them."""
+    """These methods, the user's variants of them, and the points of their learning curves."""
     known = sorted(methods)
-    return [*known, *(variant.name for variant in of_user(config).values() if variant.method in known)]
+    made = of_user(config) | of_curve(config)
+    return [*known, *(variant.name for variant in made.values() if variant.method in known)]
 
 
 def networks(config: Config) -> list[str]:

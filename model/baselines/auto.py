@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Choose, fit and score; write predictions and model, each twice, a card, and facts about the run."""
     options = parse(argv)
     set_up(0)
-    (data,) = dataset.load(options.stores, options.splits, leak=options.leak).values()
+    (data,) = dataset.given(options).values()
     classes = data.classes
     paths = dict(zip(options.candidates, options.features, strict=True))
     learners = {name: [Learner(*one) for one in each] for name, each in options.learners.items()}
@@ -174,6 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     models = {name: one.about(features) for name, one in zip(classes.problems, solved, strict=True)}
     about = {
         **fit.about_run(data.name, len(first.finding), len(table)),
+        **dataset.granted(options),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "model": next(iter(models.values())) if classes.two else {"problems": models},
     }

@@ -20,7 +20,7 @@ import pandas as pd
 
 from model.baselines import adc, intensity
 from model.baselines.logistic import Measured, Model, Several, choose, fit, fit_any
-from model.dataset import KEY, add_arguments, load, unlabelled, view_numbers
+from model.dataset import KEY, add_arguments, given, granted, unlabelled, view_numbers
 from model.evaluation.predictions import COLUMNS, SPLITS, UNLABELLED, columns
 from pipeline.classes import Classes, as_cells
 from pipeline.cli import run_cli
@@ -217,7 +217,7 @@ def run(argv: Sequence[str] | None) -> Measured:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if len(options.stores) != 1:
         raise ConfigError(f"{len(options.stores)} stores", file="--stores", expected="that of the target")
-    (dataset,) = load(options.stores, options.splits, leak=options.leak).values()
+    (dataset,) = given(options).values()
     measure_own, measure_others = measures(options)
 
     def measure(table: pd.DataFrame) -> Measured:
@@ -257,6 +257,7 @@ def run(argv: Sequence[str] | None) -> Measured:
         }[options.method]
         about = {
             **about_run(dataset.name, len(training.finding), len(table)),
+            **granted(options),
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "model": chosen | final.plain(names),
         }

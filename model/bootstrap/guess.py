@@ -232,6 +232,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         data=options.data,
         device=device.type,
         files=[sha256(path) for path in (*options.stores, *options.splits)],
+        budget=sorted(options.budget),
     )
     count = options.candidates
     with Folder(options.checkpoint, facts) as folder:

@@ -4,6 +4,7 @@ A run lives in ``…/fold{f}/seed{s}/``: its fold and seed are read from that pa
 ``…/{dataset}/splits/fold{f}.csv``.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from model.budget import within
 from pipeline.classes import (
     LABEL,
     SCORE,
@@ -198,7 +200,11 @@ def evaluate(
     path = run / STATES[state]
     fold, seed = numbered(run, "fold"), numbered(run, "seed")
     predictions = read_predictions(path, part)
-    wanted = splits[(splits["fold"] == fold) & splits["split"].isin(SPLITS)]
+    own = splits[splits["fold"] == fold]
+    budget = budget_of(run)
+    learned = [within(own[own["dataset"] == name], name, budget) for name in dict.fromkeys(own["dataset"])]
+    wanted = pd.concat([own.iloc[:0], *learned])
+    wanted = wanted[wanted["split"].isin(SPLITS)]
     if part is not None:
         wanted = wanted[wanted["split"] == part[1]]
     stray = [name for name in predictions if name not in set(wanted["dataset"])]
@@ -216,6 +222,12 @@ def evaluate(
         if part in (None, (dataset, split))
         for rows in [table[table["split"] == split].drop(columns=["dataset", "split"])]
     ]
+
+
+def budget_of(run: Path) -> dict[str, int]:
+    """How many findings a run might learn from, by data set, as its run.json says; most say nothing."""
+    facts = run / "run.json"
+    return json.loads(facts.read_text(encoding="utf-8")).get("budget", {}) if facts.is_file() else {}
 
 
 def _matched(path: Path, wanted: pd.DataFrame, found: Predicted, fold: int) -> pd.DataFrame:

@@ -11,7 +11,19 @@ import torch
 from torch import Tensor
 
 from model import dataset
-from model.dataset import KEY, Dataset, channels, load, match, outputs, people_of, side, view_numbers
+from model.dataset import (
+    KEY,
+    Dataset,
+    channels,
+    given,
+    granted,
+    load,
+    match,
+    outputs,
+    people_of,
+    side,
+    view_numbers,
+)
 from model.training.online import Views
 from pipeline.classes import UNNAMED, Classes
 from pipeline.store import read_info, read_patches
@@ -23,6 +35,7 @@ __all__ = [
     "add_arguments",
     "channels",
     "given",
+    "granted",
     "load",
     "match",
     "outputs",
@@ -87,11 +100,6 @@ def _read(
         table=table[[*KEY, *classes.label_columns]],
         classes=classes,
     )
-
-
-def given(options: argparse.Namespace) -> dict[str, Dataset]:
-    """The data sets that the flags of :func:`add_arguments` name."""
-    return load(options.stores, options.splits, leak=options.leak, people=options.people)
 
 
 def unlabelled(store: Path, views: int, like: Dataset, device: torch.device) -> tuple[str, Part]:

@@ -189,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings=chosen,
         device=device.type,
         files=[sha256(path) for path in files],
+        budget=sorted(options.budget),
     )
     with Folder(options.checkpoint, facts) as folder:
         trainer = Trainer(
@@ -254,6 +255,7 @@ def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) 
     start = weights.read_about(options.network)
     return {
         **weights.origin(options.network),
+        **data.granted(options),
         "device": describe(device),
         "threads": torch.get_num_threads(),
         "seconds": {name: round(value, 3) for name, value in trainer.progress.seconds.items()},

@@ -19,8 +19,9 @@ from workflow.config.messages import error, nearest
 def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     """What a schema cannot see: keys that do not fit together."""
     target, datasets, collections = config["target"], config["datasets"], config["collections"]
+    known = {*METHODS, *BASELINES, *config["variants"]}
     for name in config["methods"]:
-        if name not in (known := {*METHODS, *BASELINES, *config["variants"]}):
+        if name not in known:
             yield error(["methods"], name, expected="known methods", remedy=nearest(name, known))
     if target not in datasets:
         yield error(["target"], target, expected="one of datasets", remedy=nearest(target, datasets))
@@ -67,6 +68,12 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
                 named = [*encoders, *(MEASURED if method == "auto" else ())]
                 path, remedy = ["hyperparameters", method, key], nearest(name, named)
                 yield error(path, name, expected="one of encoders", remedy=remedy)
+    for name in config["budget"]:
+        if name not in datasets:
+            yield error(["budget", name], "an unknown data set", remedy=nearest(name, datasets))
+    for name in config["curve"]["methods"]:
+        if name not in known:
+            yield error(["curve", "methods"], name, expected="known methods", remedy=nearest(name, known))
     yield from networks.misfits(config, methods)
     yield from classes.misfits(config)
     yield from _split_contradictions(config["split"])

@@ -138,6 +138,16 @@ class Search(Section):
     stand in the table without a figure"""
 
 
+class Curve(Section):
+    """Learning curves, which the target `curve` draws: AUROC by the number of findings to learn from."""
+
+    methods: list[str] = []
+    """methods, or variants, to draw; each runs once for each number, and once with all findings"""
+    findings: Annotated[list[Positive], Field(min_length=1)] = [25, 50, 100, 200]
+    """training and validation findings of the target, as `budget` takes them; a number that there is not in
+    each fold is refused"""
+
+
 class Evaluation(Section):
     """How a trained model is evaluated."""
 
@@ -238,6 +248,10 @@ class Config(Section):
     balance: Literal["views", "undersample"] = "views"
     """how training sees both classes equally often, by the number of views or by drawing as many of each
     class anew every epoch"""
+    budget: dict[Name, Positive] = {}
+    """how many training and validation findings of a data set may be learned from, by its name; the share of
+    each split and class stays, findings of a smaller budget are among those of a larger one, and the test is
+    as it was"""
     collections: dict[Name, AnyCollection]
     """how each data set is read; one entry per data set, of one kind"""
     bootstrap: Bootstrap = Bootstrap()
@@ -247,8 +261,10 @@ class Config(Section):
     variants: dict[Name, dict[str, Any]] = {}
     """methods with other settings, by a name of your own, such as `slow: {method: typhon, evaluation: {every:
     10}}`; beside `method` stands what is laid over the config for this one: keys of `network`, `weights`,
-    `bootstrap`, `hyperparameters`, `training`, `evaluation` and `precision`; `methods` has to name it"""
+    `bootstrap`, `hyperparameters`, `training`, `evaluation`, `budget` and `precision`; `methods` has to name
+    it"""
     search: Search = Search()
+    curve: Curve = Curve()
     evaluation: Evaluation = Evaluation()
     operating: Operating = Operating()
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -47,6 +47,11 @@ def shared_people(config: Config) -> list[str]:
     return data.names_of_people(config, shared_datasets(config))
 
 
+def shared_reading(config: Config) -> str:
+    """How these are read, as flags."""
+    return training.reading_of(config, config["budget"], shared_datasets(config))
+
+
 def shared_code(config: Config) -> str:
     """The digest of scoring random networks for all of them."""
     return networks.code_of("model.bootstrap.guess", config["network"])
@@ -116,7 +121,7 @@ def start_benchmarks(config: Config, method: str) -> list[str]:
 def _searches_alike(there: Config, method: str, config: Config | None = None) -> bool:
     """Whether networks are begun with as ``there``: as ``config`` says for all, or for the usual method."""
     own = training.settings(config or there, method)
-    return all(own[key] == there[key] for key in ("network", "weights", "bootstrap"))
+    return all(own[key] == there[key] for key in ("network", "weights", "bootstrap", "budget"))
 
 
 def _scores_alike(usual: Phases, own: Phases) -> bool:

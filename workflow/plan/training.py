@@ -88,6 +88,17 @@ def people(config: Config, method: str) -> list[str]:
     return data.names_of_people(config, datasets(config, method))
 
 
+def reading(config: Config, method: str) -> str:
+    """How data sets are read, as flags: what is done about leaks, and how much may be learned from."""
+    return reading_of(config, setting(config, method, "budget"), datasets(config, method))
+
+
+def reading_of(config: Config, budget: dict[str, int], datasets: Sequence[str]) -> str:
+    """The same for data sets with a budget."""
+    granted = [f"{name}={number}" for name, number in budget.items() if name in datasets]
+    return flags.flags({"leak": data.leak(config), "budget": granted or None})
+
+
 def follow(config: Config, method: str) -> str:
     """The flag that has curves tell the test findings as well, or not."""
     return "--follow" if setting(config, method, "evaluation/follow") else "--no-follow"

@@ -1,0 +1,50 @@
+"""How many findings of a data set a method may learn from, and which."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from pipeline.classes import LABEL
+from pipeline.errors import SplitError
+from pipeline.seeds import stream
+
+LEARNED = ("train", "validation")
+"""Splits that a method may learn from: by fitting, or by choosing."""
+
+
+def within(table: pd.DataFrame, dataset: str, budget: Mapping[str, int]) -> pd.DataFrame:
+    """A split table without training and validation findings beyond the budget of its data set, if any.
+
+    Both splits lose the same share of each class, group after group. The findings of a small budget are among
+    those of a larger one, whatever the order of the table, and the same for all methods and seeds. The test
+    is as it was. Raises SplitError where there are fewer, or where a class would be missing.
+    """
+    if dataset not in budget:
+        return table
+    sizes = [int((table["split"] == split).sum()) for split in LEARNED]
+    most = budget[dataset]
+    if most > sum(sizes):
+        raise SplitError(f"{sum(sizes)} training and validation findings", file=f"budget of {dataset}",
+                         expected=f"at least {most}", remedy="lower it")  # fmt: skip
+    train = round(most * sizes[0] / sum(sizes))
+    kept = ~table["split"].isin(LEARNED)
+    for split, count in zip(LEARNED, (train, most - train), strict=True):
+        part = table[table["split"] == split]
+        some = part.loc[_in_turn(part, dataset)[:count]]
+        if LABEL in part and some[LABEL].nunique() < part[LABEL].nunique():
+            raise SplitError(f"{count} {split} findings, which lack a class", file=f"budget of {dataset}",
+                             expected="findings of each class in each split", remedy="raise it")  # fmt: skip
+        kept[some.index] = True
+    return table[kept]
+
+
+def _in_turn(part: pd.DataFrame, dataset: str) -> pd.Index:
+    """The findings of one split in the order in which a growing budget takes them."""
+    part = part.sort_values(["patient_id", "finding_id"])
+    groups = np.sort(part["group_id"].unique())
+    place = dict(zip(stream("budget", dataset).permutation(groups), range(len(groups)), strict=True))
+    turns = part.assign(place=part["group_id"].map(place)).sort_values("place", kind="stable")
+    classes = turns.groupby(LABEL if LABEL in part else lambda _: 0)["place"]
+    share = (classes.cumcount() + 0.5) / classes.transform("size")
+    return share.sort_values(kind="stable").index

@@ -1,0 +1,32 @@
+"""What learning curves are made of; ConfigError where the config asks for none."""
+
+from pipeline.errors import ConfigError
+from workflow import side_collections, variants
+from workflow.plan import Config
+
+
+def results(config: Config) -> list[str]:
+    """The test result of each point: of each method with each budget, then with all findings."""
+    return [f"results/{name}_auc.json" for name, _, _ in _points(config)]
+
+
+def methods(config: Config) -> list[str]:
+    """The method of each point."""
+    return [method for _, method, _ in _points(config)]
+
+
+def findings(config: Config) -> list[int]:
+    """How many findings it learns from; 0 is all."""
+    return [number for _, _, number in _points(config)]
+
+
+def _points(config: Config) -> list[tuple[str, str, int]]:
+    side_collections.check_tested(config)
+    names, numbers = config["curve"]["methods"], config["curve"]["findings"]
+    if not names:
+        expected, remedy = "methods to draw", "name some of methods, or of variants"
+        raise ConfigError("nothing", file="curve/methods", expected=expected, remedy=remedy)
+    made = iter(variants.of_curve(config))
+    return [(next(made), name, number) for name in names for number in numbers] + [
+        (name, name, 0) for name in names
+    ]
