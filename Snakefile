@@ -19,6 +19,7 @@
 #     operating.json                          its calibration and thresholds, from validation findings
 #   results/{method}_auc.json                 the result
 #   results/calibration.…, operating.…, ranking.…  what scores are worth in use, of all methods
+#   results/subgroups.csv, .md, .tex, .html   the same by columns that the config names
 #   results/comparison.…, differences.…       all methods beside each other, as csv, md and tex, and in pictures
 #   results/{method}_challenge.csv, .json     predictions for the challenge's test findings, and their score
 #   results/search/{method}/candidate{n}/…    the same runs of each candidate of a grid search

@@ -424,6 +424,48 @@ rule assess_methods:
         " --out-precision {output.precision} --out-decisions {output.decisions}"
 
 
+rule tabulate_subgroups:
+    """Say how well all methods do in parts of the test findings: by age, sex, scanner, site, size."""
+    input:
+        results=expand("results/{method}_auc.json", method=config["methods"]),
+        predictions=targets.compared(config, "predictions.csv"),
+        best=targets.compared(config, "best/predictions.csv"),
+        splits=training.splits_of_target(config),
+        findings=f"<data>/{config['target']}/findings.csv",
+        index=f"<data>/{config['target']}/index.parquet",
+        table=planned(targets.subgroups_table),
+    output:
+        table="results/subgroups.csv",
+        markdown="results/subgroups.md",
+        latex="results/subgroups.tex",
+        page=report(
+            "results/subgroups.html",
+            caption="../workflow/report/subgroups.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "subgroups"},
+        ),
+    log:
+        "logs/results/subgroups.log",
+    benchmark:
+        "benchmarks/results/subgroups.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        runs=targets.compared(config),
+        table=lambda wildcards, input: flags({"table": input.get("table") or None}),
+        options=planned(targets.subgroups_options),
+        code=code("model.evaluation.subgroups"),
+    message:
+        "Tabulating the subgroups"
+    shell:
+        "python -m workflow.job {log} model.evaluation.subgroups --results {input.results} --runs {params.runs}"
+        " --splits {input.splits:q} --findings {input.findings:q} --index {input.index:q} {params.table}"
+        " {params.options} --out {output.table}"
+
+
 rule figures:
     """All items of the report, but for what the run cost."""
     input:

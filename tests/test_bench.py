@@ -237,6 +237,7 @@ class TestCoverage:
                 "10 splits, ci95", "10 splits, corrected95", "10 splits, difference, corrected95",
                 "sensitivity", "specificity", "likelihood ratio", "average precision", "Brier score", "log loss",
                 "calibration intercept", "calibration slope", "calibration error", "calibration error of 0",
+                "sensitivity of a subgroup, difference", "AUROC of a subgroup, difference",
             ]  # fmt: skip
             assert all(0 <= value <= 100 for value in result.notes.values())
         assert coverage.bench(Size(1, 80, True)) == results  # seeded

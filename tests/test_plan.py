@@ -413,6 +413,24 @@ class TestTargets:
             "results/joint/fold0/seed0/tensorboard", "results/pooled/fold0/seed0/tensorboard",
         ]  # fmt: skip
 
+    def test_subgroups_are_told_where_columns_are_named_and_their_table_is_there(self, tmp_path):
+        plain = {"table": None, "names": {}, "cuts": {}, "minimum": 10}
+        named = config(subgroups={**plain, "columns": ["sex"], "cuts": {"age": [50]}})
+        assert "results/subgroups.html" in targets.figures(named)
+        assert "results/subgroups.html" not in targets.figures(config())
+        assert targets.subgroups_table(named) == []
+        assert targets.subgroups_options(named) == (
+            "--columns sex --names '{}' --cuts '{\"age\": [50.0]}' --minimum 10"
+        )
+        (table := tmp_path / "t.csv").touch()
+        there = config(subgroups={**plain, "columns": ["sex"], "table": str(table)})
+        assert targets.subgroups_table(there) == [str(table)]
+        table.unlink()
+        with pytest.raises(ConfigError, match="subgroups/table"):
+            targets.subgroups_table(there)
+        with pytest.raises(ConfigError, match="subgroups/columns"):
+            targets.subgroups_options(config())
+
     def test_what_is_cited_are_methods_and_kinds_and_of_phantoms_methods_alone(self):
         assert targets.cited(config()) == ["typhon", "prostatex", "lungx", "brain", "papers"]
         assert targets.cited(config("demo", methods=["typhon"])) == ["typhon", "papers"]

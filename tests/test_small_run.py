@@ -32,11 +32,12 @@ evaluation_views: 2
 bootstrap: {candidates: 2, views: 2}
 hyperparameters: {typhon: {training: {epochs: 2}, specialization: {epochs: 2}}}
 evaluation: {every: 1}
+subgroups: {columns: [row, format], table: about.csv}
 """
 CATEGORIES = {
     "1 Results": {
         "overview.html", "roc.png", "saliency.png", "calibration.html", "calibration.png", "ranking.html",
-        "precision_recall.png", "operating.html", "decision.png",
+        "precision_recall.png", "operating.html", "decision.png", "subgroups.html",
     },
     "2 Comparison": {"comparison.html", "differences.html", "comparison.png", "roc.png"},
     "3 Data": {"verify.html", "contact_sheet.png", "red_dots.png", "fingerprint.png"},
@@ -70,6 +71,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small run with its report."""
     folder = bare_project(tmp_path_factory.mktemp("report"))
     (folder / "small.yaml").write_text(SMALL)
+    (folder / "about.csv").write_text("patient_id,age\nnobody,50\n")
     tables = ["results/comparison.csv", "results/tables/inconsistencies.csv", "results/costs.csv"]
     call(folder, "--configfile", "small.yaml", *tables)
     assert f"Report: {folder / 'report.html'}" in call(folder, "report")

@@ -15,7 +15,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from model.evaluation import results
-from model.evaluation.assessed import Assessed, read
+from model.evaluation.assessed import Assessed, problems, read
 from model.evaluation.assessment import TABLES, Row, calibration_rows, operating_rows, ranking_rows, units
 from model.evaluation.operating import FILE, SCHEMA, Point, points
 from model.evaluation.predictions import numbered, read_splits
@@ -111,26 +111,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     figures, splits = results.read_all(args.results), read_splits(args.splits)
     chosen = points(args.sensitivity, args.specificity)
-    problems: list[Assessed] = []
+    every: list[Assessed] = []
     rows: dict[str, list[Row]] = {"calibration": [], "ranking": [], "operating": []}
     for about in figures:
         runs = [run for run in args.runs if run.parents[1].name == about["method"]]
-        mine = read(about, runs, splits)
+        mine = problems(about["method"], read(about, runs, splits), splits)
         own = [row for one in mine for row in operating_rows(one, chosen, args.prevalence)]
         write_points(mine, about, runs, chosen, own)
-        problems += mine
+        every += mine
         rows["calibration"] += [row for one in mine for row in calibration_rows(one, args.seed)]
         rows["ranking"] += [row for one in mine for row in ranking_rows(one)]
         rows["operating"] += own
     target = figures[0]["target"]
     for name, (title, columns, notes) in TABLES.items():
         path, caption = getattr(args, f"out_{name}"), f"{title}, {target}, test findings"
-        write_table(table(rows[name], columns), path.with_suffix(""), caption, [*notes, *gaps(problems)])
+        write_table(table(rows[name], columns), path.with_suffix(""), caption, [*notes, *gaps(every)])
     with mpl.rc_context(STYLE):
         title = f"{target}, test findings"
-        save(plot_reliability(problems, title), args.out_reliability)
-        save(plot_precision(problems, title), args.out_precision)
-        save(plot_decisions(problems, title), args.out_decisions)
+        save(plot_reliability(every, title), args.out_reliability)
+        save(plot_precision(every, title), args.out_precision)
+        save(plot_decisions(every, title), args.out_decisions)
 
 
 def gaps(problems: Sequence[Assessed]) -> list[str]:

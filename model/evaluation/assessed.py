@@ -93,21 +93,29 @@ class Assessed:
         return known if known == found else None
 
 
-def read(figures: Figures, paths: Iterable[Path], splits: pd.DataFrame) -> list[Assessed]:
-    """The problems of one method, from the folders of its runs and the splits of the target."""
-    target, state = figures["target"], figures["state"]
-    parts: dict[str, list[Evaluated]] = {"validation": [], "test": []}
+Parts = dict[str, list[Evaluated]]
+"""The validation and the test sets of all runs of a method, by fold and seed."""
+
+
+def read(figures: Figures, paths: Iterable[Path], splits: pd.DataFrame) -> Parts:
+    """Those of one method, from the folders of its runs and the splits of the target."""
+    parts: Parts = {"validation": [], "test": []}
     for path in paths:
         for split, found in parts.items():
-            found += evaluate(path, state, splits, (target, split))
+            found += evaluate(path, figures["state"], splits, (figures["target"], split))
     for found in parts.values():
         found.sort(key=lambda run: (run.fold, run.seed))
+    return parts
+
+
+def problems(method: str, parts: Parts, splits: pd.DataFrame) -> list[Assessed]:
+    """The problems of one method; the tests may be of some of their findings."""
     first = parts["test"][0]
     folds = {split: folds_of(found) for split, found in parts.items()}
-    shares = _training(first, splits[splits["dataset"] == target])
+    shares = _training(first, splits[splits["dataset"] == first.dataset])
     return [
         Assessed(
-            figures["method"],
+            method,
             "" if first.classes.two else problem,
             tuple((run.fold, run.seed) for run in parts["test"]),
             validation=tuple(fold for fold in folds["validation"] if fold.problem == problem),

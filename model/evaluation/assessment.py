@@ -84,7 +84,7 @@ def calibration_rows(one: Assessed, seed: int) -> list[Row]:
     rows = []
     for kind in (kind for kind in KINDS if kind != PREVALENCE or one.seen is not None):
         folds = None if one.gap else one.tested(kind)
-        row = _named(one) | {"scores": kind, **_counts(one, UNITS[0])}
+        row = _named(one) | {"scores": kind, **counts(one, UNITS[0])}
         rows.append(row)
         if folds is None:
             continue
@@ -106,7 +106,7 @@ def ranking_rows(one: Assessed) -> list[Row]:
     rows = []
     for unit in units(one):
         folds = one.tested(SCORE, unit)
-        row = _named(one) | {"per": unit, **_counts(one, unit)}
+        row = _named(one) | {"per": unit, **counts(one, unit)}
         rows.append(row)
         if one.gap or folds is None or any(len(np.unique(fold.labels)) < 2 for fold in folds):
             continue
@@ -123,7 +123,7 @@ def operating_rows(one: Assessed, points: Sequence[Point], prevalence: float | N
         folds = one.tested(SCORE, unit)
         for point in points:
             thresholds = one.thresholds(point, unit)
-            row = _named(one) | {"per": unit, **_counts(one, unit), "point": point.name}
+            row = _named(one) | {"per": unit, **counts(one, unit), "point": point.name}
             rows.append(row)
             if one.gap or folds is None or thresholds is None:
                 continue
@@ -157,7 +157,7 @@ def _named(one: Assessed) -> Row:
     return {"method": one.method} | ({"class": one.problem} if one.problem else {})
 
 
-def _counts(one: Assessed, unit: Unit) -> Row:
+def counts(one: Assessed, unit: Unit) -> Row:
     """Units and positives of the test sets, each counted once however often it is tested, and groups."""
     known: dict[tuple[str, int], int] = {}
     for fold in one.tested(SCORE, unit) or []:

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
+from model.evaluation import subgroups
 from model.evaluation.calibration import brier, calibration_error, intercept, log_loss, slope
 from model.evaluation.clustered import Estimate, Interval, Statistic, estimate
 from model.evaluation.intervals import Fold
@@ -19,10 +20,16 @@ from model.evaluation.ranking import average_precision
 from pipeline.seeds import stream
 
 Kind = Callable[[Estimate], Interval | None]
+SOMETIMES = (
+    "calibration slope", "sensitivity of a subgroup, difference", "AUROC of a subgroup, difference",
+)  # fmt: skip
+"""Figures that small test sets may not have."""
 SPECIFICITY = 0.8
 """True one of the threshold."""
 DRAWN = 400_000
 """Findings for truths that have no formula."""
+SUBGROUP = 0.4
+"""Share of the patients in a part that is compared with the rest."""
 REPLICATES = 400
 """Resamples for the calibration error, fewer than in results, to save time."""
 
@@ -64,6 +71,7 @@ def truths(area: float, positive: float, bins: int) -> dict[str, float]:
         "log loss": -float(np.log(np.where(labels == 1, wrong, 1 - wrong)).mean()),
         "calibration intercept": moved.value, "calibration slope": 0.5,
         "calibration error": float(np.abs(gaps).sum() / DRAWN), "calibration error of 0": 0.0,
+        "sensitivity of a subgroup, difference": 0.0, "AUROC of a subgroup, difference": 0.0,
     }  # fmt: skip
 
 
@@ -95,4 +103,26 @@ def intervals(
         "calibration slope": of(wrong, slope, Estimate.plain, compares=True),
         "calibration error": calibration_error(wrong, random, REPLICATES).ci95,
         "calibration error of 0": calibration_error(right, random, REPLICATES).ci95,
+        "sensitivity of a subgroup, difference": _apart(called, sensitivity, Estimate.proportion, random),
+        "AUROC of a subgroup, difference": _apart([fold], subgroups.area, Estimate.ranked, random),
     }
+
+
+def _apart(
+    folds: list[Fold],
+    figure: Statistic,
+    interval: Callable[[Estimate], Interval],
+    random: np.random.Generator,
+) -> Interval | None:
+    """Of some patients less the others, who differ in nothing; None where a part has no such figure."""
+    (whole,) = folds
+    names = np.unique(whole.groups)
+    inside = np.isin(whole.groups, names[random.random(len(names)) < SUBGROUP])
+    parts = [
+        subgroups.part(
+            [Fold(whole.groups[mask], whole.labels[mask], whole.scores[:, mask])], figure, interval
+        )
+        for mask in (inside, ~inside)
+    ]
+    first, second = parts
+    return None if first is None or second is None else subgroups.difference(first, second)

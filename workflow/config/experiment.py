@@ -180,6 +180,23 @@ class Operating(Section):
     the test findings"""
 
 
+class Subgroups(Section):
+    """Parts of the test findings to tell figures of, in `results/subgroups.csv`."""
+
+    columns: list[Text] = []
+    """what to part them by, such as `[sex, age]`: columns of `table`, of the target's findings.csv, or of its
+    index (`manufacturer`, `model`, `slice_thickness_mm`); none is no table of subgroups"""
+    table: Text | None = None
+    """CSV with `patient_id`, with `finding_id` where findings of a patient differ, and columns"""
+    names: dict[Literal["patient_id", "finding_id"], Text] = {}
+    """its headers where they are others, such as `patient_id: case`"""
+    cuts: dict[Text, Annotated[list[float], Field(min_length=1)]] = {}
+    """where to cut a column of numbers, such as `age: [50, 70]`; without, one of more than eight numbers is
+    cut into thirds"""
+    minimum: Positive = 10
+    """positive findings, and negative ones, that a level needs in the test to be scored"""
+
+
 class Encoder(Section):
     """A fixed network."""
 
@@ -267,6 +284,7 @@ class Config(Section):
     curve: Curve = Curve()
     evaluation: Evaluation = Evaluation()
     operating: Operating = Operating()
+    subgroups: Subgroups = Subgroups()
     precision: Literal["float32", "bfloat16"] = "float32"
     """arithmetic of training on CUDA; the CPU always uses float32"""
     network: str = "papers"

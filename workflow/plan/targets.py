@@ -1,11 +1,13 @@
 """What an experiment comes to: results, comparison, items of the report, downloads."""
 
 import json
+from pathlib import Path
 
 from model.baselines.methods import BASELINES, STACKED
 from model.files import terms as published
 from model.training.methods import METHODS
-from workflow import downloads, raw, side_collections, variants
+from pipeline.errors import ConfigError
+from workflow import downloads, flags, raw, side_collections, variants
 from workflow.config import networks
 from workflow.plan import Config, data, is_tested, papers, refuse, runs, start, training
 
@@ -60,6 +62,26 @@ def comparison(config: Config) -> list[str]:
     return [*tables, "results/comparison.png", "results/roc.png"]
 
 
+def subgroups_table(config: Config) -> list[str]:
+    """The user's table of subgroups, if the config names one. Raises ConfigError where it is not there."""
+    table = config["subgroups"]["table"]
+    if table is not None and not Path(table).is_file():
+        raise ConfigError("no such file", file=table, expected="the table that subgroups/table names")
+    return [] if table is None else [table]
+
+
+def subgroups_options(config: Config) -> str:
+    """The other settings of subgroups as flags. Raises ConfigError where there are no columns."""
+    own = config["subgroups"]
+    if not own["columns"]:
+        raise ConfigError(
+            "none", file="subgroups/columns", expected="columns to part the test findings by",
+            remedy="name some in the config, such as subgroups: {columns: [manufacturer]}",
+        )  # fmt: skip
+    maps = {key: json.dumps(own[key]) for key in ("names", "cuts")}
+    return flags.flags({"columns": own["columns"], **maps, "minimum": own["minimum"]})
+
+
 def untrained(config: Config) -> list[str]:
     """The methods that train no network, or only guess one."""
     return [name for name in config["methods"] if variants.method(config, name) in (*BASELINES, "rwg")]
@@ -83,6 +105,7 @@ def figures(config: Config) -> list[str]:
         *(f"<data>/{name}/verify.html" for name in config["datasets"]),
         *(f"<data>/{config['target']}/embeddings/{name}.png" for name in _encoders(config)),
         *(f"results/{name}" for name in ("overview.html", *ASSESSMENT) if is_tested(config)),
+        *(["results/subgroups.html"] if is_tested(config) and config["subgroups"]["columns"] else []),
         "results/software.html",
         "results/cite.html",
         *(f"results/{name}/roc.png" for name in config["methods"] if is_tested(config)),
