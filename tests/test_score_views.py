@@ -165,3 +165,13 @@ def test_the_card_puts_together_those_of_the_data_sets_and_names_the_run(
     assert card["target"] == "a"
     assert card["datasets"] == {"b.c": {"classes": ["b.c", "x"]}, "a": {"classes": ["a", "x"]}}
     assert str(tmp_path) not in (out / "card.json").read_text()
+    assert "weights" not in card
+    about, tensors = (
+        read(tmp_path / "model.safetensors") for read in (weights.read_about, weights.read_tensors)
+    )
+    begun = {"weights": "w.pth", "weights_sha256": "ab"}
+    (tmp_path / "model.safetensors").write_bytes(weights.to_bytes(tensors, **about, **begun))
+    main([*call, "--method", "typhon", "--target", "a", "--state", "best"])
+    card = json.loads((out / "card.json").read_text())
+    assert card["run"].items() > begun.items()
+    assert card["weights"] == [{"network": "papers", **begun}]

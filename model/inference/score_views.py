@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         card = runs.describe(
             options.card, cards, options.method, options.target, options.state, pretrained=pretrained
         )
-        card["run"] |= begun | ({"weights": pretrained[0]["weights"]} if pretrained else {})  # no path
+        card["run"] |= begun
         write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
 
 
