@@ -36,7 +36,7 @@ if Path("fail").exists() and module in Path("fail").read_text():
     Path(log).write_text("E-TEST x: expected a, found b; mend it\\nfailed with 1 after 0.1 s\\n")
     sys.exit("E-TEST x: expected a, found b; mend it")
 OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--gradients", "--run",
-       "--scores", "--picture", "--card", "--models")
+       "--scores", "--seen", "--picture", "--card", "--models")
 if module == "pipeline.verify":
     OUT += ("--table",)
 if module == "workflow.cite":
