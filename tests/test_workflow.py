@@ -49,9 +49,12 @@ for word in words:
         path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.report.tensorboard") else Path(word)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{module} {words}")
-        if module in ("model.evaluation.compare", "papers.tables", "model.search.choose", "workflow.costs") and path.suffix == ".csv":
+        if module in ("model.evaluation.compare", "papers.tables", "model.search.choose", "workflow.costs",
+                      "model.evaluation.assess") and path.suffix == ".csv":
             for suffix in (".md", ".tex", ".html"):
                 path.with_suffix(suffix).write_text("")
+    elif flag == "--runs" and module == "model.evaluation.assess":
+        Path(word, "operating.json").write_text("")
 """
 
 
@@ -325,7 +328,7 @@ class TestMessages:
 
 
 TRAINING = {
-    "train_model", "draw_curves", "draw_paper_figure", "write_tensorboard", "predict_findings", "score_method",
+    "train_model", "assess_methods", "draw_saliency", "draw_curves", "draw_paper_figure", "write_tensorboard", "predict_findings", "score_method",
     "draw_roc", "write_paper_table", "tabulate_results", "list_software", "tabulate_costs", "all",
 }  # fmt: skip
 
@@ -526,10 +529,12 @@ class TestRerun:
         snakemake(built, "results/typhon_auc.json", status=1)  # no downloads: nothing to report on
         printed = snakemake(built, "report", "report.zip")
         figures = re.findall(r"Adding (\w+)\.png", printed)
-        assert len(figures) == 3 * 3 + 3 + 2 + 1
+        # of data sets, of training, of results and papers, costs; saliency and what scores are worth
+        assert len(figures) == 3 * 3 + 3 + 2 + 1 + 4
         pages = re.findall(r"Adding (\w+)\.html", printed)
+        of_scores = ["overview", "calibration", "ranking", "operating"]
         assert sorted(pages) == sorted(
-            [*3 * ["verify"], "overview", "software", "cite", "costs", *numbers.TABLES]
+            [*3 * ["verify"], *of_scores, "software", "cite", "costs", *numbers.TABLES]
         )
         assert (built / "demo/report.zip").stat().st_size > 100_000
 
