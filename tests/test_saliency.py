@@ -10,6 +10,7 @@ from model.inference.saliency import log_odds, occlusion
 from model.report.saliency import chosen
 from pipeline.classes import Classes
 
+APART = np.array(list("abcdefg"))
 TWO, THREE = Classes(("no", "yes")), Classes(("a", "b", "c"))
 
 
@@ -53,12 +54,22 @@ def test_what_speaks_against_is_negative_and_a_sure_score_has_an_end() -> None:
 def test_the_surest_right_and_the_surest_wrong_of_each_class_are_shown() -> None:
     table = pd.DataFrame({"label": [1, 0, 1, 1, 0, 1, 1]})
     scores = np.array([0.9, 0.8, 0.1, 0.5, 0.3, 0.7, 0.9])[:, None]
-    assert chosen(TWO, table, scores) == [(0, [0, 6, 3, 2], True), (0, [1, 4], False)]
+    assert chosen(TWO, table, scores, APART) == [(0, [0, 6, 3, 2], True), (0, [1, 4], False)]
     scores = np.array([[0.1, 0.9, 0], [0.8, 0.1, 0.1], [0.6, 0.3, 0.1]])
-    assert chosen(THREE, pd.DataFrame({"label": [1, 0, 0]}), scores) == [(0, [1, 2], True), (1, [0], True)]
+    assert chosen(THREE, pd.DataFrame({"label": [1, 0, 0]}), scores, APART) == [
+        (0, [1, 2], True),
+        (1, [0], True),
+    ]
 
 
 def test_of_several_labels_those_are_shown_that_are_known_to_have_one() -> None:
     classes = Classes(("x", "y"), multilabel=True)
     table = pd.DataFrame({"label_x": [1, 255, 0], "label_y": [1, 1, 0]})
-    assert chosen(classes, table, np.array([[0.2, 0.1], [0.9, 0.8], [0.9, 0.9]])) == [(0, [0], True), (1, [1, 0], True)]  # fmt: skip
+    assert chosen(classes, table, np.array([[0.2, 0.1], [0.9, 0.8], [0.9, 0.9]]), APART) == [(0, [0], True), (1, [1, 0], True)]  # fmt: skip
+
+
+def test_of_a_group_one_finding_is_shown_at_either_end() -> None:
+    """Three pictures of one tumour have the highest scores; one of another patient the lowest but one."""
+    scores = np.array([0.9, 0.8, 0.95, 0.5, 0.4, 0.3])[:, None]
+    shown = chosen(TWO, pd.DataFrame({"label": [1] * 6}), scores, np.array(list("aaabbc")))
+    assert shown == [(0, [2, 3, 4, 5], True)]

@@ -59,20 +59,32 @@ def draw_case(patch: np.ndarray, channels: Sequence[str], falls: np.ndarray, tit
     return made
 
 
-def chosen(classes: Classes, findings: pd.DataFrame, scores: np.ndarray) -> list[tuple[int, list[int], bool]]:
+def chosen(
+    classes: Classes, findings: pd.DataFrame, scores: np.ndarray, groups: np.ndarray
+) -> list[tuple[int, list[int], bool]]:
     """Whom to show: the problem, rows of findings, and whether these have its class or label.
 
     ``scores`` are (findings, problems). Of those that have it EACH with the highest scores and EACH with the
-    lowest, in that order; of two classes also of those that have the other one. Of equals the first.
+    lowest, in that order; of two classes also of those that have the other one. At either end one of a group,
+    since near-duplicates show the same; of equals the first.
     """
     truth, found = classes.truth(findings), []
     for problem in range(len(classes.problems)):
         for answer in (1, 0) if classes.two else (1,):
             rows = np.flatnonzero(truth[:, problem] == answer)
             order = rows[np.argsort(-scores[rows, problem], kind="stable")].tolist()
-            if shown := list(dict.fromkeys([*order[:EACH], *order[-EACH:]])):
+            ends = [_of_groups(one, groups)[:EACH] for one in (order, order[::-1])]
+            if shown := list(dict.fromkeys([*ends[0], *ends[1][::-1]])):
                 found.append((problem, shown, bool(answer)))
     return found
+
+
+def _of_groups(rows: Sequence[int], groups: np.ndarray) -> list[int]:
+    """The first row of each group."""
+    firsts: dict[str, int] = {}
+    for row in rows:
+        firsts.setdefault(groups[row], row)
+    return list(firsts.values())
 
 
 def draw(run_folder: Path, store: Path) -> Figure:
@@ -87,8 +99,9 @@ def draw(run_folder: Path, store: Path) -> Figure:
         raise EmptyError("none", file=run_folder, expected=f"test findings of {target}")
     findings, classes = predicted[target].findings, run.classes(target)
     scores = findings[predicted[target].classes.columns()].to_numpy(float)
-    rows = chosen(classes, findings, scores)
     place = {key: n for n, key in enumerate(zip(*(info.findings[name] for name in KEY), strict=True))}
+    stores = [place[key] for key in zip(*(findings[name] for name in KEY), strict=True)]
+    rows = chosen(classes, findings, scores, info.findings["group_id"].to_numpy()[stores])
     made = figure(2.7 * 2 * EACH, 0.5 + 1.75 * len(rows))
     grid = made.subplots(len(rows), 4 * EACH, squeeze=False)
     for axes in grid.flat:
@@ -96,7 +109,7 @@ def draw(run_folder: Path, store: Path) -> Figure:
     for line, (problem, shown, has) in zip(grid, rows, strict=True):
         name = classes.problems[problem]
         for number, row in enumerate(shown):
-            stored = place[tuple(findings.loc[row, KEY])]
+            stored = stores[row]
             (patch,) = read_patches(store, [stored], [1])
             falls = of_runs([run], target, patch)[problem]
             plain, over = line[2 * number : 2 * number + 2]
