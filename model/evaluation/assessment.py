@@ -40,13 +40,11 @@ TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
             " line in log odds that is fitted on the validation findings of each run.",
             "brier, log_loss: mean squared error, and mean negative log likelihood in nats; less is better.",
             "intercept: what the log odds lack on average; 0 is right, below 0 too many positives are"
-            " expected."
-            " slope: by what they have to be multiplied; 1 is right, below 1 the scores are too extreme;"
-            " empty where they part the classes wholly.",
-            "ece: mean distance between share of positives and mean score over bins of like scores. It"
-            " is never"
-            " 0: ece_chance is what calibrated scores have here. Where nothing speaks against them ece95"
-            " begins at 0.",
+            " expected. slope: by what they have to be multiplied; 1 is right, below 1 the scores are too"
+            " extreme; empty where they part the classes wholly.",
+            "ece: mean distance between share of positives and mean score over bins of like scores. Chance"
+            " adds to it: ece_chance is what calibrated scores have here. ece95 is of the error without"
+            " chance, so ece may lie above it; where nothing speaks against the scores it begins at 0.",
         ),
     ),
     "ranking": (
@@ -69,9 +67,8 @@ TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
             "point: how each run chose its threshold on validation findings: the largest Youden index, or the"
             " best threshold with at least this sensitivity or specificity there. On the test both come out"
             " otherwise, often lower. threshold: of the score, mean of the runs.",
-            "ppv, npv: the share of those called positive (negative) who are so, where as many are"
-            " positive as"
-            " prevalence says. lr_positive, lr_negative: by what such a call multiplies the odds.",
+            "ppv, npv: the share of those called positive (negative) who are so, where as many are positive"
+            " as prevalence says. lr_positive, lr_negative: by what such a call multiplies the odds.",
             "Intervals are for other patients, by group, with networks and thresholds as they are.",
         ),
     ),

@@ -34,9 +34,8 @@ COLUMNS = (
     "_difference95")),
 )  # fmt: skip
 NOTES = (
-    "difference: the level less all other findings of the test, with a 95 % interval; 0 outside of it"
-    " says that"
-    " they differ. Of many levels some do so by chance: one in twenty.",
+    "difference: the level less all other test findings, with a 95 % interval. The two differ if 0 lies"
+    " outside of it; of many levels one in twenty does so by chance.",
     "sensitivity, specificity: at the threshold with the largest Youden index on all validation findings.",
     "Intervals are for other patients, by group, with networks and thresholds as they are.",
 )
