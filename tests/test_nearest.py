@@ -70,7 +70,10 @@ def test_what_is_written_is_read_and_the_same_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda about, _: about.pop("nearest"), "Assertion"),
+        (lambda about, _: about.pop("nearest"), "Type"),
+        (lambda about, _: about["nearest"].update(findings=[3, 4]), "Type"),
+        (lambda _, tensors: tensors["points"].fill_(float("nan")), "not finite"),
+        (lambda _, tensors: tensors["sd"].zero_(), "a deviation of 0"),
         (lambda about, _: about["nearest"].pop("usual"), "usual"),
         (lambda about, _: about["nearest"]["findings"].pop(), r"points \(2, 1\) of 1 findings"),
         (lambda _, tensors: tensors.pop("points"), "points"),

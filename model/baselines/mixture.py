@@ -152,7 +152,7 @@ def read(path: Path, channels: int, side: int) -> Mixture:
                 raise ValueError(f"weights that add up to {whole:g}")
         if odd := [member.problem for member in members if not 0 <= member.problem < problems]:
             raise ValueError(f"problem {odd[0]} of {problems}")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(f"{type(error).__name__}: {error}", file=path, expected=EXPECTED) from error
     except ConfigError as error:  # of a network that is not here, or takes no such patches
         raise InputError(

@@ -25,6 +25,7 @@ DIRECTIONS = 32
 """Those of the largest variance, in which distances are measured; it also keeps a thousand features small."""
 ASKED = 1000
 """Of so many training findings, evenly spread, the distance to the nearest one of another group is taken."""
+FINDING = ("patient_id", "finding_id", "label")
 ARRAYS = ("mean", "sd", "directions", "points")
 
 
@@ -99,21 +100,26 @@ def write(path: Path, nearest: Nearest, member: str | None = None) -> None:
 
 def read(path: Path) -> tuple[Nearest, str | None]:
     """The findings beside a model, and the member; raises InputError if the file is damaged."""
-    about, tensors = weights.read_about(path).get("nearest"), weights.read_tensors(path)
+    about: Any = weights.read_about(path).get("nearest")
+    tensors = weights.read_tensors(path)
     try:
         arrays = {name: tensors[name].numpy().astype("f8") for name in ARRAYS}
-        assert isinstance(about, dict)
-        found = Nearest(**arrays, findings=list(about["findings"]), usual=about["usual"])
+        findings = [{key: str(one[key]) for key in FINDING} for one in about["findings"]]
+        usual = None if about["usual"] is None else float(about["usual"])
+        found = Nearest(**arrays, findings=findings, usual=usual)
         width, count = found.directions.shape
         if found.mean.shape != (width,) or found.sd.shape != (width,):
             raise ValueError(f"{len(found.mean)} features of {width}")
-        if found.points.shape != (len(found.findings), count):
-            raise ValueError(f"points {found.points.shape} of {len(found.findings)} findings")
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        if found.points.shape != (len(findings), count):
+            raise ValueError(f"points {found.points.shape} of {len(findings)} findings")
+        if not all(np.isfinite(one).all() for one in (*arrays.values(), usual or 0)) or not found.sd.all():
+            raise ValueError("numbers that are not finite, or a deviation of 0")
+        member = None if about["member"] is None else str(about["member"])
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(
             f"{type(error).__name__}: {error}", file=path, expected="training findings of a run"
         ) from error
-    return found, about["member"]
+    return found, member
 
 
 def of_case(run: Run, dataset: str, patches: np.ndarray, count: int) -> dict[str, Any]:

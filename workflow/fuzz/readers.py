@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from model import predict, published
-from model.baselines import mixture
+from model.baselines import mixture, nearest
 from model.evaluation.predictions import read_predictions
 from model.files import runs, states, weights
 from model.files.runs import MIXTURE
@@ -99,9 +99,15 @@ def read_workbook(path: Path) -> None:
 
 
 def read_weights(path: Path) -> None:
-    """A published network, or a model file of ours."""
+    """A published network, a model file of ours, or training findings beside one."""
     if path.suffix == ".pth":
         published.convert(states.read_state(path), "a", path)
+        return
+    if path.name == nearest.FILE:
+        known, _ = nearest.read(path)
+        found = known.find(np.zeros((2, len(known.mean)), "f4"), 3)
+        if not np.isfinite([one["distance"] for one in found]).all():
+            raise DisagreementError(f"distances {found}")
         return
     if MIXTURE in weights.read_about(path):
         mixture.read(path, 1, PATCH_SIDE).scores(np.zeros((1, 1, PATCH_SIDE, PATCH_SIDE), "f4"))

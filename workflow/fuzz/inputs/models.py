@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from model import published
-from model.baselines import mixture
+from model.baselines import mixture, nearest
 from model.baselines.learners import Learner
 from model.baselines.logistic import Measured
 from model.baselines.measures import MEASURES
@@ -21,6 +21,7 @@ from model.files.runs import describe
 from model.inference import batch_norm
 from model.networks.base import build, initialize
 from pipeline.card import Preprocessing
+from pipeline.classes import UNNAMED
 from pipeline.seeds import stream
 from pipeline.slice_store import write_slices
 from pipeline.store import PATCH_SIDE, write_store
@@ -73,6 +74,16 @@ def _mixture() -> bytes:
         return path.read_bytes()
 
 
+def _nearest() -> bytes:
+    """Eight training findings of two features."""
+    findings = pd.DataFrame({"patient_id": list("abcdefgh"), "finding_id": "1", "label": [0, 1] * 4})
+    values = stream("fuzz", "nearest").standard_normal((8, 2))
+    measured = Measured(values, np.arange(8), np.zeros(8, int), findings.assign(group_id=list("abcdefgh")))
+    with tempfile.TemporaryDirectory() as folder:
+        nearest.write(path := Path(folder, nearest.FILE), nearest.build(measured, UNNAMED))
+        return path.read_bytes()
+
+
 def state() -> dict[str, torch.Tensor]:
     """A state dict with the names and shapes of the published network."""
     shapes = published.shapes(build(["a"]))
@@ -84,11 +95,11 @@ def state() -> dict[str, torch.Tensor]:
 
 
 def weight_files() -> list[Input]:
-    """A state dict as torch.save writes it, and model files of ours: a network's, and a mixture."""
+    """A state dict as torch.save writes it; of ours a network's model file, a mixture, training findings."""
     file = io.BytesIO()
     torch.save(state(), file)
     return [Input("published.pth", file.getvalue()), Input("model.safetensors", _model()),
-            Input("mixture.safetensors", _mixture())]  # fmt: skip
+            Input("mixture.safetensors", _mixture()), Input(nearest.FILE, _nearest())]  # fmt: skip
 
 
 def cards() -> list[Input]:
