@@ -564,7 +564,7 @@ class TestRerun:
             assert "report/report.html" in archive.namelist()
 
 
-TARGETS = {"cite", "download", "effects", "figures", "search", "tables", "verify"}
+TARGETS = {"cite", "curve", "download", "effects", "figures", "search", "tables", "verify"}
 """Rules that only gather files."""
 
 
@@ -575,7 +575,7 @@ class TestRules:
                 yield re.search(r"rule (\w+)(?: as (\w+))?", block), block
 
     def test_names_are_verb_noun(self):
-        verbs = {"write", "embed", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
+        verbs = {"write", "assess", "embed", "index", "locate", "extract", "build", "list", "split", "bootstrap", "train", "predict",
                  "fit", "score", "compare", "draw", "fingerprint", "replay", "measure", "tabulate", "verify",
                  "download"}  # fmt: skip
         for match, _ in self.rules():
