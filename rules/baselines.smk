@@ -13,7 +13,7 @@ rule embed_patches:
     benchmark:
         "benchmarks/data/{dataset}/embeddings/{encoder}.tsv"
     wildcard_constraints:
-        encoder="|".join(config["encoders"]),
+        encoder="|".join(baselines.fixed_encoders(config)),
     conda:
         "../environment.yml"
     threads: 1
@@ -30,6 +30,27 @@ rule embed_patches:
     shell:
         "exec python -m workflow.job {log} model.baselines.embeddings --store {input.store:q} --encoder {wildcards.encoder}"
         " {params.options} --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.embeddings:q}"
+
+
+use rule embed_patches as embed_with_run with:
+    input:
+        store="<data>/{dataset}/patches.h5",
+        run=planned(baselines.run_files),
+    output:
+        embeddings="results/{method}/fold{fold}/seed{seed}/embeddings/{encoder}/{dataset}.h5",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/embeddings/{encoder}/{dataset}.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/embeddings/{encoder}/{dataset}.tsv"
+    wildcard_constraints:
+        method="|".join(baselines.run_encoders(config).values()),
+        encoder="|".join(baselines.run_encoders(config)),
+    params:
+        options=planned(baselines.run_encoder_options),
+        checkpoint="checkpoints/embeddings/{method}/fold{fold}/seed{seed}/{encoder}/{dataset}",
+        code=planned(baselines.encoder_code),
+    message:
+        "Embedding {wildcards.dataset} with {wildcards.encoder}, fold {wildcards.fold}, seed {wildcards.seed}"
 
 
 rule measure_patches:

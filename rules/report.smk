@@ -94,7 +94,7 @@ rule draw_embeddings:
     benchmark:
         "benchmarks/data/{dataset}/embeddings/{encoder}_map.tsv"
     wildcard_constraints:
-        encoder="|".join(config["encoders"]),
+        encoder="|".join(baselines.fixed_encoders(config)),
     conda:
         "../environment.yml"
     resources:

@@ -9,7 +9,7 @@ rule bootstrap_network:
     input:
         stores=planned(training.stores),
         splits=planned(training.splits),
-        weights=planned(start.weights_file),
+        weights=planned(start.weights_files),
     output:
         network="results/{method}/fold{fold}/seed{seed}/bootstrap/network.safetensors",
         scores="results/{method}/fold{fold}/seed{seed}/bootstrap/scores.csv",
@@ -32,7 +32,7 @@ rule bootstrap_network:
         people=planned(training.people),
         scored=planned(start.scored_datasets),
         network=planned(training.setting, key="network"),
-        weights=planned(training.setting, key="weights"),
+        weights=planned(start.weights),
         candidates=planned(start.random_networks),
         views=planned(training.setting, key="bootstrap/views"),
         rule=planned(training.setting, key="bootstrap/rule"),
@@ -56,7 +56,7 @@ use rule bootstrap_network as bootstrap_shared with:
     input:
         stores=planned(start.shared_stores),
         splits=planned(start.shared_splits),
-        weights=planned(start.shared_weights_file),
+        weights=planned(start.shared_weights_files),
     output:
         network="results/bootstrap/fold{fold}/seed{seed}/network.safetensors",
         scores="results/bootstrap/fold{fold}/seed{seed}/scores.csv",
@@ -70,7 +70,7 @@ use rule bootstrap_network as bootstrap_shared with:
         people=planned(start.shared_people),
         scored=planned(start.shared_datasets),
         network=lookup("network", within=config),
-        weights=lookup("weights", within=config),
+        weights=planned(start.shared_weights),
         candidates=lookup("bootstrap/candidates", within=config),
         views=lookup("bootstrap/views", within=config),
         rule=lookup("bootstrap/rule", within=config),

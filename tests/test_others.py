@@ -272,10 +272,14 @@ class TestFolder:
             asked(network=f"folder:{dino}", weights="folder", patch=70, encoders={"lite0": encoder})
         )
         with pytest.raises(ConfigError, match=r"dino/model.safetensors: .* found no such file"):
-            start.weights_file(config, "typhon")
+            start.weights_files(config, "typhon", "0", "0")
         (dino / "model.safetensors").touch()
         expected = [str(dino / "model.safetensors"), str(dino / "config.json")]
-        assert start.weights_file(config, "typhon") == baselines.weights_file(config, "lite0") == expected
+        assert (
+            start.weights_files(config, "typhon", "0", "0")
+            == baselines.weights_file(config, "lite0")
+            == expected
+        )
 
 
 @pytest.fixture(scope="module")

@@ -269,6 +269,8 @@ class TestData:
         assert training.people(same, "typhon") == ["prostatex", "brain", "brain"]
 
 
+RUN = ("0", "1")
+"""Fold and seed."""
 CHALLENGED = config(
     challenge="test",
     collections={
@@ -293,8 +295,9 @@ class TestChallenge:
         assert found == f"results/hydra/fold1/seed2/{folder}model.safetensors"
 
     def test_only_the_rule_of_the_adc_reads_maps(self):
-        assert baselines.files(config(), "logistic") == baselines.files_of_both(config(), "logistic") == {}
-        assert baselines.files_of_both(CHALLENGED, "adc") == {
+        assert baselines.files(config(), "logistic", *RUN) == {}
+        assert baselines.files_of_both(config(), "logistic", *RUN) == {}
+        assert baselines.files_of_both(CHALLENGED, "adc", *RUN) == {
             "slices": "<data>/prostatex/slices.h5", "findings": "<data>/prostatex/findings.csv",
             "unlabelled_slices": "<data>/test/slices.h5", "unlabelled_findings": "<data>/test/findings.csv",
         }  # fmt: skip
@@ -310,18 +313,18 @@ class TestChallenge:
     )  # fmt: skip
     def test_a_target_without_maps_is_told(self, change, said):
         with pytest.raises(ConfigError) as error:
-            baselines.files(config(**change), "adc")
+            baselines.files(config(**change), "adc", *RUN)
         assert str(error.value).startswith(said)
 
     def test_a_probe_of_tiny_patches_is_told_so_even_where_the_config_does_not_list_it(self):
         tiny = config(encoders={"lite0": {"side": 31}}, datasets=["prostatex"])
         assert tiny["methods"] == ["typhon"]
         with pytest.raises(ConfigError, match=r"encoders/lite0/side: expected at least 32, .*, found 31"):
-            baselines.files(tiny, "probe")
+            baselines.files(tiny, "probe", *RUN)
 
     def test_a_probe_reads_what_its_encoder_makes_of_the_target(self):
         encoder = config()["hyperparameters"]["probe"]["encoder"]
-        assert baselines.files_of_both(CHALLENGED, "probe") == {
+        assert baselines.files_of_both(CHALLENGED, "probe", *RUN) == {
             "embeddings": f"<data>/prostatex/embeddings/{encoder}.h5",
             "unlabelled_embeddings": f"<data>/test/embeddings/{encoder}.h5",
         }
@@ -342,7 +345,7 @@ class TestChallenge:
         assert found["radiomics"] == of_radiomics
         assert found["intensity"][0] == ("l2", 1e-4)
         assert json.loads(baselines.learners(mine, "probe_svm")) == {"lite0": [["svm", 0.01]]}
-        assert baselines.candidate_files(mine, "auto") == [
+        assert baselines.candidate_files(mine, "auto", *RUN) == [
             f"<data>/prostatex/embeddings/{name}.h5"
             for name in ("lite0", "lite0-96", "radiomics", "intensity")
         ]

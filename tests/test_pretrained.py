@@ -293,9 +293,10 @@ class TestFinetune:
         file = tmp_path / "w.pth"
         made = config(network="efficientnet_lite0", weights=str(file))
         with pytest.raises(ConfigError, match=f"{file}: expected the file of weights .*, found no such file"):
-            start.weights_file(made, "typhon")
+            start.weights_files(made, "typhon", "0", "1")
         file.touch()
-        assert start.weights_file(made, "typhon") == start.shared_weights_file(made) == [str(file)]
+        assert start.weights_files(made, "typhon", "0", "1") == [str(file)]
+        assert start.shared_weights_files(made, "0", "1") == [str(file)]
         made = config(encoders={"own": {"weights": str(file)}}, hyperparameters={"probe": {"encoder": "own"}})
         assert baselines.weights_file(made, "own") == [str(file)]
         with pytest.raises(

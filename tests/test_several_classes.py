@@ -20,10 +20,13 @@ from model.files import runs, weights
 from model.predict import main as predict
 from model.report import candidates
 from pipeline.classes import Classes
-from pipeline.files import read_csv
+from pipeline.files import read_csv, sha256
 from pipeline.provenance import ROOT
-from pipeline.store import read_info, read_patches
+from pipeline.splits import seen
+from pipeline.store import read_embeddings, read_info, read_patches
+from tests.test_workflow import plan
 
+MODEL = "model.safetensors"
 GRADES = Classes(("normal", "benign", "malignant"))
 SIGNS = Classes(("mass", "nodule"), multilabel=True)
 CONFIG = {
@@ -36,7 +39,15 @@ CONFIG = {
     "patch": 36, "views": 4, "majority_views": 2, "evaluation_views": 2,
     "split": {"kind": "holdout", "validation": 0.25, "test": 0.3},
     "bootstrap": {"candidates": 2}, "evaluation": {"every": 20},
-    "encoders": {"lite0": {"weights": "random", "side": 32, "views": 2}},
+    "encoders": {
+        "lite0": {"weights": "random", "side": 32, "views": 2},
+        "own": {"network": "papers", "weights": "results/typhon", "side": None, "views": 2},
+    },
+    "variants": {
+        "tuned": {"method": "finetune", "hyperparameters": {
+            "finetune": {"network": "papers", "weights": "results/typhon", "training": {"epochs": 2, "batch_size": 6}}}},
+        "frozen": {"method": "probe", "hyperparameters": {"probe": {"encoder": "own"}}},
+    },
     "hyperparameters": {"typhon": {"training": {"epochs": 40, "dropout": 0.0}, "specialization": {"epochs": 1}}},
 }  # fmt: skip
 
@@ -66,7 +77,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "c.yaml").write_text(yaml.safe_dump(CONFIG))
     words = ["--directory", str(folder), "--configfile", str(folder / "c.yaml"), "--cores", "2"]
     targets = ["results/overview.html", "results/typhon/roc.png", "results/comparison.csv",
-               "data/signs/contact_sheet.png", "results/operating.csv"]  # fmt: skip
+               "data/signs/contact_sheet.png", "results/operating.csv",
+               "results/tuned/fold0/seed0/card.json", "results/frozen/fold0/seed0/card.json"]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "workflow.run", *words, *targets], cwd=ROOT, capture_output=True, text=True
     )
@@ -161,7 +173,7 @@ def test_heads_have_as_many_logits_as_classes_or_labels(folder: Path) -> None:
     assert weights.read_about(run)["network"]["outputs"] == 3
 
 
-@pytest.mark.parametrize("method", ["typhon", "probe"])
+@pytest.mark.parametrize("method", ["typhon", "probe", "tuned", "frozen"])
 def test_a_new_case_has_a_score_of_each_class(folder: Path, tmp_path: Path, method: str) -> None:
     case = folder / "raw/grades/02.png"
     predict([str(case), "--model", str(folder / f"results/{method}"), "--out", str(tmp_path)])
@@ -170,9 +182,47 @@ def test_a_new_case_has_a_score_of_each_class(folder: Path, tmp_path: Path, meth
     assert list(values) == list(GRADES.names)
     assert sum(values.values()) == pytest.approx(1)
     for figures in found["each"].values():
-        assert (figures["probability"], len(figures["points"])) == (None, 3)
+        points = 0 if method in ("tuned", "frozen") else 3  # which no result is asked of
+        assert (figures["probability"], len(figures["points"])) == (None, points)
     assert found["most_probable"] == max(values, key=values.__getitem__)
     assert list(read_csv(tmp_path / "views.csv"))[-3:] == GRADES.columns()
+
+
+def test_the_extractor_of_a_run_is_tuned_and_probed_by_the_runs_of_its_fold_and_seed(folder: Path) -> None:
+    run, tuned, frozen = (folder / f"results/{name}/fold0/seed0" for name in ("typhon", "tuned", "frozen"))
+    theirs, begun, probed = (
+        weights.read_tensors(path)
+        for path in (run / MODEL, tuned / "bootstrap/network.safetensors", frozen / MODEL)
+    )
+    names = [name for name in theirs if name.startswith(("extractor.", "statistics.grades"))]
+    assert len(names) == 3 * 9 + 2 + 1  # convolutions with batch norms, the linear layer, the table
+    for name in names:
+        assert torch.equal(theirs[name], begun[name]), name
+        assert torch.equal(theirs[name], probed[name]), name
+    digest = sha256(run / MODEL)
+    assert weights.origin(tuned / MODEL) == {"weights": "typhon fold0 seed0", "weights_sha256": digest}
+    (stated,) = json.loads((frozen / "card.json").read_text())["weights"]
+    assert stated == {"network": "papers", "weights": "typhon fold0 seed0", "weights_sha256": digest}
+    about = read_embeddings(run / "embeddings/own/grades.h5").about
+    assert (about["weights_sha256"], about["like"]) == (digest, "grades")
+    known, further = seen.read(run / seen.FILE), seen.read(tuned / seen.FILE)
+    assert all(entry in further for entry in known)
+    assert len(further) == len(known) + 1  # typhon has seen two data sets, tuned only one of them
+
+
+def test_another_run_makes_anew_what_begins_with_it(folder: Path) -> None:
+    words = (
+        "--configfile",
+        "c.yaml",
+        "results/tuned/fold0/seed0/card.json",
+        "results/frozen/fold0/seed0/card.json",
+    )
+    assert plan(folder, *words) == {}
+    longer = "hyperparameters={typhon: {training: {epochs: 41}}}"
+    found = plan(folder, *words, "--config", longer)
+    assert found == {
+        "train_model": 2, "bootstrap_network": 1, "embed_with_run": 1, "fit_probe": 1, "predict_findings": 1
+    }  # fmt: skip
 
 
 def test_a_table_of_new_cases_has_columns_of_each_label(folder: Path, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Licence and citation of pretrained weights, for cards, report and ``cite``: ``config/weights.csv``."""
 
 import csv
+import re
 from pathlib import Path
 
 from model.networks import FILES
 from pipeline.provenance import ROOT
 
+OF_RUN = re.compile(r"([^/]+)/(fold\d+)/(seed\d+)/(?:(best)/)?model\.safetensors$")
+"""The model file of a run."""
 TABLE = ROOT / "config" / "weights.csv"
 
 
@@ -19,7 +22,13 @@ def terms(network: str, weights: str) -> dict[str, str]:
 
 
 def called(weights: str) -> str:
-    """What model files and cards call weights: published ones as the config, a file by its name alone."""
+    """What model files and cards call weights: published ones as the config, a file by its name alone.
+
+    >>> called("../other/results/typhon/fold0/seed1/best/model.safetensors")
+    'typhon fold0 seed1 best'
+    """
+    if run := OF_RUN.search(weights):
+        return " ".join(filter(None, run.groups()))
     return Path(weights).name if weights.endswith(FILES) else weights
 
 

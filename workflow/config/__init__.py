@@ -3,7 +3,7 @@
 from typing import Any
 
 from workflow import variants
-from workflow.config import search
+from workflow.config import runs, search
 from workflow.config.agreement import contradictions
 from workflow.config.file import check_file, count
 from workflow.config.messages import nearest
@@ -18,13 +18,20 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
 
     Raises ConfigError, with the path of the key and, for an unknown one, the nearest that exists.
     """
+    found = _alone(config)
+    runs.check(found, found["methods"])
+    config.clear()
+    config.update(found)
+    return config
+
+
+def _alone(config: dict[str, Any]) -> dict[str, Any]:
+    """The same without asking whether methods fit that begin with each other's runs."""
     count(config, "config")
     found = filled(config)
     for problem in contradictions(found):
         raise problem
-    variants.check(found, checked)
+    variants.check(found, _alone)
     if found["search"]["method"] or found["search"]["grid"]:
         search.check(found)
-    config.clear()
-    config.update(found)
-    return config
+    return found

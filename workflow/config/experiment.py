@@ -203,8 +203,8 @@ class Encoder(Section):
     network: str = "efficientnet_lite0"
     """its network, of docs/networks.md"""
     weights: Text = "imagenet"
-    """its weights, `imagenet` where it has some, `folder` of a `folder:PATH`, `random`, or a file
-    (.safetensors, .pth, .pt)"""
+    """its weights, `imagenet` where it has some, `folder` of a `folder:PATH`, `random`, a file
+    (.safetensors, .pth, .pt), or the extractors of runs, `results/METHOD`"""
     side: Pixels | None = 160
     """width and height to which patches are resized; null is `patch`"""
     views: Views = 16
@@ -291,9 +291,10 @@ class Config(Section):
     """network that learns, of docs/networks.md, such as `resnet18`, `folder:PATH` or `module:my.file:Net`;
     `papers` is that of the papers"""
     weights: Text = "random"
-    """what it begins with, the best of random candidates, `imagenet`, `folder` of a `folder:PATH`, or a file
-    of weights (.safetensors, .pth, .pt); with all but the first, heads begin as probes of the training
-    findings, and nothing is guessed"""
+    """what it begins with, the best of random candidates, `imagenet`, `folder` of a `folder:PATH`, a file of
+    weights (.safetensors, .pth, .pt), or the extractors of other runs, fold by fold and seed by seed,
+    `results/METHOD`; with all but the first, heads begin as probes of the training findings, and nothing is
+    guessed"""
     encoders: dict[Name, Encoder] = {"lite0": Encoder(), "lite0-96": Encoder(side=96)}
     """fixed networks whose features methods such as `probe` use, by a name of your own"""
     challenge: Annotated[Name, Field(examples=["prostatex-test"])] | None = None

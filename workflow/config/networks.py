@@ -29,6 +29,11 @@ def code_of(step: str, *named: str) -> str:
     return "-".join([found, *(networks.digest(name) for name in named if name.startswith("module:"))])
 
 
+def are_runs(weights: str) -> bool:
+    """Whether weights are runs, ``results/METHOD``, and not a name or a file."""
+    return "/" in weights and not weights.endswith(networks.FILES)
+
+
 def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[ConfigError]:
     """Patches and weights that the networks of these methods do not take."""
     methods = set(methods)
@@ -59,7 +64,7 @@ def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
 
 
 def _unknown(path: list[str], network: str, weights: str) -> Iterator[ConfigError]:
-    if not known(network) or weights.endswith(networks.FILES):
+    if not known(network) or weights.endswith(networks.FILES) or are_runs(weights):
         return
     if networks.said(network).get("WEIGHTS"):  # a folder, with no way to draw random ones
         if networks.weights_of(network, weights) == weights:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from model.training.methods import METHODS
 from workflow import flags, side_collections, variants
-from workflow.config import networks
-from workflow.plan import Config, start, training
+from workflow.config import networks, runs
+from workflow.config.networks import are_runs
+from workflow.plan import Config, data, training, weights
 
 Learners = list[tuple[str, float]]
 """Kinds and settings, the simplest first."""
@@ -16,28 +17,27 @@ PLACES = ("collection", "encoder")
 """Settings that say where these lie, and are no flags."""
 
 
-def files(config: Config, method: str) -> dict[str, str]:
+def files(config: Config, method: str, fold: str, seed: str) -> dict[str, str]:
     """The features or the ADC maps of the target that a method reads, by the names of the inputs.
 
     Raises ConfigError where there are no maps, or where the encoder takes no such patches.
     """
     own, kind = training.settings(config, method), variants.method(config, method)
     if kind == "probe":
-        for problem in networks.misfits(own, [kind]):
-            raise problem
-        return {"embeddings": _embeddings(own, config["target"])}
+        _check(config, method)
+        return {"embeddings": features(config, config["target"], _encoder(own), fold, seed)}
     if kind != "adc":
         return {}
     side_collections.check_adc(own)
     return _maps(side_collections.adc_maps(own))
 
 
-def files_of_both(config: Config, method: str) -> dict[str, str]:
+def files_of_both(config: Config, method: str, fold: str, seed: str) -> dict[str, str]:
     """Those of the target and of the challenge's findings. Raises ConfigError where there are no maps."""
-    found, kind = files(config, method), variants.method(config, method)
+    found, kind = files(config, method, fold, seed), variants.method(config, method)
     if kind == "probe":
-        own = training.settings(config, method)
-        return found | {"unlabelled_embeddings": _embeddings(own, config["challenge"])}
+        encoder = _encoder(training.settings(config, method))
+        return found | {"unlabelled_embeddings": features(config, config["challenge"], encoder, fold, seed)}
     if kind != "adc":
         return {}
     side_collections.check_adc(config, challenge=True)
@@ -84,12 +84,10 @@ def candidate_names(config: Config, method: str) -> list[str]:
     return list(candidates(config, method))
 
 
-def candidate_files(config: Config, method: str) -> list[str]:
+def candidate_files(config: Config, method: str, fold: str, seed: str) -> list[str]:
     """Their features of the target. Raises ConfigError where a network takes no such patches."""
-    own, kind = training.settings(config, method), variants.method(config, method)
-    for problem in networks.misfits(own, [kind]):
-        raise problem
-    return [f"<data>/{config['target']}/embeddings/{name}.h5" for name in candidates(config, method)]
+    _check(config, method)
+    return [features(config, config["target"], name, fold, seed) for name in candidates(config, method)]
 
 
 def learners(config: Config, method: str) -> str:
@@ -121,9 +119,45 @@ def encoder_options(config: Config, encoder: str) -> str:
     return flags.flags(config["encoders"][encoder])
 
 
+def run_encoder_options(config: Config, encoder: str, dataset: str, fold: str, seed: str) -> str:
+    """The same of an encoder that is the extractor of runs: that of one of them, and whom it may look at."""
+    settings = dict(config["encoders"][encoder])
+    split = data.folder(config, dataset) / f"splits/fold{fold}.csv" if dataset in config["datasets"] else None
+    (people,) = data.names_of_people(config, [dataset])
+    return flags.flags(
+        settings | {"weights": weights.argument(config, settings["weights"], fold, seed), "split": split,
+                    "like": config["target"], "people": people, "leak": data.leak(config)}
+    )  # fmt: skip
+
+
 def weights_file(config: Config, encoder: str) -> list[str]:
     """The file of an encoder's weights, if they are one."""
-    return start.existing(*(config["encoders"][encoder][key] for key in ("network", "weights")))
+    return weights.existing(*(config["encoders"][encoder][key] for key in ("network", "weights")))
+
+
+def run_files(config: Config, encoder: str, dataset: str, fold: str, seed: str) -> list[str]:
+    """The files of the run whose extractor an encoder is, and the split of what it looks at."""
+    own = config["encoders"][encoder]
+    split = training.splits_of([dataset], [fold]) if dataset in config["datasets"] else []
+    return [*weights.files(config, own["network"], own["weights"], fold, seed), *split]
+
+
+def fixed_encoders(config: Config) -> list[str]:
+    """The encoders that are the same for all folds and seeds."""
+    return [name for name, one in config["encoders"].items() if not are_runs(one["weights"])]
+
+
+def run_encoders(config: Config) -> dict[str, str]:
+    """The other ones, with the name of the method whose extractors they are."""
+    every = {name: one["weights"] for name, one in config["encoders"].items()}
+    return {name: runs.name(source) for name, source in every.items() if are_runs(source)}
+
+
+def features(config: Config, dataset: str, name: str, fold: str, seed: str) -> str:
+    """What an encoder sees in a data set, or what is measured of it; of a run's extractor beside the run."""
+    if method := run_encoders(config).get(name):
+        return f"results/{method}/fold{fold}/seed{seed}/embeddings/{name}/{dataset}.h5"
+    return f"<data>/{dataset}/embeddings/{name}.h5"
 
 
 def encoder_code(config: Config, encoder: str) -> str:
@@ -137,13 +171,20 @@ def probe_code(config: Config, method: str) -> str:
     return networks.code_of("model.baselines.probe", _network(config, encoder))
 
 
+def _check(config: Config, method: str) -> None:
+    """Raise ConfigError where the networks of a method take no such patches, or no such weights."""
+    for problem in networks.misfits(training.settings(config, method), [variants.method(config, method)]):
+        raise problem
+    runs.check(config, [method])
+
+
 def _network(config: Config, encoder: str) -> str:
     return str(config["encoders"][encoder]["network"])
 
 
-def _embeddings(config: Config, dataset: str) -> str:
-    """The features that a probe uses of a data set."""
-    return f"<data>/{dataset}/embeddings/{config['hyperparameters']['probe']['encoder']}.h5"
+def _encoder(own: Config) -> str:
+    """The encoder of a probe."""
+    return str(own["hyperparameters"]["probe"]["encoder"])
 
 
 def _maps(name: str, prefix: str = "") -> dict[str, str]:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.networks import FILES, weights_of
 from model.training import methods
 from model.training.methods import METHODS, Phases
-from pipeline.errors import ConfigError
 from workflow import variants
 from workflow.config import networks
+from workflow.config import runs as begun_with
 from workflow.plan import Config, data, runs, training
+from workflow.plan import weights as of_weights
 
 
 def sharing(config: Config) -> list[str]:
@@ -89,26 +89,26 @@ def seen(config: Config, method: str, fold: str, seed: str) -> str:
     return str(Path(start(config, method, fold, seed)).with_name("seen.json"))
 
 
-def weights_file(config: Config, method: str) -> list[str]:
-    """The file of weights that the network of a method begins with, if it is one."""
-    return existing(*(training.setting(config, method, key) for key in ("network", "weights")))
+def weights(config: Config, method: str, fold: str, seed: str) -> str:
+    """What the network of a method begins with, as the bootstrap is told."""
+    return of_weights.argument(config, training.setting(config, method, "weights"), fold, seed)
 
 
-def shared_weights_file(config: Config) -> list[str]:
-    """That of all methods that share their start."""
-    return existing(config["network"], config["weights"])
+def weights_files(config: Config, method: str, fold: str, seed: str) -> list[str]:
+    """The files of these weights, if they are such."""
+    begun_with.check(config, [method])
+    own = training.settings(config, method)
+    return of_weights.files(config, own["network"], own["weights"], fold, seed)
 
 
-def existing(network: str, weights: str) -> list[str]:
-    """A file of weights, if it is one, and what is read with it. Raises ConfigError for one not there."""
-    file = weights_of(network, weights)
-    found = [file] if file.endswith(FILES) else []
-    if file != weights:
-        found.append(str(Path(file).with_name("config.json")))
-    for each in found:
-        if not Path(each).is_file():
-            raise ConfigError("no such file", file=each, expected="the file of weights that the config names")
-    return found
+def shared_weights(config: Config, fold: str, seed: str) -> str:
+    """What the network of all methods begins with that share their start."""
+    return of_weights.argument(config, config["weights"], fold, seed)
+
+
+def shared_weights_files(config: Config, fold: str, seed: str) -> list[str]:
+    """The files of these weights, if they are such."""
+    return of_weights.files(config, config["network"], config["weights"], fold, seed)
 
 
 def start_benchmarks(config: Config, method: str) -> list[str]:

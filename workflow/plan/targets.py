@@ -9,7 +9,8 @@ from model.training.methods import METHODS
 from pipeline.errors import ConfigError
 from workflow import downloads, flags, raw, side_collections, variants
 from workflow.config import networks
-from workflow.plan import Config, data, is_tested, papers, refuse, runs, start, training
+from workflow.config import runs as begun_with
+from workflow.plan import Config, baselines, data, is_tested, papers, refuse, runs, start, training
 
 FOLDERS = ("Results", "Comparison", "Data", "Training", "Papers", "Provenance", "Search")
 """Of the report, in the order in which to read them."""
@@ -103,7 +104,11 @@ def figures(config: Config) -> list[str]:
     return [
         *(picture for name in config["datasets"] for picture in data.pictures(config, name)),
         *(f"<data>/{name}/verify.html" for name in config["datasets"]),
-        *(f"<data>/{config['target']}/embeddings/{name}.png" for name in _encoders(config)),
+        *(
+            f"<data>/{config['target']}/embeddings/{name}.png"
+            for name in _encoders(config)
+            if name in baselines.fixed_encoders(config)
+        ),
         *(f"results/{name}" for name in ("overview.html", *ASSESSMENT) if is_tested(config)),
         *(["results/subgroups.html"] if is_tested(config) and config["subgroups"]["columns"] else []),
         "results/software.html",
@@ -145,16 +150,24 @@ def terms(config: Config) -> str:
 def cited(config: Config) -> list[str]:
     """What publications are about: methods, data sets, their kinds, networks, and where weights are from."""
     kinds = [] if "phantom" in config else [data.kind(config, name) for name in _data_sets(config)]
-    names = [variants.method(config, name) for name in config["methods"]]
-    networks = [name for method in config["methods"] for pair in _networks(config, method) for name in pair]
+    names = [variants.method(config, name) for name in _with_sources(config)]
+    networks = [
+        name for method in _with_sources(config) for pair in _networks(config, method) for name in pair
+    ]
     return list(dict.fromkeys([*names, *kinds, *networks]))
 
 
 def weights(config: Config) -> str:
     """Licence and citation of the pretrained weights of the experiment, by network and name, as JSON."""
-    pairs = [pair for method in config["methods"] for pair in _networks(config, method) if len(pair) == 2]
+    pairs = [pair for name in _with_sources(config) for pair in _networks(config, name) if len(pair) == 2]
     found = {f"{network}, {name}": published.terms(network, name) for network, name in pairs}
     return json.dumps({key: known for key, known in found.items() if known})
+
+
+def _with_sources(config: Config) -> list[str]:
+    """The methods of the experiment, and those whose runs they begin with."""
+    found = [one for name in config["methods"] for one in (name, *begun_with.sources(config, name))]
+    return list(dict.fromkeys(found))
 
 
 def _encoders(config: Config) -> list[str]:
