@@ -54,6 +54,7 @@ class TestCandidates:
         assert merge(before, nested(candidates(RATES)[4], "typhon")) == {
             **filled,
             "search": config["search"],
+            "curve": config["curve"],
             "variants": config["variants"],
         }
 
