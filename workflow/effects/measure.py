@@ -67,7 +67,7 @@ def runs_of(config: Mapping[str, Any]) -> list[Path]:
 def take_start(base: Path, folder: Path, config: Mapping[str, Any]) -> None:
     """Copy the networks that the runs in ``base`` started from; with their times, so that nothing reruns."""
     for run in runs_of(config):
-        for name in ("network.safetensors", "scores.csv"):
+        for name in ("network.safetensors", "scores.csv", "seen.json"):
             file = folder / run / "bootstrap" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(base / run / "bootstrap" / name, file)
