@@ -169,6 +169,13 @@ def turned(stores: Stores, folder: Path) -> Stores:
     return stores | {"a": (store, folder / "turned.csv")}
 
 
+def change(run: Path, changes: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    """Write other tensors into the model file of a run."""
+    path = run / "model.safetensors"
+    about, tensors = weights.read_about(path), weights.read_tensors(path)
+    path.write_bytes(weights.to_bytes(tensors | changes(tensors), **about))
+
+
 class TestRefused:
     def test_a_run_that_has_seen_whom_this_one_tests(
         self, stores: Stores, base: Path, tmp_path: Path
@@ -187,6 +194,12 @@ class TestRefused:
             (lambda run: (run / seen.FILE).unlink(), LeakError, "E-LEAK .*seen.json: .* found none; train it again"),
             (lambda run: (run / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes()[:5000]),
              ModelError, "E-MODEL .*model.safetensors: .* found what cannot be read"),
+            (lambda run: change(run, lambda tensors: {"statistics.a": tensors["statistics.a"][0]}),
+             ModelError, "expected means and variances for each data set, found statistics"),
+            (lambda run: change(run, lambda tensors: {"statistics.a": tensors["statistics.a"].int()}),
+             ModelError, "expected means and variances for each data set, found statistics"),
+            (lambda run: change(run, lambda tensors: {"extractor.0.0.weight": tensors["extractor.0.0.weight"] * torch.nan}),
+             ModelError, "found with nan or inf 0.0.weight"),
         ],
     )  # fmt: skip
     def test_a_run_without_its_list_and_a_cut_file(

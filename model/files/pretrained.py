@@ -80,7 +80,8 @@ def statistics(weights: str, like: str) -> Tensor | None:
 def _statistics(state: Mapping[str, Tensor], like: str, path: Path) -> Tensor:
     tables = {name.removeprefix(OF_RUN): value for name, value in state.items() if name.startswith(OF_RUN)}
     shapes = {tuple(table.shape) for table in tables.values()}
-    if len(shapes) > 1 or len(next(iter(shapes))) != 2 or next(iter(shapes))[0] != 2:
+    fit = all(table.is_floating_point() and table.ndim == 2 for table in tables.values())
+    if not fit or len(shapes) > 1 or next(iter(shapes))[0] != 2:
         raise ModelError(f"statistics {shapes}", file=path, expected="means and variances for each data set")
     if like in tables:
         return tables[like]

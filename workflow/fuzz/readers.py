@@ -9,15 +9,16 @@ import pandas as pd
 from model import predict, published
 from model.baselines import mixture, nearest
 from model.evaluation.predictions import read_predictions
-from model.files import runs, states, weights
+from model.files import pretrained, runs, states, weights
 from model.files.runs import MIXTURE
+from model.networks.base import build
 from pipeline import case, files, slice_store, store
 from pipeline.datasets import Findings, Source, chestxray14, lungx, table
 from pipeline.errors import InputError
 from pipeline.patches import slices
 from pipeline.readers import index
 from pipeline.readers.dicom import frames
-from pipeline.splits import split
+from pipeline.splits import seen, split
 from pipeline.store import PATCH_SIDE
 from workflow.fuzz import changes
 from workflow.fuzz.formats import dicom, hdf5, json, nifti, pictures, zips
@@ -99,7 +100,7 @@ def read_workbook(path: Path) -> None:
 
 
 def read_weights(path: Path) -> None:
-    """A published network, a model file of ours, or training findings beside one."""
+    """A published network, a model file of ours, or training findings and a list of people beside one."""
     if path.suffix == ".pth":
         published.convert(states.read_state(path), "a", path)
         return
@@ -109,6 +110,12 @@ def read_weights(path: Path) -> None:
         if not np.isfinite([one["distance"] for one in found]).all():
             raise DisagreementError(f"distances {found}")
         return
+    if path.name == seen.FILE:
+        rows = pd.DataFrame({"patient_id": ["p"], "finding_id": "1", "split": "train", "image": "i"})
+        seen.check(seen.read(path), {"a": rows}, {"a": "a"}, leak="refuse", model=path)
+        return
+    if pretrained.is_run(str(path)):
+        pretrained.load(build(()).extractor, "papers", str(path), "b", PATCH_SIDE)
     if MIXTURE in weights.read_about(path):
         mixture.read(path, 1, PATCH_SIDE).scores(np.zeros((1, 1, PATCH_SIDE, PATCH_SIDE), "f4"))
         return

@@ -24,6 +24,7 @@ from pipeline.card import Preprocessing
 from pipeline.classes import UNNAMED
 from pipeline.seeds import stream
 from pipeline.slice_store import write_slices
+from pipeline.splits import seen
 from pipeline.store import PATCH_SIDE, write_store
 from workflow.fuzz.reader import Input
 
@@ -95,11 +96,20 @@ def state() -> dict[str, torch.Tensor]:
 
 
 def weight_files() -> list[Input]:
-    """A state dict as torch.save writes it; of ours a network's model file, a mixture, training findings."""
+    """A state dict as torch.save writes it; of ours a network, a mixture, training findings, people seen."""
     file = io.BytesIO()
     torch.save(state(), file)
     return [Input("published.pth", file.getvalue()), Input("model.safetensors", _model()),
-            Input("mixture.safetensors", _mixture()), Input(nearest.FILE, _nearest())]  # fmt: skip
+            Input("mixture.safetensors", _mixture()), Input(nearest.FILE, _nearest()),
+            Input(seen.FILE, json.dumps([_entry()]).encode())]  # fmt: skip
+
+
+def _entry() -> seen.Entry:
+    """Of two people."""
+    rows = pd.DataFrame(
+        {"patient_id": ["p", "q"], "finding_id": "1", "split": [*seen.SPLITS], "image": ["i", "j"]}
+    )
+    return seen.entry({"a": rows}, {"a": "a"})
 
 
 def cards() -> list[Input]:
