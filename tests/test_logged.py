@@ -49,16 +49,20 @@ def test_an_exit_status_is_passed_on(tmp_path, body, status):
     assert run(tmp_path, body)[0].returncode == status
 
 
-def test_an_interrupt_that_python_drops_is_an_interrupt_where_the_step_fails_for_it(tmp_path):
-    body = """import os, signal, weakref
+DROPPED = """import os, signal, time, weakref
 class Thing: pass
 thing = Thing()
 watched = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
 del thing
-sys.exit('E-OOM: expected memory enough')"""
-    process, log = run(tmp_path, body)
+"""
+
+
+@pytest.mark.parametrize("then", ["time.sleep(50)", "sys.exit('E-OOM: expected memory enough')"])
+def test_an_interrupt_that_python_drops_in_a_finalizer_comes_again(tmp_path, then):
+    process, log = run(tmp_path, DROPPED + then)
     assert process.returncode == 130
     assert log[-1].startswith("failed with 130 after ")
+    assert float(log[-1].split()[-2]) < 30
 
 
 def test_log_lines_reach_both(tmp_path):

@@ -50,14 +50,20 @@ class Tee(io.TextIOBase):
 
 def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
     """Run ``module`` with ``arguments`` and return its exit status; stderr is copied to ``log``."""
-    start, terminal, interrupted = time.monotonic(), sys.stderr, threading.Event()
+    start, terminal, dropped = time.monotonic(), sys.stderr, threading.Event()
 
-    def interrupt(number: int, frame: Any) -> None:
-        interrupted.set()
-        signal.default_int_handler(number, frame)
+    def again(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(unraisable)
+            return
+        # Python drops what is raised in a finalizer. The step would go on without its processes, which had
+        # the same interrupt, or fail and say that the system has ended them.
+        dropped.set()
+        once_more = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+        once_more.daemon = True
+        once_more.start()
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # elsewhere it may be ignored
-        signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = again
     print(f"python -m {shlex.join([module, *arguments])}", file=log, flush=True)
     sys.argv = [module, *arguments]
     sys.stderr = Tee(terminal, log)
@@ -72,9 +78,7 @@ def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
     except Exception:  # a bug of ours: the traceback belongs in the log as well
         traceback.print_exc()
         status = 1
-    if status and interrupted.is_set():
-        # Python drops an interrupt that comes in a finalizer. The step then fails for want of its processes,
-        # which had the same interrupt.
+    if status and dropped.is_set():
         status = 130
     print(
         f"{'done' if status == 0 else f'failed with {status}'} after {time.monotonic() - start:.1f} s",
