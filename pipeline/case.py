@@ -164,7 +164,11 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> di
 
 def _is_named(dicom: pd.DataFrame, channels: tuple[str, ...]) -> bool:
     """Whether PROSTATEx's rules find a series for any of the channels."""
-    return not dicom.empty and any(prostatex.candidates(dicom, channel) for channel in channels)
+    return not dicom.empty and any(
+        prostatex.candidates(acquired, channel)
+        for acquired in [prostatex.acquisitions(dicom)]
+        for channel in channels
+    )
 
 
 def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -> dict[str, Cells]:
@@ -175,7 +179,9 @@ def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -
     if np.isnan(world).any():
         raise NoCentreError("an empty one", expected="three coordinates in mm", remedy="give all three")
     places = {}
-    for channel, (place, reason, _) in prostatex.by_study(dicom, list(channels), world).items():
+    for channel, (place, reason, _) in prostatex.by_study(
+        prostatex.studies(dicom), list(channels), world
+    ).items():
         if not isinstance(place, Place):
             place.expected = f"{place.expected} ({channel})"
             if isinstance(place, NoSeriesError):
@@ -188,7 +194,7 @@ def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -
 
 def _to_world(dicom: pd.DataFrame, row: pd.Series, channel: str) -> np.ndarray:
     """The point in mm (LPS) of a pixel in the one series that may serve as a channel."""
-    found = prostatex.candidates(dicom, channel)
+    found = prostatex.candidates(prostatex.acquisitions(dicom), channel)
     if len(found) != 1:
         raise NoSeriesError(
             f"{len(found)}: {_names(pd.concat(found)) if found else 'none'}",

@@ -72,20 +72,20 @@ def _is_map(description: str) -> bool:
     return bool(DERIVED_MAPS.intersection(re.split(r"[^A-Z]", description.upper())))
 
 
-def _acquisitions(patient: pd.DataFrame) -> list[pd.DataFrame]:
-    """The transverse series of a patient, one per contrast, in the order of acquisition."""
-    transverse = [part for part in stacks.split(patient) if is_transverse(part.iloc[0])]
+def acquisitions(images: pd.DataFrame) -> list[pd.DataFrame]:
+    """The transverse series of a patient or a study, one per contrast, in the order of acquisition."""
+    transverse = [part for part in stacks.split(images) if is_transverse(part.iloc[0])]
     # A series without a number counts as the first; NaN would leave the order to chance.
     return sorted(
         transverse, key=lambda part: tuple(part[["study_date", "series_number"]].iloc[0].fillna(-1))
     )
 
 
-def _largest_b(acquisitions: list[pd.DataFrame]) -> list[pd.DataFrame]:
+def _largest_b(acquired: list[pd.DataFrame]) -> list[pd.DataFrame]:
     """Diffusion series of the largest b-value, without the maps computed from them."""
     diffusion = [
         part
-        for part in acquisitions
+        for part in acquired
         if np.isfinite(part["b_value"].iloc[0])
         and not DERIVED_MAPS.intersection(part["image_type"].iloc[0].split("\\"))
         and not _is_map(part["series_description"].iloc[0])
@@ -94,17 +94,14 @@ def _largest_b(acquisitions: list[pd.DataFrame]) -> list[pd.DataFrame]:
     return [part for part in diffusion if part["b_value"].iloc[0] == largest]
 
 
-def candidates(patient: pd.DataFrame, channel: str) -> list[pd.DataFrame]:
-    """The series of a patient that may serve as ``channel``, in the order of acquisition.
+def candidates(acquired: list[pd.DataFrame], channel: str) -> list[pd.DataFrame]:
+    """Of these :func:`acquisitions` those that may serve as ``channel``.
 
     t2: T2-weighted transverse; adc: apparent diffusion coefficient; dwi: the highest b-value, which is the
     calculated one (CALC_BVAL) where it exists and else the largest that was measured.
     """
-    acquisitions = _acquisitions(patient)
-    named = [
-        part for part in acquisitions if DESCRIPTIONS[channel].search(part["series_description"].iloc[0])
-    ]
-    return _largest_b(acquisitions) if channel == "dwi" and not named else named
+    named = [part for part in acquired if DESCRIPTIONS[channel].search(part["series_description"].iloc[0])]
+    return _largest_b(acquired) if channel == "dwi" and not named else named
 
 
 def choose(found: list[pd.DataFrame], point: np.ndarray) -> tuple[Place | InputError, str]:
@@ -126,13 +123,19 @@ def choose(found: list[pd.DataFrame], point: np.ndarray) -> tuple[Place | InputE
     return inside[-1], f"the last of {len(inside)} series that contain the finding, among {len(found)}"
 
 
-def by_study(patient: pd.DataFrame, channels: Sequence[str], point: np.ndarray) -> dict[str, Choice]:
-    """Choose a series per channel, all of one study: the last study that has the most of them."""
+def studies(patient: pd.DataFrame) -> list[list[pd.DataFrame]]:
+    """The :func:`acquisitions` of each study of a patient, in the order of their dates."""
+    dated = sorted(patient.groupby("study_uid"), key=lambda item: (item[1]["study_date"].min(), item[0]))
+    return [acquisitions(study) for _, study in dated]
+
+
+def by_study(
+    acquired: list[list[pd.DataFrame]], channels: Sequence[str], point: np.ndarray
+) -> dict[str, Choice]:
+    """Choose a series per channel, all of one study of :func:`studies`: the last that has the most."""
     best: dict[str, Choice] = {}
     most = (-1, -1)
-    for _, study in sorted(
-        patient.groupby("study_uid"), key=lambda item: (item[1]["study_date"].min(), item[0])
-    ):
+    for study in acquired:
         chosen = {}
         for channel in channels:
             found = candidates(study, channel)
@@ -233,19 +236,22 @@ def find(source: Source, options: Options) -> Findings:
     patients = dict(list(source.index.groupby(persons(source.index["patient_id"]))))
     patients.pop("", None)  # of images without an id nobody knows whose they are
     path, _ = _tables(source, options.part)
+    known: dict[str, list[list[pd.DataFrame]]] = {}
     for case, row, images, repeat in _listed(source, options.part):
         try:
             if repeat is not None:
                 raise repeat
             label = labels.binary(row["ClinSig"], path) if "ClinSig" in row else ""
             point = _point(row["pos"], path)
-            patient = patients.get(person(row["ProxID"]))
+            patient = patients.get(name := person(row["ProxID"]))
             if patient is None:
                 raise NoSeriesError("none", expected="images of the patient")
+            if name not in known:
+                known[name] = studies(patient)
         except InputError as error:
             result.leave_out(error, **case)
             continue
-        for channel, (place, reason, count) in by_study(patient, options.channels, point).items():
+        for channel, (place, reason, count) in by_study(known[name], options.channels, point).items():
             try:
                 if isinstance(place, InputError):
                     raise place
