@@ -74,7 +74,9 @@ def test_defaults_are_filled_in_at_every_depth():
     config = checked({"datasets": ["a"], "target": "a", "collections": {"a": {"kind": "prostatex"}}})
     assert config["collections"]["a"]["extent"] == "65 mm"
     assert config["collections"]["a"]["window"] is None
-    assert config["split"] == {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0}
+    assert config["split"] == {
+        "kind": "holdout", "column": None, "n": 1, "validation": 0.2, "test": 0.2, "seed": 0,
+    }  # fmt: skip
     assert config["hyperparameters"]["typhon"]["specialization"]["learning_rate"] == 3e-4
     assert "phantom" not in config
 
@@ -169,6 +171,14 @@ def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, messa
             "datasets: expected names that differ in more than case: .*, found lungx and Lungx",
         ),
         ("split", {"kind": "holdout", "n": 2}, "split/n: expected 1 for a holdout, found 2"),
+        ("split", {"kind": "sites", "column": "a"}, "split/n: expected at least 2 sites"),
+        ("split", {"kind": "given"}, "split/column: expected for kind given a column of the target's table"),
+        ("split", {"column": "a"}, "split/column: expected kind given or sites beside it, found a"),
+        (
+            "split",
+            {"kind": "given", "column": "a"},
+            "split/kind: expected another kind: the target has no table",
+        ),
         ("split", {"validation": 0.5, "test": 0.5}, "split: expected something left for training"),
         (
             "collections/lungx/window",

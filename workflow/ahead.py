@@ -47,6 +47,8 @@ def of(config: Mapping[str, Any], dataset: str) -> Iterator[InputError]:
     try:
         if files and collection["kind"] == "table":
             yield from _table(folder, files, collection)
+            if dataset == config["target"]:
+                _check_split(config["split"], folder, files, collection)
         elif files and not Path(config["data"], dataset, "index.parquet").exists():
             yield from _published(folder, files, collection)
     except InputError as error:
@@ -77,6 +79,18 @@ def _table(folder: Path, files: Collection[str], collection: Mapping[str, Any]) 
     rows = list(_rows(folder, path, found))
     if len(rows) > collection["max_skipped"]:
         yield from rows
+
+
+def _check_split(
+    split: Mapping[str, Any], folder: Path, files: Collection[str], collection: Mapping[str, Any]
+) -> None:
+    """Raise what is wrong with the column of the target's table that tells the split, if one does."""
+    if split["column"] and collection["table"]:
+        from pipeline.splits import given  # with all of a store, which other splits do not need
+
+        path = folder / collection["table"]
+        rows = given.read(path, folder, files, split["column"], collection["columns"])
+        given.places(rows, split["kind"], split["n"], path)
 
 
 def _lacking(path: Path, table: pd.DataFrame, classes: Classes) -> Iterator[InputError]:

@@ -15,6 +15,11 @@ from workflow.config import classes, networks
 from workflow.config.collections import KINDS, own_keys
 from workflow.config.messages import error, nearest
 
+TOLD = ("given", "sites")
+"""Kinds of a split that a column of the user's table tells."""
+OFFICIAL = "chestxray14"
+"""The kind of data set whose own lists can be the given split."""
+
 
 def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     """What a schema cannot see: keys that do not fit together."""
@@ -76,7 +81,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
             yield error(["curve", "methods"], name, expected="known methods", remedy=nearest(name, known))
     yield from networks.misfits(config, methods)
     yield from classes.misfits(config)
-    yield from _split_contradictions(config["split"])
+    yield from _split_contradictions(config["split"], collections.get(target))
     yield from side_collections.contradictions(config)
     for name, collection in collections.items():
         yield from _collection_contradictions(["collections", name], collection)
@@ -87,12 +92,28 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         )
 
 
-def _split_contradictions(split: Mapping[str, Any]) -> Iterator[ConfigError]:
+def _split_contradictions(
+    split: Mapping[str, Any], target: Mapping[str, Any] | None
+) -> Iterator[ConfigError]:
     kind, n = split["kind"], split["n"]
-    if kind not in ("folds", "repeats") and n != 1:
+    if kind not in ("folds", "repeats", "sites") and n != 1:
         yield error(["split", "n"], str(n), expected=f"1 for a {kind}", remedy="set kind to folds or repeats")
     if kind == "folds" and n < 3:
         yield error(["split", "n"], str(n), expected="at least 3 folds: test, validation and training")
+    if kind == "sites" and n < 2:
+        yield error(["split", "n"], str(n), expected="at least 2 sites: one to test, others to learn from")
+    listed = kind == "given" and target is not None and target["kind"] == OFFICIAL
+    if kind in TOLD and not listed and split["column"] is None:
+        yield error(
+            ["split", "column"], "nothing", expected=f"for kind {kind} a column of the target's table"
+        )
+    if kind not in TOLD and split["column"] is not None:
+        remedy = "set split/kind, or take the column out"
+        yield error(
+            ["split", "column"], split["column"], expected="kind given or sites beside it", remedy=remedy
+        )
+    if kind in TOLD and not listed and target is not None and not target.get("table"):
+        yield error(["split", "kind"], kind, expected="another kind: the target has no table of yours")
     if kind not in ("folds", "all") and split["validation"] + split["test"] >= 1:
         yield error(["split"], f"{split['validation']} for validation and {split['test']} for the test",
                      expected="something left for training", remedy="lower one of them")  # fmt: skip

@@ -1,0 +1,265 @@
+"""Splits that a column of the user's table tells: the parts themselves, or sites of which one is left out.
+
+``given``: the column says train, validation or test of each finding. ``sites``: in fold k the test is all
+findings of the k-th site, and the groups of the others are parted into training and validation. Of
+ChestX-ray14 the official lists are what is given.
+"""
+
+import argparse
+import logging
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from pipeline import skipped
+from pipeline.classes import UNKNOWN, UNNAMED, Classes, as_cells
+from pipeline.cli import run_cli
+from pipeline.datasets import chestxray14
+from pipeline.errors import ColumnError, EmptyError, ImageMissingError, LabelError, LeakError, SplitError
+from pipeline.files import write_csv
+from pipeline.readers import labels
+from pipeline.readers.index import documents, on_disk, read_index
+from pipeline.readers.names import Names
+from pipeline.splits import joint, people
+from pipeline.splits.leakage import NAMED_OFFENDERS, assert_no_leak
+from pipeline.splits.split import SPLITS, assign_together, split_table
+from pipeline.store import StoreInfo, read_info
+
+log = logging.getLogger("typhon")
+
+KINDS = ("given", "sites")
+WORDS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
+    "valid": "validation", "val": "validation", "dev": "validation", "development": "validation",
+    "train_val": "train",
+}  # fmt: skip
+KEY = ["patient_id", "finding_id"]
+
+
+def read(
+    path: Path, raw: Path, files: Collection[str], column: str, columns: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """A row per finding: KEY as findings.csv has them, and ``place``: what ``column`` says, to be compared.
+
+    ``columns`` are the headers by our names where a user has others, ``files`` those of the folder ``raw``.
+    Raises EmptyError (there is no such table) and ColumnError.
+    """
+    if not path.is_file():
+        raise EmptyError("no such file", file=path, expected="a CSV of findings")
+    headers = {name: unicodedata.normalize("NFC", header) for name, header in (columns or {}).items()}
+    table = labels.read_csv(path, ["image", *KEY], columns=headers)
+    column = unicodedata.normalize("NFC", column)
+    if (count := list(table.columns).count(column)) != 1:
+        raise ColumnError(
+            f"{count} of it among {', '.join(table)}", file=path, expected=f"one column {column}",
+            remedy="correct split/column, or add the column",
+        )  # fmt: skip
+    who = people.persons(table["patient_id"])
+    known, images = who != "", Names(files, raw, table["image"])
+    patients = [
+        patient if known[row] else _found(images, image)
+        for row, (patient, image) in enumerate(zip(table["patient_id"], table["image"], strict=True))
+    ]
+    patient = pd.Series(patients, table.index, dtype=object)
+    # As pipeline.datasets.table calls them.
+    ids = labels.unique_ids(list(zip(who.where(known, patient), table["finding_id"], strict=True)))
+    return pd.DataFrame({"patient_id": patient, "finding_id": ids, "place": table[column].map(labels.word)})
+
+
+def official(raw: Path, documents: Collection[str], version: int) -> pd.DataFrame:
+    """The same of ChestX-ray14, by its lists; raises what :func:`chestxray14.table` does."""
+    images = chestxray14.table(raw, documents, version)
+    stems = [PurePosixPath(image).stem for image in images["image"]]
+    return images[["patient_id"]].assign(finding_id=stems, place=images["split"])
+
+
+def _found(images: Names, image: str) -> str:
+    try:
+        return images.find(image)
+    except ImageMissingError:
+        return image
+
+
+def places(rows: pd.DataFrame, kind: str, n: int, path: Path) -> list[str]:
+    """The sites of a table in their order, or SPLITS; ``rows`` are of :func:`read`.
+
+    Raises SplitError for an empty cell, an unknown word, no training or test rows, or another number of sites
+    than ``n``, and LeakError for a patient in several.
+    """
+    if len(bare := rows[rows["place"] == ""]):
+        found = f"{len(bare)} empty cells, such as of {' '.join(bare[KEY].iloc[0])}"
+        raise SplitError(
+            found, file=path, expected=_wanted(kind), remedy="fill them in, or take the rows out"
+        )
+    there = sorted(rows["place"].unique())
+    if kind == "given":
+        if strange := [word for word in there if word not in WORDS]:
+            raise SplitError(
+                ", ".join(strange[: labels.MOST_SHOWN]), file=path, expected=_wanted(kind),
+                remedy="correct the column that split/column names",
+            )  # fmt: skip
+        if lacking := {"train", "test"} - {WORDS[word] for word in there}:
+            expected, remedy = "rows of train and of test", "add some to the column that split/column names"
+            raise SplitError(f"none of {' and '.join(sorted(lacking))}", file=path, expected=expected,
+                             remedy=remedy)  # fmt: skip
+    elif len(there) != n:
+        raise SplitError(
+            f"{len(there)}: {', '.join(there[: labels.MOST_SHOWN])}", file=path,
+            expected=f"as many sites as split/n, which is {n}", remedy=f"set split/n to {len(there)}",
+        )  # fmt: skip
+    several = rows["place"].map(WORDS if kind == "given" else str).groupby(people.called(rows["patient_id"]))
+    if names := [str(name) for name, count in several.nunique().items() if count > 1]:
+        shown, more = ", ".join(names[:NAMED_OFFENDERS]), len(names) - NAMED_OFFENDERS
+        raise LeakError(
+            f"{len(names)} in several: {shown}{f' and {more} more' if more > 0 else ''}", file=path,
+            expected=f"all findings of a patient in one {'split' if kind == 'given' else 'site'}",
+            remedy="correct the column that split/column names, or take these rows out",
+        )  # fmt: skip
+    return list(SPLITS) if kind == "given" else there
+
+
+def _wanted(kind: str) -> str:
+    return "train, validation or test for each finding" if kind == "given" else "a site for each finding"
+
+
+def assign(
+    findings: pd.DataFrame,
+    place: pd.Series,
+    *,
+    classes: Classes = UNNAMED,
+    site: str | None = None,
+    validation: float,
+    names: Sequence[object],
+) -> pd.Series:
+    """The split of each finding (columns patient_id, group_id and labels), whose ``place`` is told.
+
+    With ``site`` the test is all findings there; without, places are WORDS. Where nothing validates, the
+    share ``validation`` of the training groups does, of each label as hold-out takes it, drawn from the
+    stream ``names``. Raises SplitError where less than two training groups have a label.
+    """
+    splits = place.map(WORDS) if site is None else (place == site).map({True: "test", False: "train"})
+    if (splits == "validation").any():
+        return splits
+    training = splits == "train"
+    units = people.units([findings[training]])[0]
+    cells = joint.cells([findings[training]], [units], [classes])
+    counts = cells.sum(0)
+    if counts.min() < 2:
+        of_each = zip(counts, joint.titles(classes), strict=True)
+        raise SplitError(", ".join(f"{count} {cell}" for count, cell in of_each),
+                         expected="two groups of each label to train and to validate with",
+                         remedy="mark validation findings in the column, or add groups")  # fmt: skip
+    taken = [min(max(round(validation * int(count)), 1), int(count) - 1) for count in counts]
+    dealt = joint.deal(cells, np.array([counts - taken, taken]), names)
+    return splits.mask(training, pd.Series(np.array(SPLITS)[dealt[units]], findings.index[training]))
+
+
+def _joined(info: StoreInfo, rows: pd.DataFrame) -> pd.Series:
+    """What the table tells of each finding of a store."""
+    told = info.findings[KEY].astype(str).merge(rows, "left", KEY)["place"]
+    if told.isna().any():
+        lost = " ".join(info.findings.loc[told.isna().to_numpy(), KEY].astype(str).iloc[0])
+        raise SplitError(f"no row for finding {lost}", file=info.path, expected="findings of the table",
+                         remedy="locate the findings again: ./run --force on findings.csv")  # fmt: skip
+    return told.set_axis(info.findings.index)
+
+
+def _labelled(store: Path) -> StoreInfo:
+    info = read_info(store)
+    if unknown := int((info.classes.truth(info.findings) == UNKNOWN).all(axis=1).sum()):
+        raise LabelError(
+            f"{unknown} findings without", file=store, expected="a label for each finding",
+            remedy="leave the data set out of datasets: it can be cut and looked at, not trained on",
+        )  # fmt: skip
+    return info
+
+
+def _told(args: argparse.Namespace) -> pd.DataFrame | None:
+    """What the table tells, or None where a data set may do without and does."""
+    if args.official is not None:
+        return official(args.raw, list(documents(args.index)), args.official)
+    if args.table is None:
+        return None
+    files = sorted(on_disk(read_index(args.index)).unique())
+    columns = dict(pair.split("=", 1) for pair in args.columns)
+    try:
+        return read(args.raw / args.table, args.raw, files, args.column, columns)
+    except ColumnError:
+        if args.or_drawn:
+            return None
+        raise
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Split the findings of a store by a column of its table; without one, as hold-outs are drawn."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.splits.given", description=main.__doc__)
+    parser.add_argument("--store", type=Path, required=True, help="patches.h5")
+    parser.add_argument("--beside", type=Path, nargs="*", default=[], metavar="STORE",
+                        help="patches.h5 of the other data sets that have the same people")  # fmt: skip
+    parser.add_argument("--skipped", type=Path, required=True, help="skipped.csv")
+    parser.add_argument("--max-skipped", type=int, default=0, help="failed findings that are put up with")
+    parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--official", type=int, metavar="VERSION", help="go by the lists of ChestX-ray14")
+    parser.add_argument("--column", default="", help="of the table: train, validation, test; or the site")
+    parser.add_argument("--table", type=Path, help="the user's CSV, relative to the raw folder or absolute")
+    parser.add_argument("--columns", action="append", default=[], metavar="NAME=HEADER")
+    parser.add_argument(
+        "--or-drawn", action="store_true", help="draw hold-outs where there is no such column"
+    )
+    parser.add_argument("--raw", type=Path, required=True, help="raw folder")
+    parser.add_argument("--index", type=Path, required=True, help="index.parquet")
+    parser.add_argument("--n", type=int, default=1, help="number of sites")
+    parser.add_argument("--validation", type=float, default=0.2, help="fraction of groups")
+    parser.add_argument("--test", type=float, default=0.2, help="fraction of groups that are drawn")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fold", type=int, default=0, help="which of the sites is the test")
+    parser.add_argument("--majority-views", type=int, default=60)
+    parser.add_argument("--training-views", type=int, help="views of every training finding")
+    parser.add_argument("--evaluation-views", type=int, default=11)
+    parser.add_argument("--balance", choices=["views", "undersample"], default="views")
+    parser.add_argument("--out", type=Path, required=True, help="splits/fold{fold}.csv")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    skipped.check(args.skipped, args.max_skipped)
+    info, *beside = map(_labelled, [args.store, *args.beside])
+    if beside and joint.is_shared([one.findings for one in (info, *beside)]):
+        raise SplitError(
+            f"people of {info.dataset} in {', '.join(one.dataset for one in beside)}", file=args.store,
+            expected=f"with split: {{kind: {args.kind}}} data sets of other people each",
+            remedy="leave one of the data sets out, or draw the split: kind: holdout",
+        )  # fmt: skip
+    told, classes = _told(args), info.classes
+    if told is None:
+        log.info("%s has no column %s: drawn as a hold-out", info.dataset, args.column or "of splits")
+        splits = assign_together(
+            [info.findings], [classes], kind="repeats", n=args.n, validation=args.validation, test=args.test,
+            seed=args.seed, fold=args.fold,
+        )[0]  # fmt: skip
+    else:
+        known = places(told, args.kind, args.n, args.raw / (args.table or ""))
+        site = known[args.fold] if args.kind == "sites" else None
+        if site is not None:
+            log.info("the test is %s %s", args.column, site)
+        names = ("split", args.seed, args.kind, args.fold)
+        place = _joined(info, told)
+        splits = assign(info.findings, place, classes=classes, site=site, validation=args.validation,
+                        names=names)  # fmt: skip
+    views = {"majority_views": args.majority_views, "evaluation_views": args.evaluation_views}
+    try:
+        table = split_table(info, splits, **views, balance=args.balance, training_views=args.training_views)
+    except SplitError as error:
+        error.remedy = error.remedy if told is None else "look at the column that split/column names"
+        raise
+    assert_no_leak(args.store, table)
+    write_csv(args.out, table.columns, as_cells(table).to_dict("records"))
+    for name in SPLITS:
+        part = table[table["split"] == name]
+        counts = ", ".join(f"{count} of {word}" for word, count in classes.counts(part).items())
+        log.info("%-10s %4d findings, %s, %4d groups", name, len(part), counts, part["group_id"].nunique())
+
+
+if __name__ == "__main__":
+    run_cli(main)
