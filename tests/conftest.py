@@ -30,8 +30,9 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 LONGEST = (
-    "small_run", "workflow", "kill", "resume", "beside", "search_workflow", "downloads", "fuzz", "privacy", "audit",
-    "embeddings", "own_method", "predict", "limits", "export",
+    "small_run", "several_classes", "kill", "resume", "workflow", "beside", "search_workflow", "fuzz", "steps",
+    "downloads", "train", "predict", "system", "export", "privacy", "embeddings", "compare", "auto", "audit", "families",
+    "bootstrap", "own_method", "limits", "figures", "stack_rules", "run",
 )  # fmt: skip
 """The test files that take longest. They start first, so that no core waits for the last of them."""
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, xlogy
-from sklearn.linear_model import LogisticRegression
 
 from model.evaluation.clustered import Interval, Linear, mean
 from model.evaluation.intervals import LEVEL, REPLICATES, Fold, draw
@@ -18,6 +17,8 @@ BIN, MOST_BINS = 10, 10
 
 def _line(x: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """Slope and intercept of the log odds of ``labels`` over ``x``, which must vary; without a penalty."""
+    from sklearn.linear_model import LogisticRegression  # only here: it takes a while to import
+
     mean, sd = float(x.mean()), float(x.std())
     line = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8)
     line.fit(((x - mean) / sd)[:, None], labels, sample_weight=weights)
