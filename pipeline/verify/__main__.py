@@ -16,8 +16,8 @@ from pipeline.cli import run_cli
 from pipeline.errors import VerifyError
 from pipeline.files import read_csv, write_csv, write_text
 from pipeline.readers.index import documents
-from pipeline.verify import overlap, screenshots
-from pipeline.verify.checks import COLUMNS, Check, alignment, failed, looks, patch_checks, slice_places
+from pipeline.verify import overlap, screenshots, shortcuts
+from pipeline.verify.checks import COLUMNS, Check, Look, alignment, failed, looks, patch_checks, slice_places
 from pipeline.verify.page import Tables, read_tables, write_page
 
 log = logging.getLogger("typhon")
@@ -25,19 +25,20 @@ log = logging.getLogger("typhon")
 
 def checks(
     tables: Tables,
+    seen: Sequence[Look],
+    cues: Sequence[shortcuts.Cue],
     member: overlap.Member,
     others: Sequence[overlap.Member],
     shots: screenshots.Shots,
     *,
     leak: str = "refuse",
-    processes: int = 1,
 ) -> Iterator[Check]:
     """Every check of a data set, in the order of the page."""
-    slices = tables.folder / "slices.h5"
-    yield from patch_checks(looks(tables.info, tables.findings, slices, processes=processes))
+    yield from patch_checks(seen)
     yield alignment(tables.findings, tables.index)
     yield slice_places(tables.findings, tables.index)
     yield screenshots.check(shots)
+    yield shortcuts.check(cues)
     yield overlap.identity(tables.findings)
     yield overlap.split_leaks(member, leak)
     yield overlap.exact_duplicates(member)
@@ -77,9 +78,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     pictures = documents(args.folder / "index.parquet")
     shots = screenshots.matches(tables.choices, tables.index, args.raw, pictures)
-    results = list(checks(tables, member, others, shots, leak=args.leak, processes=args.processes))
+    slices = args.folder / "slices.h5"
+    seen = looks(tables.info, tables.findings, slices, processes=args.processes)
+    cues = shortcuts.cues(tables.info, tables.findings, tables.index, seen)
+    results = list(checks(tables, seen, cues, member, others, shots, leak=args.leak))
     write_csv(written, COLUMNS, map(asdict, results))
-    write_text(out, write_page(tables, member, results, shots, args.licence))
+    write_text(out, write_page(tables, member, results, cues, shots, args.licence))
     counts = pd.Series([check.result for check in results]).value_counts()
     log.info("%s: %s", out, ", ".join(f"{count} {result}" for result, count in counts.items()))
     if bad := failed(read_csv(written)):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist
 
+from pipeline.card import moments
 from pipeline.datasets.neighbours import of_channels
 from pipeline.errors import InputError, StoreError
 from pipeline.patches.cut import SPOT_COLUMNS
@@ -21,7 +22,7 @@ from pipeline.pool import parallel
 from pipeline.readers import stacks
 from pipeline.readers.geometry import POSITION_TOLERANCE_MM, ordered, plane, steps_meant
 from pipeline.report.red_dots import ONE_PIXEL, dot_offsets
-from pipeline.slice_store import read_slice
+from pipeline.slice_store import SourceSlice, read_slice
 from pipeline.store import StoreInfo, read_patches
 
 OK, WARNING, FAILED, NONE = "ok", "warning", "failed", "not applicable"
@@ -63,15 +64,43 @@ class Look:
 
     ``dot_px`` is the largest distance of a painted dot from the patch centre over all stored views,
     ``difference`` that of stored patches from the same cuts made again; ``black`` and ``outside`` are the
-    shares of view 0 that are black or outside the slice.
+    shares of view 0 that are black or outside the slice; ``facts`` are what :func:`facts` knows.
     """
 
+    row: int
+    """Of findings.csv."""
     case: str
     not_finite: int
     dot_px: float
     difference: float
     black: float
     outside: float
+    facts: dict[str, float]
+
+
+def border_share(pixels: np.ndarray) -> float:
+    """The share of a slice (rows, columns) outside the smallest box that holds all that is not black."""
+    bright = pixels > float(pixels.min()) + BLACK * float(np.ptp(pixels))
+    box = [np.flatnonzero(bright.any(axis)) for axis in (0, 1)]
+    inside = np.prod([places[-1] - places[0] + 1 if places.size else 0 for places in box])
+    return float(1 - inside / pixels.size)
+
+
+def facts(source: SourceSlice, patch: np.ndarray, frame: Frame) -> dict[str, float]:
+    """Numbers of a slice, its un-augmented patch and the patch's place, by what they are called."""
+    rows, columns = source.pixels.shape
+    with np.errstate(invalid="ignore"):  # what is not finite has a check of its own
+        of_slice, of_patch = moments(source.pixels), moments(patch)
+    across, down = (round((at + 0.5) / size, 6) for at, size in ((frame.column, columns), (frame.row, rows)))
+    return {
+        "image width": columns, "image height": rows, "aspect": columns / rows,
+        "black border": border_share(source.pixels),
+        "place of the patch, across": across, "place of the patch, down": down,
+        "place of the patch, from the middle": round(float(np.hypot(across - 0.5, down - 0.5)), 6),
+        "series mean": source.mean, "series SD": source.std,
+        "slice mean": of_slice[0], "slice SD": of_slice[1],
+        "patch mean": of_patch[0], "patch SD": of_patch[1],
+    }  # fmt: skip
 
 
 def outside_share(frame: Frame, shape: tuple[int, ...]) -> float:
@@ -108,6 +137,7 @@ def look(
         outside = outside_share(frame, source.pixels.shape)
         looks.append(
             Look(
+                row=row,
                 case=f"{patient} {finding} {info.channels[channel]}",
                 not_finite=int((~np.isfinite(stored)).sum() + (~np.isfinite(source.pixels)).sum()),
                 dot_px=float(np.hypot(*dot_offsets(source.pixels.shape, frame, views).T).max()),
@@ -115,6 +145,7 @@ def look(
                 # What lies outside the slice is 0, the series' mean: it is as empty as what is black.
                 black=min(float((stored[0] <= darkest).mean()) + outside, 1.0),
                 outside=outside,
+                facts=facts(source, stored[0], frame),
             )
         )
     return looks

@@ -15,6 +15,7 @@ from pipeline.store import StoreInfo, read_info
 from pipeline.verify import overlap
 from pipeline.verify.checks import COLUMNS, Check
 from pipeline.verify.screenshots import Shots
+from pipeline.verify.shortcuts import CAPTION, Cue, cue_rows
 
 PICTURES = {
     "red_dots.png": "Findings in their slices, and the dot as it came through crop and augmentation",
@@ -162,6 +163,14 @@ def _series(tables: Tables) -> page.Html:
     )
 
 
+def _shortcuts(cues: Sequence[Cue]) -> page.Html:
+    rows = cue_rows(cues)
+    if not rows:
+        return page.Html("")
+    table = page.table(list(rows[0]), rows, marked="result")
+    return page.section("Shortcuts: what tells the classes apart by itself", page.paragraph(CAPTION), table)
+
+
 def _left_out(skipped: pd.DataFrame) -> page.Html:
     by = ["step", "kind", "code"]
     counts = skipped.groupby(by, sort=False).size().rename("cases").reset_index()
@@ -172,7 +181,12 @@ def _left_out(skipped: pd.DataFrame) -> page.Html:
 
 
 def write_page(
-    tables: Tables, member: overlap.Member, results: Sequence[Check], shots: Shots, licence: str
+    tables: Tables,
+    member: overlap.Member,
+    results: Sequence[Check],
+    cues: Sequence[Cue],
+    shots: Shots,
+    licence: str,
 ) -> str:
     """The page of a data set as HTML."""
     pairs = overlap.crossing(member)
@@ -183,6 +197,7 @@ def write_page(
             page.table(COLUMNS, map(asdict, results), marked="result"),
             page.section("From files to splits", page.flow(flow_boxes(tables, member))),
             _pictures(tables.folder, licence),
+            _shortcuts(cues),
             _slices(tables.choices, shots),
             _series(tables),
             page.section("Near duplicates", _folded(columns, pairs, "pairs under different ids")),
