@@ -91,12 +91,13 @@ def facts(source: SourceSlice, patch: np.ndarray, frame: Frame) -> dict[str, flo
     rows, columns = source.pixels.shape
     with np.errstate(invalid="ignore"):  # what is not finite has a check of its own
         of_slice, of_patch = moments(source.pixels), moments(patch)
-    across, down = (round((at + 0.5) / size, 6) for at, size in ((frame.column, columns), (frame.row, rows)))
+    # The middle of an even number of pixels is half a pixel off that of an odd one, which is no place.
+    across, down = (round((at + 0.5) / size, 2) for at, size in ((frame.column, columns), (frame.row, rows)))
     return {
         "image width": columns, "image height": rows, "aspect": columns / rows,
         "black border": border_share(source.pixels),
         "place of the patch, across": across, "place of the patch, down": down,
-        "place of the patch, from the middle": round(float(np.hypot(across - 0.5, down - 0.5)), 6),
+        "place of the patch, from the middle": float(np.hypot(across - 0.5, down - 0.5).round(6)),
         "series mean": source.mean, "series SD": source.std,
         "slice mean": of_slice[0], "slice SD": of_slice[1],
         "patch mean": of_patch[0], "patch SD": of_patch[1],
