@@ -95,10 +95,10 @@ def _read(module: str, root: Path) -> _Module:
     if path is None:
         raise ModuleNotFoundError(f"no module {module} below {root}")
     content = path.read_bytes()
-    key = hashlib.sha256(content).hexdigest()
-    if key not in _remembered():
-        _remembered()[key] = _parse(content, path)
-    return _remembered()[key]
+    key, known = hashlib.sha256(content).hexdigest(), _remembered()
+    # The last used comes last: it stays the longest.
+    known[key] = known.pop(key) if key in known else _parse(content, path)
+    return known[key]
 
 
 def _parse(content: bytes, path: Path) -> _Module:

@@ -85,7 +85,7 @@ def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
         file=log,
     )
     sys.stderr.flush()
-    sys.stderr = terminal
+    sys.stderr, sys.unraisablehook = terminal, sys.__unraisablehook__
     return status
 
 

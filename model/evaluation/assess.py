@@ -76,17 +76,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m model.evaluation.assess", description=__doc__)
-    parser.add_argument(
-        "--results", nargs="+", type=Path, required=True, metavar="JSON", help="results/{method}_auc.json …"
-    )
-    parser.add_argument(
-        "--runs", nargs="+", type=Path, required=True, metavar="DIR",
-        help="results/{method}/fold0/seed0 … of all these methods",
-    )  # fmt: skip
-    parser.add_argument(
-        "--splits", nargs="+", type=Path, required=True, metavar="CSV",
-        help="data/X/splits/fold0.csv … of the target X, all folds",
-    )  # fmt: skip
+    results.add_arguments(parser)
     for rate in ("sensitivity", "specificity"):
         parser.add_argument(
             f"--{rate}", nargs="*", type=float, default=[0.9], metavar="SHARE",

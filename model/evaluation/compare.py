@@ -31,7 +31,7 @@ from model.evaluation.paired import (
     subtract,
 )
 from model.evaluation.predictions import evaluate, read_splits
-from model.evaluation.results import Figures
+from model.evaluation.results import Figures, add_arguments
 from model.report.drawing import STYLE, save
 from model.report.forest import plot_differences, plot_rocs
 from model.report.tabular import write_table
@@ -104,17 +104,7 @@ def compare(
 def arguments() -> argparse.ArgumentParser:
     """The flags of the command."""
     parser = argparse.ArgumentParser(prog="python -m model.evaluation.compare", description=__doc__)
-    parser.add_argument(
-        "--results", nargs="+", type=Path, required=True, metavar="JSON", help="results/{method}_auc.json …"
-    )
-    parser.add_argument(
-        "--runs", nargs="+", type=Path, required=True, metavar="DIR",
-        help="results/{method}/fold0/seed0 … of all these methods",
-    )  # fmt: skip
-    parser.add_argument(
-        "--splits", nargs="+", type=Path, required=True, metavar="CSV",
-        help="data/X/splits/fold0.csv … of the target X, all folds",
-    )  # fmt: skip
+    add_arguments(parser)
     parser.add_argument(
         "--reference", metavar="NAME", help="method to subtract (default classical if there, else the first)"
     )

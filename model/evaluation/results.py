@@ -1,5 +1,6 @@
 """Reading back what ``model.evaluation.score`` wrote."""
 
+import argparse
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,3 +31,18 @@ def counted(line: Mapping[str, Any]) -> str:
 def read_all(paths: Iterable[Path]) -> list[Figures]:
     """Results in the order of their paths."""
     return [read(path) for path in paths]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every command that takes all methods of an experiment together."""
+    parser.add_argument(
+        "--results", nargs="+", type=Path, required=True, metavar="JSON", help="results/{method}_auc.json …"
+    )
+    parser.add_argument(
+        "--runs", nargs="+", type=Path, required=True, metavar="DIR",
+        help="results/{method}/fold0/seed0 … of all these methods",
+    )  # fmt: skip
+    parser.add_argument(
+        "--splits", nargs="+", type=Path, required=True, metavar="CSV",
+        help="data/X/splits/fold0.csv … of the target X, all folds",
+    )  # fmt: skip

@@ -15,18 +15,25 @@ import numpy as np
 import pandas as pd
 
 from pipeline import skipped
-from pipeline.classes import UNKNOWN, UNNAMED, Classes, as_cells
+from pipeline.classes import UNNAMED, Classes
 from pipeline.cli import run_cli
 from pipeline.datasets import chestxray14
-from pipeline.errors import ColumnError, EmptyError, ImageMissingError, LabelError, LeakError, SplitError
-from pipeline.files import write_csv
+from pipeline.errors import ColumnError, EmptyError, ImageMissingError, LeakError, SplitError
 from pipeline.readers import labels
 from pipeline.readers.index import documents, on_disk, read_index
 from pipeline.readers.names import Names
 from pipeline.splits import joint, people
-from pipeline.splits.leakage import NAMED_OFFENDERS, assert_no_leak
-from pipeline.splits.split import SPLITS, assign_together, split_table
-from pipeline.store import StoreInfo, read_info
+from pipeline.splits.leakage import NAMED_OFFENDERS
+from pipeline.splits.split import (
+    SPLITS,
+    add_arguments,
+    assign_together,
+    labelled,
+    split_table,
+    views_of,
+    write,
+)
+from pipeline.store import StoreInfo
 
 log = logging.getLogger("typhon")
 
@@ -163,18 +170,8 @@ def _joined(info: StoreInfo, rows: pd.DataFrame) -> pd.Series:
     if told.isna().any():
         lost = " ".join(info.findings.loc[told.isna().to_numpy(), KEY].astype(str).iloc[0])
         raise SplitError(f"no row for finding {lost}", file=info.path, expected="findings of the table",
-                         remedy="locate the findings again: ./run --force on findings.csv")  # fmt: skip
+                         remedy="locate the findings again: --forcerun locate_findings")  # fmt: skip
     return told.set_axis(info.findings.index)
-
-
-def _labelled(store: Path) -> StoreInfo:
-    info = read_info(store)
-    if unknown := int((info.classes.truth(info.findings) == UNKNOWN).all(axis=1).sum()):
-        raise LabelError(
-            f"{unknown} findings without", file=store, expected="a label for each finding",
-            remedy="leave the data set out of datasets: it can be cut and looked at, not trained on",
-        )  # fmt: skip
-    return info
 
 
 def _told(args: argparse.Namespace) -> pd.DataFrame | None:
@@ -196,11 +193,7 @@ def _told(args: argparse.Namespace) -> pd.DataFrame | None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Split the findings of a store by a column of its table; without one, as hold-outs are drawn."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.splits.given", description=main.__doc__)
-    parser.add_argument("--store", type=Path, required=True, help="patches.h5")
-    parser.add_argument("--beside", type=Path, nargs="*", default=[], metavar="STORE",
-                        help="patches.h5 of the other data sets that have the same people")  # fmt: skip
-    parser.add_argument("--skipped", type=Path, required=True, help="skipped.csv")
-    parser.add_argument("--max-skipped", type=int, default=0, help="failed findings that are put up with")
+    add_arguments(parser)
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--official", type=int, metavar="VERSION", help="go by the lists of ChestX-ray14")
     parser.add_argument("--column", default="", help="of the table: train, validation, test; or the site")
@@ -211,20 +204,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--raw", type=Path, required=True, help="raw folder")
     parser.add_argument("--index", type=Path, required=True, help="index.parquet")
-    parser.add_argument("--n", type=int, default=1, help="number of sites")
-    parser.add_argument("--validation", type=float, default=0.2, help="fraction of groups")
-    parser.add_argument("--test", type=float, default=0.2, help="fraction of groups that are drawn")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fold", type=int, default=0, help="which of the sites is the test")
-    parser.add_argument("--majority-views", type=int, default=60)
-    parser.add_argument("--training-views", type=int, help="views of every training finding")
-    parser.add_argument("--evaluation-views", type=int, default=11)
-    parser.add_argument("--balance", choices=["views", "undersample"], default="views")
-    parser.add_argument("--out", type=Path, required=True, help="splits/fold{fold}.csv")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     skipped.check(args.skipped, args.max_skipped)
-    info, *beside = map(_labelled, [args.store, *args.beside])
+    info, *beside = map(labelled, [args.store, *args.beside])
     if beside and joint.is_shared([one.findings for one in (info, *beside)]):
         raise SplitError(
             f"people of {info.dataset} in {', '.join(one.dataset for one in beside)}", file=args.store,
@@ -247,18 +230,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         place = _joined(info, told)
         splits = assign(info.findings, place, classes=classes, site=site, validation=args.validation,
                         names=names)  # fmt: skip
-    views = {"majority_views": args.majority_views, "evaluation_views": args.evaluation_views}
     try:
-        table = split_table(info, splits, **views, balance=args.balance, training_views=args.training_views)
+        table = split_table(info, splits, **views_of(args))
     except SplitError as error:
         error.remedy = error.remedy if told is None else "look at the column that split/column names"
         raise
-    assert_no_leak(args.store, table)
-    write_csv(args.out, table.columns, as_cells(table).to_dict("records"))
-    for name in SPLITS:
-        part = table[table["split"] == name]
-        counts = ", ".join(f"{count} of {word}" for word, count in classes.counts(part).items())
-        log.info("%-10s %4d findings, %s, %4d groups", name, len(part), counts, part["group_id"].nunique())
+    write(args.out, table, info)
 
 
 if __name__ == "__main__":

@@ -253,7 +253,8 @@ def read_splits(path: str | Path) -> pd.DataFrame:
     return typed(cells, texts | dict.fromkeys(labels or [LABEL], int) | {"views": int}, path)
 
 
-def _labelled(store: Path) -> StoreInfo:
+def labelled(store: Path) -> StoreInfo:
+    """What a store says of itself; raises LabelError where findings have no label."""
     info = read_info(store)
     if unknown := int((info.classes.truth(info.findings) == UNKNOWN).all(axis=1).sum()):
         raise LabelError(
@@ -265,9 +266,8 @@ def _labelled(store: Path) -> StoreInfo:
     return info
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Split the findings of a store; stops first if more findings failed than max_skipped allows."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.splits.split", description=main.__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every command that writes a split table."""
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
     parser.add_argument(
         "--beside", type=Path, nargs="*", default=[], metavar="STORE",
@@ -275,12 +275,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     parser.add_argument("--skipped", type=Path, required=True, help="skipped.csv")
     parser.add_argument("--max-skipped", type=int, default=0, help="failed findings that are put up with")
-    parser.add_argument("--kind", choices=KINDS, default="holdout")
-    parser.add_argument("--n", type=int, default=1, help="number of folds or repeats")
+    parser.add_argument("--n", type=int, default=1, help="number of folds, repeats or sites")
     parser.add_argument("--validation", type=float, default=0.2, help="fraction of groups")
     parser.add_argument("--test", type=float, default=0.2, help="fraction of groups")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fold", type=int, default=0, help="which of the n folds or repeats to write")
+    parser.add_argument("--fold", type=int, default=0, help="which of the n folds, repeats or sites to write")
     parser.add_argument("--majority-views", type=int, default=60)
     parser.add_argument(
         "--training-views", type=int, help="views of every training finding, instead of balance"
@@ -288,10 +287,40 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--evaluation-views", type=int, default=11)
     parser.add_argument("--balance", choices=["views", "undersample"], default="views")
     parser.add_argument("--out", type=Path, required=True, help="splits/fold{fold}.csv")
+
+
+def views_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say of the views of findings, for :func:`split_table`."""
+    names = ("majority_views", "evaluation_views", "balance", "training_views")
+    return {name: getattr(args, name) for name in names}
+
+
+def write(path: Path, table: pd.DataFrame, info: StoreInfo, leak: str = "refuse") -> None:
+    """Write the split table of a store, and log what is in each split.
+
+    Raises LeakError as :func:`pipeline.splits.leakage.assert_no_leak` does.
+    """
+    assert_no_leak(info.path, table, leak)
+    write_csv(path, table.columns, as_cells(table).to_dict("records"))
+    for name in SPLITS:
+        part = table[table["split"] == name]
+        counts = list(info.classes.counts(part).items())
+        shown = ", ".join(
+            f"{count:4d} {'positive' if info.classes.two else word}"
+            for word, count in counts[info.classes.two :]
+        )
+        log.info("%-10s %4d findings, %s, %4d groups", name, len(part), shown, part["group_id"].nunique())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Split the findings of a store; stops first if more findings failed than max_skipped allows."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.splits.split", description=main.__doc__)
+    add_arguments(parser)
+    parser.add_argument("--kind", choices=KINDS, default="holdout")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     skipped.check(args.skipped, args.max_skipped)
-    info, *beside = map(_labelled, [args.store, *args.beside])
+    info, *beside = map(labelled, [args.store, *args.beside])
     # In one order, whichever of them is written: each comes to the same draw.
     stores = {one.dataset: one for one in sorted([info, *beside], key=lambda one: one.dataset)}
     splits = assign_together(
@@ -304,25 +333,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         seed=args.seed,
         fold=args.fold,
     )
-    table = split_table(
-        info,
-        splits[list(stores).index(info.dataset)],
-        majority_views=args.majority_views,
-        evaluation_views=args.evaluation_views,
-        balance=args.balance,
-        training_views=args.training_views,
-        kind=args.kind,
-    )
-    assert_no_leak(args.store, table, "warn" if args.kind == "paper" else "refuse")
-    write_csv(args.out, table.columns, as_cells(table).to_dict("records"))
-    for name in SPLITS:
-        part = table[table["split"] == name]
-        counts = list(info.classes.counts(part).items())
-        shown = ", ".join(
-            f"{count:4d} {'positive' if info.classes.two else word}"
-            for word, count in counts[info.classes.two :]
-        )
-        log.info("%-10s %4d findings, %s, %4d groups", name, len(part), shown, part["group_id"].nunique())
+    own = splits[list(stores).index(info.dataset)]
+    table = split_table(info, own, **views_of(args), kind=args.kind)
+    write(args.out, table, info, "warn" if args.kind == "paper" else "refuse")
 
 
 if __name__ == "__main__":

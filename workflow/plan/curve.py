@@ -2,7 +2,7 @@
 
 from pipeline.errors import ConfigError
 from workflow import side_collections, variants
-from workflow.plan import Config
+from workflow.plan import Config, training
 
 
 def results(config: Config) -> list[str]:
@@ -16,7 +16,7 @@ def methods(config: Config) -> list[str]:
 
 
 def findings(config: Config) -> list[int]:
-    """How many findings it learns from; 0 is all."""
+    """How many findings it learns from; 0 is all that there are."""
     return [number for _, _, number in _points(config)]
 
 
@@ -28,5 +28,5 @@ def _points(config: Config) -> list[tuple[str, str, int]]:
         raise ConfigError("nothing", file="curve/methods", expected=expected, remedy=remedy)
     made = iter(variants.of_curve(config))
     return [(next(made), name, number) for name in names for number in numbers] + [
-        (name, name, 0) for name in names
+        (name, name, training.setting(config, name, "budget").get(config["target"], 0)) for name in names
     ]

@@ -1,0 +1,119 @@
+# What scores are worth in use: calibration, operating points, per patient, subgroups.
+
+
+rule assess_methods:
+    """Say what the scores of all methods are worth in use: calibration, operating points, precision, decisions."""
+    input:
+        results=expand("results/{method}_auc.json", method=config["methods"]),
+        predictions=targets.compared(config, "predictions.csv"),
+        best=targets.compared(config, "best/predictions.csv"),
+        splits=training.splits_of_target(config),
+    output:
+        calibration="results/calibration.csv",
+        calibration_markdown="results/calibration.md",
+        calibration_latex="results/calibration.tex",
+        calibration_page=report(
+            "results/calibration.html",
+            caption="../workflow/report/calibration.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "calibration, table"},
+        ),
+        reliability=report(
+            "results/calibration.png",
+            caption="../workflow/report/reliability.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "reliability"},
+        ),
+        ranking="results/ranking.csv",
+        ranking_markdown="results/ranking.md",
+        ranking_latex="results/ranking.tex",
+        ranking_page=report(
+            "results/ranking.html",
+            caption="../workflow/report/ranking.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "per finding and per patient"},
+        ),
+        precision=report(
+            "results/precision_recall.png",
+            caption="../workflow/report/precision_recall.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "precision and recall"},
+        ),
+        operating="results/operating.csv",
+        operating_markdown="results/operating.md",
+        operating_latex="results/operating.tex",
+        operating_page=report(
+            "results/operating.html",
+            caption="../workflow/report/operating.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "operating points"},
+        ),
+        decisions=report(
+            "results/decision.png",
+            caption="../workflow/report/decision.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "decisions"},
+        ),
+        runs=targets.compared(config, "operating.json"),
+    log:
+        "logs/results/operating.log",
+    benchmark:
+        "benchmarks/results/operating.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        runs=targets.compared(config),
+        points=flags(config["operating"]),
+        code=code("model.evaluation.assess"),
+    message:
+        "Assessing the scores of all methods"
+    shell:
+        "python -m workflow.job {log} model.evaluation.assess --results {input.results} --runs {params.runs}"
+        " --splits {input.splits:q} {params.points} --out-calibration {output.calibration}"
+        " --out-ranking {output.ranking} --out-operating {output.operating} --out-reliability {output.reliability}"
+        " --out-precision {output.precision} --out-decisions {output.decisions}"
+
+
+rule tabulate_subgroups:
+    """Say how well all methods do in parts of the test findings: by age, sex, scanner, site, size."""
+    input:
+        results=expand("results/{method}_auc.json", method=config["methods"]),
+        predictions=targets.compared(config, "predictions.csv"),
+        best=targets.compared(config, "best/predictions.csv"),
+        splits=training.splits_of_target(config),
+        findings=f"<data>/{config['target']}/findings.csv",
+        index=f"<data>/{config['target']}/index.parquet",
+        table=planned(targets.subgroups_table),
+    output:
+        table="results/subgroups.csv",
+        markdown="results/subgroups.md",
+        latex="results/subgroups.tex",
+        page=report(
+            "results/subgroups.html",
+            caption="../workflow/report/subgroups.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "subgroups"},
+        ),
+    log:
+        "logs/results/subgroups.log",
+    benchmark:
+        "benchmarks/results/subgroups.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        runs=targets.compared(config),
+        table=lambda wildcards, input: flags({"table": input.get("table") or None}),
+        options=planned(targets.subgroups_options),
+        code=code("model.evaluation.subgroups"),
+    message:
+        "Tabulating the subgroups"
+    shell:
+        "python -m workflow.job {log} model.evaluation.subgroups --results {input.results} --runs {params.runs}"
+        " --splits {input.splits:q} --findings {input.findings:q} --index {input.index:q} {params.table}"
+        " {params.options} --out {output.table}"
