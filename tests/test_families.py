@@ -64,6 +64,17 @@ def test_members_have_the_parameters_that_were_published(name: str) -> None:
     assert sum(map(len, grouped(extractor, None))) == len(list(extractor.parameters()))
 
 
+def assert_features(
+    extractor: base.Extractor, numbers: list[int], values: list[float], mean: float, sd: float
+) -> None:
+    """That the four largest features of the ramps are these, and their mean and spread."""
+    with torch.no_grad():
+        features = extractor.eval()(ramps(64))[0]
+    assert features.topk(4).indices.tolist() == numbers
+    assert features.topk(4).values.tolist() == pytest.approx(values, rel=1e-4)
+    assert (features.mean().item(), features.std().item()) == pytest.approx((mean, sd), rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "numbers", "values", "mean", "sd"),
     [
@@ -79,11 +90,7 @@ def test_features_are_those_that_torchvision_has(
     """Printed by torchvision 0.29.1, with the classifier taken off and these weights."""
     extractor = made(name, channels=3)
     pretrained.fill(extractor, extractor.renamed(published(name)), Path("w.pth"))
-    with torch.no_grad():
-        features = extractor.eval()(ramps(64))[0]
-    assert features.topk(4).indices.tolist() == numbers
-    assert features.topk(4).values.tolist() == pytest.approx(values, rel=1e-4)
-    assert (features.mean().item(), features.std().item()) == pytest.approx((mean, sd), rel=1e-4)
+    assert_features(extractor, numbers, values, mean, sd)
 
 
 @pytest.mark.parametrize(
@@ -110,11 +117,7 @@ def test_features_are_those_that_monai_has_under_its_own_names(
         for key, value in extractor.state_dict().items()
     }
     pretrained.fill(extractor, extractor.renamed(drawn(shapes)), Path("w.pth"))
-    with torch.no_grad():
-        features = extractor.eval()(ramps(64))[0]
-    assert features.topk(4).indices.tolist() == numbers
-    assert features.topk(4).values.tolist() == pytest.approx(values, rel=1e-4)
-    assert (features.mean().item(), features.std().item()) == pytest.approx((mean, sd), rel=1e-4)
+    assert_features(extractor, numbers, values, mean, sd)
 
 
 @pytest.mark.parametrize("others", [r"\1.\2.\3", r"\1.layers.\2\3"])

@@ -86,7 +86,7 @@ class Neighbours:
     number: np.ndarray
     """How many are asked, as an array of no dimension."""
 
-    def plain(self, names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+    def plain(self, names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002  (nothing has a name)
         """How many are asked, of how many."""
         return {"neighbours": int(self.number), "of": len(self.points)}
 

@@ -22,7 +22,7 @@ def options(name: str) -> tuple[str, dict[str, Any]]:
     return name, {"code": digest(f"module:{name}")}
 
 
-def Extractor(channels: int, side: int, *, name: str, options: Mapping[str, Any]) -> base.Extractor:  # noqa: N802
+def Extractor(channels: int, side: int, *, name: str, options: Mapping[str, Any]) -> base.Extractor:  # noqa: N802  (a class elsewhere)
     """An object of the user's class; ConfigError unless it is that class, as it was."""
     if options.get("code") != (found := digest(f"module:{name}")):
         raise ConfigError(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from model.evaluation.assessed import CALIBRATED, SCORE, Assessed
 from model.evaluation.calibration import bins
-from model.evaluation.clustered import Estimate, estimate, mean
+from model.evaluation.clustered import Estimate, Statistic, estimate, mean
 from model.evaluation.intervals import Fold
 from model.evaluation.ranking import average_precision, net_benefit, pooled, precision_at
 from model.report.drawing import CHANCE, COLOURS, GREY, figure
@@ -49,6 +49,11 @@ def plot_reliability(problems: Sequence[Assessed], title: str) -> Figure:
     return made
 
 
+def _share_among(findings: np.ndarray) -> Statistic:
+    """The share of positives among some findings, whatever they score."""
+    return lambda labels, _: mean(labels.astype(float), findings)
+
+
 def _draw_bins(axes: Axes, one: Assessed, kind: str, colour: str, marker: str) -> None:
     folds = None if one.gap else one.tested(kind)
     if folds is None:
@@ -59,7 +64,7 @@ def _draw_bins(axes: Axes, one: Assessed, kind: str, colour: str, marker: str) -
     places, shares, ends = [], [], []
     for number in range(bin_of.max() + 1):
         here = bin_of == number
-        made = estimate([every], lambda labels, _, here=here: mean(labels.astype(float), here))  # type: ignore[misc]
+        made = estimate([every], _share_among(here))
         if made is not None:
             places.append(float(scores[here].mean()))
             shares.append(made.value)

@@ -58,7 +58,7 @@ class Step(ABC):
         """Features of each data set's part of a batch."""
         return [extract(name, piece) for name, piece in inputs]
 
-    def loss(self, losses: Tensor, batch: Batch) -> Tensor:  # noqa: ARG002
+    def loss(self, losses: Tensor, batch: Batch) -> Tensor:  # noqa: ARG002  (some steps weigh by it)
         """What is minimised, of the mean loss (k,) of each data set in a batch."""
         return losses.sum()
 
