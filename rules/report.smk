@@ -258,6 +258,40 @@ rule draw_curves:
         "python -m workflow.job {log} model.report.plots curves --history {input.history} --out {output.picture}"
 
 
+rule draw_rates:
+    """Show how the highest learning rate of a method was found."""
+    input:
+        runs=planned(training.files, name="run.json"),
+    output:
+        picture=report(
+            "results/{method}/rates.png",
+            caption="../workflow/report/rates.rst",
+            category=folders["Training"],
+            subcategory="{method}",
+            labels={
+                "method": "{method}",
+                "fold": "(all)",
+                "seed": "(all)",
+                "figure": "highest learning rate",
+            },
+        ),
+    log:
+        "logs/results/{method}/rates.log",
+    benchmark:
+        "benchmarks/results/{method}/rates.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=memory(1500),
+        runtime=10,
+    params:
+        code=code("model.report.rates"),
+    message:
+        "Drawing how the rate of {wildcards.method} was found"
+    shell:
+        "python -m workflow.job {log} model.report.rates --runs {input.runs} --out {output.picture}"
+
+
 rule draw_gradients:
     """Show how the gradients flow through the layers at the recorded steps of a run."""
     input:

@@ -137,7 +137,7 @@ def test_filled_defaults_do_not_leak_into_the_next_config():
         (
             "hyperparameters/typhon/training/learning_rate",
             0,
-            "expected number or mapping, above 0, .* found 0",
+            "expected number or mapping or find, above 0, .* found 0",
         ),
     ],
 )

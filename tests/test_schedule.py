@@ -71,7 +71,11 @@ def test_momentum_is_the_first_beta_of_adam_and_that_of_sgd() -> None:
         ({"kind": "plateau"}, "factor and patience with plateau"),
         ({"kind": "plateau", "factor": 2, "patience": 1}, "a factor between 0 and 1"),
         ({"kind": "plateau", "factor": 0.1, "patience": -1}, "a patience of 0 or more"),
-        ({"kind": "plateau", "factor": 0.1, "patience": 1, "watch": "test"}, "watch: validation, paper"),
+        (
+            {"kind": "plateau", "factor": 0.1, "patience": 1, "watch": "test"},
+            "watch: validation, loss, paper",
+        ),
+        ({"kind": "plateau", "factor": 0.1, "patience": 1, "until": 0}, "until: a rate above 0"),
         ({"kind": "cosine", "factor": 0.1}, "cosine with end"),
         ({"kind": "cosine", "end": 2}, "end: a share from 0 to 1"),
         ({"kind": "one-cycle", "rise": 1}, "a rise between 0 and 1"),

@@ -21,14 +21,14 @@ SELECT = ("last", "best")
 """Which state a phase leaves behind: its last, or the one with the best validation AUROC."""
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES: dict[str, tuple[set[str], set[str]]] = {
-    "plateau": ({"factor", "patience"}, {"watch"}),
+    "plateau": ({"factor", "patience"}, {"watch", "until"}),
     "cosine": (set(), {"end"}),
     "one-cycle": (set(), {"rise", "start", "end", "momentum"}),
 }
 """By kind of schedule, the keys that it needs and those that it may have; see model.training.schedule."""
-WATCH = ("validation", "paper")
-"""validation: the AUROC of validation should rise. paper: as the public code had it, that of training should
-fall, and rates below 1.1e-8 are never reduced."""
+WATCH = ("validation", "loss", "paper")
+"""validation: the AUROC of validation should rise. loss: its loss should fall. paper: as the public code had
+it, the AUROC of training should fall, and rates below 1.1e-8 are never reduced."""
 BALANCES = ("views", "undersample")
 """views: every view that the split grants once per pass, as always with several labels; undersample: as
 many of each class."""
@@ -36,6 +36,8 @@ BATCH_NORM = ("train", "eval")
 """train: a batch is normalised by its own mean and variance; eval: by the running ones, which stay."""
 BY_DATASET = ("learning_rate", "dropout", "weight")
 """Keys that may have a number for each data set."""
+FIND = "find"
+"""A learning rate that a trial finds as the phase begins; see model.training.finder."""
 NEW = "new"
 """A head that starts anew."""
 
@@ -51,8 +53,8 @@ class Phase:
     datasets: tuple[str, ...]
     epochs: int
     batch_size: int
-    learning_rate: float | Mapping[str, float]
-    """Of the optimizer; one number, or one per data set."""
+    learning_rate: float | Mapping[str, float] | str
+    """Of the optimizer; one number, or one per data set; or ``find``."""
     batches: int | None
     """Per data set and epoch; None is a full pass."""
     dropout: float | Mapping[str, float]
@@ -95,8 +97,18 @@ class Phase:
         return _of(self.weight, dataset)
 
 
-def _of(value: float | Mapping[str, float], dataset: str) -> float:
+def _of(value: float | Mapping[str, float] | str, dataset: str) -> float:
     return float(value[dataset] if isinstance(value, Mapping) else value)
+
+
+def dropped(phases: Iterable[Phase], dataset: str, *, zero_keeps: bool) -> float:
+    """Dropout of a data set in the last of some phases; as published 0 leaves the former one on."""
+    so_far = [
+        phase.drops(dataset)
+        for phase in phases
+        if dataset in phase.datasets or not isinstance(phase.dropout, Mapping)
+    ]
+    return next((value for value in reversed(so_far) if value or not zero_keeps), 0.0)
 
 
 def parse_phases(text: str) -> tuple[Phase, ...]:
@@ -193,7 +205,12 @@ def _problems(phase: Phase) -> Iterable[tuple[str, object]]:
         yield "a momentum from 0 to below 1", phase.momentum
     if phase.stop is not None and (phase.stop < 1 or phase.select != "best"):
         yield "stop: 1 or more, with select: best", phase.stop
-    if not all(phase.rate(dataset) > 0 for dataset in phase.datasets):
+    if isinstance(phase.learning_rate, str):
+        if phase.learning_rate != FIND:
+            yield f"a learning_rate above 0, or {FIND}", phase.learning_rate
+        elif phase.step == "turns" and len(phase.datasets) > 1:
+            yield f"a number where data sets take turns, as {FIND} is for one optimizer", phase.learning_rate
+    elif not all(phase.rate(dataset) > 0 for dataset in phase.datasets):
         yield "a learning_rate above 0", phase.learning_rate
 
 
@@ -220,6 +237,8 @@ def schedule_problems(schedule: Mapping[str, Any] | None) -> Iterator[tuple[str,
             yield "a momentum from 0 to below 1", str(value)
     if len(momenta) not in (0, 2):
         yield "momentum: one at the ends and one at the highest rate", str(schedule["momentum"])
+    if not schedule.get("until", 1) > 0:
+        yield "until: a rate above 0", str(schedule["until"])
     if schedule.get("patience", 0) < 0:
         yield "a patience of 0 or more", str(schedule["patience"])
     if schedule.get("watch", WATCH[0]) not in WATCH:

@@ -7,7 +7,7 @@ any state. A plateau looks at validations instead; what it has seen is JSON.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -79,30 +79,48 @@ def apply(setting: Setting, optimizer: Optimizer, rate: float) -> None:
                 group["momentum"] = setting.momentum
 
 
+WATCHED: dict[str, tuple[str, Literal["min", "max"]]] = {
+    "validation": ("validation", "max"),
+    "loss": ("loss", "min"),
+    "paper": ("train", "min"),
+}
+"""What a plateau looks at in a validation, and which way it should go, by its ``watch``."""
+ROUNDING = 1e-9
+"""Share of a rate that multiplications may be off."""
+
+
 class Plateau:
     """Multiply the rate by ``factor`` after more than ``patience`` validations without progress.
 
-    Thesis 5.2.3.
+    Thesis 5.2.3; with ``watch: loss``, ``factor: 0.1``, ``patience: 0`` and ``until: 1e-6`` it is the regular
+    training of Romero et al. (section II.D, and their public code).
 
     State is JSON, so that a checkpoint can hold it.
     """
 
     def __init__(self, schedule: Mapping[str, Any], optimizer: Optimizer) -> None:
         paper = schedule.get("watch") == "paper"
-        self._split = "train" if paper else "validation"
+        self._seen, mode = WATCHED[schedule.get("watch", "validation")]
+        self._until: float = schedule.get("until", 0.0)
         self._scheduler = ReduceLROnPlateau(
             optimizer,
-            mode="min" if paper else "max",
+            mode=mode,
             factor=schedule["factor"],
             patience=schedule["patience"],
             eps=PAPER_EPSILON if paper else 0.0,
         )
 
-    def observe(self, aurocs: Mapping[str, float | None]) -> None:
-        """Take note of a validation: AUROC by split."""
-        value = aurocs[self._split]
+    def observe(self, values: Mapping[str, float | None]) -> None:
+        """Take note of a validation: AUROC by split, and the loss of validation."""
+        value = values[self._seen]
         if value is not None:
             self._scheduler.step(value)
+
+    @property
+    def over(self) -> bool:
+        """Whether the rate, that of the heads, has fallen below the last one to train with."""
+        rate: float = self._scheduler.optimizer.param_groups[-1]["lr"]
+        return rate < self._until * (1 - ROUNDING)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, the rate included."""

@@ -59,6 +59,8 @@ class Progress:
     """The states that phases left behind which select their best."""
     stale: int = 0
     """Validations in this phase since its best state."""
+    rates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the trial of each phase found that asks for its rate; see model.training.finder."""
     schedule: dict[str, Any] = field(default_factory=dict)
     """State of the learning-rate schedule of each optimizer."""
     history: int = 0

@@ -263,6 +263,7 @@ def _about(options: argparse.Namespace, trainer: Trainer, device: torch.device) 
         "trained": trainer.progress.seen,
         "best": trainer.progress.best,
         "selected": trainer.progress.selected,
+        **({"rates": trainer.progress.rates} if trainer.progress.rates else {}),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "numpy")},

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -15,15 +15,16 @@ from tqdm import tqdm
 
 from model.files import weights
 from model.networks.base import Network
+from model.training import finder
 from model.training.batches import LoopLoader
 from model.training.checkpoint import Folder
 from model.training.data import Dataset, read_part
 from model.training.learner import Learner
-from model.training.phase import Phase
+from model.training.phase import FIND, Phase, dropped
 from model.training.records import GRADIENTS_COLUMNS, HISTORY_COLUMNS, Records
 from model.training.settings import Progress, Settings
 from model.training.steps import KINDS, Step
-from model.training.validation import Judge
+from model.training.validation import Judge, better
 from pipeline.errors import LossError
 
 log = logging.getLogger("typhon")
@@ -51,7 +52,7 @@ class Trainer:
         tables: Mapping[str, Tensor] | None = None,
         checkpoint_seconds: float = 60.0,
     ) -> None:
-        self.phases = phases
+        self.phases = list(phases)
         self.settings = settings
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
@@ -97,6 +98,7 @@ class Trainer:
             closing(self._open("gradients", GRADIENTS_COLUMNS, self.progress.gradients)) as self._gradients,
         ):
             while self.progress.phase < len(self.phases):
+                self._find_rate()
                 phase = self.phases[self.progress.phase]
                 self._run_phase(phase)
                 self._end_phase(phase)
@@ -122,7 +124,7 @@ class Trainer:
             "%s: %d epochs of %d steps, %d done", phase.name, phase.epochs, len(steps), self.progress.step
         )
         with tqdm(total=total, initial=self.progress.step, desc=phase.name, unit="step", disable=None) as bar:
-            while self.progress.step < total and not self._stale(phase):
+            while self.progress.step < total and not self._over(phase):
                 epoch, place = divmod(self.progress.step, len(steps))
                 self._step(phase, steps)
                 if place == len(steps) - 1 and (
@@ -135,24 +137,41 @@ class Trainer:
     def _begin_phase(self, phase: Phase, total: int) -> None:
         self._arrange(self.progress.phase)
         self._judge.renew()
-        dropout = {name: self._dropout(name) for name in phase.datasets}
-        self.learner.begin(phase, total, dropout, lambda name: self._judge.features(name, self._train[name]))
+        self.learner.begin(phase, total, self._dropouts(phase), self._features)
 
-    def _stale(self, phase: Phase) -> bool:
-        """Whether a phase has gone on long enough without a better state."""
-        return phase.stop is not None and self.progress.stale >= phase.stop
+    def _features(self, name: str) -> Tensor:
+        return self._judge.features(name, self._train[name])
 
-    def _dropout(self, dataset: str) -> float:
-        """That of a data set in the phase at hand; as published 0 leaves the former one on."""
-        phases = self.phases[: self.progress.phase + 1]
-        so_far = [
-            phase.drops(dataset)
-            for phase in phases
-            if dataset in phase.datasets or not isinstance(phase.dropout, Mapping)
-        ]
-        if self.settings.zero_dropout == "paper":
-            so_far = [value for value in so_far if value]
-        return so_far[-1] if so_far else 0.0
+    def _find_rate(self) -> None:
+        """Have a trial find the rate of the phase at hand, if it asks for that and none has yet."""
+        phase = self.phases[self.progress.phase]
+        if phase.learning_rate == FIND:
+            self._arrange(self.progress.phase)
+            self._judge.renew()
+            tried = finder.trial(phase)
+            found, samples = finder.find(
+                self.learner, tried, self._plan(tried), self._dropouts(phase), self._features,
+                self.leave_if_stopped,
+            )  # fmt: skip
+            self.progress.rates[phase.name], self.progress.samples[phase.name] = found, samples
+            self._use_rates()
+
+    def _use_rates(self) -> None:
+        """Give phases the rates that were found for them."""
+        for place, phase in enumerate(self.phases):
+            if found := self.progress.rates.get(phase.name):
+                self.phases[place] = replace(phase, learning_rate=found["rate"])
+
+    def _over(self, phase: Phase) -> bool:
+        """Whether a phase has gone on long enough without a better state, or all its rates are too low."""
+        if phase.stop is not None and self.progress.stale >= phase.stop:
+            return True
+        rules = self.learner.schedules.values()
+        return bool(rules) and all(rule.over for rule in rules)
+
+    def _dropouts(self, phase: Phase) -> dict[str, float]:
+        so_far, kept = self.phases[: self.progress.phase + 1], self.settings.zero_dropout == "paper"
+        return {name: dropped(so_far, name, zero_keeps=kept) for name in phase.datasets}
 
     def _arrange(self, index: int) -> None:
         """Prepare the network for the phases up to ``index``, in their order."""
@@ -253,7 +272,9 @@ class Trainer:
         if name == (self.settings.target if self.settings.target in phase.datasets else phase.datasets[0]):
             self._keep_best(phase, epoch, scores.metrics(loss=self.settings.selection == "loss"))
             for schedule in self.learner.schedules.values():
-                schedule.observe({"train": learned.auroc, "validation": scores.auroc})
+                schedule.observe({
+                    "train": learned.auroc, "validation": scores.auroc, "loss": scores.loss
+                })  # fmt: skip
         return f"{name} loss {math.nan if loss is None else loss:.3f} AUROC {_text(scores.auroc)}"
 
     def _follow(self, phase: Phase, epoch: int) -> None:
@@ -280,16 +301,7 @@ class Trainer:
             self.best = weights.export(self.network, self._judge.tables(self.network.datasets))
 
     def _better(self, now: Mapping[str, Any], best: Mapping[str, Any] | None) -> bool:
-        """Whether a state is better than the best so far; one without the metric never is."""
-        paper = self.settings.selection == "paper"
-        names = ("auroc", "accuracy") if paper else (self.settings.selection,)
-        if any(now[name] is None for name in names):
-            return False
-        if best is None:
-            return True
-        if names == ("loss",):
-            return bool(now["loss"] < best["loss"])
-        return all(now[name] >= best[name] if paper else now[name] > best[name] for name in names)
+        return better(now, best, self.settings.selection)
 
     def place(self) -> tuple[int, int]:
         """Epoch and batch of the last step in the phase at hand, counted from 1."""
@@ -365,6 +377,7 @@ class Trainer:
                 log.warning("%s has lost rows: starting anew", path)
                 return
         self.progress = Progress(**progress)
+        self._use_rates()
         phase = self.phases[self.progress.phase]
         self._arrange(self.progress.phase)
         self.learner.go_back(tensors)

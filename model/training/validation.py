@@ -1,6 +1,7 @@
 """The findings that a run in progress is judged by, and the batch-norm statistics that this takes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -97,3 +98,20 @@ class Judge:
             return score(decide(maker or self._network.maker(name), self._features[name, split]), part)
         except FloatingPointError as error:
             raise FloatingPointError(f"{name}, {split}: {error}") from error
+
+
+def better(now: Mapping[str, Any], best: Mapping[str, Any] | None, selection: str) -> bool:
+    """Whether the metrics of a state are better than the best so far; one without the metric never is.
+
+    ``selection`` is the metric, of a loss the lowest; as published (paper) neither AUROC nor accuracy is
+    lower.
+    """
+    paper = selection == "paper"
+    names = ("auroc", "accuracy") if paper else (selection,)
+    if any(now[name] is None for name in names):
+        return False
+    if best is None:
+        return True
+    if names == ("loss",):
+        return bool(now["loss"] < best["loss"])
+    return all(now[name] >= best[name] if paper else now[name] > best[name] for name in names)

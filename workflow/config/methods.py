@@ -24,8 +24,12 @@ Penalties = Annotated[list[Annotated[float, Field(gt=0), AS_WRITTEN]], Field(min
 Settings = list[Annotated[float, Field(gt=0), AS_WRITTEN]]
 Rate = Annotated[float, Field(gt=0, le=1), AS_WRITTEN]
 Rates = Annotated[
-    Annotated[Rate, Tag("(number)")] | Annotated[dict[str, Rate], Tag("(mapping)")],
-    Discriminator(lambda value: "(mapping)" if isinstance(value, dict) else "(number)"),
+    Annotated[Rate, Tag("(number)")]
+    | Annotated[dict[str, Rate], Tag("(mapping)")]
+    | Annotated[Literal["find"], Tag("(find)")],
+    Discriminator(
+        lambda value: "(mapping)" if isinstance(value, dict) else "(find)" if value == "find" else "(number)"
+    ),
 ]
 
 
@@ -39,7 +43,8 @@ class Schedule(TypedDict):
     kind: Literal["plateau", "cosine", "one-cycle"]
     factor: NotRequired[Share]
     patience: NotRequired[Natural]
-    watch: NotRequired[Literal["validation", "paper"]]
+    watch: NotRequired[Literal["validation", "loss", "paper"]]
+    until: NotRequired[Rate]
     rise: NotRequired[Share]
     start: NotRequired[Share]
     end: NotRequired[Share]
@@ -78,7 +83,8 @@ class Step(Section):
     batch_size: Annotated[int, Field(ge=2), in_unit("samples")] = 64
     """findings' views per batch"""
     learning_rate: Rates = 0.0003
-    """step size of the optimizer; one number, or a mapping from data set to number"""
+    """step size of the optimizer; one number, a mapping from data set to number, or `find`, which has a trial
+    of 200 steps with a growing rate choose the one at which the loss is least"""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """what makes a step of gradients"""
     weight_decay: Annotated[float, Field(ge=0), AS_WRITTEN] = 0
@@ -94,8 +100,10 @@ class Step(Section):
     schedule: Schedule | None = None
     """null keeps the rate; {kind: plateau, factor: 0.01, patience: 2} multiplies it by factor after more than
     patience validations in which AUROC did not rise (`watch: paper` watches it as the public code did, on
-    training and the wrong way round); {kind: cosine, end: 0} lets it fall along half a cosine;
-    {kind: one-cycle, rise: 0.3, start: 0.04, end: 4.0e-5, momentum: [0.95, 0.85]} lets it rise and fall"""
+    training and the wrong way round; `watch: loss, until: 1.0e-6` watches the loss of validation, which
+    should fall, and ends the step once the rate is below that one); {kind: cosine, end: 0} lets it fall along
+    half a cosine; {kind: one-cycle, rise: 0.3, start: 0.04, end: 4.0e-5, momentum: [0.95, 0.85]} lets it rise
+    and fall"""
     layers: Layers | None = None
     """null moves all layers at one rate; {decay: 0.85, fixed: 0.33} gives each layer that share of the rate
     of the next one towards the head, and never moves the third nearest the image; {groups: 3, decay: 0.33,

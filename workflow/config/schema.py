@@ -75,7 +75,7 @@ def resolve(part: Mapping[str, Any], value: Any = None) -> dict[str, Any]:
         return {**found, **{key: child for key, child in part.items() if key != "$ref"}}
     if "oneOf" not in part and "anyOf" not in part:
         return dict(part)
-    choices = [resolve(choice) for choice in part.get("oneOf", part.get("anyOf"))]
+    choices = [_named(resolve(choice)) for choice in part.get("oneOf", part.get("anyOf"))]
     merged = {key: child for key, child in part.items() if key not in ("oneOf", "anyOf")}
     for choice in reversed(choices):
         kind = choice.get("properties", {}).get("kind", {})
@@ -84,6 +84,11 @@ def resolve(part: Mapping[str, Any], value: Any = None) -> dict[str, Any]:
         own = {"description"} if NULL not in choices else set()
         merged = {**{key: child for key, child in choice.items() if key not in own}, **merged}
     return {**merged, "type": list(dict.fromkeys(choice["type"] for choice in choices))}
+
+
+def _named(choice: dict[str, Any]) -> dict[str, Any]:
+    """One of several alternatives; a word that stands beside types is one of them."""
+    return {"type": choice["const"]} if "const" in choice else choice
 
 
 def at(place: Sequence[int | str], config: Any) -> tuple[list[int | str], dict[str, Any]]:

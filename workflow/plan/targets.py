@@ -125,6 +125,7 @@ def figures(config: Config) -> list[str]:
             if variants.method(config, name) in STACKED and is_tested(config)
         ),
         *(f"results/{name}/curves.png" for name in trained),
+        *(f"results/{name}/rates.png" for name in trained if training.finds_rates(config, name)),
         *(
             f"results/{name}/{run}/bootstrap/scores.png"
             for name in own

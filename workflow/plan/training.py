@@ -7,6 +7,7 @@ from typing import Any
 from model.baselines.methods import BASELINES
 from model.training import methods
 from model.training.methods import Phases
+from model.training.phase import FIND
 from pipeline.errors import ConfigError
 from workflow import flags, side_collections, variants
 from workflow.config import networks
@@ -51,6 +52,11 @@ def phases(config: Config, method: str) -> Phases:
 def phases_as_json(config: Config, method: str) -> str:
     """The same as an argument."""
     return json.dumps(phases(config, method))
+
+
+def finds_rates(config: Config, method: str) -> bool:
+    """Whether a phase of a method has a trial find its learning rate."""
+    return any(phase["learning_rate"] == FIND for phase in phases(config, method))
 
 
 def datasets(config: Config, method: str) -> list[str]:
