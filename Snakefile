@@ -19,7 +19,7 @@
 #     operating.json                          its calibration and thresholds, from validation findings
 #   results/{method}_auc.json                 the result
 #   results/calibration.…, operating.…, ranking.…  what scores are worth in use, of all methods
-#   results/subgroups.csv, .md, .tex, .html   the same by columns that the config names
+#   results/subgroups.…, external/…           the same by columns that the config names; of sets unseen before
 #   results/comparison.…, differences.…       all methods beside each other, as csv, md and tex, and in pictures
 #   results/{method}_challenge.csv, .json     predictions for the challenge's test findings, and their score
 #   results/search/{method}/candidate{n}/…    the same runs of each candidate of a grid search
@@ -33,7 +33,6 @@
 #   results/{method}/…png, figures/…png       items of the report
 #   logs/…, benchmarks/…                      the same paths, one file per job
 #   checkpoints/…                             of running trainings only
-#
 # The workflow on config/config.yaml: ./run. On synthetic data: ./run demo. Settings: config/README.md.
 
 from pipeline.provenance import ROOT
@@ -51,6 +50,7 @@ include: "rules/download.smk"
 include: "rules/labels.smk"
 include: "rules/data.smk"
 include: "rules/given.smk"
+include: "rules/external.smk"
 include: "rules/train.smk"
 include: "rules/compare.smk"
 include: "rules/baselines.smk"

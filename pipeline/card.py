@@ -143,6 +143,36 @@ def _range(ends: Sequence[float], unit: str) -> str:
     return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")
 
 
+def measured_findings(
+    store: Path, findings: Path, slices: Path, index: Path, some: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of findings.csv of ``some`` findings (KEY and whatever else), and what :func:`measure` says.
+
+    Raises StoreError where one of them has no slice.
+    """
+    info = read_info(store)
+    place = {
+        key: number for number, key in enumerate(zip(*(info.findings[name] for name in KEY), strict=True))
+    }
+    rows = read_csv(findings).reset_index(names="number")
+    rows = rows[rows["channel"].isin(info.channels)].merge(some, on=KEY)
+    statistics = read_statistics(slices, rows["number"].tolist())
+    if any(known is None for known in statistics):
+        raise StoreError("none of some training findings", file=slices, expected="slices")
+    numbers = [place[key] for key in zip(*(some[name] for name in KEY), strict=True)]
+    first: dict[int, list[tuple[float, float]]] = {}
+    for start in range(0, len(numbers), AT_ONCE):
+        chosen = numbers[start : start + AT_ONCE]
+        for number, patch in zip(chosen, read_patches(store, chosen, [1] * len(chosen)), strict=True):
+            first[number] = [moments(plane) for plane in patch]
+    patches = [
+        first[place[row["patient_id"], row["finding_id"]]][info.channels.index(row["channel"])]
+        for row in rows.to_dict("records")
+    ]
+    known = [pair for pair in statistics if pair is not None]
+    return rows, measure(rows, read_index(index), known, patches)
+
+
 def describe(
     store: Path,
     findings: Path,
@@ -159,24 +189,7 @@ def describe(
     """
     info, splits = read_info(store), read_splits(split)
     learned = splits[splits["split"].isin(LEARNED)]
-    place = {
-        key: number for number, key in enumerate(zip(*(info.findings[name] for name in KEY), strict=True))
-    }
-    rows = read_csv(findings).reset_index(names="number")
-    rows = rows[rows["channel"].isin(info.channels)].merge(learned[[*KEY, "split"]], on=KEY)
-    statistics = read_statistics(slices, rows["number"].tolist())
-    if any(known is None for known in statistics):
-        raise StoreError("none of some training findings", file=slices, expected="slices")
-    numbers = [place[key] for key in zip(*(learned[name] for name in KEY), strict=True)]
-    first: dict[int, list[tuple[float, float]]] = {}
-    for start in range(0, len(numbers), AT_ONCE):
-        some = numbers[start : start + AT_ONCE]
-        for number, patch in zip(some, read_patches(store, some, [1] * len(some)), strict=True):
-            first[number] = [moments(plane) for plane in patch]
-    patches = [
-        first[place[row["patient_id"], row["finding_id"]]][info.channels.index(row["channel"])]
-        for row in rows.to_dict("records")
-    ]
+    rows, measured = measured_findings(store, findings, slices, index, learned[[*KEY, "split"]])
     provenance = info.provenance
     preprocessing = Preprocessing(
         channels=info.channels,
@@ -190,8 +203,6 @@ def describe(
     told = dataclasses.asdict(preprocessing)
     if preprocessing.augmentation == AUGMENTATIONS[0]:
         del told["augmentation"]
-    known = [pair for pair in statistics if pair is not None]
-    measured = measure(rows, read_index(index), known, patches)
     classes = info.classes
 
     def of(names: Collection[str]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ rule verify_dataset:
 rule list_checks:
     """Put the checks of all data sets together, whatever they found."""
     input:
-        tables=expand("<data>/{dataset}/verify.csv", dataset=config["datasets"]),
+        tables=expand("<data>/{dataset}/verify.csv", dataset=[*config["datasets"], *config["external"]]),
     output:
         checks="results/checks.csv",
     log:

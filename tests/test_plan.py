@@ -473,7 +473,7 @@ class TestTargets:
         }
         compared = {"methods": ["typhon", "logistic"]}
         assert [*targets.folders(config(**compared)).values()] == [
-            "1 Results", "2 Comparison", "3 Data", "4 Training", "5 Papers", "6 Provenance", "7 Search",
+            "1 Results", "2 Comparison", "3 Data", "4 Training", "5 Papers", "6 Provenance", "7 External", "8 Search",
         ]  # fmt: skip
         assert [*targets.folders(config(**own)).values()][:4] == [
             "1 Results", "2 Data", "3 Training", "4 Provenance",

@@ -102,7 +102,7 @@ def seconds(config: Mapping[str, Any], dataset: str, found: Found) -> float | No
 def check(config: Mapping[str, Any]) -> tuple[str, bool]:
     """The table of all data sets, what is wrong with them, and whether nothing is."""
     cores, rows = os.cpu_count() or 1, [HEADING]
-    for dataset in config["datasets"]:
+    for dataset in [*config["datasets"], *config["external"]]:
         try:
             found = look(config, dataset)
         except InputError:  # told below

@@ -28,6 +28,16 @@ def names(config: Mapping[str, Any]) -> dict[str, str]:
     return {dataset: min(who) for who, _ in found for dataset in who}
 
 
+def outside(config: Mapping[str, Any], name: str) -> tuple[str, list[str]]:
+    """A name for the people of a collection beside the data sets, and the data sets that have the same.
+
+    Where there are some, the name is the one that these people have in training.
+    """
+    every = names({**config, "datasets": [*config["datasets"], name]})
+    same = [other for other in config["datasets"] if every[other] == every[name]]
+    return (names(config)[same[0]] if same else name), same
+
+
 def same(config: Mapping[str, Any], dataset: str) -> list[str]:
     """The other data sets of the experiment with the same people, sorted."""
     of = names(config)

@@ -1,4 +1,4 @@
-"""Collections beside the data sets that train: the challenge's test findings, and the ADC maps of a rule."""
+"""Collections beside the data sets that train: external ones, the challenge, the ADC maps of a rule."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +11,11 @@ OWN = {"part", "patients", "max_skipped", "training_views"}
 
 def collections(config: Mapping[str, Any]) -> list[str]:
     """Those of the config that are no data set of the experiment but belong to it."""
+    return list(dict.fromkeys([*_of_target(config), *config["external"]]))
+
+
+def _of_target(config: Mapping[str, Any]) -> list[str]:
+    """Those of the target's own people."""
     names = [config["challenge"], config["hyperparameters"]["adc"]["collection"]]
     return [name for name in dict.fromkeys(names) if name and name not in config["datasets"]]
 
@@ -25,11 +30,11 @@ def needed(config: Mapping[str, Any]) -> list[str]:
 def home(config: Mapping[str, Any], name: str) -> str:
     """The data set in whose raw folder a collection lies.
 
-    What is beside the data sets lies with the target, unless ``raw`` says otherwise: the official download
+    The challenge and the ADC maps lie with the target, unless ``raw`` says otherwise: the official download
     holds the training and the test patients.
     """
     kinds = {other: config["collections"][other]["kind"] for other in (name, config["target"])}
-    if name in collections(config) and name not in config["raw"] and len(set(kinds.values())) == 1:
+    if name in _of_target(config) and name not in config["raw"] and len(set(kinds.values())) == 1:
         return str(config["target"])
     return name
 

@@ -20,7 +20,7 @@ CHANGES = (
     "network", "weights", "bootstrap", "hyperparameters", "training", "evaluation", "budget", "precision"
 )  # fmt: skip
 """Keys of the config that a user's variant may change: those of training alone; all data are shared."""
-TAKEN = {*METHODS, *BASELINES, "bootstrap", "curve", "effects", "figures", "search", "tables"}
+TAKEN = {*METHODS, *BASELINES, "bootstrap", "curve", "effects", "external", "figures", "search", "tables"}
 """Names that something else has below ``results/``."""
 
 

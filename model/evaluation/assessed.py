@@ -109,8 +109,8 @@ def read(figures: Figures, paths: Iterable[Path], splits: pd.DataFrame) -> Parts
 
 
 def problems(method: str, parts: Parts, splits: pd.DataFrame) -> list[Assessed]:
-    """The problems of one method; the tests may be of some of their findings."""
-    first = parts["test"][0]
+    """The problems of one method; the tests may be of some of their findings, or of another data set."""
+    first = parts["validation"][0]
     folds = {split: folds_of(found) for split, found in parts.items()}
     shares = _training(first, splits[splits["dataset"] == first.dataset])
     return [

@@ -189,15 +189,17 @@ def read_splits(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def evaluate(
-    run: str | Path, state: str, splits: pd.DataFrame, part: tuple[str, str] | None = None
-) -> list[Evaluated]:
+    run: str | Path, state: str, splits: pd.DataFrame, part: tuple[str, str] | None = None,
+    file: str | None = None,
+) -> list[Evaluated]:  # fmt: skip
     """The validation and test sets of each data set that a run predicts, as its splits have them.
 
-    ``part``, a data set and its split, leaves the others unread.
+    ``part``, a data set and its split, leaves the others unread. ``file`` of the run has the predictions;
+    by default that of the state.
     Raises PredictionsError if findings are missing, unknown or labelled otherwise than in the splits.
     """
     run = Path(run)
-    path = run / STATES[state]
+    path = run / (file or STATES[state])
     fold, seed = numbered(run, "fold"), numbered(run, "seed")
     predictions = read_predictions(path, part)
     own = splits[splits["fold"] == fold]

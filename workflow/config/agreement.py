@@ -11,7 +11,7 @@ from model.training.methods import METHODS, phases
 from model.training.phase import BY_DATASET, parse_phases, schedule_problems
 from pipeline.errors import ConfigError
 from workflow import plain, side_collections
-from workflow.config import classes, networks
+from workflow.config import classes, external, networks
 from workflow.config.collections import KINDS, own_keys
 from workflow.config.messages import error, nearest
 
@@ -35,7 +35,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
             remedy = nearest(name, collections)
             yield error(["datasets"], name, expected="an entry in collections", remedy=remedy)
     folders: dict[str, str] = {}
-    for name in filter(None, [*datasets, config["challenge"]]):
+    for name in filter(None, [*datasets, config["challenge"], *config["external"]]):
         if (other := folders.setdefault(name.casefold(), name)) != name:
             expected = "names that differ in more than case: on some disks their folders are one"
             yield error(["datasets"], f"{other} and {name}", expected=expected)
@@ -83,6 +83,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     yield from classes.misfits(config)
     yield from _split_contradictions(config["split"], collections.get(target))
     yield from side_collections.contradictions(config)
+    yield from external.contradictions(config)
     for name, collection in collections.items():
         yield from _collection_contradictions(["collections", name], collection)
     yield from _step_contradictions(config)

@@ -309,4 +309,7 @@ class Config(Section):
     truth: Text | None = None
     """CSV with the labels of the challenge's findings (`ProxID, fid, ClinSig` or `proxid, clinsig`), for
     `results/{method}_challenge.json`"""
+    external: list[Name] = []
+    """collections that no step sees before the test, such as `[site_b]`: each run scores them, and
+    `results/external/` tells what it comes to; cut as the target, of nobody who is in `datasets`"""
     phantom: Phantom | None = None

@@ -64,8 +64,9 @@ def room_for_phantom(config: Config, dataset: str) -> list[str]:
 
 
 def stored_views(config: Config, dataset: str) -> int:
-    """How many views of each finding are cut; the challenge's are never trained on."""
-    return int(config["evaluation_views" if dataset == config["challenge"] else "views"])
+    """How many views of each finding are cut; the challenge's and external ones are never trained on."""
+    tested = dataset in (config["challenge"], *config["external"])
+    return int(config["evaluation_views" if tested else "views"])
 
 
 def terms(config: Config, dataset: str) -> str:
@@ -101,7 +102,7 @@ def leak(config: Config) -> str:
 
 def names_of_people(config: Config, datasets: Sequence[str]) -> list[str]:
     """A name for the people of each of these data sets."""
-    names = people.names(config)
+    names = people.names(config) | {name: people.outside(config, name)[0] for name in config["external"]}
     return [names.get(dataset, dataset) for dataset in datasets]
 
 

@@ -10,9 +10,20 @@ from pipeline.errors import ConfigError
 from workflow import downloads, flags, raw, side_collections, variants
 from workflow.config import networks
 from workflow.config import runs as begun_with
-from workflow.plan import Config, baselines, data, is_tested, papers, refuse, runs, start, training
+from workflow.plan import (
+    Config,
+    baselines,
+    data,
+    external,
+    is_tested,
+    papers,
+    refuse,
+    runs,
+    start,
+    training,
+)  # fmt: skip
 
-FOLDERS = ("Results", "Comparison", "Data", "Training", "Papers", "Provenance", "Search")
+FOLDERS = ("Results", "Comparison", "External", "Data", "Training", "Papers", "Provenance", "Search")
 """Of the report, in the order in which to read them."""
 
 ASSESSMENT = (
@@ -27,6 +38,7 @@ def folders(config: Config) -> dict[str, str]:
     there = {
         "Results": bool(results(config)),
         "Comparison": compares(config),
+        "External": bool(config["external"]),
         "Training": bool(_started(config)),
         "Papers": papers.concerned(config),
         "Search": bool(config["search"]["method"]),
@@ -100,10 +112,10 @@ def figures(config: Config) -> list[str]:
     trained = [name for name in started if training.phases(config, name)]
     shared = start.sharing(config)
     own = [name for name in started if name not in shared]
-    each = runs(config)
+    each, shown = runs(config), [*config["datasets"], *config["external"]]
     return [
-        *(picture for name in config["datasets"] for picture in data.pictures(config, name)),
-        *(f"<data>/{name}/verify.html" for name in config["datasets"]),
+        *(picture for name in shown for picture in data.pictures(config, name)),
+        *(f"<data>/{name}/verify.html" for name in shown),
         *(
             f"<data>/{config['target']}/embeddings/{name}.png"
             for name in _encoders(config)
@@ -111,6 +123,7 @@ def figures(config: Config) -> list[str]:
         ),
         *(f"results/{name}" for name in ("overview.html", *ASSESSMENT) if is_tested(config)),
         *(["results/subgroups.html"] if is_tested(config) and config["subgroups"]["columns"] else []),
+        *external.results(config),
         "results/software.html",
         "results/cite.html",
         *(f"results/{name}/roc.png" for name in config["methods"] if is_tested(config)),

@@ -1,0 +1,50 @@
+"""What does not fit about external data sets: they are scored by runs that know the target alone."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.errors import ConfigError
+from workflow import plain
+from workflow.config.collections import channels_of, classes_of
+from workflow.config.messages import error, nearest
+
+SHOWN = ("extent", "intensity", "window", "neighbours")
+"""Keys of a collection that show in the patches: a network has to see them as it has learned to."""
+
+
+def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """What does not fit about ``external``."""
+    known, target = config["collections"], config["target"]
+    for name in config["external"]:
+        path = ["external"]
+        if name not in known:
+            yield error(path, name, expected="an entry in collections", remedy=nearest(name, known))
+        elif name in (*config["datasets"], config["challenge"]):
+            yield error(path, name, expected="a collection that is nothing else in the experiment")
+        elif target in known:
+            yield from _unlike(config, name)
+    if config["external"] and config["split"]["kind"] == "all":
+        yield error(["external"], "split/kind all", expected="a split with validation findings, by which "
+                    "thresholds are chosen")  # fmt: skip
+
+
+def _unlike(config: Mapping[str, Any], name: str) -> Iterator[ConfigError]:
+    """How a collection is cut, or what its classes are, otherwise than the target's."""
+    target = config["target"]
+    own, like = (config["collections"][each] for each in (name, target))
+    as_target = f"as the target {target} has it: one network sees both"
+    for key in SHOWN:
+        if own.get(key) != like.get(key):
+            yield error(["collections", name, key], plain.spell(own.get(key)),
+                        expected=f"{plain.spell(like.get(key))}, {as_target}")  # fmt: skip
+    channels = [len(channels_of(one, each)) for one, each in ((own, name), (like, target))]
+    named = [own.get("channels"), like.get("channels")]
+    if channels[0] != channels[1] or (all(named) and named[0] != named[1]):
+        found, expected = (", ".join(channels_of(one, each)) for one, each in ((own, name), (like, target)))
+        yield error(["collections", name, "channels"], found, expected=f"{expected}, {as_target}")
+    try:
+        classes = [classes_of(one) for one in (own, like)]
+    except (ConfigError, KeyError):
+        return  # which is said of the collection
+    if classes[0] != classes[1]:
+        yield error(["collections", name], str(classes[0]), expected=f"{classes[1]}, {as_target}")
