@@ -39,6 +39,7 @@ rule bootstrap_network:
         search=planned(training.setting, key="bootstrap/search"),
         batch_norm=planned(training.setting, key="bootstrap/batch_norm"),
         data=planned(training.setting, key="bootstrap/data"),
+        initialization=planned(training.setting, key="bootstrap/initialization"),
         checkpoint="checkpoints/{method}/fold{fold}/seed{seed}",
         code=planned(training.code_of, module="model.bootstrap.guess"),
     message:
@@ -48,6 +49,7 @@ rule bootstrap_network:
         " --score {params.scored} --network {params.network:q} --weights {params.weights:q}"
         " --seed {wildcards.seed} --candidates {params.candidates} --views {params.views}"
         " --rule {params.rule} --search {params.search} --batch-norm {params.batch_norm} --data {params.data}"
+        " --initialization {params.initialization}"
         " --gpu {resources.gpu} --checkpoint {params.checkpoint} --out {output.network} --scores {output.scores}"
         " --seen {output.seen}"
 
@@ -77,6 +79,7 @@ use rule bootstrap_network as bootstrap_shared with:
         search=lookup("bootstrap/search", within=config),
         batch_norm=lookup("bootstrap/batch_norm", within=config),
         data=lookup("bootstrap/data", within=config),
+        initialization=lookup("bootstrap/initialization", within=config),
         checkpoint="checkpoints/bootstrap/fold{fold}/seed{seed}",
         code=start.shared_code(config),
     message:

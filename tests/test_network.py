@@ -87,6 +87,9 @@ def test_weights_are_xavier_uniform_and_biases_as_torch_has_them() -> None:
     assert conv.weight.abs().max() <= (6 / (9 * 1 + 9 * 32)) ** 0.5
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     assert all(bool((norm.weight == 1).all() and (norm.bias == 0).all()) for norm in norms)
+    initialize(network, "bounds", by="torch")  # uniform within one over the root of what a value sees
+    assert 0.999 * 2048**-0.5 < linear.weight.abs().max() <= 2048**-0.5
+    assert 0.9 / 3 < conv.weight.abs().max() <= 1 / 3
 
 
 def test_dropout_of_zero_is_no_dropout() -> None:

@@ -44,13 +44,13 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]]:
     ]  # fmt: skip
 
 
-def begin(stores: list[tuple[Path, Path]], out: Path, source: str = "imagenet") -> Path:
+def begin(stores: list[tuple[Path, Path]], out: Path, source: str = "imagenet", *more: str) -> Path:
     """The model file that training starts from."""
     out.mkdir(exist_ok=True)
     paths, splits = (list(map(str, of)) for of in zip(*stores, strict=True))
     guess.main([
         "--stores", *paths, "--splits", *splits, "--network", "efficientnet_lite0", "--weights", source, "--seed", "0",
-        "--checkpoint", str(out / "c"), "--out", str(out / "start"), "--scores", str(out / "scores.csv"),
+        "--checkpoint", str(out / "c"), "--out", str(out / "start"), "--scores", str(out / "scores.csv"), *more,
     ])  # fmt: skip
     return out / "start"
 
@@ -105,6 +105,32 @@ class TestStart:
             assert float(row[name]) == expected > 0.8
         again = begin(stores, tmp_path)
         assert again.read_bytes() == started.read_bytes()
+
+    def test_weights_drawn_anew_keep_mean_and_deviation_of_each_layer_and_nothing_else(
+        self, stores: list[tuple[Path, Path]], started: Path, tmp_path: Path
+    ) -> None:
+        redrawn = begin(stores[:1], tmp_path / "redrawn", "imagenet", "--initialization", "moments")
+        before, after = (weights.read_tensors(path) for path in (started, redrawn))
+        compared = 0
+        for name, old in before.items():
+            if not name.startswith("extractor."):
+                continue
+            new, error = after[name], 1 / np.sqrt(old.numel())
+            if old.std(correction=0) == 0:
+                assert torch.equal(old, new)  # a layer of one value has nothing to draw
+            elif old.numel() >= 1000:
+                compared += 1
+                scale = float(old.std(correction=0))
+                assert float(new.mean() - old.mean()) == pytest.approx(0, abs=5 * error * scale)
+                assert float(new.std()) == pytest.approx(scale, rel=5 * error)
+                assert abs(np.corrcoef(old.ravel(), new.ravel())[0, 1]) < 6 * error
+        assert compared > 30
+        assert not torch.equal(before["statistics.a"], after["statistics.a"])  # those of its own features
+        about = weights.read_about(redrawn)
+        assert about["weights"] == "imagenet, redrawn"
+        assert about["weights_sha256"] == weights.read_about(started)["weights_sha256"]
+        again = begin(stores[:1], tmp_path / "again", "imagenet", "--initialization", "moments")
+        assert again.read_bytes() == redrawn.read_bytes()
 
     @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
     def test_weights_may_lie_in_a_file(
@@ -269,6 +295,21 @@ class TestFinetune:
         assert asdict(phase.layers) == layers
         assert training.setting(made, "romero", "network") == "efficientnet_lite0"
         assert training.setting(made, "romero", "training/selection") == "loss"
+
+    def test_initializations_are_variants_that_fit_their_weights(self) -> None:
+        moments = {"method": "finetune", "bootstrap": {"initialization": "moments"},
+                   "hyperparameters": {"finetune": {"head": "new"}}}  # fmt: skip
+        made = config(variants={"moments": moments}, methods=["moments", "finetune"])
+        (phase,) = parse_phases(training.phases_as_json(made, "moments"))
+        assert (phase.batch_norm, phase.head) == ("train", {"a": "new"})
+        (usual,) = parse_phases(training.phases_as_json(made, "finetune"))
+        assert (usual.batch_norm, usual.head) == ("eval", {})
+        assert start.start(made, "moments", "0", "0").startswith("results/moments/")
+        for how, weights_of in (("torch", "imagenet"), ("moments", "random")):
+            wrong = {"method": "finetune", "bootstrap": {"initialization": how},
+                     "hyperparameters": {"finetune": {"weights": weights_of}}}  # fmt: skip
+            with pytest.raises(ConfigError, match=f"variants/wrong/bootstrap/initialization: .* found {how}"):
+                config(variants={"wrong": wrong}, methods=["wrong"])
 
     @pytest.mark.parametrize(
         ("changes", "message"),

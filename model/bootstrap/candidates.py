@@ -56,8 +56,9 @@ def first_views(part: Part, views: int) -> Part:
 class Candidates:
     """Random networks: the weights of candidate n are a function of (seed, n)."""
 
-    def __init__(self, network: Network, seed: int, stages: Sequence[Stage]) -> None:
+    def __init__(self, network: Network, seed: int, stages: Sequence[Stage], by: str = "usual") -> None:
         self.network = network
+        self._by = by
         self.stages = stages
         self._seed = seed
         self._made: int | None = None
@@ -65,7 +66,7 @@ class Candidates:
     def make(self, number: int) -> None:
         """Turn the network into a candidate."""
         if number != self._made:
-            initialize(self.network, "bootstrap", self._seed, number)
+            initialize(self.network, "bootstrap", self._seed, number, by=self._by)
             self._made = number
 
     def table(self, name: str, stage: int = -1) -> Tensor:

@@ -23,7 +23,7 @@ from model.files import weights
 from model.files.locked import digest
 from model.files.pretrained import seen_by
 from model.inference import batch_norm
-from model.networks.base import Description, build, module_name
+from model.networks.base import INITIALIZATIONS, Description, build, module_name
 from model.training import data
 from model.training.checkpoint import Folder
 from model.training.records import Records
@@ -191,6 +191,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="score on validation, or on training and validation together",
     )
     parser.add_argument(
+        "--initialization",
+        choices=(*INITIALIZATIONS, "moments"),
+        default="usual",
+        help="random weights as published or as torch draws them, or --weights drawn anew with the mean and "
+        "standard deviation of each layer",
+    )
+    parser.add_argument(
         "--checkpoint", type=Path, required=True, help="folder for progress, removed on success"
     )
     parser.add_argument("--out", type=Path, required=True, help="picked network to write (safetensors)")
@@ -217,11 +224,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     full = Stage(scored, calibration)
     description = Description.named(options.network, data.channels(datasets), data.side(datasets))
     network = build(datasets, description.of(data.outputs(datasets))).to(device)
-    candidates = Candidates(network, options.seed, [full])
+    candidates = Candidates(network, options.seed, [full], options.initialization)
     if options.search == "staged":
         # Most candidates are out after the first data set, so that is the one that costs the least.
         pairs = dict(sorted(pairs.items(), key=lambda item: full.patches(item[0])))
-        candidates = Candidates(network, options.seed, stages(full))
+        candidates = Candidates(network, options.seed, stages(full), options.initialization)
     facts = digest(
         code=code("model.bootstrap.guess", module_name(options.network)),
         seed=options.seed,
@@ -230,6 +237,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         views=options.views,
         batch_norm=options.batch_norm,
         data=options.data,
+        initialization=options.initialization,
         device=device.type,
         files=[sha256(path) for path in (*options.stores, *options.splits)],
         budget=sorted(options.budget),

@@ -22,6 +22,7 @@ from model.networks import weights_of
 from model.networks.base import Description, Network, build
 from model.training import data
 from pipeline.files import write_csv
+from pipeline.seeds import seed
 
 log = logging.getLogger("typhon")
 
@@ -62,6 +63,20 @@ def fit_head(
 
 
 @torch.no_grad()
+def redraw(extractor: nn.Module, number: int) -> None:
+    """Draw all weights anew, those of each layer from a normal law with their mean and standard deviation.
+
+    What was learned is gone, and the scale of each layer is kept (Raghu et al. 2019; Romero et al., section
+    III.E). Tensors of one value stay. ``number`` is the seed of the run.
+    """
+    for name, parameter in extractor.named_parameters():
+        generator = torch.Generator().manual_seed(seed("moments", number, name))
+        value = parameter.detach().to("cpu", torch.float64)
+        drawn = torch.randn(value.shape, dtype=torch.float64, generator=generator)
+        parameter.copy_(value.mean() + value.std(correction=0) * drawn)
+
+
+@torch.no_grad()
 def fill(head: nn.Linear, model: logistic.Model | logistic.Several) -> None:
     """Let a linear layer give the logits of a regression; of two classes the first one's is 0."""
     slopes = np.atleast_2d(model.coefficients) / model.sd
@@ -80,7 +95,12 @@ def start(options: argparse.Namespace, datasets: Mapping[str, data.Dataset], dev
     network, digest = of_weights(description.of(data.outputs(datasets)), source, datasets)
     network.to(device)
     tables = dict.fromkeys(datasets, batch_norm.running(network))
-    for name in datasets:
+    redrawn = options.initialization == "moments"
+    if redrawn:
+        redraw(network.extractor, options.seed)
+        patches = batch_norm.calibration(datasets, device)
+        tables = {name: batch_norm.recalibrate(network, patches[name]) for name in datasets}
+    for name in datasets if not redrawn else ():
         if (own := pretrained.statistics(source, name)) is not None:
             tables[name] = own.to(device)
     log.info("bootstrap skipped: %s begins with the weights %s", options.network, source)
@@ -96,7 +116,7 @@ def start(options: argparse.Namespace, datasets: Mapping[str, data.Dataset], dev
             log.info("a probe of %s has an AUROC of %.3f in validation", name, area)
     weights.write(
         options.out, weights.export(network, tables), network.description,
-        samples_seen=seen, weights=called(source), weights_sha256=digest,
+        samples_seen=seen, weights=called(source) + ", redrawn" * redrawn, weights_sha256=digest,
     )  # fmt: skip
     columns = ("candidate", *datasets, "minimum", "mean", "accepted", "picked")
     write_csv(options.scores, columns, scores_table([scores], [0], list(datasets)) if scores else [])

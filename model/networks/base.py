@@ -6,6 +6,7 @@ linear layer. What the plan has to know of it stands in literals, see ``model.ne
 """
 
 import copy
+import functools
 import importlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -327,20 +328,27 @@ def channels_last(x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=torch.channels_last).copy_(x)
 
 
+INITIALIZATIONS: dict[str, Callable[..., Tensor]] = {
+    "usual": nn.init.xavier_uniform_,
+    "torch": functools.partial(nn.init.kaiming_uniform_, a=math.sqrt(5)),
+}
+"""How random weights of convolutions and linear layers are drawn: as published, or as torch does it."""
+
+
 @torch.no_grad()
-def initialize(network: Network, *names: object) -> None:
-    """Fill in the random weights that belong to ``names``.
+def initialize(network: Network, *names: object, by: str = "usual") -> None:
+    """Fill in the random weights that belong to ``names``, drawn as INITIALIZATIONS has it.
 
     Each part draws from a stream of its own, so the extractor of a one-headed network starts like that
     of a three-headed one, and methods can be compared in pairs.
     """
-    _initialize(network.extractor, seed(*names, "extractor"))
+    _initialize(network.extractor, seed(*names, "extractor"), by)
     for dataset in network.datasets:
-        _initialize(network.maker(dataset), seed(*names, "maker", dataset))
+        _initialize(network.maker(dataset), seed(*names, "maker", dataset), by)
 
 
-def _initialize(part: nn.Module, number: int) -> None:
-    """Xavier weights for convolutions and linear layers, as published; what else there is as torch has it."""
+def _initialize(part: nn.Module, number: int, by: str = "usual") -> None:
+    """Random weights for convolutions and linear layers; what else there is as torch has it."""
     generator = torch.Generator().manual_seed(number)
     for place, module in enumerate(part.modules()):
         if isinstance(module, nn.BatchNorm2d):
@@ -349,7 +357,7 @@ def _initialize(part: nn.Module, number: int) -> None:
         elif isinstance(module, nn.Conv2d | nn.Linear):
             # Drawn in a plain tensor: filling a channels_last one would follow its memory order.
             plain = torch.empty(module.weight.shape)
-            module.weight.copy_(nn.init.xavier_uniform_(plain, generator=generator))
+            module.weight.copy_(INITIALIZATIONS[by](plain, generator=generator))
             if module.bias is not None:
                 bound = 1 / math.sqrt(plain[0].numel())
                 module.bias.copy_(torch.empty(module.bias.shape).uniform_(-bound, bound, generator=generator))

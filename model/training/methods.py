@@ -60,8 +60,10 @@ def parallel(config: Config) -> Phases:
 
 
 def finetune(config: Config) -> Phases:
-    """A network that knows something, trained on the target; its head begins as a probe."""
-    return [phase(config, "training", [config["target"]], "finetune/training")]
+    """A network that knows something, trained on the target; its head begins as a probe, or anew."""
+    target = config["target"]
+    head = {"head": {target: "new"}} if config["hyperparameters"]["finetune"].get("head") == "new" else {}
+    return [phase(config, "training", [target], "finetune/training", **head)]
 
 
 def joint(config: Config) -> Phases:
@@ -115,7 +117,9 @@ def phase(config: Config, name: str, datasets: list[str], numbers: str, **rest: 
     method, key = numbers.split("/")
     settings = dict(config["hyperparameters"][method][key])
     if settings.get("batch_norm") is None:
-        settings["batch_norm"] = "train" if config.get("weights", "random") == "random" else "eval"
+        redrawn = config.get("bootstrap", {}).get("initialization") == "moments"
+        fresh = config.get("weights", "random") == "random" or redrawn
+        settings["batch_norm"] = "train" if fresh else "eval"
     share, samples = settings.pop("share"), config["comparison"]["target_samples"]
     if samples is not None:
         settings["batch_size"] = config["comparison"]["batch_size"] or settings["batch_size"]

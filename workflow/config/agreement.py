@@ -64,6 +64,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if not networks.known(name):
             remedy = nearest(name, networks.names())
             yield error(path, name, expected="a network", remedy=remedy)
+    yield from _initialization_contradictions(config)
     for name in set(MEASURED) & encoders.keys():
         yield error(["encoders", name], "an encoder of that name", expected="another: it is measured as well")
     for method in {"probe", *methods}:
@@ -91,6 +92,18 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         yield error(
             ["raw"], "folders beside phantom", expected="no folder, since the raw data are written anew"
         )
+
+
+def _initialization_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """Weights that are to be drawn anew, and random ones, or the other way round."""
+    how = config["bootstrap"]["initialization"]
+    weights = {
+        config["hyperparameters"][method].get("weights", config["weights"])
+        for method in METHODS.keys() & {*config["methods"]}
+    }
+    if how != "usual" and any((how == "moments") == (source == "random") for source in weights):
+        expected = {"moments": "weights of others to draw anew", "torch": "weights: random"}[how]
+        yield error(["bootstrap", "initialization"], how, expected=f"usual, or {expected}")
 
 
 def _split_contradictions(

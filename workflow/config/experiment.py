@@ -84,6 +84,10 @@ class Bootstrap(Section):
     search: Literal["exhaustive", "staged"] = "exhaustive"
     """score every candidate in full, or in stages that drop those which cannot win; as a rule the same pick
     in a fraction of the time"""
+    initialization: Literal["usual", "torch", "moments"] = "usual"
+    """`weights` as they are, and random ones as published (Xavier); torch draws random ones as PyTorch does;
+    moments draws those of `weights` anew, with the mean and standard deviation of each layer (Romero et
+    al.)"""
     start: Literal["shared", "own"] = "shared"
     """with at least two methods that train, shared scores random networks once, on all data sets that any of
     them trains on, and all start from the same one; own has each method pick its own, on the data sets of its

@@ -142,6 +142,9 @@ class Finetune(Section):
     """the network of this method, whatever `network` says"""
     weights: Text = "imagenet"
     """what it begins with, whatever `weights` says"""
+    head: Literal["probe", "new"] = "probe"
+    """how its head begins, as a probe of the training findings or, as published by Romero et al., with random
+    weights"""
     training: Tuning = Tuning()
     """its only step"""
 
