@@ -11,7 +11,7 @@ import pandas as pd
 from model.budget import within
 from pipeline.classes import Classes, label_columns
 from pipeline.errors import EmptyError, InputError, SplitError
-from pipeline.splits.leakage import assert_no_leak, images, leaks_across, refuse
+from pipeline.splits.leakage import UNUSED, assert_no_leak, images, leaks_across, refuse
 from pipeline.splits.split import read_splits
 from pipeline.store import StoreInfo, read_info
 
@@ -151,6 +151,7 @@ def match(info: StoreInfo, path: Path, leak: str = "refuse", seen: Sequence[str]
     assert_no_leak(info.path, splits, leak, seen)
     columns = [*KEY, "group_id", *labels, "split", "views"]
     table = table[columns].assign(row=table["row"].astype(int))
+    table = table[table["split"] != UNUSED].reset_index(drop=True)
     return Dataset(info.dataset, info.channels, info.side, info.path, info.classes, table)
 
 

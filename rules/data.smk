@@ -180,6 +180,7 @@ rule split_findings:
         options=planned(data.options, keys=("training_views", "max_skipped")),
         kind=lookup("split/kind", within=config),
         n=lookup("split/n", within=config),
+        evaluation=lookup("split/evaluation", within=config),
         validation=lookup("split/validation", within=config),
         test=lookup("split/test", within=config),
         seed=lookup("split/seed", within=config),
@@ -192,7 +193,7 @@ rule split_findings:
     shell:
         "python -m workflow.job {log} pipeline.splits.split --store {input.patches:q} --skipped {input.skipped:q}"
         " --beside {input.beside:q}"
-        " {params.options} --kind {params.kind} --n {params.n} --validation {params.validation}"
+        " {params.options} --kind {params.kind} --n {params.n} --evaluation {params.evaluation} --validation {params.validation}"
         " --test {params.test} --seed {params.seed} --fold {wildcards.fold}"
         " --majority-views {params.majority_views} --evaluation-views {params.evaluation_views}"
         " --balance {params.balance} --out {output.split:q}"

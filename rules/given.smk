@@ -1,11 +1,11 @@
-# Splits that a column of the user's table tells: in place of those that are drawn.
+# Splits that a column of the user's table, or lists of a collection, tell: in place of those that are drawn.
 
 if data.is_told(config):
 
     ruleorder: split_as_given > split_findings
 
     rule split_as_given:
-        """Part the findings as a column of the table says, and check that nothing leaks."""
+        """Part the findings as a column of the table or official lists say, and check that nothing leaks."""
         input:
             patches=rules.build_patches.output.patches,
             beside=planned(data.same_people),
@@ -28,19 +28,20 @@ if data.is_told(config):
             raw=untracked(planned(raw.folder)),
             kind=lookup("split/kind", within=config),
             n=lookup("split/n", within=config),
+            evaluation=lookup("split/evaluation", within=config),
             validation=lookup("split/validation", within=config),
             test=lookup("split/test", within=config),
             seed=lookup("split/seed", within=config),
             majority_views=lookup("majority_views", within=config),
             evaluation_views=lookup("evaluation_views", within=config),
             balance=lookup("balance", within=config),
-            code=code("pipeline.splits.given"),
+            code=planned(data.code_of, module="pipeline.splits.given"),
         message:
-            "Splitting {wildcards.dataset} by its table, fold {wildcards.fold}"
+            "Splitting {wildcards.dataset} by what is given, fold {wildcards.fold}"
         shell:
             "python -m workflow.job {log} pipeline.splits.given --store {input.patches:q} --skipped {input.skipped:q}"
             " --beside {input.beside:q} --raw {params.raw:q} --index {input.index:q} {params.column}"
-            " {params.options} --kind {params.kind} --n {params.n} --validation {params.validation}"
+            " {params.options} --kind {params.kind} --n {params.n} --evaluation {params.evaluation} --validation {params.validation}"
             " --test {params.test} --seed {params.seed} --fold {wildcards.fold}"
             " --majority-views {params.majority_views} --evaluation-views {params.evaluation_views}"
             " --balance {params.balance} --out {output.split:q}"

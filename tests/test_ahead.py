@@ -250,6 +250,24 @@ class TestPublished:
         assert self.said(tmp_path, monkeypatch, "prostatex", without="ProstateX-Images-Train.csv") == []
 
 
+def test_official_lists_that_are_not_there_or_share_a_patient_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = tmp_path / "data/raw/chest"
+    raw.mkdir(parents=True)
+    images = ["00000001_000.png", "00000001_001.png"]
+    for image in images:
+        (raw / image).touch()
+    cells = "".join(f"{image},No Finding,1\n" for image in images)
+    (raw / "Data_Entry_2017_v2020.csv").write_text("Image Index,Finding Labels,Patient ID\n" + cells)
+    chest = made({"chest": {"kind": "chestxray14"}}, split={"kind": "official"})
+    assert ahead.faults(chest).startswith(
+        "E-RAW data/raw/chest: expected train_val_list.txt, found no such file"
+    )
+    for name, image in zip(("train_val_list.txt", "test_list.txt"), images, strict=True):
+        (raw / name).write_text(image)
+    assert "found 1 patients in both lists: 00000001" in ahead.faults(chest)
+
+
 def test_twenty_thousand_rows_take_seconds_and_no_torch(config, tmp_path):
     names = [f"{number:05}.png" for number in range(20_000)]
     for name in names:

@@ -1,16 +1,20 @@
-"""ChestX-ray14: the official tables in both dialects, the official lists, and one label as a task."""
+"""ChestX-ray14: the official tables in both dialects, the official lists, and tasks of one label or of all."""
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import findings as findings_step
 from pipeline.datasets import Findings, Source, chestxray14
-from pipeline.datasets.chestxray14 import ENTRIES, LABELS, entries, table
+from pipeline.datasets.chestxray14 import ENTRIES, LABELS, Options, chosen, classes, entries, official, table
 from pipeline.errors import (
     ColumnError,
+    ConfigError,
     DuplicateFindingError,
     InputError,
     LabelError,
@@ -36,7 +40,7 @@ def row(image: str, words: str, patient: str, end: str = "") -> str:
     return f"{image},{words},000,{patient},058,M,PA,2682,2749,0.143,0.143{end}"
 
 
-def official(folder: Path, images: list[tuple[str, str, str]] = IMAGES, **lists: list[str]) -> Path:
+def published(folder: Path, images: list[tuple[str, str, str]] = IMAGES, **lists: list[str]) -> Path:
     """The table of 2020 and the two lists; unless given, patient 13 is tested."""
     tested = [name for name, _, _ in images if name.startswith("00000013")]
     lists = {"test": tested, "train_val": [i[0] for i in images if i[0] not in tested]} | lists
@@ -94,7 +98,7 @@ def test_a_row_that_cannot_be_right_is_named(
     image: tuple[str, str, str], error: type[InputError], match: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=match):
-        entries(official(tmp_path, [*IMAGES, image]) / ENTRIES[2020])
+        entries(published(tmp_path, [*IMAGES, image]) / ENTRIES[2020])
 
 
 def test_a_table_without_patients_is_named(tmp_path: Path) -> None:
@@ -104,7 +108,7 @@ def test_a_table_without_patients_is_named(tmp_path: Path) -> None:
 
 
 def test_the_table_has_the_official_split(tmp_path: Path) -> None:
-    frame = table(official(tmp_path), listed(tmp_path))
+    frame = table(published(tmp_path), listed(tmp_path))
     assert dict(zip(frame["image"], frame["split"], strict=True)) == {
         "00000001_000.png": "train_val",
         "00000001_001.png": "train_val",
@@ -115,7 +119,7 @@ def test_the_table_has_the_official_split(tmp_path: Path) -> None:
 
 
 def test_the_earlier_labels_are_another_file(tmp_path: Path) -> None:
-    official(tmp_path)
+    published(tmp_path)
     with pytest.raises(RawMissingError, match=r"expected Data_Entry_2017\.csv"):
         table(tmp_path, listed(tmp_path), 2017)
     earlier = [(name, "No Finding", patient) for name, _, patient in IMAGES]
@@ -127,21 +131,21 @@ def test_the_earlier_labels_are_another_file(tmp_path: Path) -> None:
 
 def test_a_patient_in_both_lists_is_a_leak(tmp_path: Path) -> None:
     names = [name for name, _, _ in IMAGES]
-    official(tmp_path, train_val=names[1:3], test=[names[0], names[3]])
+    published(tmp_path, train_val=names[1:3], test=[names[0], names[3]])
     with pytest.raises(LeakError, match="1 patients in both lists: 00000001"):
         table(tmp_path, listed(tmp_path))
 
 
 def test_an_image_in_both_lists_is_a_leak(tmp_path: Path) -> None:
     names = [name for name, _, _ in IMAGES]
-    official(tmp_path, train_val=names, test=names[3:])
+    published(tmp_path, train_val=names, test=names[3:])
     with pytest.raises(LeakError, match=r"1 images in both, such as 00000013_000\.png"):
         table(tmp_path, listed(tmp_path))
 
 
 @pytest.mark.parametrize("names", [["00000013_000.png", "00000099_000.png"], []])
 def test_lists_of_other_images_are_refused(names: list[str], tmp_path: Path) -> None:
-    official(tmp_path, test=names)
+    published(tmp_path, test=names)
     with pytest.raises(SplitError, match="1 in the table or in the lists alone, such as 000000"):
         table(tmp_path, listed(tmp_path))
 
@@ -167,7 +171,7 @@ def raw(tmp_path: Path) -> Path:
             grey = np.arange(24, dtype="u1").reshape(4, 6) * (number + 1)
             colours = np.dstack([grey, grey, grey, np.full_like(grey, 255)]) if number else grey
             Image.fromarray(colours).save(tmp_path / folder / name)
-    return official(tmp_path)
+    return published(tmp_path)
 
 
 def labelled(found: Findings) -> dict[str, int]:
@@ -198,6 +202,84 @@ def test_one_label_against_images_without_a_finding(raw: Path) -> None:
     }
     excluded = [row for row in found.skipped if row["kind"] == "excluded"]
     assert [row["file"] for row in excluded] == ["more/00000099_000.png", "00000002_000.png"]
+
+
+def marked(found: Findings) -> dict[str, set[str]]:
+    return {
+        str(row["finding_id"]): {name for name in LABELS if row.get(f"label_{name}")} for row in found.rows
+    }
+
+
+def test_all_labels_are_one_task_of_which_an_image_may_have_several(raw: Path) -> None:
+    found = find(raw)
+    assert marked(found) == {
+        "00000001_000": {"Cardiomegaly", "Emphysema"}, "00000001_001": set(), "00000002_000": {"Pneumonia"}
+    }  # fmt: skip
+    assert [name for name in found.rows[0] if name.startswith("label")] == [
+        f"label_{name}" for name in LABELS
+    ]
+    assert classes(Options()).names == LABELS
+    assert classes(Options()).multilabel
+
+
+def test_a_source_without_a_label_has_no_patient_with_it(raw: Path) -> None:
+    """Patient 1 has Emphysema in one of two images: both are left out, and 13 labels are left."""
+    found = find(raw, "--without", "Emphysema")
+    assert marked(found) == {"00000002_000": {"Pneumonia"}}
+    assert classes(Options(without="Emphysema")).names == tuple(n for n in LABELS if n != "Emphysema")
+    assert "label_Emphysema" not in found.rows[0]
+    left = [
+        row["finding_id"]
+        for row in found.skipped
+        if row["kind"] == "excluded" and "found one of the target" in row["reason"]
+    ]
+    assert left == ["00000001_000", "00000001_001"]
+
+
+@drawn(
+    st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1), st.floats(0.01, 0.99), st.randoms()
+)
+def test_target_and_source_share_no_patient_and_leave_nobody_out(
+    images: list[tuple[int, bool]], share: float, random: object
+) -> None:
+    every = pd.DataFrame(images, columns=["patient_id", "Hernia"])
+    target, source = (
+        chosen(every, Options(negatives=share, **{key: "Hernia"})) for key in ("label", "without")
+    )
+    assert (target ^ source).all()
+    assert not {*every["patient_id"][target]} & {*every["patient_id"][source]}
+    assert target[every["Hernia"]].all()
+    order = every.sample(frac=1, random_state=random.randrange(1000)).index  # type: ignore[attr-defined]
+    mixed = chosen(every.loc[order], Options(label="Hernia", negatives=share))
+    assert (mixed == target[order]).all()
+
+
+def test_the_share_of_negatives_is_about_what_was_asked_for() -> None:
+    every = pd.DataFrame({"patient_id": [f"{number:08d}" for number in range(4000)], "Hernia": False})
+    # 4,000 patients at .25: 1,000, with a standard deviation of 27
+    assert abs(chosen(every, Options(label="Hernia", negatives=0.25)).sum() - 1000) < 110
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ({"label": "Mass", "without": "Mass"}, "E-CONFIG without: expected all labels beside it, label: null, found Mass"),
+        ({"against": "no_finding"}, "E-CONFIG against: expected a label beside it, found no_finding"),
+        ({"negatives": 0.5}, "E-CONFIG negatives: expected label or without beside it, found 0.5"),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_fit_together_are_refused(keys: dict[str, object], line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Options(**keys)  # type: ignore[arg-type]
+    assert str(caught.value) == line
+
+
+def test_the_official_lists_are_told_by_finding(tmp_path: Path) -> None:
+    told = official(published(tmp_path), listed(tmp_path), Options())
+    assert told.to_numpy().tolist() == [
+        ["00000001", "00000001_000", "train_val"], ["00000001", "00000001_001", "train_val"],
+        ["00000002", "00000002_000", "train_val"], ["00000013", "00000013_000", "test"],
+    ]  # fmt: skip
 
 
 def test_the_step_takes_it_like_any_other_collection(raw: Path, tmp_path: Path) -> None:

@@ -179,6 +179,11 @@ def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, messa
             {"kind": "given", "column": "a"},
             "split/kind: expected another kind: the target has no table",
         ),
+        (
+            "split",
+            {"kind": "official"},
+            "split/kind: expected a target with lists of its own: chestxray14.*, found official, and a target of",
+        ),
         ("split", {"validation": 0.5, "test": 0.5}, "split: expected something left for training"),
         (
             "collections/lungx/window",
@@ -575,7 +580,7 @@ class TestSchema:
             if path.endswith("/kind") and path != "split/kind":
                 continue
             assert part.get("description"), path
-            required = path in ("datasets", "target", "collections", "chestxray14/label")
+            required = path in ("datasets", "target", "collections")
             assert "default" in part or "properties" in part or required, path
 
     def test_every_number_with_a_unit_or_range_says_so(self):

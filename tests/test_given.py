@@ -14,6 +14,7 @@ from pipeline.errors import ColumnError, LeakError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, write_csv
 from pipeline.readers.index import main as index
 from pipeline.splits import given
+from pipeline.splits.given import WORDS as KNOWN
 from pipeline.splits.given import assign, official, places, read
 from pipeline.splits.split import read_splits
 from tests.test_split import GROUPS, findings_of, store_of
@@ -58,20 +59,52 @@ class TestReading:
             read(path, tmp_path, [], "split")
 
 
-def test_the_official_lists_of_chestxray14_are_a_split(tmp_path: Path) -> None:
-    head = "Image Index,Finding Labels,Patient ID\n"
-    images = ["00000001_000.png", "00000001_001.png", "00000002_000.png"]
-    cells = [f"{image},No Finding,{int(image[:8])}\n" for image in images]
-    (tmp_path / "Data_Entry_2017_v2020.csv").write_text(head + "".join(cells))
-    (tmp_path / "train_val_list.txt").write_text("\n".join(images[:2]))
-    (tmp_path / "test_list.txt").write_text(images[2])
-    found = official(tmp_path, [path.name for path in tmp_path.iterdir()], 2020)
-    assert found.to_numpy().tolist() == [
-        ["00000001", "00000001_000", "train_val"],
-        ["00000001", "00000001_001", "train_val"],
-        ["00000002", "00000002_000", "test"],
-    ]
-    assert places(found, "given", 1, tmp_path) == ["train", "validation", "test"]
+class TestOfficial:
+    def test_a_share_of_the_patients_who_train_validates_and_all_their_findings_with_them(self) -> None:
+        """Of ten patients with two findings each a fifth are two; the test and its patient stay."""
+        lists = rows(*((f"P{number}", "train_val") for number in [*range(10), *range(10)]), ("T", "test"))
+        drawn = official(lists, 0.2, ["x"])
+        split = drawn["place"].map(KNOWN)
+        assert split.value_counts().to_dict() == {"train": 16, "validation": 4, "test": 1}
+        assert (split.groupby(drawn["patient_id"]).nunique() == 1).all()
+        assert split.iloc[-1] == "test"
+        other = official(lists, 0.2, ["y"])["place"].map(KNOWN)
+        assert (other != split).any()
+
+    @drawn(st.sets(st.integers(1, 99), min_size=2, max_size=20), st.randoms())
+    def test_who_validates_depends_neither_on_order_nor_on_findings_nor_on_spelling(
+        self, patients: set[int], random: object
+    ) -> None:
+        once = rows(*((f"{number:08d}", "train") for number in patients))
+        more = [(str(number), "train") for number in [*patients, *patients]]
+        random.shuffle(more)  # type: ignore[attr-defined]
+        who = [
+            {*lists["patient_id"][lists["place"] == "validation"].astype(int)}
+            for lists in (official(once, 0.3, ["x"]), official(rows(*more), 0.3, ["x"]))
+        ]
+        assert who[0] == who[1]
+        assert 0 < len(who[0]) < len(patients)
+
+    def test_lists_with_a_validation_stay_as_they_are(self) -> None:
+        lists = rows(("a", "train"), ("b", "valid"), ("c", "test"))
+        assert official(lists, 0.5, ["x"])["place"].tolist() == ["train", "valid", "test"]
+
+    def test_all_tasks_of_a_collection_have_each_patient_in_one_place(self, chest: Path) -> None:
+        """The stores have other findings and labels, one of them half of the patients."""
+        tables = []
+        for name, few in (("all", 12), ("some", 8)):
+            findings = findings_of([[number % 2] for number in range(few)])
+            who = [f"{number + 1:08d}" for number in range(few)]
+            named = findings.assign(patient_id=who, group_id=who, finding_id=[f"{one}_000" for one in who])
+            store_of(chest / "p.h5", named, dataset=name)
+            words = ("--official", "chestxray14", "--label", "Mass", "--version", "2020")
+            tables.append(command(chest, "--kind", "official", *words, "--validation", "0.4"))
+        merged = tables[0].merge(tables[1], on="patient_id")
+        assert len(merged) == 8
+        assert (merged["split_x"] == merged["split_y"]).all()
+        # Of the nine patients in train_val_list.txt .4 are four.
+        assert tables[0]["split"].value_counts().to_dict() == {"train": 5, "validation": 4, "test": 3}
+        assert (tables[0]["split"][[3, 4, 11]] == "test").all()
 
 
 class TestPlaces:
@@ -186,6 +219,21 @@ def made(tmp_path: Path) -> Path:
     store_of(tmp_path / "other.h5", findings, dataset="other")
     write_csv(tmp_path / "skipped.csv", SKIPPED_COLUMNS, [])
     return tmp_path
+
+
+@pytest.fixture
+def chest(made: Path) -> Path:
+    """The same with the table and lists of ChestX-ray14: of 12 patients the 4th, 5th and 12th are tested."""
+    images = [f"{number + 1:08d}_000.png" for number in range(12)]
+    cells = "".join(f"{image},No Finding,{number + 1}\n" for number, image in enumerate(images))
+    (made / "raw/Data_Entry_2017_v2020.csv").write_text("Image Index,Finding Labels,Patient ID\n" + cells)
+    tested = [images[number] for number in (3, 4, 11)]
+    (made / "raw/test_list.txt").write_text("\n".join(tested))
+    (made / "raw/train_val_list.txt").write_text("\n".join(sorted({*images} - {*tested})))
+    files = {name: str(made / file) for name, file in
+             (("out", "index.parquet"), ("files", "files.parquet"), ("skipped", "index.csv"))}  # fmt: skip
+    index(["--raw", str(made / "raw"), *(word for name in files for word in (f"--{name}", files[name]))])
+    return made
 
 
 def command(made: Path, *words: str, fold: int = 0) -> pd.DataFrame:

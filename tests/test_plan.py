@@ -262,6 +262,17 @@ class TestData:
         ]  # fmt: skip
         assert data.people_in_checks(two, "brain") == ["brain", "prostatex"]
 
+    def test_official_lists_tell_the_split_of_a_collection_that_has_them_alone(self):
+        chest = {"kind": "chestxray14", "patients": "nih"}
+        collections = {"c": chest | {"label": "Mass"}, "d": chest, "brain": {"kind": "brain"}}
+        mine = checked({"datasets": [*collections], "target": "c", "collections": collections,
+                        "split": {"kind": "official", "validation": 0.1}})  # fmt: skip
+        assert data.split_column(mine, "c") == (
+            "--official chestxray14 --label Mass --against rest --version 2020"
+        )
+        assert data.split_column(mine, "brain") == ""
+        assert data.same_people(mine, "c") == data.same_people(mine, "d") == []
+
     def test_data_sets_of_the_same_people_are_split_together(self):
         same = config(collections={"lungx": {"patients": "brain"}})
         assert data.same_people(same, "lungx") == ["<data>/brain/patches.h5"]

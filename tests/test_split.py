@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.dataset import match
 from pipeline import skipped
+from pipeline.classes import UNNAMED, Classes
 from pipeline.errors import LeakError, SkippedError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, write_csv
 from pipeline.splits import split
-from pipeline.splits.leakage import assert_no_leak
-from pipeline.splits.split import SPLITS, assign, balanced_views, split_table
+from pipeline.splits.leakage import UNUSED, assert_no_leak
+from pipeline.splits.split import SPLITS, assign, balanced_views, read_splits, split_table, thinned
 from pipeline.store import read_info, write_store
 
 HOLDOUT = {"kind": "holdout", "n": 1, "validation": 0.2, "test": 0.2, "seed": 0, "fold": 0}
@@ -109,6 +111,53 @@ def test_a_split_whose_positives_sit_in_other_findings_still_needs_both_labels(t
     info = read_info(store_of(tmp_path / "p.h5", findings))
     with pytest.raises(SplitError, match="validation findings: 0 of label 0, 1 of label 1"):
         split_table(info, splits, **VIEWS)
+
+
+@settings(max_examples=20)
+@given(st.integers(2, 30), st.integers(1, 9), st.integers(1, 9), st.randoms())
+def test_a_balanced_test_has_all_of_the_smaller_class_and_as_many_others(
+    negatives: int, positives: int, seed: int, random: object
+) -> None:
+    labels = [[0]] * negatives + [[1]] * positives
+    findings = pd.concat([findings_of(labels)] * 3, ignore_index=True)
+    splits = pd.Series(np.repeat(SPLITS, len(labels)))
+    found = thinned(findings, splits, UNNAMED, ["x", seed])
+    assert (found[splits == "train"] == "train").all()
+    few = min(negatives, positives)
+    for name in ("validation", "test"):
+        assert findings["label"][found == name].value_counts().to_dict() == {0: few, 1: few}
+        assert {*found[splits == name]} <= {name, UNUSED}
+    order = findings.sample(frac=1, random_state=random.randrange(1000)).index  # type: ignore[attr-defined]
+    mixed = thinned(findings.loc[order], splits[order], UNNAMED, ["x", seed])
+    pd.testing.assert_series_equal(mixed.sort_index(), found)
+
+
+def test_a_balanced_test_of_several_labels_is_the_whole_test() -> None:
+    findings = pd.DataFrame({"label_a": [0, 0, 1], "label_b": [0, 1, 1]})
+    splits = pd.Series(["test"] * 3)
+    assert thinned(findings, splits, Classes(("a", "b"), multilabel=True), ["x"]).tolist() == ["test"] * 3
+
+
+def test_what_a_balanced_test_leaves_out_is_listed_and_seen_by_nobody(tmp_path: Path) -> None:
+    """Patients with two findings of label 0 in the test: one of the findings may be used and the other not."""
+    store = store_of(tmp_path / "p.h5", findings_of([[0, 0]] * 20 + [[1]] * 10))
+    write_csv(tmp_path / "skipped.csv", SKIPPED_COLUMNS, [])
+    out = tmp_path / "fold0.csv"
+    words = ["--store", str(store), "--skipped", str(tmp_path / "skipped.csv"), "--out", str(out)]
+    words += ["--majority-views", "2", "--evaluation-views", "2", "--test", "0.4"]
+    split.main(words)
+    whole = read_splits(out)
+    split.main([*words, "--evaluation", "balanced"])
+    table = read_splits(out)
+    # .4 of 20 and of 10 patients are 8, with 16 findings, and 4; .2 are 4, with 8, and 2.
+    counts = pd.crosstab(table["split"], table["label"])
+    assert counts.loc[["validation", "test", UNUSED]].to_numpy().tolist() == [[2, 2], [4, 4], [18, 0]]
+    used = table["split"] != UNUSED
+    assert (table["split"][used] == whole["split"][used]).all()
+    loaded = match(read_info(store), out).table
+    assert loaded[["patient_id", "finding_id"]].to_numpy().tolist() == (
+        table[["patient_id", "finding_id"]][used].to_numpy().tolist()
+    )
 
 
 def test_published_balance_rule() -> None:

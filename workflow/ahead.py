@@ -4,7 +4,7 @@ Within seconds, without an image's pixels and without torch. What is found here 
 of others' work; what a job finds besides (volumes, DICOM series) is in ``skipped.csv``.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipeline.errors import InputError, LabelError, OutOfImageError
 from pipeline.readers import images, labels
 from pipeline.readers.scan import scan
 from workflow import raw, side_collections
-from workflow.config.collections import classes_of
+from workflow.config.collections import KINDS, classes_of, own_keys
 
 MOST = 10
 """Faults of a data set that are named."""
@@ -51,6 +51,8 @@ def of(config: Mapping[str, Any], dataset: str) -> Iterator[InputError]:
                 _check_split(config["split"], folder, files, collection)
         elif files and not Path(config["data"], dataset, "index.parquet").exists():
             yield from _published(folder, files, collection)
+            if config["split"]["kind"] == "official":
+                _check_lists(folder, files, collection)
     except InputError as error:
         yield error
 
@@ -91,6 +93,16 @@ def _check_split(
         path = folder / collection["table"]
         rows = given.read(path, folder, files, split["column"], collection["columns"])
         given.places(rows, split["kind"], split["n"], path)
+
+
+def _check_lists(folder: Path, files: Sequence[str], collection: Mapping[str, Any]) -> None:
+    """Raise what is wrong with the lists of a collection that has some."""
+    kind = KINDS[collection["kind"]]
+    if official := getattr(kind, "official", None):
+        from pipeline.splits import given  # with all of a store, which other splits do not need
+
+        asked = kind.Options(**{key: collection[key] for key in own_keys(collection["kind"])})
+        given.places(official(folder, files, asked), "official", 1, folder)
 
 
 def _lacking(path: Path, table: pd.DataFrame, classes: Classes) -> Iterator[InputError]:

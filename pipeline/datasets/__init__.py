@@ -80,7 +80,8 @@ class Kind(Protocol):
     """A dataclass of its own keys in ``collections`` of the config, see :mod:`pipeline.options`."""
     CLASSES: tuple[str, ...]
     """What the labels 0, 1 and so on mean; ``{label}`` stands for the option of that name. Where they depend
-    on more, the module has a function ``classes`` of its options."""
+    on more, the module has a function ``classes`` of its options. One whose collection has lists has
+    ``official`` of raw folder, documents and options: ``patient_id``, ``finding_id`` and ``place`` of all."""
     EXTENT: str
     """Side of the patch where the config does not say."""
     PAPER_EXTENT: str

@@ -1,19 +1,23 @@
 """NIH ChestX-ray14: PNG of any mode, 14 labels per image from the official table, and the official lists.
 
-``table`` gives all images with their labels and their official split. As a data set of the workflow it is
-one label against the rest, or against ``No Finding``; nothing says where, so the point is the middle.
+``table`` gives all images with their labels and their official split. As a data set of the workflow it is all
+labels, of which an image may have several, or one label against the rest or against ``No Finding``; nothing
+says where, so the point is the middle.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import pandas as pd
+from annotated_types import Gt, Le
 
+from pipeline.classes import LABEL, Classes
 from pipeline.datasets import Findings, Source, pixel_row
 from pipeline.errors import (
+    ConfigError,
     DuplicateFindingError,
     ImageMissingError,
     LabelError,
@@ -22,6 +26,7 @@ from pipeline.errors import (
     UnlabelledError,
 )
 from pipeline.readers import labels
+from pipeline.seeds import stream
 
 Label = Literal[
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
@@ -42,14 +47,36 @@ EXTENT = PAPER_EXTENT = "whole"
 
 @dataclass(frozen=True)
 class Options:
-    """NIH ChestX-ray14 as downloaded, one of its 14 labels as a task of two classes."""
+    """NIH ChestX-ray14 as downloaded: its 14 labels as one task, or one of them as a task of two classes."""
 
-    label: Label
-    """label that counts as positive"""
+    label: Label | None = None
+    """label that counts as positive; null is all of them, of which an image may have several"""
     against: Literal["rest", "no_finding"] = "rest"
-    """what is negative, all other images or only those without any finding"""
+    """with `label`, what is negative, all other images or only those without any finding"""
+    without: Label | None = None
+    """with all labels, the label of a target to transfer to: it is left out, and every patient with an image
+    that has it (ChestX-ray13)"""
+    negatives: Annotated[float, Gt(0), Le(1)] | None = None
+    """of the patients who never have the label, the share that a target takes, always the same ones; beside
+    `without` they are left to that target; null is all of them with `label`, none with `without`"""
     version: Literal[2020, 2017] = 2020
     """version of the labels, `Data_Entry_2017_v2020.csv` or the first, `Data_Entry_2017.csv`"""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError, with the key as its file, for options that do not fit together."""
+        if self.label and self.without:
+            raise ConfigError(self.without, file="without", expected="all labels beside it, label: null")
+        if not self.label and self.against != "rest":
+            raise ConfigError(self.against, file="against", expected="a label beside it")
+        if not (self.label or self.without) and self.negatives is not None:
+            raise ConfigError(f"{self.negatives:g}", file="negatives", expected="label or without beside it")
+
+
+def classes(options: Options) -> Classes:
+    """The two classes of a label, or the labels of which an image may have several."""
+    if options.label:
+        return Classes(tuple(name.format(label=options.label) for name in CLASSES))
+    return Classes(tuple(name for name in LABELS if name != options.without), multilabel=True)
 
 
 def entries(path: Path) -> pd.DataFrame:
@@ -109,29 +136,64 @@ def table(raw: Path, documents: Iterable[str], version: int = 2020) -> pd.DataFr
     return every
 
 
+def official(raw: Path, documents: Iterable[str], options: Options) -> pd.DataFrame:
+    """The official lists: ``patient_id``, ``finding_id`` and ``place``, a row per image of the collection."""
+    images = table(raw, documents, options.version)
+    stems = [PurePosixPath(image).stem for image in images["image"]]
+    return images[["patient_id"]].assign(finding_id=stems, place=images["split"])
+
+
+def chosen(every: pd.DataFrame, options: Options) -> np.ndarray:
+    """Which rows of :func:`entries` are of patients that the data set takes, bool (rows,).
+
+    A target of a label and the source ``without`` it share no patient, whatever the order of the table, where
+    both have the same ``negatives``.
+    """
+    asked = options.label or options.without
+    if asked is None:
+        return np.ones(len(every), bool)
+    has = every[asked].groupby(every["patient_id"]).transform("any").to_numpy()
+    share = options.negatives if options.negatives is not None else 1.0 if options.label else 0.0
+    if share in (0, 1):
+        drawn = np.full(len(every), bool(share))
+    else:
+        who = {patient: stream("negatives", asked, patient).random() < share
+               for patient in every["patient_id"].unique()}  # fmt: skip
+        drawn = every["patient_id"].map(who).to_numpy(bool)
+    of_target: np.ndarray = has | drawn
+    return of_target if options.label else ~of_target
+
+
 def find(source: Source, options: Options) -> Findings:
-    """One finding per image of the table: one label against the rest, or against images without a finding."""
+    """One finding per image of the table that the options ask for."""
     result = Findings()
     every = entries(labels.find(source.documents, ENTRIES[options.version], source.raw))
     pictures = source.index[source.index["format"] == "image"].sort_values("file")
-    names = pictures["file"].map(lambda file: PurePosixPath(file).name)
-    at_hand = pictures.set_axis(names).loc[lambda table: ~table.index.duplicated()]
-    for name in at_hand.index.difference(every["image"]):
-        error = UnlabelledError("an image that the table does not have", file=at_hand.at[name, "file"])
+    at_hand: dict[str, tuple[str, float, float]] = {}
+    for file, width, height in zip(pictures["file"], pictures["columns"], pictures["rows"], strict=True):
+        at_hand.setdefault(PurePosixPath(file).name, (file, width, height))
+    for name in sorted(at_hand.keys() - set(every["image"])):
+        error = UnlabelledError("an image that the table does not have", file=at_hand[name][0])
         result.leave_out(error, kind="excluded")
-    any_finding = every[list(LABELS)].any(axis=1)
-    for image, patient, label, some in zip(
-        every["image"], every["patient_id"], every[options.label], any_finding, strict=True
+    some, taken = every[list(LABELS)].any(axis=1), chosen(every, options)
+    names = classes(options).names
+    columns = {LABEL: options.label} if options.label else {f"{LABEL}_{name}": name for name in names}
+    told = every[list(columns.values())].set_axis(list(columns), axis=1).to_dict("records")
+    for image, patient, any_finding, of_ours, marks in zip(
+        every["image"], every["patient_id"], some, taken, told, strict=True
     ):
         case = {"patient_id": patient, "finding_id": PurePosixPath(image).stem, "channel": "image"}
-        if image not in at_hand.index:
+        if not of_ours:
+            found, expected = ("others", "the target") if options.label else ("the target", "others")
+            other = LabelError(f"one of {found}", file=image, expected=f"patients of {expected}")
+            result.leave_out(other, kind="excluded", **case)
+        elif image not in at_hand:
             result.leave_out(ImageMissingError("none of that name", file=image), **case)
-        elif options.against == "no_finding" and some and not label:
+        elif options.against == "no_finding" and any_finding and not marks[LABEL]:
             expected = f"{options.label} or {NO_FINDING}"
             result.leave_out(LabelError("others", file=image, expected=expected), kind="excluded", **case)
         else:
-            picture = at_hand.loc[image]
-            middle = pixel_row((picture["columns"] - 1) / 2, (picture["rows"] - 1) / 2)
-            where = {"group_id": patient, "centre": "image", "file": picture["file"]}
-            result.rows.append({**case, **where, "label": int(label), **middle})
+            file, width, height = at_hand[image]
+            where = {"group_id": patient, "centre": "image", "file": file}
+            result.rows.append({**case, **where, **marks, **pixel_row((width - 1) / 2, (height - 1) / 2)})
     return result

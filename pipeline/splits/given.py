@@ -1,33 +1,36 @@
 """Splits that a column of the user's table tells: the parts themselves, or sites of which one is left out.
 
 ``given``: the column says train, validation or test of each finding. ``sites``: in fold k the test is all
-findings of the k-th site, and the groups of the others are parted into training and validation. Of
-ChestX-ray14 the official lists are what is given.
+findings of the k-th site, and the groups of the others are parted into training and validation.
+``official``: lists that come with a collection say train and test, and of its patients who train a share
+validates.
 """
 
 import argparse
+import importlib
 import logging
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline import skipped
+from pipeline import options, skipped
 from pipeline.classes import UNNAMED, Classes
 from pipeline.cli import run_cli
-from pipeline.datasets import chestxray14
 from pipeline.errors import ColumnError, EmptyError, ImageMissingError, LeakError, SplitError
 from pipeline.readers import labels
 from pipeline.readers.index import documents, on_disk, read_index
 from pipeline.readers.names import Names
+from pipeline.seeds import stream
 from pipeline.splits import joint, people
 from pipeline.splits.leakage import NAMED_OFFENDERS
 from pipeline.splits.split import (
     SPLITS,
     add_arguments,
     assign_together,
+    evaluated,
     labelled,
     split_table,
     views_of,
@@ -37,7 +40,7 @@ from pipeline.store import StoreInfo
 
 log = logging.getLogger("typhon")
 
-KINDS = ("given", "sites")
+KINDS = ("given", "sites", "official")
 WORDS = {
     "train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation",
     "valid": "validation", "val": "validation", "dev": "validation", "development": "validation",
@@ -76,11 +79,19 @@ def read(
     return pd.DataFrame({"patient_id": patient, "finding_id": ids, "place": table[column].map(labels.word)})
 
 
-def official(raw: Path, documents: Collection[str], version: int) -> pd.DataFrame:
-    """The same of ChestX-ray14, by its lists; raises what :func:`chestxray14.table` does."""
-    images = chestxray14.table(raw, documents, version)
-    stems = [PurePosixPath(image).stem for image in images["image"]]
-    return images[["patient_id"]].assign(finding_id=stems, place=images["split"])
+def official(rows: pd.DataFrame, validation: float, names: Sequence[object]) -> pd.DataFrame:
+    """Lists of a whole collection (patient_id, finding_id, ``place``), part of whose training validates.
+
+    Its patients are drawn, whatever their labels and whoever of them is at hand: so they are the same for all
+    data sets, labels and runs of this collection. Lists that have a validation stay as they are.
+    """
+    who, place = people.persons(rows["patient_id"]), rows["place"].map(WORDS)
+    if (place == "validation").any():
+        return rows
+    learned = np.sort(who[place == "train"].unique())
+    count = min(max(round(validation * len(learned)), 1), len(learned) - 1)
+    drawn = stream(*names).permutation(learned)[:count]
+    return rows.assign(place=place.mask(who.isin(drawn), "validation"))
 
 
 def _found(images: Names, image: str) -> str:
@@ -102,7 +113,7 @@ def places(rows: pd.DataFrame, kind: str, n: int, path: Path) -> list[str]:
             found, file=path, expected=_wanted(kind), remedy="fill them in, or take the rows out"
         )
     there = sorted(rows["place"].unique())
-    if kind == "given":
+    if kind != "sites":
         if strange := [word for word in there if word not in WORDS]:
             raise SplitError(
                 ", ".join(strange[: labels.MOST_SHOWN]), file=path, expected=_wanted(kind),
@@ -117,19 +128,19 @@ def places(rows: pd.DataFrame, kind: str, n: int, path: Path) -> list[str]:
             f"{len(there)}: {', '.join(there[: labels.MOST_SHOWN])}", file=path,
             expected=f"as many sites as split/n, which is {n}", remedy=f"set split/n to {len(there)}",
         )  # fmt: skip
-    several = rows["place"].map(WORDS if kind == "given" else str).groupby(people.called(rows["patient_id"]))
+    several = rows["place"].map(str if kind == "sites" else WORDS).groupby(people.called(rows["patient_id"]))
     if names := [str(name) for name, count in several.nunique().items() if count > 1]:
         shown, more = ", ".join(names[:NAMED_OFFENDERS]), len(names) - NAMED_OFFENDERS
         raise LeakError(
             f"{len(names)} in several: {shown}{f' and {more} more' if more > 0 else ''}", file=path,
-            expected=f"all findings of a patient in one {'split' if kind == 'given' else 'site'}",
+            expected=f"all findings of a patient in one {'site' if kind == 'sites' else 'split'}",
             remedy="correct the column that split/column names, or take these rows out",
         )  # fmt: skip
-    return list(SPLITS) if kind == "given" else there
+    return there if kind == "sites" else list(SPLITS)
 
 
 def _wanted(kind: str) -> str:
-    return "train, validation or test for each finding" if kind == "given" else "a site for each finding"
+    return "a site for each finding" if kind == "sites" else "train, validation or test for each finding"
 
 
 def assign(
@@ -174,10 +185,15 @@ def _joined(info: StoreInfo, rows: pd.DataFrame) -> pd.Series:
     return told.set_axis(info.findings.index)
 
 
-def _told(args: argparse.Namespace) -> pd.DataFrame | None:
-    """What the table tells, or None where a data set may do without and does."""
+def _told(args: argparse.Namespace, own: Sequence[str]) -> pd.DataFrame | None:
+    """What tables tell, or None where a data set may do without and does; ``own`` are flags of its kind."""
     if args.official is not None:
-        return official(args.raw, list(documents(args.index)), args.official)
+        kind = importlib.import_module(f"pipeline.datasets.{args.official}")
+        parser = argparse.ArgumentParser(prog=f"--official {args.official}", allow_abbrev=False)
+        options.add_flags(parser, kind.Options)
+        asked = options.given(kind.Options, parser.parse_args(own))
+        rows: pd.DataFrame = kind.official(args.raw, sorted(documents(args.index)), asked)
+        return rows
     if args.table is None:
         return None
     files = sorted(on_disk(read_index(args.index)).unique())
@@ -192,10 +208,14 @@ def _told(args: argparse.Namespace) -> pd.DataFrame | None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Split the findings of a store by a column of its table; without one, as hold-outs are drawn."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.splits.given", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.splits.given", description=main.__doc__, allow_abbrev=False
+    )
     add_arguments(parser)
     parser.add_argument("--kind", choices=KINDS, required=True)
-    parser.add_argument("--official", type=int, metavar="VERSION", help="go by the lists of ChestX-ray14")
+    parser.add_argument(
+        "--official", metavar="KIND", help="kind with lists to go by; its keys are flags, too"
+    )
     parser.add_argument("--column", default="", help="of the table: train, validation, test; or the site")
     parser.add_argument("--table", type=Path, help="the user's CSV, relative to the raw folder or absolute")
     parser.add_argument("--columns", action="append", default=[], metavar="NAME=HEADER")
@@ -204,7 +224,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--raw", type=Path, required=True, help="raw folder")
     parser.add_argument("--index", type=Path, required=True, help="index.parquet")
-    args = parser.parse_args(argv)
+    args, own = parser.parse_known_args(argv)
+    if own and args.official is None:
+        parser.error(f"unrecognized arguments: {' '.join(own)}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     skipped.check(args.skipped, args.max_skipped)
     info, *beside = map(labelled, [args.store, *args.beside])
@@ -214,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             expected=f"with split: {{kind: {args.kind}}} data sets of other people each",
             remedy="leave one of the data sets out, or draw the split: kind: holdout",
         )  # fmt: skip
-    told, classes = _told(args), info.classes
+    told, classes = _told(args, own), info.classes
     if told is None:
         log.info("%s has no column %s: drawn as a hold-out", info.dataset, args.column or "of splits")
         splits = assign_together(
@@ -227,11 +249,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         if site is not None:
             log.info("the test is %s %s", args.column, site)
         names = ("split", args.seed, args.kind, args.fold)
+        if args.kind == "official":
+            told = official(told, args.validation, names)
         place = _joined(info, told)
         splits = assign(info.findings, place, classes=classes, site=site, validation=args.validation,
                         names=names)  # fmt: skip
     try:
-        table = split_table(info, splits, **views_of(args))
+        table = split_table(info, evaluated(args, info, splits), **views_of(args))
     except SplitError as error:
         error.remedy = error.remedy if told is None else "look at the column that split/column names"
         raise

@@ -14,6 +14,8 @@ from pipeline.store import read_info, read_patches
 log = logging.getLogger("typhon")
 
 NAMED_OFFENDERS = 5
+UNUSED = "unused"
+"""What a split table says of a finding that is in none of the splits."""
 
 
 def _offenders(kind: str, keys: pd.Series, splits: pd.Series, most: int) -> str:
@@ -52,12 +54,13 @@ def leaks(
         )
     case = rows["patient_id"] + " " + rows["finding_id"]
     first = case.groupby(list(seen or images(store))).transform("first").rename("image")
+    used = rows["split"] != UNUSED
     for kind, names in (
         ("groups", rows["group_id"]),
         ("patients", people.called(rows["patient_id"])),
         ("images like", first),
     ):
-        if offenders := _offenders(kind, names, rows["split"], most):
+        if offenders := _offenders(kind, names[used], rows["split"][used], most):
             yield offenders
 
 

@@ -17,7 +17,7 @@ from pipeline.errors import LabelError, SplitError
 from pipeline.files import read_csv, typed, write_csv
 from pipeline.seeds import stream
 from pipeline.splits import joint, people
-from pipeline.splits.leakage import assert_no_leak
+from pipeline.splits.leakage import UNUSED, assert_no_leak
 from pipeline.store import StoreInfo, read_info
 
 log = logging.getLogger("typhon")
@@ -169,6 +169,26 @@ def _dealt(
     ]
 
 
+def thinned(
+    findings: pd.DataFrame, splits: pd.Series, classes: Classes, names: Sequence[object]
+) -> pd.Series:
+    """The splits with as many validation findings of each class, and as many test findings (F-013).
+
+    Of the smallest class all stay; of the others as many are drawn, from the stream ``names``, and the rest
+    become UNUSED. Labels, of which a finding may have several, cannot be balanced so: their splits stay.
+    """
+    if classes.multilabel:
+        return splits
+    splits = splits.copy()
+    for name in SPLITS[1:]:
+        rows = findings[splits == name].sort_values(["patient_id", "finding_id"])
+        counts = rows[LABEL].value_counts()
+        for label, count in sorted(counts.items()):
+            drawn = stream(*names, name, label).permutation(count)[counts.min() :]
+            splits[rows.index[rows[LABEL] == label][drawn]] = UNUSED
+    return splits
+
+
 def balanced_views(
     labels: np.ndarray, majority_views: int, stored: int, *, paper: bool = False
 ) -> dict[int, int]:
@@ -280,6 +300,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", type=float, default=0.2, help="fraction of groups")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fold", type=int, default=0, help="which of the n folds, repeats or sites to write")
+    parser.add_argument(
+        "--evaluation", choices=["all", "balanced"], default="all",
+        help="findings of validation and test: all, or as many of each class, drawn once",
+    )  # fmt: skip
     parser.add_argument("--majority-views", type=int, default=60)
     parser.add_argument(
         "--training-views", type=int, help="views of every training finding, instead of balance"
@@ -295,6 +319,13 @@ def views_of(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names}
 
 
+def evaluated(args: argparse.Namespace, info: StoreInfo, splits: pd.Series) -> pd.Series:
+    """The splits with the validation and the test that the flags ask for."""
+    if args.evaluation == "all":
+        return splits
+    return thinned(info.findings, splits, info.classes, ("balanced", args.seed, args.fold))
+
+
 def write(path: Path, table: pd.DataFrame, info: StoreInfo, leak: str = "refuse") -> None:
     """Write the split table of a store, and log what is in each split.
 
@@ -302,7 +333,7 @@ def write(path: Path, table: pd.DataFrame, info: StoreInfo, leak: str = "refuse"
     """
     assert_no_leak(info.path, table, leak)
     write_csv(path, table.columns, as_cells(table).to_dict("records"))
-    for name in SPLITS:
+    for name in [*SPLITS, *([UNUSED] if (table["split"] == UNUSED).any() else [])]:
         part = table[table["split"] == name]
         counts = list(info.classes.counts(part).items())
         shown = ", ".join(
@@ -333,7 +364,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         seed=args.seed,
         fold=args.fold,
     )
-    own = splits[list(stores).index(info.dataset)]
+    own = evaluated(args, info, splits[list(stores).index(info.dataset)])
     table = split_table(info, own, **views_of(args), kind=args.kind)
     write(args.out, table, info, "warn" if args.kind == "paper" else "refuse")
 

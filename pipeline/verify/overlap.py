@@ -68,12 +68,14 @@ def read_member(folder: Path, folds: int | None = None, people: str = "", *, pro
 
 
 def _split_of(table: pd.DataFrame) -> dict[tuple[str, str], str]:
-    return {(row.patient_id, row.finding_id): row.split for row in table.itertuples()}
+    used = table[table["split"].isin(SPLITS)]
+    return {(row.patient_id, row.finding_id): row.split for row in used.itertuples()}
 
 
 def _splits_of(table: pd.DataFrame) -> dict[str, set[str]]:
     """The splits of each person; published ones cut patients."""
-    by_person = table["split"].groupby(persons(table["patient_id"]))
+    used = table[table["split"].isin(SPLITS)]
+    by_person = used["split"].groupby(persons(used["patient_id"]))
     return {who: set(splits) for who, splits in by_person}
 
 

@@ -15,10 +15,12 @@ from workflow.config import classes, external, networks
 from workflow.config.collections import KINDS, own_keys
 from workflow.config.messages import error, nearest
 
-TOLD = ("given", "sites")
+COLUMN = ("given", "sites")
 """Kinds of a split that a column of the user's table tells."""
-OFFICIAL = "chestxray14"
-"""The kind of data set whose own lists can be the given split."""
+TOLD = (*COLUMN, "official")
+"""Those, and the one that lists of a collection tell."""
+LISTED = tuple(name for name, kind in KINDS.items() if hasattr(kind, "official"))
+"""The kinds of data sets that have such lists."""
 
 
 def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
@@ -116,18 +118,20 @@ def _split_contradictions(
         yield error(["split", "n"], str(n), expected="at least 3 folds: test, validation and training")
     if kind == "sites" and n < 2:
         yield error(["split", "n"], str(n), expected="at least 2 sites: one to test, others to learn from")
-    listed = kind == "given" and target is not None and target["kind"] == OFFICIAL
-    if kind in TOLD and not listed and split["column"] is None:
+    if kind in COLUMN and split["column"] is None:
         yield error(
             ["split", "column"], "nothing", expected=f"for kind {kind} a column of the target's table"
         )
-    if kind not in TOLD and split["column"] is not None:
+    if kind not in COLUMN and split["column"] is not None:
         remedy = "set split/kind, or take the column out"
         yield error(
             ["split", "column"], split["column"], expected="kind given or sites beside it", remedy=remedy
         )
-    if kind in TOLD and not listed and target is not None and not target.get("table"):
+    if kind in COLUMN and target is not None and not target.get("table"):
         yield error(["split", "kind"], kind, expected="another kind: the target has no table of yours")
+    if kind == "official" and target is not None and target["kind"] not in LISTED:
+        yield error(["split", "kind"], f"{kind}, and a target of kind {target['kind']}",
+                    expected=f"a target with lists of its own: {', '.join(LISTED)}")  # fmt: skip
     if kind not in ("folds", "all") and split["validation"] + split["test"] >= 1:
         yield error(["split"], f"{split['validation']} for validation and {split['test']} for the test",
                      expected="something left for training", remedy="lower one of them")  # fmt: skip

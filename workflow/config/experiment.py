@@ -47,22 +47,25 @@ class Download(Section):
 class Split(Section):
     """How the groups (patients, or clusters of near-duplicates) of a data set are parted."""
 
-    kind: Literal["holdout", "folds", "repeats", "paper", "all", "given", "sites"] = "holdout"
+    kind: Literal["holdout", "folds", "repeats", "paper", "all", "given", "sites", "official"] = "holdout"
     """one hold-out, k folds with rotating test, n independent hold-outs, one hold-out as published (each
     class apart in the order of its patients, so that a patient may be in two splits), all findings for
-    training, to predict a `challenge`, or what a `column` of your table says: the parts (given), or sites,
-    each of which is the test once"""
+    training, to predict a `challenge`, what a `column` of your table says: the parts (given), or sites, each
+    of which is the test once; or the lists that come with a collection (official)"""
     column: Text | None = None
     """of the target's table, for `given` the column that says train, validation or test, for `sites` the one
-    of the site; with `given`, ChestX-ray14 goes by its official lists instead"""
+    of the site"""
     n: Annotated[int, Field(ge=1, le=1000)] = 1
     """number of folds (at least 3), repeats or sites (at least 2); 1 otherwise"""
     validation: Share = 0.2
-    """share of the groups for validation; with folds the fold after the test, with `given` (where the column
-    marks none) and `sites` of the groups that train"""
+    """share of the groups for validation; with folds the fold after the test, with `given` and `official`
+    (where none is marked) and `sites` of the groups that train"""
     test: Share = 0.2
-    """share of the groups for the test; with folds one fold, with `given` and `sites` of data sets without
-    the column"""
+    """share of the groups for the test; with folds one fold, with `given`, `sites` and `official` of data
+    sets without the column or lists"""
+    evaluation: Literal["all", "balanced"] = "all"
+    """findings of validation and test, all of them or, as Romero et al. have it, all of the smallest class
+    and as many of each other, drawn once for all methods, seeds and budgets; several labels stay as they are"""
     seed: Natural = 0
     """seed of the splits, apart from the seeds of training; `paper` and `all` draw nothing"""
 

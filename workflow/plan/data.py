@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.provenance import code
 from workflow import ahead, flags, people, raw, side_collections
-from workflow.config.agreement import OFFICIAL, TOLD
+from workflow.config.agreement import LISTED, TOLD
 from workflow.config.collections import channels_of, classes_of, own_keys
 from workflow.plan import Config, folds, refuse
 
@@ -75,20 +75,27 @@ def terms(config: Config, dataset: str) -> str:
 
 
 def same_people(config: Config, dataset: str) -> list[str]:
-    """The stores of the other data sets with the same people, which are split together."""
-    return [f"<data>/{name}/patches.h5" for name in people.same(config, dataset)]
+    """The stores of the other data sets with the same people, which are split together.
+
+    None where lists tell the split: those of one collection have each person in one place.
+    """
+    same = people.same(config, dataset)
+    if config["split"]["kind"] == "official" and kind(config, dataset) in LISTED:
+        same = [name for name in same if kind(config, name) != kind(config, dataset)]
+    return [f"<data>/{name}/patches.h5" for name in same]
 
 
 def is_told(config: Config) -> bool:
-    """Whether a column of the user's table tells the split."""
+    """Whether a column of the user's table, or lists of the collection, tell the split."""
     return config["split"]["kind"] in TOLD
 
 
 def split_column(config: Config, dataset: str) -> str:
     """Where the split of a data set stands, as flags; only the target has to have the column."""
     collection = config["collections"][dataset]
-    if config["split"]["kind"] == "given" and collection["kind"] == OFFICIAL:
-        return flags.flags({"official": collection["version"]})
+    if config["split"]["kind"] == "official":
+        own = kind(config, dataset)
+        return f"{flags.flags({'official': own})} {own_options(config, dataset)}" if own in LISTED else ""
     column = flags.flags({"column": config["split"]["column"]})
     if collection.get("table"):
         column += " " + options(config, dataset, ("table", "columns"))
