@@ -1,6 +1,6 @@
 """How many findings of a data set a method may learn from, and which."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,27 +11,35 @@ from pipeline.seeds import stream
 
 LEARNED = ("train", "validation")
 """Splits that a method may learn from: by fitting, or by choosing."""
+WAYS = ("anew", "training", "equal")
+"""How a budget may be taken otherwise: each number drawn anew; of training findings alone, with all of
+validation beside them; as many of each class."""
 
 
-def within(table: pd.DataFrame, dataset: str, budget: Mapping[str, int]) -> pd.DataFrame:
+def within(
+    table: pd.DataFrame, dataset: str, budget: Mapping[str, int], ways: Collection[str] = ()
+) -> pd.DataFrame:
     """A split table without training and validation findings beyond the budget of its data set, if any.
 
     Both splits lose the same share of each class, group after group. The findings of a small budget are among
     those of a larger one, whatever the order of the table, and the same for all methods and seeds. The test
-    is as it was. Raises SplitError where there are fewer, or where a class would be missing.
+    is as it was. ``ways`` are some of WAYS. Raises SplitError where there are fewer, or where a class would
+    be missing.
     """
     if dataset not in budget:
         return table
-    sizes = [int((table["split"] == split).sum()) for split in LEARNED]
+    cut = LEARNED[:1] if "training" in ways else LEARNED
+    sizes = [int((table["split"] == split).sum()) for split in cut]
     most = budget[dataset]
     if most > sum(sizes):
-        raise SplitError(f"{sum(sizes)} training and validation findings", file=f"budget of {dataset}",
+        raise SplitError(f"{sum(sizes)} {' and '.join(_named(cut))} findings", file=f"budget of {dataset}",
                          expected=f"at least {most}", remedy="lower it")  # fmt: skip
     train = round(most * sizes[0] / sum(sizes))
-    kept = ~table["split"].isin(LEARNED)
-    for split, count in zip(LEARNED, (train, most - train), strict=True):
+    kept = ~table["split"].isin(cut)
+    names = ("budget", dataset, most) if "anew" in ways else ("budget", dataset)
+    for split, count in zip(cut, (train, most - train), strict=False):
         part = table[table["split"] == split]
-        some = part.loc[_in_turn(part, dataset)[:count]]
+        some = part.loc[_in_turn(part, names, equal="equal" in ways)[:count]]
         if LABEL in part and some[LABEL].nunique() < part[LABEL].nunique():
             raise SplitError(f"{count} {split} findings, which lack a class", file=f"budget of {dataset}",
                              expected="findings of each class in each split", remedy="raise it")  # fmt: skip
@@ -39,12 +47,16 @@ def within(table: pd.DataFrame, dataset: str, budget: Mapping[str, int]) -> pd.D
     return table[kept]
 
 
-def _in_turn(part: pd.DataFrame, dataset: str) -> pd.Index:
+def _named(splits: Collection[str]) -> list[str]:
+    return ["training" if split == "train" else split for split in splits]
+
+
+def _in_turn(part: pd.DataFrame, names: Collection[object], *, equal: bool) -> pd.Index:
     """The findings of one split in the order in which a growing budget takes them."""
     part = part.sort_values(["patient_id", "finding_id"])
     groups = np.sort(part["group_id"].unique())
-    place = dict(zip(stream("budget", dataset).permutation(groups), range(len(groups)), strict=True))
+    place = dict(zip(stream(*names).permutation(groups), range(len(groups)), strict=True))
     turns = part.assign(place=part["group_id"].map(place)).sort_values("place", kind="stable")
     classes = turns.groupby(LABEL if LABEL in part else lambda _: 0)["place"]
-    share = (classes.cumcount() + 0.5) / classes.transform("size")
+    share = classes.cumcount() if equal else (classes.cumcount() + 0.5) / classes.transform("size")
     return share.sort_values(kind="stable").index

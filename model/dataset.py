@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from model.budget import within
+from model.budget import WAYS, within
 from pipeline.classes import Classes, label_columns
 from pipeline.errors import EmptyError, InputError, SplitError
 from pipeline.splits.leakage import UNUSED, assert_no_leak, images, leaks_across, refuse
@@ -55,10 +56,11 @@ def load(
     leak: str = "refuse",
     people: Sequence[str] | None = None,
     budget: Mapping[str, int] | None = None,
+    subset: Sequence[str] = (),
 ) -> dict[str, Dataset]:
     """Match each store with its split table; see :func:`match` for what is checked in each.
 
-    ``budget`` says of a data set how many findings may be learned from, see
+    ``budget`` says of a data set how many findings may be learned from, and ``subset`` which, see
     :func:`model.budget.within`.
 
     Raises LeakError, too, if stores of one name in ``people`` (a name for each store) do not have a person in
@@ -96,10 +98,8 @@ def load(
     names = dict(zip(tables, people or tables, strict=True))
     if len(tables) > 1:
         refuse(leaks_across(tables, names), leak, ", ".join(map(str, splits)))
-    return {
-        name: replace(dataset, table=within(tables[name], name, budget or {}).reset_index(drop=True))
-        for name, dataset in datasets.items()
-    }
+    granted = {name: within(table, name, budget or {}, subset) for name, table in tables.items()}
+    return {name: replace(one, table=granted[name].reset_index(drop=True)) for name, one in datasets.items()}
 
 
 def people_of(
@@ -208,6 +208,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--budget", type=_budget, nargs="+", default=[], metavar="NAME=N",
         help="how many training and validation findings of a data set may be learned from",
     )  # fmt: skip
+    parser.add_argument(
+        "--subset", nargs="+", choices=WAYS, default=[],
+        help="which: each number drawn anew, of training beside the whole validation, as many of each class",
+    )  # fmt: skip
 
 
 def _budget(text: str) -> tuple[str, int]:
@@ -215,12 +219,15 @@ def _budget(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def granted(options: argparse.Namespace) -> dict[str, dict[str, int]]:
+def granted(options: argparse.Namespace) -> dict[str, Any]:
     """What run.json says of the budget; nothing where there is none."""
-    return {"budget": dict(options.budget)} if options.budget else {}
+    ways = {"subset": sorted(options.subset)} if options.subset else {}
+    return {"budget": dict(options.budget), **ways} if options.budget else {}
 
 
 def given(options: argparse.Namespace) -> dict[str, Dataset]:
     """The data sets that the flags of :func:`add_arguments` name."""
-    budget = dict(options.budget)
-    return load(options.stores, options.splits, leak=options.leak, people=options.people, budget=budget)
+    return load(
+        options.stores, options.splits, leak=options.leak, people=options.people,
+        budget=dict(options.budget), subset=options.subset,
+    )  # fmt: skip

@@ -34,13 +34,14 @@ rule draw_learning_curves:
         target=lookup("target", within=config),
         methods=planned(curve.methods),
         findings=planned(curve.findings),
+        counted=planned(curve.counted),
         code=code("model.report.learning"),
     message:
         "Drawing learning curves"
     shell:
         "python -m workflow.job {log} model.report.learning --target {params.target} --results {input.results}"
         " --methods {params.methods} --findings {params.findings} --splits {input.splits:q}"
-        " --out {output.table} --picture {output.picture}"
+        " {params.counted} --out {output.table} --picture {output.picture}"
 
 
 rule curve:

@@ -18,6 +18,8 @@ from pipeline.errors import SplitError
 from pipeline.files import read_csv
 from tests.stores import make_store
 from tests.test_workflow import DEMO, bare_project, plan, snakemake
+from workflow.config import checked
+from workflow.plan import curve, training
 
 
 def table(
@@ -69,6 +71,40 @@ def test_groups_are_taken_one_after_another() -> None:
     assert sizes.tolist() == [4, 4, 4]
 
 
+def test_numbers_that_are_drawn_anew_have_no_more_in_common_than_luck_has_it() -> None:
+    everything = table(200, 100).assign(label=0)
+    kept = [within(everything, "a", {"a": n}, ["anew"]) for n in (60, 60, 120)]
+    pd.testing.assert_frame_equal(kept[0], kept[1])
+    counts = [kept[n]["split"].value_counts().to_dict() for n in (0, 2)]
+    assert counts == [{"train": 40, "validation": 20, "test": 4}, {"train": 80, "validation": 40, "test": 4}]
+    small, large = ({*kept[n].index[kept[n]["split"] != "test"]} for n in (0, 2))
+    # 60 and 120 of 300 have 24 in common on average, with a standard deviation of 3.4
+    assert 10 <= len(small & large) <= 38
+
+
+def test_a_budget_of_training_findings_leaves_validation_as_it_is() -> None:
+    kept = within(table(30, 10, positives=5), "a", {"a": 20}, ["training"])
+    assert counts(kept) == {
+        ("train", 0): 16, ("train", 1): 4, ("validation", 0): 8, ("validation", 1): 2, ("test", 0): 3, ("test", 1): 1,
+    }  # fmt: skip
+    with pytest.raises(SplitError, match="expected at least 31, found 30 training findings"):
+        within(table(30, 10), "a", {"a": 31}, ["training"])
+
+
+@pytest.mark.parametrize(("number", "found"), [(6, (3, 3)), (20, (14, 6)), (30, (24, 6))])
+def test_as_many_of_each_class_as_long_as_there_are_some(number: int, found: tuple[int, int]) -> None:
+    """A fifth of 30 training findings, six, are positive."""
+    kept = within(table(30, 10, positives=5), "a", {"a": number}, ["training", "equal"])
+    assert tuple(counts(kept)["train", label] for label in (0, 1)) == found
+
+
+@pytest.mark.parametrize("way", ["equal", "training"])
+def test_a_small_budget_is_part_of_a_larger_one_in_other_ways_too(way: str) -> None:
+    everything = table(40, 20, positives=4, per_group=2)
+    kept = [{*within(everything, "a", {"a": n}, [way]).index} for n in (12, 20, 36)]
+    assert kept[0] < kept[1] < kept[2]
+
+
 def test_more_than_there_are_is_refused() -> None:
     with pytest.raises(
         SplitError, match="budget of a: expected at least 16, found 15 training and validation"
@@ -116,6 +152,16 @@ class TestCurve:
         steps = {step for step, words in commands if re.search(r"--budget prostatex=(20|30)\b", words)}
         assert steps == {"model.bootstrap.guess", "model.training.train", "model.inference.score_views",
                          "model.baselines.probe"}  # fmt: skip
+
+    def test_the_way_of_choosing_them_goes_with_it(self) -> None:
+        mine = checked({"datasets": ["a"], "target": "a", "collections": {"a": {"kind": "brain"}}})
+        assert training.reading_of(mine, {"a": 50}, ["a"]) == "--leak refuse --budget a=50"
+        mine["subset"] = {"nested": False, "counts": "training", "classes": "equal"}
+        assert training.reading_of(mine, {"a": 50}, ["a"]).endswith(
+            "--budget a=50 --subset anew training equal"
+        )
+        assert training.reading_of(mine, {"b": 50}, ["a"]) == "--leak refuse"
+        assert curve.counted(mine) == "--counted train"
 
     @pytest.mark.parametrize(
         ("words", "told"),
@@ -190,7 +236,12 @@ def test_results_are_drawn_by_findings(tmp_path) -> None:
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_run_within_a_budget_is_scored_on_what_it_might_see_and_the_whole_test(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("ways", "validated", "untrue"), [((), 4, {}), (("training", "anew"), 6, {"budget": {"a": 12}})]
+)
+def test_a_run_within_a_budget_is_scored_on_what_it_might_see_and_the_whole_test(
+    tmp_path, ways, validated, untrue
+) -> None:
     store, split = make_store(tmp_path / "data/a", "a", train=12, validation=6, test=4)
     folder = tmp_path / "data/a/splits"
     folder.mkdir(parents=True)
@@ -198,10 +249,11 @@ def test_a_run_within_a_budget_is_scored_on_what_it_might_see_and_the_whole_test
     run = tmp_path / "results/logistic/fold0/seed0"
     (run / "best").mkdir(parents=True)
     words = ["logistic", "--stores", str(store), "--splits", str(split), "--budget", "a=12"]
+    words += ["--subset", *ways] if ways else []
     fit.main([*words, "--out", str(run / "predictions.csv"), "--run", str(run / "run.json")])
     validation, test = predictions.evaluate(run, "last", predictions.read_splits([split]))
-    assert [len(validation.findings), len(test.findings)] == [4, 4]
+    assert [len(validation.findings), len(test.findings)] == [validated, 4]
     assert json.loads((run / "run.json").read_text())["budget"] == {"a": 12}
-    (run / "run.json").write_text("{}")
-    with pytest.raises(predictions.PredictionsError, match="expected every finding of fold 0"):
+    (run / "run.json").write_text(json.dumps(untrue))
+    with pytest.raises(predictions.PredictionsError, match="finding"):
         predictions.evaluate(run, "last", predictions.read_splits([split]))

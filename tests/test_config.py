@@ -75,7 +75,7 @@ def test_defaults_are_filled_in_at_every_depth():
     assert config["collections"]["a"]["extent"] == "65 mm"
     assert config["collections"]["a"]["window"] is None
     assert config["split"] == {
-        "kind": "holdout", "column": None, "n": 1, "validation": 0.2, "test": 0.2, "seed": 0,
+        "kind": "holdout", "column": None, "n": 1, "validation": 0.2, "test": 0.2, "evaluation": "all", "seed": 0,
     }  # fmt: skip
     assert config["hyperparameters"]["typhon"]["specialization"]["learning_rate"] == 3e-4
     assert "phantom" not in config

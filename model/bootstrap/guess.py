@@ -241,6 +241,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         device=device.type,
         files=[sha256(path) for path in (*options.stores, *options.splits)],
         budget=sorted(options.budget),
+        subset=sorted(options.subset),
     )
     count = options.candidates
     with Folder(options.checkpoint, facts) as folder:

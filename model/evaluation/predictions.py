@@ -203,8 +203,9 @@ def evaluate(
     fold, seed = numbered(run, "fold"), numbered(run, "seed")
     predictions = read_predictions(path, part)
     own = splits[splits["fold"] == fold]
-    budget = budget_of(run)
-    learned = [within(own[own["dataset"] == name], name, budget) for name in dict.fromkeys(own["dataset"])]
+    budget, ways = budget_of(run)
+    names = dict.fromkeys(own["dataset"])
+    learned = [within(own[own["dataset"] == name], name, budget, ways) for name in names]
     wanted = pd.concat([own.iloc[:0], *learned])
     wanted = wanted[wanted["split"].isin(SPLITS)]
     if part is not None:
@@ -226,10 +227,14 @@ def evaluate(
     ]
 
 
-def budget_of(run: Path) -> dict[str, int]:
-    """How many findings a run might learn from, by data set, as its run.json says; most say nothing."""
-    facts = run / "run.json"
-    return json.loads(facts.read_text(encoding="utf-8")).get("budget", {}) if facts.is_file() else {}
+def budget_of(run: Path) -> tuple[dict[str, int], list[str]]:
+    """How many findings a run might learn from, by data set, and in which ways they were chosen.
+
+    As its run.json says; most say nothing.
+    """
+    path = run / "run.json"
+    facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return facts.get("budget", {}), facts.get("subset", [])
 
 
 def _matched(path: Path, wanted: pd.DataFrame, found: Predicted, fold: int) -> pd.DataFrame:

@@ -37,7 +37,7 @@ def points(methods: Sequence[str], findings: Sequence[int], results: Sequence[Pa
     return sorted(rows, key=lambda row: (methods.index(row["method"]), row["findings"]))
 
 
-def plot(rows: Sequence[dict[str, Any]], target: str) -> Figure:
+def plot(rows: Sequence[dict[str, Any]], target: str, counted: Sequence[str] = LEARNED) -> Figure:
     """A line per method over the findings on a logarithmic axis, with the 95 % interval of each point."""
     made = figure(7.6, 4.8)
     axes = made.add_subplot(xscale="log")
@@ -53,15 +53,16 @@ def plot(rows: Sequence[dict[str, Any]], target: str) -> Figure:
     ticks = sorted({row["findings"] for row in rows})
     axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
-    axes.set(xlabel=f"training and validation findings of {target}", ylabel="test AUROC per finding")
+    words = " and ".join({"train": "training"}.get(split, split) for split in counted)
+    axes.set(xlabel=f"{words} findings of {target}", ylabel="test AUROC per finding")
     axes.set_title("What more findings bring", loc="left")
     axes.legend(loc="lower right")
     return made
 
 
-def learned_from(splits: Sequence[Path]) -> int:
-    """How many findings there are to learn from, mean over split tables."""
-    return round(np.mean([read_splits(path)["split"].isin(LEARNED).sum() for path in splits]))
+def learned_from(splits: Sequence[Path], counted: Sequence[str] = LEARNED) -> int:
+    """How many findings there are to learn from in these splits, mean over split tables."""
+    return round(np.mean([read_splits(path)["split"].isin(counted).sum() for path in splits]))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -72,16 +73,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="+", required=True, help="the method of each")
     parser.add_argument("--findings", type=int, nargs="+", required=True, help="its findings; 0 is all")
     parser.add_argument("--splits", type=Path, nargs="+", required=True, help="of the target, of all folds")
+    parser.add_argument(
+        "--counted", nargs="+", choices=LEARNED, default=list(LEARNED), help="splits whose findings count"
+    )
     parser.add_argument("--out", type=Path, required=True, help="curve.csv; other tables beside it")
     parser.add_argument("--picture", type=Path, required=True, help="PNG to write")
     options = parser.parse_args(argv)
-    everything = learned_from(options.splits)
+    everything = learned_from(options.splits, options.counted)
     rows = points(options.methods, [number or everything for number in options.findings], options.results)
     caption = f"Test AUROC of {options.target} by findings to learn from, mean over splits and seeds"
     formats = {"auroc": ".3f", "ci95": ".3f"}
     write_table(pd.DataFrame(rows), options.out.with_suffix(""), caption, formats=formats)
     with mpl.rc_context(STYLE):
-        save(plot(rows, options.target), options.picture)
+        save(plot(rows, options.target, options.counted), options.picture)
 
 
 if __name__ == "__main__":

@@ -190,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         device=device.type,
         files=[sha256(path) for path in files],
         budget=sorted(options.budget),
+        subset=sorted(options.subset),
     )
     with Folder(options.checkpoint, facts) as folder:
         trainer = Trainer(

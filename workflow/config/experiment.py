@@ -65,7 +65,8 @@ class Split(Section):
     sets without the column or lists"""
     evaluation: Literal["all", "balanced"] = "all"
     """findings of validation and test, all of them or, as Romero et al. have it, all of the smallest class
-    and as many of each other, drawn once for all methods, seeds and budgets; several labels stay as they are"""
+    and as many of each other, drawn once for all methods, seeds and budgets; several labels are left as they
+    are"""
     seed: Natural = 0
     """seed of the splits, apart from the seeds of training; `paper` and `all` draw nothing"""
 
@@ -149,6 +150,20 @@ class Search(Section):
     skip: list[Natural] = []
     """candidates to leave out, by number, such as one whose training diverged; they keep their number and
     stand in the table without a figure"""
+
+
+class Subset(Section):
+    """How the findings within a `budget` are chosen."""
+
+    nested: bool = True
+    """findings of a smaller number are among those of a larger one; or each number draws anew, as published
+    by Romero et al."""
+    counts: Literal["learned", "training"] = "learned"
+    """what a budget counts, training and validation findings, for both are learned from, or, as published by
+    Romero et al., training findings alone, beside the whole validation"""
+    classes: Literal["share", "equal"] = "share"
+    """classes have the share that they have in the split, or, as published by Romero et al., as many findings
+    each as long as there are some; several labels are drawn without regard to them"""
 
 
 class Curve(Section):
@@ -279,9 +294,9 @@ class Config(Section):
     """how training sees both classes equally often, by the number of views or by drawing as many of each
     class anew every epoch"""
     budget: dict[Name, Positive] = {}
-    """how many training and validation findings of a data set may be learned from, by its name; the share of
-    each split and class stays, findings of a smaller budget are among those of a larger one, and the test is
-    as it was"""
+    """how many training and validation findings of a data set may be learned from, by its name; `subset` says
+    which, and the test is as it was"""
+    subset: Subset = Subset()
     collections: dict[Name, AnyCollection]
     """how each data set is read; one entry per data set, of one kind"""
     bootstrap: Bootstrap = Bootstrap()

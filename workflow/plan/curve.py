@@ -20,6 +20,11 @@ def findings(config: Config) -> list[int]:
     return [number for _, _, number in _points(config)]
 
 
+def counted(config: Config) -> str:
+    """The splits whose findings count, as flags where it is not all that are learned from."""
+    return "--counted train" if config["subset"]["counts"] == "training" else ""
+
+
 def _points(config: Config) -> list[tuple[str, str, int]]:
     side_collections.check_tested(config)
     names, numbers = config["curve"]["methods"], config["curve"]["findings"]

@@ -102,7 +102,16 @@ def reading(config: Config, method: str) -> str:
 def reading_of(config: Config, budget: dict[str, int], datasets: Sequence[str]) -> str:
     """The same for data sets with a budget."""
     granted = [f"{name}={number}" for name, number in budget.items() if name in datasets]
-    return flags.flags({"leak": data.leak(config), "budget": granted or None})
+    chosen = {"budget": granted, "subset": ways(config)} if granted else {}
+    return flags.flags({"leak": data.leak(config)} | {key: words for key, words in chosen.items() if words})
+
+
+def ways(config: Config) -> list[str]:
+    """How the findings within a budget are chosen, where it is not the usual way."""
+    subset = config["subset"]
+    asked = {"anew": not subset["nested"], "training": subset["counts"] == "training",
+             "equal": subset["classes"] == "equal"}  # fmt: skip
+    return [way for way, wanted in asked.items() if wanted]
 
 
 def follow(config: Config, method: str) -> str:
