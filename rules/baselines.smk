@@ -95,7 +95,7 @@ rule fit_baseline:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
-        method="|".join(variants.names(config, {*BASELINES} - {"probe", *STACKED})),
+        method="|".join(variants.names(config, {*BASELINES} - {"probe", *COVARIATES, *STACKED})),
     conda:
         "../environment.yml"
     threads: 1
@@ -156,6 +156,46 @@ rule fit_probe:
         " --card {output.card} --nearest {output.nearest} --run {output.run} --stores {input.stores:q}"
         " --splits {input.splits:q} {params.reading} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best}"
+
+
+rule fit_covariates:
+    """Fit a regression on columns of the user's table, alone or beside the score of a probe, and score the others."""
+    input:
+        unpack(planned(baselines.files)),
+        stores=planned(training.stores),
+        splits=planned(training.splits),
+        findings=baselines.of_target(config, "findings.csv"),
+        index=baselines.of_target(config, "index.parquet"),
+        table=planned(targets.covariates_table),
+    output:
+        predictions="results/{method}/fold{fold}/seed{seed}/predictions.csv",
+        best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
+        run="results/{method}/fold{fold}/seed{seed}/run.json",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+    wildcard_constraints:
+        method="|".join(variants.names(config, COVARIATES)),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=60,
+    params:
+        files=lambda wildcards, input: flags(
+            {name: input.get(name) or None for name in ("embeddings", "table")}
+        ),
+        options=planned(baselines.covariates_options),
+        reading=planned(training.reading),
+        code=code("model.baselines.covariates"),
+    message:
+        "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.job {log} model.baselines.covariates --stores {input.stores:q} --splits {input.splits:q}"
+        " {params.reading} --findings {input.findings:q} --index {input.index:q} {params.files} {params.options}"
+        " --seed {wildcards.seed} --out {output.predictions} --best {output.best} --run {output.run}"
 
 
 rule fit_candidates:

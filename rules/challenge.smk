@@ -52,7 +52,7 @@ rule predict_challenge_simply:
     benchmark:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge.tsv"
     wildcard_constraints:
-        method="|".join(variants.names(config, {*BASELINES} - {*STACKED})),
+        method="|".join(variants.names(config, {*BASELINES} - {*COVARIATES, *STACKED})),
     conda:
         "../environment.yml"
     threads: 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.io import strip_wildcard_constraints
 
-from model.baselines.methods import BASELINES, MEASURED, STACKED
+from model.baselines.methods import BASELINES, COVARIATES, MEASURED, STACKED
 from papers.figures.registry import FIGURES
 from model.training.methods import METHODS
 from papers import numbers
@@ -16,7 +16,8 @@ from pipeline.provenance import ROOT, code
 from workflow import downloads, driver, raw, shared, replaced, variants
 from workflow.config import check_file, checked
 from workflow.flags import flags
-from workflow.plan import baselines, challenge, curve, data, effects, external, papers, search, start, targets, training
+from workflow.plan import baselines, challenge, curve, data, effects, external, papers
+from workflow.plan import search, start, targets, training
 from workflow.plan.adaptor import asks, ending, memory, untracked
 from workflow.summary import failures
 

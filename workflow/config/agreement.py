@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.baselines.methods import BASELINES, MEASURED
+from model.baselines.methods import BASELINES, COVARIATES, MEASURED
 from model.training.layers import problems as layers_problems
 from model.training.methods import METHODS, phases
 from model.training.phase import BY_DATASET, parse_phases, schedule_problems
@@ -82,6 +82,13 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     for name in config["curve"]["methods"]:
         if name not in known:
             yield error(["curve", "methods"], name, expected="known methods", remedy=nearest(name, known))
+    bases = {config["variants"].get(name, {}).get("method", name) for name in methods}
+    for name in sorted(bases & {*COVARIATES}):
+        if not config["covariates"]["columns"]:
+            yield error(["covariates", "columns"], "none", expected=f"columns for {name} to learn from")
+        if config["challenge"]:
+            yield error(["methods"], name, expected="methods that need nothing but images, for a challenge",
+                        remedy="leave it out, or the challenge")  # fmt: skip
     yield from networks.misfits(config, methods)
     yield from classes.misfits(config)
     yield from _split_contradictions(config["split"], collections.get(target))

@@ -225,6 +225,19 @@ class Subgroups(Section):
     """positive findings, and negative ones, that a level needs in the test to be scored"""
 
 
+class Covariates(Section):
+    """What the methods `covariates` and `probe_covariates` learn from besides images."""
+
+    columns: list[Text] = []
+    """columns such as `[age, sex]`, of `table`, of the target's findings.csv, or of its index; numbers are
+    standardised, words become a number for each; a missing number counts as the median and is told, a
+    missing word is one of its own"""
+    table: Text | None = None
+    """CSV with `patient_id`, with `finding_id` where findings of a patient differ, and columns"""
+    names: dict[Literal["patient_id", "finding_id"], Text] = {}
+    """its headers where they are others, such as `patient_id: case`"""
+
+
 class Encoder(Section):
     """A fixed network."""
 
@@ -313,6 +326,7 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     operating: Operating = Operating()
     subgroups: Subgroups = Subgroups()
+    covariates: Covariates = Covariates()
     precision: Literal["float32", "bfloat16"] = "float32"
     """arithmetic of training on CUDA; the CPU always uses float32"""
     network: str = "papers"

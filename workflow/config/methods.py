@@ -177,6 +177,26 @@ class Probe(Section):
     """inner folds"""
 
 
+class CovariatesAlone(Section):
+    """L2-regularised logistic regression on columns of a table, see `covariates`; no image."""
+
+    penalties: Penalties = [0.01, 0.1, 1, 10]
+    """divisors of the penalty (C of scikit-learn), of which inner folds choose one"""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """inner folds"""
+
+
+class ProbeCovariates(Section):
+    """The regression of `covariates` on the log odds of a probe as well; the probe scores on inner folds."""
+
+    encoder: str = "lite0"
+    """an entry of `encoders`"""
+    penalties: Penalties = [1e-5, 1e-4, 1e-3, 1e-2]
+    """those of the probe; those of the regression are of `covariates`"""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """inner folds"""
+
+
 class ProbeSvm(Section):
     """A linear support vector machine on what a fixed network sees in the target's patches."""
 
@@ -243,6 +263,7 @@ def _sections() -> dict[str, Any]:
         for name, steps in STEPS.items()
     } | {
         "finetune": Finetune, "rwg": Rwg, "logistic": Logistic, "probe": Probe, "adc": Adc,
+        "covariates": CovariatesAlone, "probe_covariates": ProbeCovariates,
         "probe_svm": ProbeSvm, "probe_knn": ProbeKnn, "radiomics": Radiomics, "auto": Auto,
     }  # fmt: skip
     return {name: (model, model()) for name, model in models.items()}

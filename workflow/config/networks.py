@@ -12,6 +12,9 @@ from pipeline.provenance import code
 from workflow.config.collections import channels_of
 from workflow.config.messages import error
 
+PROBES = ("probe", "probe_covariates", "probe_svm", "probe_knn")
+"""Methods with one encoder."""
+
 
 def names() -> set[str]:
     """The networks that there are, those of others as ``kind:ARGUMENT``."""
@@ -58,7 +61,7 @@ def misfits(config: Mapping[str, Any], methods: Iterable[str]) -> Iterator[Confi
 def encoders(config: Mapping[str, Any], methods: Iterable[str]) -> list[str]:
     """The encoders whose features these methods use."""
     settings = config["hyperparameters"]
-    named = {name: [settings[name]["encoder"]] for name in ("probe", "probe_svm", "probe_knn")}
+    named = {name: [settings[name]["encoder"]] for name in PROBES}
     named["auto"] = [name for name in settings["auto"]["candidates"] if name not in MEASURED]
     return list(dict.fromkeys(name for method in sorted(methods) for name in named.get(method, ())))
 

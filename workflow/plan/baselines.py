@@ -23,9 +23,9 @@ def files(config: Config, method: str, fold: str, seed: str) -> dict[str, str]:
     Raises ConfigError where there are no maps, or where the encoder takes no such patches.
     """
     own, kind = training.settings(config, method), variants.method(config, method)
-    if kind == "probe":
+    if kind in ("probe", "probe_covariates"):
         _check(config, method)
-        return {"embeddings": features(config, config["target"], _encoder(own), fold, seed)}
+        return {"embeddings": features(config, config["target"], _encoder(own, kind), fold, seed)}
     if kind != "adc":
         return {}
     side_collections.check_adc(own)
@@ -36,7 +36,7 @@ def files_of_both(config: Config, method: str, fold: str, seed: str) -> dict[str
     """Those of the target and of the challenge's findings. Raises ConfigError where there are no maps."""
     found, kind = files(config, method, fold, seed), variants.method(config, method)
     if kind == "probe":
-        encoder = _encoder(training.settings(config, method))
+        encoder = _encoder(training.settings(config, method), kind)
         return found | {"unlabelled_embeddings": features(config, config["challenge"], encoder, fold, seed)}
     if kind != "adc":
         return {}
@@ -50,6 +50,22 @@ def options(config: Config, method: str, inputs: Mapping[str, str]) -> str:
     own = {key: value for key, value in settings.items() if key not in PLACES}
     paths = {key: inputs.get(key) for name in FILES for key in (name, f"unlabelled_{name}")}
     return flags.flags(own | paths)
+
+
+def of_target(config: Config, file: str) -> str:
+    """A file of the target."""
+    return f"<data>/{config['target']}/{file}"
+
+
+def covariates_options(config: Config, method: str) -> str:
+    """The columns and settings of a method that learns from them, as flags."""
+    own, kind = training.settings(config, method), variants.method(config, method)
+    settings, image = (own["hyperparameters"][name] for name in ("covariates", kind))
+    names = {"columns": own["covariates"]["columns"], "names": json.dumps(own["covariates"]["names"])}
+    penalties = {"penalties": settings["penalties"]}
+    if kind != "covariates":
+        penalties["image_penalties"] = image["penalties"]
+    return flags.flags({**names, **penalties, "folds": image["folds"]})
 
 
 def candidates(config: Config, method: str) -> dict[str, Learners]:
@@ -182,9 +198,9 @@ def _network(config: Config, encoder: str) -> str:
     return str(config["encoders"][encoder]["network"])
 
 
-def _encoder(own: Config) -> str:
+def _encoder(own: Config, kind: str) -> str:
     """The encoder of a probe."""
-    return str(own["hyperparameters"]["probe"]["encoder"])
+    return str(own["hyperparameters"][kind]["encoder"])
 
 
 def _maps(name: str, prefix: str = "") -> dict[str, str]:

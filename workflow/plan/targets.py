@@ -77,9 +77,18 @@ def comparison(config: Config) -> list[str]:
 
 def subgroups_table(config: Config) -> list[str]:
     """The user's table of subgroups, if the config names one. Raises ConfigError where it is not there."""
-    table = config["subgroups"]["table"]
+    return _table(config, "subgroups")
+
+
+def covariates_table(config: Config) -> list[str]:
+    """The same of covariates."""
+    return _table(config, "covariates")
+
+
+def _table(config: Config, section: str) -> list[str]:
+    table = config[section]["table"]
     if table is not None and not Path(table).is_file():
-        raise ConfigError("no such file", file=table, expected="the table that subgroups/table names")
+        raise ConfigError("no such file", file=table, expected=f"the table that {section}/table names")
     return [] if table is None else [table]
 
 
