@@ -66,6 +66,8 @@ class Preprocessing:
     """Of a patch in pixels; cards from before there were others have none."""
     augmentation: str = AUGMENTATIONS[0]
     """How views are made; cards say it where they are drawn."""
+    online: Mapping[str, float] | None = None
+    """What they are drawn from; cards say it where it is not usual."""
 
 
 def moments(patch: np.ndarray) -> tuple[float, float]:
@@ -198,11 +200,14 @@ def describe(
         intensity=provenance["intensity"],
         view_seed=provenance["view_seed"],
         augmentation=AUGMENTATIONS[bool(info.margin)],
+        online=provenance.get("online"),
         **keys,
     )
     told = dataclasses.asdict(preprocessing)
     if preprocessing.augmentation == AUGMENTATIONS[0]:
         del told["augmentation"]
+    if preprocessing.online is None:
+        del told["online"]
     classes = info.classes
 
     def of(names: Collection[str]) -> dict[str, Any]:

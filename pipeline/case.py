@@ -18,6 +18,7 @@ from pipeline.files import FINDING_COLUMNS
 from pipeline.patches import online, slices
 from pipeline.patches.cut import cut_views, tasks
 from pipeline.patches.normalization import check_not_blank
+from pipeline.patches.ranges import Ranges
 from pipeline.patches.views import Frame, View, frame_of, view_table
 from pipeline.readers import index
 from pipeline.readers.geometry import Place, plane
@@ -89,7 +90,8 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     sources = _read(rows, known, raw, how)
     (task,) = tasks(rows, list(how.channels))
     drawn = how.augmentation == "online"
-    margin = online.margin(how.side) if drawn else 0
+    ranges = Ranges(**how.online or {})
+    margin = online.margin(how.side, ranges) if drawn else 0
     cut = cut_views(task, sources, how.extent, how.side, how.views, how.view_seed, margin)
     if isinstance(cut, InputError):
         raise cut
@@ -109,7 +111,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     names = (how.view_seed, row["patient_id"], row["finding_id"])
     if drawn:
         aspect = float(np.float32(cut.aspect))  # as a store keeps it
-        views = online.evaluation_table(how.views, how.side, *names)
+        views = online.evaluation_table(how.views, how.side, *names, ranges)
         patches = np.stack([online.cut(cut.patches[0], how.side, aspect, view) for view in views])
     else:
         views, patches = view_table(how.views, *names), cut.patches

@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.classes import UNKNOWN, UNNAMED, Classes
 from pipeline.errors import StoreError
 from pipeline.hdf5 import created, need, opened
+from pipeline.patches.ranges import Ranges
 
 SCHEMA_VERSION = 2
 PATCH_SIDE = 65
@@ -209,6 +210,7 @@ class Margins:
     """patient_id and finding_id"""
     side: int
     view_seed: int
+    ranges: Ranges
 
 
 def read_margins(path: str | Path, findings: Sequence[int]) -> Margins:
@@ -216,14 +218,21 @@ def read_margins(path: str | Path, findings: Sequence[int]) -> Margins:
     with opened(path) as file:
         patches = need(file, "patches")
         columns = [need(file, f"findings/{name}") for name in ("aspect", "patient_id", "finding_id")]
+        provenance = json.loads(file.attrs["provenance"])
         aspects, *ids = ([column[finding] for finding in findings] for column in columns)
         return Margins(
             np.stack([patches[finding] for finding in findings]),
             np.array(aspects),
             [(patient.decode(), finding.decode()) for patient, finding in zip(*ids, strict=True)],
             patches.shape[-1] - 2 * int(file.attrs["margin"]),
-            json.loads(file.attrs["provenance"])["view_seed"],
+            provenance["view_seed"],
+            ranges_of(provenance),
         )
+
+
+def ranges_of(provenance: Mapping[str, Any]) -> Ranges:
+    """What the views of a store are drawn from, by its provenance, which says what is not usual."""
+    return Ranges(**provenance.get("online", {}))
 
 
 def write_embeddings(

@@ -122,6 +122,7 @@ rule build_patches:
         views=planned(data.stored_views),
         view_seed=lookup("view_seed", within=config),
         augmentation=lookup("augmentation", within=config),
+        online=planned(data.online),
         collection=untracked(planned(data.terms)),
         code=planned(data.code_of, module="pipeline.patches.cut"),
     message:
@@ -131,7 +132,7 @@ rule build_patches:
         " --findings {input.findings:q} --slices {input.slices:q} --out {output.patches:q}"
         " --skipped {output.skipped:q} --side {params.side} --views {params.views} --view-seed {params.view_seed}"
         " --augmentation {params.augmentation} --collection {params.collection:q} --processes {threads}"
-        " {params.options} {params.classes}"
+        " {params.options} {params.classes} {params.online}"
 
 
 rule list_skipped:

@@ -26,6 +26,7 @@ def make_store(
     labelled: bool = True,
     turned: str = "",
     margin: int = 0,
+    online: dict[str, float] | None = None,
 ) -> tuple[Path, Path]:
     """Write a store of noise, with a bright spot where the label is 1, and its split table.
 
@@ -62,7 +63,7 @@ def make_store(
     write_store(
         store, findings, (block(kind) for kind in pictures), views=views, side=side, dataset=dataset,
         channels=[f"channel{number}" for number in range(channels)], normalization="none",
-        provenance={"view_seed": 0} if margin else {}, margin=margin,
+        provenance={"view_seed": 0, **({"online": online} if online else {})} if margin else {}, margin=margin,
     )  # fmt: skip
     table = findings[["patient_id", "group_id", "finding_id", "label"]].assign(split=splits, views=views)
     write_csv(split, SPLIT_COLUMNS, table.to_dict("records"))

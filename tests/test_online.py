@@ -1,6 +1,7 @@
 """Views that are drawn when they are needed, against those of the slice itself, and training on them."""
 
 import tracemalloc
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from model.training.settings import Settings
 from model.training.trainer import Trainer
 from pipeline.patches import online
 from pipeline.patches.cut import Spot, Task, cut_views
+from pipeline.patches.ranges import Ranges
 from pipeline.patches.views import Frame, View, centre, resample
 from pipeline.slice_store import SourceSlice
 from pipeline.store import read_info, read_margins, read_patches
@@ -79,6 +81,48 @@ class TestViews:
             assert max(map(abs, values)) <= most + 1e-12
             assert min(max(values), -min(values)) > 0.99 * most
         assert 900 < sum(view.flip for view in views) < 1100  # 2,000 coins: a standard deviation of 22
+
+
+ROMERO = Ranges(rotation=10, scale=0, shift=7 / 236, brightness=0)
+"""Romero et al., section II.C: width 250, rotation up to 10 degrees, a crop of 236 × 236."""
+
+
+class TestRanges:
+    def test_a_view_of_romero_is_a_crop_of_the_picture_at_a_width_of_250(self) -> None:
+        """The picture has 125 pixels, so that both ways only make it larger; pixel 7 is the first of the middle."""
+        rows, columns = np.indices((125, 125))
+        pixels = SourceSlice(np.float32(np.sin(rows / 7) + np.cos(columns / 9 + rows / 30)), 0.0, 1.0)
+        task = Task("p", "1", (Spot(0, "file", 62.0, 62.0, np.nan, np.nan),))
+        margin = online.margin(236, ROMERO)
+        wide = cut_views(task, [pixels], "118/125 width, 118/125 height", 236, 1, 0, margin)
+        (whole,) = cut_views(task, [pixels], "whole", 250, 1, 0).patches[0]
+        found = online.cut(wide.patches[0], 236, wide.aspect, View(shift=3, drop=-5))[0]
+        np.testing.assert_allclose(found, whole[2 : 2 + 236, 10 : 10 + 236], atol=5e-3)
+
+    def test_draws_keep_within_them_and_reach_them(self) -> None:
+        views = [online.draw(236, number, ranges=ROMERO) for number in range(500)]
+        for values, most in (
+            ([v.rotation for v in views], 10),
+            ([v.shift for v in views], 7),
+            ([v.drop for v in views], 7),
+        ):
+            assert max(map(abs, values)) <= most + 1e-12
+            assert min(max(values), -min(values)) > 0.98 * most
+        assert {view.zoom for view in views} == {1.0}
+        assert online.brightness("x", ranges=ROMERO) == 0
+
+    def test_a_store_says_them_and_its_views_keep_to_them(self, tmp_path: Path) -> None:
+        """The mean over the image and four copies, as Romero et al. have it, is that of five views."""
+        still = Ranges(rotation=0, scale=0, shift=0, brightness=0)
+        store, split = make_store(tmp_path, "a", train=4, views=5, side=36, margin=4, online=asdict(still))
+        part = data.read_part(data.load([store], [split])["a"], "train", CPU)
+        drawn = part.patches.drawn(torch.arange(20), "x")
+        for view in read_patches(store, [1], [5]):  # nothing but flips is left of them
+            plain = read_patches(store, [1], [1])[0]
+            assert min(abs(view - each).max() for each in (plain, plain[..., ::-1])) < 1e-5
+        plain = read_patches(store, [0], [1])[0]
+        assert min(abs(drawn[0].numpy() - each).max() for each in (plain, plain[..., ::-1])) < 1e-5
+        assert len(read_patches(store, [1], [5])) == 5
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """From findings to patch stores: the steps in a row on phantoms, and what must not depend on what."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,14 +14,15 @@ from pipeline import findings, skipped
 from pipeline.datasets import Source
 from pipeline.errors import EmptyError, LabelError
 from pipeline.files import read_csv
-from pipeline.patches import cut, slices
+from pipeline.patches import cut, online, slices
+from pipeline.patches.ranges import Ranges
 from pipeline.phantom import write_phantom
 from pipeline.phantoms.dicom import Geometry, write_ct_series
 from pipeline.readers import index
 from pipeline.readers.geometry import locate, plane
 from pipeline.slice_store import read_slice, write_slices
 from pipeline.splits import split
-from pipeline.store import UNKNOWN, read_info, read_patches
+from pipeline.store import UNKNOWN, StoreInfo, ranges_of, read_info, read_patches
 
 STEPS = ("index", "findings", "slices", "patches")
 
@@ -103,6 +105,22 @@ def stacked(prostate: Path, tmp_path_factory: pytest.TempPathFactory) -> Etl:
     etl = Etl("prostatex", prostate, tmp_path_factory.mktemp("stacked"))
     etl.find("--channels", "t2", "dwi", "adc").read().cut()
     return etl
+
+
+def test_a_store_with_a_margin_says_what_its_views_are_drawn_from_unless_that_is_usual(stacked: Etl) -> None:
+    def made(**ranges: float) -> StoreInfo:
+        path = stacked.out / "online.h5"
+        stacked.cut(
+            "65 mm", 5, "--out", str(path), "--augmentation", "online", "--online", json.dumps(ranges)
+        )
+        return read_info(path)
+
+    ten = made(rotation=10)
+    assert ranges_of(ten.provenance) == Ranges(rotation=10)
+    assert ten.margin == online.margin(65, Ranges(rotation=10)) < online.margin(65)
+    usual = made(rotation=20)
+    assert "online" not in usual.provenance
+    assert (usual.margin, ranges_of(usual.provenance)) == (online.margin(65), Ranges())
 
 
 def test_every_finding_of_the_phantoms_is_kept(stacked: Etl) -> None:

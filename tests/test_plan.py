@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -426,6 +427,13 @@ class TestTargets:
             "results/bootstrap/fold0/seed0/scores.png",
             "results/joint/fold0/seed0/tensorboard", "results/pooled/fold0/seed0/tensorboard",
         ]  # fmt: skip
+
+    def test_what_views_are_drawn_from_is_told_where_they_are_drawn_and_it_is_not_usual(self):
+        ten = {"rotation": 10, "scale": 0.12, "shift": 0.04, "brightness": 0.2}
+        assert data.online(config()) == data.online(config(online=ten)) == ""
+        assert data.online(config(augmentation="online")) == ""
+        told = data.online(config(augmentation="online", online=ten))
+        assert json.loads(shlex.split(told)[1]) == ten
 
     def test_subgroups_are_told_where_columns_are_named_and_their_table_is_there(self, tmp_path):
         plain = {"table": None, "names": {}, "cuts": {}, "minimum": 10}

@@ -14,6 +14,7 @@ from snakemake.utils import update_config
 
 from pipeline.errors import InputError
 from pipeline.patches.online import margin
+from pipeline.patches.ranges import Ranges
 from pipeline.patches.views import frame_of, resample, view_table
 from pipeline.provenance import ROOT
 from pipeline.readers.pixels import read_pixels
@@ -111,7 +112,7 @@ def check(config: Mapping[str, Any]) -> tuple[str, bool]:
         collection = config["collections"][dataset]
         views, side = config["views"], config["patch"]
         if config["augmentation"] == "online":
-            views, side = 1, side + 2 * margin(side)
+            views, side = 1, side + 2 * margin(side, Ranges(**config["online"]))
         size = None
         if found.findings is not None:
             channels = len(channels_of(collection, dataset))

@@ -6,11 +6,13 @@ where it was made. So a run writes down the settings of its data, and a run that
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.files import write_text
+from pipeline.patches.ranges import USUAL
 from pipeline.store import PATCH_SIDE
 from workflow import people, side_collections
 
@@ -18,6 +20,7 @@ FILE = "settings.json"
 KEYS = (
     "patch",
     "augmentation",
+    "online",
     "split",
     "views",
     "view_seed",
@@ -26,7 +29,7 @@ KEYS = (
     "balance",
     "encoders",
 )
-BEFORE = {"patch": PATCH_SIDE, "augmentation": "stored"}
+BEFORE = {"patch": PATCH_SIDE, "augmentation": "stored", "online": asdict(USUAL)}
 """What a key was whose value older runs did not write down."""
 
 

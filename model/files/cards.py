@@ -10,6 +10,7 @@ from jsonschema.exceptions import best_match
 from model.networks.base import MOST
 from pipeline import card
 from pipeline.classes import MOST as MOST_CLASSES
+from pipeline.patches.ranges import MOST_RANGE
 from pipeline.patches.views import MOST_VIEWS
 from pipeline.store import AUGMENTATIONS
 
@@ -46,6 +47,12 @@ PREPROCESSING = _object(
 PREPROCESSING["properties"]["side"] = {"type": "integer", "minimum": 1, "maximum": MOST["side"]}
 """Not in cards from before there was a choice."""
 PREPROCESSING["properties"]["augmentation"] = {"enum": list(AUGMENTATIONS)}
+PREPROCESSING["properties"]["online"] = {
+    "type": "object", "additionalProperties": False,
+    "properties": {
+        name: {"type": "number", "minimum": 0, "maximum": most} for name, most in MOST_RANGE.items()
+    },
+}  # fmt: skip
 FINGERPRINT = _each(_object(**dict.fromkeys(card.KINDS, _TEXTS), **dict.fromkeys(card.MEASURES, _RANGE)))
 DATASET = _object(
     collection=_each(_TEXT),

@@ -6,7 +6,7 @@ import importlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from pipeline.cli import run_cli
 from pipeline.errors import ConstantImageError, EmptyError, InputError, MissingTagError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.patches import online
+from pipeline.patches.ranges import USUAL, Ranges
 from pipeline.patches.views import MOST_VIEWS, frame_of, resample, view_table
 from pipeline.pool import parallel
 from pipeline.slice_store import SourceSlice, read_slice
@@ -152,6 +153,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="store all views, or one with a margin, from which views are drawn when they are needed",
     )  # fmt: skip
     parser.add_argument(
+        "--online", type=json.loads, default={},
+        help="how far such views may be from the stored patch, JSON: rotation, scale, shift, brightness",
+    )  # fmt: skip
+    parser.add_argument(
         "--intensity", default="series", help="written into the store: how slices were normalised"
     )
     parser.add_argument(
@@ -179,7 +184,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     classes = Classes(tuple(args.classes or of_kind), multilabel=args.multilabel)
     table = as_numbers(table[["group_id", *classes.label_columns]].reset_index())
     table = table.assign(width_mm=np.nan, height_mm=np.nan, aspect=np.nan)
-    margin = online.margin(args.side) if args.augmentation == "online" else 0
+    ranges = Ranges(**args.online)
+    margin = online.margin(args.side, ranges) if args.augmentation == "online" else 0
     skipped: list[dict[str, str]] = []
     kept: list[int] = []  # not those that a slice was missing for, which are listed already
 
@@ -223,6 +229,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "intensity": args.intensity,
             "findings_sha256": sha256(args.findings),
             "slices_sha256": sha256(args.slices),
+            **({"online": asdict(ranges)} if margin and ranges != USUAL else {}),
         },
         collection=args.collection,
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pipeline.patches.ranges import MOST_RANGE
 from workflow.config.collections import AnyCollection
 from workflow.config.methods import Hyperparameters
 from workflow.config.types import (
@@ -252,6 +253,19 @@ class Encoder(Section):
     """views of each finding that are embedded, if so many are stored"""
 
 
+class Online(Section):
+    """How far views may be from the stored patch with `augmentation: online`; each is drawn uniformly."""
+
+    rotation: Annotated[float, Field(ge=0, le=MOST_RANGE["rotation"]), AS_WRITTEN, in_unit("degrees")] = 20
+    """to either side"""
+    scale: Annotated[float, Field(ge=0, le=MOST_RANGE["scale"]), AS_WRITTEN, in_unit("fraction")] = 0.12
+    """how much more, or less, of the image a view shows"""
+    shift: Annotated[float, Field(ge=0, le=MOST_RANGE["shift"]), AS_WRITTEN, in_unit("fraction")] = 0.04
+    """of the side, to each of the four sides"""
+    brightness: Annotated[float, Field(ge=0, le=MOST_RANGE["brightness"]), AS_WRITTEN] = 0.2
+    """standard deviations of the series, up or down, in training alone"""
+
+
 class Phantom(Section):
     """With this key the workflow itself writes synthetic raw data; only config/demo.yaml has it."""
 
@@ -296,8 +310,10 @@ class Config(Section):
     """seed of the order of the views"""
     augmentation: Literal["stored", "online"] = "stored"
     """stored cuts all views beforehand; online stores one patch of each finding with a margin, from which
-    training draws rotation (±20°), flip, scale (±12 %), shift (±4 %) and brightness anew for each sample;
-    `views` is then how many views of a finding there may be in a pass, and none of them takes room"""
+    training draws rotation (±20°), flip, scale (±12 %), shift (±4 %) and brightness anew for each sample, or
+    what `online` has instead; `views` is then how many views of a finding there may be in a pass, and none of
+    them takes room"""
+    online: Online = Online()
     majority_views: Views = 60
     """views per training finding of the larger class; the smaller class gets floor(this · n0/n1), at most
     `views`"""

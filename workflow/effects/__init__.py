@@ -20,7 +20,7 @@ FILE = Path(__file__).with_name("effects.yaml")
 KEPT = (
     "target", "datasets", "seeds", "split", "views", "view_seed", "majority_views", "evaluation_views",
     "balance", "bootstrap", "training", "evaluation", "precision", "network", "weights", "patch",
-    "augmentation", "encoders", "budget", "subset",
+    "augmentation", "online", "encoders", "budget", "subset",
 )  # fmt: skip
 """Keys of the config that a variant takes over as they are; all others name things that it does without."""
 PROPORTIONS = ("target_samples", "batch_size")

@@ -3,8 +3,10 @@
 import functools
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.patches.ranges import USUAL
 from pipeline.provenance import code
 from workflow import ahead, flags, people, raw, side_collections
 from workflow.config.agreement import LISTED, TOLD
@@ -67,6 +69,13 @@ def stored_views(config: Config, dataset: str) -> int:
     """How many views of each finding are cut; the challenge's and external ones are never trained on."""
     tested = dataset in (config["challenge"], *config["external"])
     return int(config["evaluation_views" if tested else "views"])
+
+
+def online(config: Config) -> str:
+    """What views are drawn from when they are needed, as a flag where it is not the usual."""
+    asked = dict(config["online"])
+    drawn = config["augmentation"] == "online" and asked != asdict(USUAL)
+    return flags.flags({"online": json.dumps(asked) if drawn else None})
 
 
 def terms(config: Config, dataset: str) -> str:
