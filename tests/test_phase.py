@@ -11,7 +11,7 @@ TRAINING = {"epochs": 10, "batches": 1, "batch_size": 8, "learning_rate": 3e-4, 
 STEPS = {
     "typhon": ("training", "specialization"), "parallel": ("training",), "classical": ("training",),
     "finetune": ("training",), "joint": ("training",), "multitask": ("training",), "pooled": ("training",),
-    "transfer": ("first", "support", "last"),
+    "pretrain": ("training",), "transfer": ("first", "support", "last"),
     "hydra": ("first", "support_head", "support", "last_head", "last"),
 }  # fmt: skip
 """The steps that the settings know of, by method."""
@@ -46,6 +46,7 @@ def test_each_method_is_what_its_paper_says() -> None:
     assert shape("finetune") == [("training", "b", "turns", {})]
     assert shape("joint") == [("training", "abc", "joint", {})]
     assert shape("multitask") == [("training", "abc", "mixed", {})]
+    assert shape("pretrain") == shape("multitask")
     assert shape("pooled") == [("training", "abc", "mixed", {"a": "b", "c": "b"})]
     assert shape("rwg") == []
     # Target, supports, target: one head for all.

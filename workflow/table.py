@@ -10,6 +10,7 @@ from pipeline.provenance import ROOT
 from workflow import plain
 from workflow.config import schema
 from workflow.config.collections import KINDS, Collection
+from workflow.config.methods import Pretraining
 
 HEADING = """\
 <!-- Generated from workflow/config/: python -m workflow.table --write -->
@@ -35,7 +36,7 @@ Where the published way differs from the right one, a key takes the value `paper
 """
 
 
-STEPS = ("/Step", "/Tuning")
+STEPS = ("/Step", "/Tuning", "/Pretraining")
 """How references to the settings of a step end."""
 
 
@@ -84,6 +85,7 @@ def readme() -> str:
         if part["default"] != usual[key]["default"]
     ]  # fmt: skip
     parts += ["", f"Those of `finetune/training` are others: {', '.join(others)}."]
+    parts[-1] += f" Those of `pretrain/training` too, with `batch_size: {Pretraining().batch_size}`."
     parts += ["", "## `collections/{dataset}`", "", "Of every kind of data set.", "", table(common)]
     for kind in KINDS:
         keys, text = defs[kind]["properties"], defs[kind]["description"]

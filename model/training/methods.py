@@ -76,6 +76,11 @@ def multitask(config: Config) -> Phases:
     return [phase(config, "training", config["datasets"], "multitask/training", step="mixed")]
 
 
+def pretrain(config: Config) -> Phases:
+    """As ``multitask``, of a network that knows something (Mormont et al.)."""
+    return [phase(config, "training", config["datasets"], "pretrain/training", step="mixed")]
+
+
 def pooled(config: Config) -> Phases:
     """The naive baseline: one head for all data sets together."""
     head = _shared(config["datasets"], config["target"])
@@ -84,8 +89,10 @@ def pooled(config: Config) -> Phases:
 
 METHODS: dict[str, Callable[[Config], Phases]] = {
     method.__name__: method
-    for method in (typhon, parallel, hydra, transfer, classical, finetune, joint, multitask, pooled, rwg)
-}
+    for method in (
+        typhon, parallel, hydra, transfer, classical, finetune, joint, multitask, pretrain, pooled, rwg,
+    )
+}  # fmt: skip
 
 
 def phases(method: str, config: Config) -> Phases:

@@ -59,8 +59,11 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if used > config["views"]:
             yield error(path, str(used), expected=f"at most views, which is {config['views']}")
     encoders = config["encoders"]
-    own = ["hyperparameters", "finetune", "network"]
-    chosen = [(["network"], config["network"]), (own, config["hyperparameters"]["finetune"]["network"])]
+    chosen = [(["network"], config["network"])]
+    chosen += [
+        (["hyperparameters", method, "network"], own["network"])
+        for method, own in config["hyperparameters"].items() if "network" in own
+    ]  # fmt: skip
     chosen += [(["encoders", name, "network"], encoder["network"]) for name, encoder in encoders.items()]
     for path, name in chosen:
         if not networks.known(name):

@@ -135,6 +135,12 @@ class Tuning(Step):
     balance: Literal["views", "undersample"] | None = "undersample"
 
 
+class Pretraining(Tuning):
+    """The same in larger batches, which all data sets share."""
+
+    batch_size: Annotated[int, Field(ge=2), in_unit("samples")] = 32
+
+
 class Finetune(Section):
     """A network that knows something, trained on the target; its head begins as a probe."""
 
@@ -147,6 +153,17 @@ class Finetune(Section):
     weights"""
     training: Tuning = Tuning()
     """its only step"""
+
+
+class Pretrain(Section):
+    """Mixed batches of all data sets, a head for each, for a network that knows something."""
+
+    network: str = "efficientnet_lite0"
+    """the network of this method, whatever `network` says"""
+    weights: Text = "imagenet"
+    """what it begins with, whatever `weights` says"""
+    training: Pretraining = Pretraining()
+    """its only step; its settings are those of `finetune`, but for batches of 32"""
 
 
 class Rwg(Section):
@@ -262,8 +279,8 @@ def _sections() -> dict[str, Any]:
         )
         for name, steps in STEPS.items()
     } | {
-        "finetune": Finetune, "rwg": Rwg, "logistic": Logistic, "probe": Probe, "adc": Adc,
-        "covariates": CovariatesAlone, "probe_covariates": ProbeCovariates,
+        "finetune": Finetune, "pretrain": Pretrain, "rwg": Rwg, "logistic": Logistic, "probe": Probe,
+        "adc": Adc, "covariates": CovariatesAlone, "probe_covariates": ProbeCovariates,
         "probe_svm": ProbeSvm, "probe_knn": ProbeKnn, "radiomics": Radiomics, "auto": Auto,
     }  # fmt: skip
     return {name: (model, model()) for name, model in models.items()}
