@@ -26,6 +26,9 @@
 #   results/search/{method}/best.yaml         the best of them, to run from; candidates.csv, candidates.png
 #   results/curve/{method}/n{findings}/…      the same runs of each point of a learning curve
 #   results/curve.csv, .html, .png            AUROC by the number of findings to learn from
+#   results/leave_one_out/{target}/{method}/…     pre-training on all tasks but the target
+#   results/leave_one_out/{target}/{source}/{way}/…   what comes of it, and of other weights, for the target
+#   results/leave_one_out.csv, …_differences.csv, ….png   all that side by side
 #   results/tables/{table}.csv, .md, .tex     the tables of the papers, with ours beside theirs
 #   results/effects/{effect}.json             what one key as published comes to, run in effects/{effect}/
 #   published/{method}/history.csv            what was published of their runs, where the config names it
@@ -62,6 +65,7 @@ include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/search.smk"
 include: "rules/curve.smk"
+include: "rules/leave_one_out.smk"
 include: "rules/effects.smk"
 include: "rules/provenance.smk"
 

@@ -145,7 +145,7 @@ rule fit_probe:
     params:
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         reading=planned(training.reading),
-        target=lookup("target", within=config),
+        target=planned(training.target),
         state=planned(training.setting, key="evaluation/state"),
         code=planned(baselines.probe_code),
     message:
@@ -230,7 +230,7 @@ rule fit_candidates:
         learners=planned(baselines.learners),
         folds=planned(baselines.inner_folds),
         reading=planned(training.reading),
-        target=lookup("target", within=config),
+        target=planned(training.target),
         state=planned(training.setting, key="evaluation/state"),
         code=planned(baselines.candidates_code),
     message:

@@ -117,7 +117,7 @@ rule train_model:
         reading=planned(training.reading),
         people=planned(training.people),
         phases=planned(training.phases_as_json),
-        target=lookup("target", within=config),
+        target=planned(training.target),
         batch_norm=planned(training.setting, key="evaluation/batch_norm"),
         every=planned(training.setting, key="evaluation/every"),
         follow=planned(training.follow),
@@ -171,7 +171,7 @@ rule predict_findings:
     params:
         reading=planned(training.reading),
         people=planned(training.people),
-        target=lookup("target", within=config),
+        target=planned(training.target),
         state=planned(training.setting, key="evaluation/state"),
         code=planned(training.code_of, module="model.inference.score_views"),
     message:
@@ -202,7 +202,7 @@ rule score_method:
         mem_mb=memory(2000),
         runtime=30,
     params:
-        target=lookup("target", within=config),
+        target=planned(training.target),
         runs=planned(training.folders),
         benchmarks=planned(start.start_benchmarks),
         state=planned(training.setting, key="evaluation/state"),

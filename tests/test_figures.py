@@ -11,8 +11,12 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
+from model.files import weights
+from model.inference import batch_norm
+from model.networks.base import Description, build
 from model.report import histories
 from model.report.drawing import COLOUR_OF, PUBLISHED, STYLE, spread
 from model.report.gradients import BROKEN, COLUMNS, chosen, draw_gradient_flow, gradient_flow, read_gradients
@@ -23,6 +27,7 @@ from papers.figures import printed
 from papers.figures.__main__ import main
 from papers.figures.curves import plot_last_round, plot_test, plot_training
 from papers.figures.metrics import best_epoch, plot_metrics
+from papers.figures.multitask import plot_architecture
 from papers.figures.reference import plot_reference
 from papers.figures.registry import FIGURES, PHASES, drawn, wanted
 from papers.figures.summary import plot_summary
@@ -200,14 +205,15 @@ class TestRegistry:
     PHASES_OF = {method: tuple(phases) for method, phases in METHODS.items()}  # noqa: RUF012
 
     def test_all_methods_give_all_figures(self) -> None:
-        assert wanted(self.PHASES_OF, follow=True) == list(FIGURES)
+        every = self.PHASES_OF | {"pretrain": ("training",)}
+        assert wanted(every, follow=True) == list(FIGURES)
 
     def test_a_figure_whose_method_is_not_run_is_not_asked_for(self) -> None:
         assert wanted({"typhon": ("training",)}, follow=True) == ["typhon_4", "typhon_5"]
         assert wanted({"transfer": ("DS1/Full",)}, follow=True) == []
 
     def test_without_following_the_target_there_are_no_curves_of_it(self) -> None:
-        missing = set(FIGURES) - set(wanted(self.PHASES_OF, follow=False))
+        missing = set(FIGURES) - set(wanted(self.PHASES_OF, follow=False)) - {"mormont_1"}
         assert missing == {"typhon_5", "hydra_4a", "hydra_4b", "thesis_6_11"}
 
     def test_two_data_sets_have_two_phases_less(self) -> None:
@@ -218,6 +224,35 @@ class TestRegistry:
 
     def test_methods_that_may_stand_in_a_figure_do_where_they_were_run(self) -> None:
         assert drawn("typhon_5", ["classical", "logistic", "typhon"]) == ["typhon", "classical"]
+
+
+class TestMormont:
+    def test_the_architecture_has_the_tasks_the_classes_and_the_samples_of_the_run(
+        self, tmp_path: Path
+    ) -> None:
+        run, outputs = tmp_path / "results/pretrain/fold0/seed0", {"lesions": 2, "tissue": 9}
+        run.mkdir(parents=True)
+        network = build(outputs, Description("papers", linear=True).of(outputs))
+        tables = dict.fromkeys(outputs, batch_norm.initial(network))
+        weights.write(run / "model.safetensors", weights.export(network, tables), network.description)
+        (run / "run.json").write_text(json.dumps({"trained": {"lesions": 300, "tissue": 100}}))
+        made = plot_architecture(run)
+        (axes,) = made.axes
+        texts = " ".join(text.get_text() for text in axes.texts)
+        for told in (
+            "lesions\n2 classes, 300 samples",
+            "tissue\n9 classes, 100 samples",
+            "256 × 2",
+            "256 × 9",
+        ):
+            assert told in texts
+        assert axes.get_title(loc="left").startswith("2 tasks, 11 classes, 400 samples")
+        # Of the batch, and of its features, three quarters are of one task.
+        heights = [patch.get_height() for patch in axes.patches if isinstance(patch, Rectangle)]
+        assert heights[0] / sum(heights[::2]) == pytest.approx(0.75)
+        for out in ("one.png", "two.png"):
+            main(["mormont_1", "--runs", str(run), "--target", "lesions", "--out", str(tmp_path / out)])
+        assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
 class TestTyphon:
@@ -434,7 +469,9 @@ def test_summary_has_the_thesis_beside_the_means_of_our_runs() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", {figure.kind: name for name, figure in FIGURES.items()}.values())
+@pytest.mark.parametrize(
+    "name", {figure.kind: name for name, figure in FIGURES.items() if not figure.of_any_data}.values()
+)
 def test_each_kind_of_figure_is_drawn_and_twice_the_same(name: str, tmp_path: Path) -> None:
     runs = [str(write_run(tmp_path, method, seed)) for method in METHODS for seed in (0, 1)]
     results = []

@@ -6,6 +6,7 @@ results lie below its name.
 """
 
 import copy
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,11 @@ CHANGES = (
     "network", "weights", "bootstrap", "hyperparameters", "training", "evaluation", "budget", "precision"
 )  # fmt: skip
 """Keys of the config that a user's variant may change: those of training alone; all data are shared."""
-TAKEN = {*METHODS, *BASELINES, "bootstrap", "curve", "effects", "external", "figures", "search", "tables"}
+LEFT_OUT = "leave_one_out"
+"""The folder of transfers from all tasks but one to that one; also its key in the config."""
+TAKEN = {
+    *METHODS, *BASELINES, "bootstrap", "curve", "effects", "external", "figures", LEFT_OUT, "search", "tables",
+}  # fmt: skip
 """Names that something else has below ``results/``."""
 
 
@@ -35,23 +40,22 @@ class Variant:
 
     def settings(self, config: Config) -> dict[str, Any]:
         """The config of this variant alone."""
-        made = dict(config) | {"search": {}, "curve": {}, "variants": {}}
-        if self.changes:
-            made = copy.deepcopy(made)
-            lay_over(made, self.changes)
+        alone: dict[str, Any] = {"search": {}, "curve": {}, LEFT_OUT: {}, "variants": {}}
+        made = laid(dict(config) | alone, self.changes)
         # A method for pretrained networks has its own, whatever the others train.
         own = made["hyperparameters"].get(self.method, {})
         return made | {key: own[key] for key in ("network", "weights") if key in own}
 
 
-def lay_over(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Change ``tree`` in place, as Snakemake lays one config file over another."""
+def laid(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with another one laid over it, as Snakemake does it; what does not change is shared."""
+    made = dict(tree)
     for key, value in changes.items():
-        if isinstance(value, Mapping):
-            tree[key] = tree[key] if isinstance(tree.get(key), dict) else {}
-            lay_over(tree[key], value)
-        else:
-            tree[key] = value
+        below = made.get(key)
+        made[key] = (
+            laid(below if isinstance(below, Mapping) else {}, value) if isinstance(value, Mapping) else value
+        )
+    return made
 
 
 def of_user(config: Config) -> dict[str, Variant]:
@@ -76,22 +80,63 @@ def of_search(config: Config) -> dict[str, Variant]:
 
 def of_curve(config: Config) -> dict[str, Variant]:
     """The points of the learning curves, named ``curve/{method}/n{findings}``."""
-    found = {}
-    for name in config["curve"].get("methods", ()):
-        usual = of(config, name)
-        for number in config["curve"]["findings"]:
-            changes = copy.deepcopy(dict(usual.changes))
-            lay_over(changes, {"budget": {config["target"]: number}})
-            point = Variant(f"curve/{name}/n{number}", usual.method, changes)
-            found[point.name] = point
-    return found
+    points = itertools.product(config["curve"].get("methods", ()), config["curve"].get("findings", ()))
+    made = [
+        _changed(config, f"curve/{name}/n{number}", name, {"budget": {config["target"]: number}})
+        for name, number in points
+    ]
+    return {point.name: point for point in made}
+
+
+def of_left_out(config: Config, tasks: Iterable[str] | None = None) -> dict[str, Variant]:
+    """For each task, or some, the pre-trainings on all others, and what comes of each source in each way.
+
+    They are named ``leave_one_out/{target}/{method}`` and ``leave_one_out/{target}/{source}/{way}``.
+    """
+    own, found = config[LEFT_OUT], []
+    for target in own.get("tasks", ()) if tasks is None else tasks:
+        others = [name for name in config["datasets"] if name != target]
+        sources = {source: (f"{LEFT_OUT}.{source}", weights) for source, weights in own["sources"].items()}
+        for name in own["pretraining"]:
+            base, made = method(config, name), f"{LEFT_OUT}/{target}/{name}"
+            fixed = "network" in config["hyperparameters"].get(base, {})
+            network: dict[str, Any] = {"network": own["network"]}
+            network = {"hyperparameters": {base: network}} if fixed else network
+            found.append(_changed(config, made, name, network | {"target": others[0], "datasets": others}))
+            sources[name] = (f"{LEFT_OUT}.{name}.{target}", f"results/{made}")
+        for (source, (encoder, weights)), way in itertools.product(sources.items(), own["ways"]):
+            begun: dict[str, Any] = {"network": own["network"], "weights": weights}
+            changes: dict[str, Any] = {"target": target, "datasets": [target]}
+            if (base := method(config, way)) not in METHODS:
+                changes["encoders"] = {encoder: begun | {"side": None, "views": own["views"]}}
+                begun = {"encoder": encoder}
+            elif weights == "random":  # nothing in it is worth keeping as it is
+                begun["training"] = {"layers": None}
+            changes["hyperparameters"] = {base: begun}
+            found.append(_changed(config, f"{LEFT_OUT}/{target}/{source}/{way}", way, changes))
+    return {variant.name: variant for variant in found}
+
+
+def encoders(config: Config) -> dict[str, Any]:
+    """The encoders of the config, and those that are made to leave one task out."""
+    made = [variant.changes.get("encoders", {}) for variant in of_left_out(config).values()]
+    return {name: entry for known in (config["encoders"], *made) for name, entry in known.items()}
+
+
+def _changed(config: Config, name: str, usual: str, changes: Mapping[str, Any]) -> Variant:
+    """A method, or a variant of a user, with further changes."""
+    known = of(config, usual)
+    return Variant(name, known.method, laid(known.changes, changes))
 
 
 def of(config: Config, name: str) -> Variant:
     """The variant of this name; a method is one that changes nothing."""
     if name in config["variants"]:
         return of_user(config)[name]
-    return (of_search(config) | of_curve(config))[name] if "/" in name else Variant(name, name)
+    kind, *rest = name.split("/")
+    if not rest:
+        return Variant(name, name)
+    return (of_left_out(config, rest[:1]) if kind == LEFT_OUT else of_search(config) | of_curve(config))[name]
 
 
 def method(config: Config, name: str) -> str:
@@ -100,9 +145,9 @@ def method(config: Config, name: str) -> str:
 
 
 def names(config: Config, methods: Iterable[str]) -> list[str]:
-    """These methods, the user's variants of them, and the points of their learning curves."""
+    """These methods, the user's variants of them, and those of learning curves and of leaving one out."""
     known = sorted(methods)
-    made = of_user(config) | of_curve(config)
+    made = of_user(config) | of_curve(config) | of_left_out(config)
     return [*known, *(variant.name for variant in made.values() if variant.method in known)]
 
 
@@ -145,8 +190,8 @@ def _difference(there: Any, here: Any) -> Any:
     """What has to be laid over ``there`` to come to ``here``."""
     if not (isinstance(there, Mapping) and isinstance(here, Mapping)):
         return here
-    return {key: _difference(there.get(key), value) for key, value in _changed(there, here)}
+    return {key: _difference(there.get(key), value) for key, value in _others(there, here)}
 
 
-def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _others(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     return ((key, value) for key, value in here.items() if key not in there or there[key] != value)

@@ -18,6 +18,7 @@ from model.report.plots import plot_roc
 from papers.figures import printed
 from papers.figures.curves import plot_last_round, plot_test, plot_training
 from papers.figures.metrics import plot_metrics
+from papers.figures.multitask import plot_architecture
 from papers.figures.reference import plot_reference
 from papers.figures.registry import FIGURES, PaperFigure, drawn
 from papers.figures.summary import plot_summary
@@ -42,6 +43,8 @@ def draw(
     ConfigError : a method is missing without which there is no figure.
     """
     what = FIGURES[name]
+    if what.kind == "architecture" and runs:  # of whatever method has mixed its batches
+        return plot_architecture(next(iter(runs.values()))[0])
     given = results if what.results else runs
     if missing := [method for method in what.needs if method not in given]:
         raise ConfigError(f"none of {', '.join(missing)}", file=name, expected=f"runs of {what.needs}")

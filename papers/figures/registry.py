@@ -24,6 +24,8 @@ class PaperFigure:
     """Of Hydra: the phase that it shows, or whose published log belongs beneath it."""
     published: bool = False
     """Whether curves of Hydra's public logs may lie beneath ours."""
+    of_any_data: bool = False
+    """Whether it says as much of other data sets as of those of the papers."""
     follows: bool = False
     """Whether it shows rows of the history that ``evaluation: {follow: true}`` adds."""
 
@@ -57,6 +59,10 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "thesis_6_12": PaperFigure(
         "Thesis, Figure 6.12", "summary", ("classical", "hydra"), files=(), results=True
+    ),
+    "mormont_1": PaperFigure(
+        "Mormont et al., Figure 1", "architecture", ("pretrain",),
+        files=("model.safetensors", "run.json"), of_any_data=True,
     ),
 }  # fmt: skip
 

@@ -10,10 +10,11 @@ from model.training.layers import problems as layers_problems
 from model.training.methods import METHODS, phases
 from model.training.phase import BY_DATASET, parse_phases, schedule_problems
 from pipeline.errors import ConfigError
-from workflow import plain, side_collections
+from workflow import plain, side_collections, variants
 from workflow.config import classes, external, networks
 from workflow.config.collections import KINDS, own_keys
 from workflow.config.messages import error, nearest
+from workflow.variants import LEFT_OUT
 
 COLUMN = ("given", "sites")
 """Kinds of a split that a column of the user's table tells."""
@@ -21,6 +22,8 @@ TOLD = (*COLUMN, "official")
 """Those, and the one that lists of a collection tell."""
 LISTED = tuple(name for name, kind in KINDS.items() if hasattr(kind, "official"))
 """The kinds of data sets that have such lists."""
+WAYS = ("probe_svm", "probe", "probe_knn", "finetune")
+"""Methods that make something of the weights of a source."""
 
 
 def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
@@ -59,7 +62,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if used > config["views"]:
             yield error(path, str(used), expected=f"at most views, which is {config['views']}")
     encoders = config["encoders"]
-    chosen = [(["network"], config["network"])]
+    chosen = [(["network"], config["network"]), ([LEFT_OUT, "network"], config[LEFT_OUT]["network"])]
     chosen += [
         (["hyperparameters", method, "network"], own["network"])
         for method, own in config["hyperparameters"].items() if "network" in own
@@ -92,6 +95,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if config["challenge"]:
             yield error(["methods"], name, expected="methods that need nothing but images, for a challenge",
                         remedy="leave it out, or the challenge")  # fmt: skip
+    yield from _left_out_contradictions(config)
     yield from networks.misfits(config, methods)
     yield from classes.misfits(config)
     yield from _split_contradictions(config["split"], collections.get(target))
@@ -116,6 +120,32 @@ def _initialization_contradictions(config: Mapping[str, Any]) -> Iterator[Config
     if how != "usual" and any((how == "moments") == (source == "random") for source in weights):
         expected = {"moments": "weights of others to draw anew", "torch": "weights: random"}[how]
         yield error(["bootstrap", "initialization"], how, expected=f"usual, or {expected}")
+
+
+def _left_out_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """Tasks that there are not, and methods that cannot be sources or ways."""
+    own, base = config[LEFT_OUT], {name: entry["method"] for name, entry in config["variants"].items()}
+    allowed = {
+        "tasks": {*config["datasets"]},
+        "pretraining": {name for name in (*METHODS, *base) if base.get(name, name) in {*METHODS} - {"rwg"}},
+        "ways": {name for name in (*WAYS, *base) if base.get(name, name) in WAYS},
+    }
+    unknown = [(key, name) for key, names in allowed.items() for name in own[key] if name not in names]
+    for key, name in unknown:
+        expected = {"tasks": "one of datasets", "ways": f"{', '.join(WAYS)}, or variants of them"}
+        yield error(
+            [LEFT_OUT, key], name, expected=expected.get(key, "a method that trains a network"),
+            remedy=nearest(name, allowed[key]),
+        )  # fmt: skip
+    if twice := own["sources"].keys() & {*own["pretraining"]}:
+        yield error([LEFT_OUT, "sources"], min(twice), expected="another name, as pretraining has that one")
+    if own["tasks"] and own["pretraining"] and len(config["datasets"]) < 2:
+        yield error([LEFT_OUT, "tasks"], "one data set", expected="others in datasets to train on")
+    elif not unknown:
+        for variant in variants.of_left_out(config, own["tasks"][:1]).values():
+            for problem in networks.misfits(variant.settings(config), [variant.method]):
+                problem.file = f"{LEFT_OUT}, {problem.file}"
+                yield problem
 
 
 def _split_contradictions(

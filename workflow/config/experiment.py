@@ -177,6 +177,24 @@ class Curve(Section):
     each fold is refused"""
 
 
+class LeaveOneOut(Section):
+    """Transfer to one task after the other from all others, which the target `leave_one_out` makes."""
+
+    tasks: list[Name] = []
+    """data sets, each of which is the target once, after pre-training on all other `datasets`; none is no
+    such experiment"""
+    network: str = "efficientnet_lite0"
+    """network of all sources, of docs/networks.md"""
+    sources: dict[Name, Text] = {"random": "random", "imagenet": "imagenet"}
+    """weights of that network to compare with, by a name of your own, as `weights` has them"""
+    pretraining: list[str] = ["pretrain"]
+    """methods, or variants, that train the network on the other data sets; each is a source of its name"""
+    ways: Annotated[list[str], Field(min_length=1)] = ["probe_svm", "probe", "finetune"]
+    """what is made of each source, `probe_svm`, `probe`, `probe_knn`, `finetune`, or variants of them"""
+    views: Views = 16
+    """views of each finding that probes see, if so many are stored"""
+
+
 class Evaluation(Section):
     """How a trained model is evaluated."""
 
@@ -339,6 +357,7 @@ class Config(Section):
     it"""
     search: Search = Search()
     curve: Curve = Curve()
+    leave_one_out: LeaveOneOut = LeaveOneOut()
     evaluation: Evaluation = Evaluation()
     operating: Operating = Operating()
     subgroups: Subgroups = Subgroups()

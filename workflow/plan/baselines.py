@@ -25,7 +25,7 @@ def files(config: Config, method: str, fold: str, seed: str) -> dict[str, str]:
     own, kind = training.settings(config, method), variants.method(config, method)
     if kind in ("probe", "probe_covariates"):
         _check(config, method)
-        return {"embeddings": features(config, config["target"], _encoder(own, kind), fold, seed)}
+        return {"embeddings": features(config, own["target"], _encoder(own, kind), fold, seed)}
     if kind != "adc":
         return {}
     side_collections.check_adc(own)
@@ -103,7 +103,8 @@ def candidate_names(config: Config, method: str) -> list[str]:
 def candidate_files(config: Config, method: str, fold: str, seed: str) -> list[str]:
     """Their features of the target. Raises ConfigError where a network takes no such patches."""
     _check(config, method)
-    return [features(config, config["target"], name, fold, seed) for name in candidates(config, method)]
+    target = training.target(config, method)
+    return [features(config, target, name, fold, seed) for name in candidates(config, method)]
 
 
 def learners(config: Config, method: str) -> str:
@@ -132,40 +133,42 @@ def model_code(config: Config, method: str, module: str) -> str:
 
 def encoder_options(config: Config, encoder: str) -> str:
     """The settings of an encoder as flags."""
-    return flags.flags(config["encoders"][encoder])
+    return flags.flags(variants.encoders(config)[encoder])
 
 
 def run_encoder_options(config: Config, encoder: str, dataset: str, fold: str, seed: str) -> str:
     """The same of an encoder that is the extractor of runs: that of one of them, and whom it may look at."""
-    settings = dict(config["encoders"][encoder])
-    split = data.folder(config, dataset) / f"splits/fold{fold}.csv" if dataset in config["datasets"] else None
+    settings = dict(variants.encoders(config)[encoder])
+    known = dataset in config["datasets"]
+    split = data.folder(config, dataset) / f"splits/fold{fold}.csv" if known else None
     (people,) = data.names_of_people(config, [dataset])
     return flags.flags(
         settings | {"weights": weights.argument(config, settings["weights"], fold, seed), "split": split,
-                    "like": config["target"], "people": people, "leak": data.leak(config)}
+                    "like": dataset if known else config["target"], "people": people,
+                    "leak": data.leak(config)}
     )  # fmt: skip
 
 
 def weights_file(config: Config, encoder: str) -> list[str]:
     """The file of an encoder's weights, if they are one."""
-    return weights.existing(*(config["encoders"][encoder][key] for key in ("network", "weights")))
+    return weights.existing(*(variants.encoders(config)[encoder][key] for key in ("network", "weights")))
 
 
 def run_files(config: Config, encoder: str, dataset: str, fold: str, seed: str) -> list[str]:
     """The files of the run whose extractor an encoder is, and the split of what it looks at."""
-    own = config["encoders"][encoder]
+    own = variants.encoders(config)[encoder]
     split = training.splits_of([dataset], [fold]) if dataset in config["datasets"] else []
     return [*weights.files(config, own["network"], own["weights"], fold, seed), *split]
 
 
 def fixed_encoders(config: Config) -> list[str]:
     """The encoders that are the same for all folds and seeds."""
-    return [name for name, one in config["encoders"].items() if not are_runs(one["weights"])]
+    return [name for name, one in variants.encoders(config).items() if not are_runs(one["weights"])]
 
 
 def run_encoders(config: Config) -> dict[str, str]:
     """The other ones, with the name of the method whose extractors they are."""
-    every = {name: one["weights"] for name, one in config["encoders"].items()}
+    every = {name: one["weights"] for name, one in variants.encoders(config).items()}
     return {name: runs.name(source) for name, source in every.items() if are_runs(source)}
 
 
@@ -195,7 +198,7 @@ def _check(config: Config, method: str) -> None:
 
 
 def _network(config: Config, encoder: str) -> str:
-    return str(config["encoders"][encoder]["network"])
+    return str(variants.encoders(config)[encoder]["network"])
 
 
 def _encoder(own: Config, kind: str) -> str:

@@ -25,13 +25,12 @@ def tables(config: Config) -> list[str]:
 
 
 def figures(config: Config) -> list[str]:
-    """The figures of the papers that the methods of the experiment can draw; none of other data."""
-    if not concerned(config):
-        return []
+    """The figures of the papers that the methods of the experiment can draw; of other data only some."""
     trained = {name: METHODS[name](config) for name in config["methods"] if name in METHODS}
     names = {name: [phase["name"] for phase in phases] for name, phases in trained.items()}
     found = wanted(names, follow=is_tested(config) and config["evaluation"]["follow"])
-    return [name for name in found if is_tested(config) or not FIGURES[name].results]
+    own = [name for name in found if concerned(config) or FIGURES[name].of_any_data]
+    return [name for name in own if is_tested(config) or not FIGURES[name].results]
 
 
 def table_results(config: Config, table: str) -> list[str]:

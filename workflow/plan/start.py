@@ -11,6 +11,9 @@ from workflow.config import runs as begun_with
 from workflow.plan import Config, data, runs, training
 from workflow.plan import weights as of_weights
 
+ALIKE = ("network", "weights", "bootstrap", "budget", "target", "datasets")
+"""Keys of the config from which a start follows."""
+
 
 def sharing(config: Config) -> list[str]:
     """The methods that start from one network, by ``bootstrap/start``; none where fewer than two train.
@@ -121,7 +124,7 @@ def start_benchmarks(config: Config, method: str) -> list[str]:
 def _searches_alike(there: Config, method: str, config: Config | None = None) -> bool:
     """Whether networks are begun with as ``there``: as ``config`` says for all, or for the usual method."""
     own = training.settings(config or there, method)
-    return all(own[key] == there[key] for key in ("network", "weights", "bootstrap", "budget"))
+    return all(own[key] == there[key] for key in ALIKE)
 
 
 def _scores_alike(usual: Phases, own: Phases) -> bool:

@@ -61,7 +61,7 @@ def finds_rates(config: Config, method: str) -> bool:
 
 def datasets(config: Config, method: str) -> list[str]:
     """The data sets that a method trains on, in the order of their turns, and the target."""
-    return trained_on(config, phases(config, method))
+    return trained_on(settings(config, method), phases(config, method))
 
 
 def stores(config: Config, method: str) -> list[str]:
@@ -82,6 +82,11 @@ def splits_of_all_folds(config: Config, method: str) -> list[str]:
 def splits_of_target(config: Config) -> list[str]:
     """The splits of the target in all folds."""
     return splits_of([config["target"]], folds(config))
+
+
+def target(config: Config, method: str) -> str:
+    """The data set whose test AUROC is the result of a method: another one where a task is left out."""
+    return str(setting(config, method, "target"))
 
 
 def cards(config: Config, method: str, fold: str) -> list[str]:
