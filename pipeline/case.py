@@ -22,6 +22,7 @@ from pipeline.patches.ranges import Ranges
 from pipeline.patches.views import Frame, View, frame_of, view_table
 from pipeline.readers import index
 from pipeline.readers.geometry import Place, plane
+from pipeline.readers.pixels import COLOURS
 from pipeline.slice_store import SourceSlice
 from pipeline.splits.people import persons
 
@@ -145,9 +146,9 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> di
         )
     if how.kind == "prostatex" and _is_named(dicom, how.channels):
         return _prostatex(dicom, row, how.channels)
-    if how.kind == "table" and (each := neighbours.of_channels(how.channels)):
+    if how.kind == "table" and (how.channels == COLOURS or neighbours.of_channels(how.channels)):
         cells = table.locate(source, row, how.axis, lps)
-        places = {name: neighbours.moved(source, row["image"], cells, mm) for name, mm in each.items()}
+        places = table.on_channels(source, row["image"], cells, how.channels)
         return {name: {**place, "reason": "the only series"} for name, place in places.items()}
     if len(how.channels) > 1:
         raise NoSeriesError(

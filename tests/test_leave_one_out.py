@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from model.evaluation.leave_one_out import main
 from pipeline.errors import ConfigError
+from pipeline.provenance import ROOT
 from tests.test_compare import HALF, RIGHT, THREE_QUARTERS, Experiment
+from tests.test_config import merge
 from workflow import variants
 from workflow.config import checked
+from workflow.config.collections import channels_of
 from workflow.plan import baselines, leave_one_out, start, training
 
 TASKS = ("a", "b", "c")
@@ -111,6 +115,39 @@ class TestPlan:
             "resnet18"}  # fmt: skip
         own = variants.of(made, "leave_one_out/b/published/weak").settings(made)["hyperparameters"]["probe"]
         assert (own["penalties"], own["encoder"]) == ([0.1], "leave_one_out.published.b")
+
+    def test_the_config_of_the_paper_has_its_settings_beside_ours(self) -> None:
+        files = [
+            yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+            for name in ("config", "multitask-pathology")
+        ]
+        made = checked(merge(*files))
+        assert len(leave_one_out.results(made)) == 8 * 4 * 3  # tasks, sources, ways
+        (ours,), (theirs,) = (
+            training.phases(made, f"leave_one_out/idc/{name}") for name in ("pretrain", "published")
+        )
+        assert set(ours["datasets"]) == set(theirs["datasets"]) == {*made["datasets"]} - {"idc"}
+        keys = (
+            "step",
+            "optimizer",
+            "learning_rate",
+            "momentum",
+            "batch_size",
+            "schedule",
+            "layers",
+            "batch_norm",
+            "balance",
+        )
+        assert [theirs[key] for key in keys] == ["mixed", "sgd", 1e-4, 0, 8, None, None, "train", "views"]
+        assert [ours[key] for key in ("step", "optimizer", "batch_size", "batch_norm")] == [
+            "mixed",
+            "adamw",
+            32,
+            "eval",
+        ]
+        # LinearSVC with C = .01, on the network of both.
+        assert '"svm", 0.01' in baselines.learners(made, "leave_one_out/idc/published/probe_svm")
+        assert channels_of(made["collections"]["idc"], "idc") == ["red", "green", "blue"]
 
     def test_without_tasks_there_is_nothing_to_make(self) -> None:
         made = config({"tasks": []})

@@ -62,6 +62,17 @@ def test_no_split_cuts_a_group_and_each_has_both_classes(labels: list[list[int]]
         assert pd.crosstab(of_group, worst).loc[list(SPLITS)].to_numpy().min() >= 1
 
 
+@settings(max_examples=15)
+@given(GROUPS, st.integers(0, 5))
+def test_groups_that_all_hold_both_labels_are_dealt_by_both(labels: list[list[int]], fold: int) -> None:
+    """Slides whose tiles are of both classes: none of them is of label 0 alone."""
+    findings = findings_of([[0, 1, *own] for own in labels] + [[0, 1]] * 5)
+    for kind, n in (("holdout", 1), ("folds", 5)):
+        splits = assign(findings, **HOLDOUT | {"kind": kind, "n": n, "fold": fold % n})
+        assert (splits.groupby(findings["group_id"]).nunique() == 1).all()
+        assert pd.crosstab(splits, findings["label"]).loc[list(SPLITS)].to_numpy().min() >= 1
+
+
 @given(st.randoms())
 def test_the_order_of_findings_does_not_matter(random: object) -> None:
     findings = findings_of([[0], [1], [0, 1]] * 8)

@@ -24,7 +24,8 @@ CHANGES = (
 LEFT_OUT = "leave_one_out"
 """The folder of transfers from all tasks but one to that one; also its key in the config."""
 TAKEN = {
-    *METHODS, *BASELINES, "bootstrap", "curve", "effects", "external", "figures", LEFT_OUT, "search", "tables",
+    *METHODS, *BASELINES, "bootstrap", "curve", "effects", "external", "figures", LEFT_OUT, "search",
+    "tables",
 }  # fmt: skip
 """Names that something else has below ``results/``."""
 

@@ -105,7 +105,10 @@ def from_folders(
     pattern: str | None = None,
     exclude: str | None = None,
 ) -> Listed:
-    """A row for each of the image ``files`` below a folder with a label, and the patient of its name."""
+    """A row for each of the image ``files`` below a folder with a label, and the patient of its name or path.
+
+    A ``pattern`` with a / is about paths.
+    """
     listed = Listed(pd.DataFrame(columns=list(NEEDED)))
     known = _on_disk(raw, files, folders, listed.problems)
     rows, strange = [], []
@@ -114,7 +117,7 @@ def from_folders(
         label = next((known[name] for name in reversed(path.parts[:-1]) if name in known), None)
         if label is None or (exclude and re.search(exclude, path.name)):
             continue
-        match = re.search(pattern, path.name) if pattern else None
+        match = re.search(pattern, file if "/" in pattern else path.name) if pattern else None
         if pattern and not match:
             strange.append(file)
         patient = match[1] if match else ""
@@ -124,7 +127,7 @@ def from_folders(
         listed.problems.append(
             LabelError(
                 f"{PurePosixPath(strange[0]).name!r}{more}", file=strange[0],
-                expected=f"a name that matches {pattern}",
+                expected=f"a {'path' if '/' in str(pattern) else 'name'} that matches {pattern}",
                 remedy="correct patient_pattern, or take the file out of the labelled folders",
             )
         )  # fmt: skip

@@ -10,7 +10,7 @@ NRRD). Without a point the centre of the image is taken and marked so (column ``
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -35,6 +35,7 @@ from pipeline.errors import (
 )
 from pipeline.readers import geometry, labels, stacks
 from pipeline.readers.index import on_disk
+from pipeline.readers.pixels import COLOURS
 from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
 from pipeline.splits.people import persons
 
@@ -69,9 +70,12 @@ class Options:
     """with `folders`, a regular expression; files whose names match, such as masks, are no images"""
     patient_pattern: str | None = None
     """with `folders`, a regular expression whose first group, matched against the file name, is the patient;
-    without it patients are unknown and near-duplicates make up the groups"""
+    one with a / is matched against the path below the raw folder; without any patients are unknown and
+    near-duplicates make up the groups"""
     axis: Literal[0, 1, 2] | None = None
     """axis of a volume along which slices are taken; null is the last"""
+    colour: Literal["rgb"] | None = None
+    """`rgb` reads pictures in three channels, red, green and blue; null makes them grey"""
     neighbours: str | None = None
     """distance such as `3 mm`: the slice of a finding and those so far on both sides of it are three
     channels; of volumes and DICOM series"""
@@ -79,6 +83,8 @@ class Options:
     def __post_init__(self) -> None:
         """Raise ConfigError, with the key as its file, for options that do not fit together."""
         neighbours.offsets(self.neighbours)
+        if self.colour and self.neighbours:
+            raise ConfigError(self.neighbours, file="neighbours", expected="nothing beside colour")
         if (self.table is None) == (self.folders is None):
             raise ConfigError("both or none", expected="either table or folders")
         for key, numbered in (("folders", self.folders), ("labels", self.labels)):
@@ -285,6 +291,22 @@ def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict
     return _in_image(found.iloc[0], pixel, world)
 
 
+def on_channels(
+    source: Source, image: str, cells: dict[str, Any], channels: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """What :func:`locate` gives, for each of the channels of a table: colours, neighbouring slices, or one.
+
+    Raises NoSeriesError where a picture has no neighbours, or what is no picture no colours.
+    """
+    if tuple(channels) != COLOURS:
+        apart = neighbours.of_channels(channels) or dict.fromkeys(channels, 0.0)
+        return {name: neighbours.moved(source, image, cells, mm) for name, mm in apart.items()}
+    if cells.get("slice") or cells.get("series_uid"):
+        raise NoSeriesError("a volume or DICOM", file=image, expected="a picture, for its colours",
+                            remedy="leave colour out, or these images")  # fmt: skip
+    return {name: {**cells, "slice": name} for name in COLOURS}
+
+
 def find(source: Source, options: Options) -> Findings:
     """Locate every row of the table, or every image below the labelled folders."""
     result = Findings()
@@ -298,7 +320,8 @@ def find(source: Source, options: Options) -> Findings:
         listed = from_folders(source.raw, files, folders, options.patient_pattern, options.exclude).found()
     axis = 2 if options.axis is None else options.axis
     table = as_cells(listed.table)
-    of_labels, channels = classes(options).label_columns, neighbours.offsets(options.neighbours)
+    of_labels = classes(options).label_columns
+    channels = COLOURS if options.colour else tuple(neighbours.offsets(options.neighbours))
     known = persons(table["patient_id"])
     # An image whose patient nobody knows stands for itself, until near-duplicates are looked for.
     patients = table["patient_id"].where(known != "", table["image"])
@@ -306,12 +329,12 @@ def find(source: Source, options: Options) -> Findings:
     for patient_id, person, finding_id, (number, row) in zip(
         patients, known, ids, table.iterrows(), strict=True
     ):
-        case = {"patient_id": patient_id, "finding_id": finding_id, "channel": next(iter(channels))}
+        case = {"patient_id": patient_id, "finding_id": finding_id, "channel": channels[0]}
         try:
             if number in listed.missing:
                 raise listed.missing[number]
             cells = locate(source, row, axis)
-            each = {name: neighbours.moved(source, row["image"], cells, mm) for name, mm in channels.items()}
+            each = on_channels(source, row["image"], cells, channels)
         except InputError as error:
             error.file = error.file or row["image"]
             result.leave_out(error, **case)

@@ -23,7 +23,7 @@ from pipeline.pool import in_child, parallel
 from pipeline.readers import dicom, stacks
 from pipeline.readers.dicom import frames
 from pipeline.readers.index import read_index
-from pipeline.readers.pixels import read_pixels, read_volume, slice_of
+from pipeline.readers.pixels import read_pixels, read_whole, time_of
 from pipeline.slice_store import write_slices
 
 log = logging.getLogger("typhon")
@@ -48,7 +48,7 @@ class Read:
 
 
 def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
-    """One task per stack of DICOM images, per image, or per volume and time; in the order of findings.csv."""
+    """One task per stack of DICOM images, picture, or volume and time; in the order of findings.csv."""
     dicoms = index[index["format"] == "dicom"]
     keys = stacks.numbers(dicoms).tolist()
     files, key_of = defaultdict(list), dict(zip(dicoms["file"], keys, strict=True))
@@ -56,8 +56,7 @@ def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
         files[key].append(file)
     rows: dict[Any, list[tuple[int, str, str]]] = {}
     for number, file, name in zip(range(len(findings)), findings["file"], findings["slice"], strict=True):
-        time = slice_of(name)[2] if name else None
-        rows.setdefault(key_of.get(file, (file, time)), []).append((number, file, name))
+        rows.setdefault(key_of.get(file, (file, time_of(name))), []).append((number, file, name))
     return [Task(tuple(sorted(files.get(key) or key[:1])), tuple(wanted)) for key, wanted in rows.items()]
 
 
@@ -88,8 +87,8 @@ def read_series(
             for (file, name), number in wanted.items():
                 slices[number] = _paper(raw / file, name)
         else:
-            volume = any(name for _, name in wanted)
-            for file in task.files if not volume else ():
+            whole = any(name for _, name in wanted)
+            for file in task.files if not whole else ():
                 pixels = read_pixels(raw / file)
                 note = note or pixels.note
                 values = clip_window(pixels.values, window)
@@ -98,9 +97,8 @@ def read_series(
                     # Padding is darker than anything real; in a patch it must not outweigh the tissue.
                     darkest = values.min(where=pixels.valid, initial=values.max())
                     slices[wanted[file, ""]] = np.where(pixels.valid, values, darkest)
-            if volume:
-                time = slice_of(task.rows[0][2])[2]
-                statistics.add(clip_window(read_volume(raw / task.files[0], time).voxels, window))
+            if whole:
+                statistics.add(clip_window(read_whole(raw / task.files[0], task.rows[0][2]), window))
                 for (file, name), number in wanted.items():
                     slices[number] = clip_window(read_pixels(raw / file, name).values, window)
             statistics.mean_std()

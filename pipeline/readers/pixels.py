@@ -18,6 +18,10 @@ The value there need not be the declared Pixel Padding Value: −2048 and −302
 """
 
 
+COLOURS = ("red", "green", "blue")
+"""Channels of a picture that is read in colours, and what each is called where a slice is named."""
+
+
 @dataclass(frozen=True)
 class Pixels:
     """Physical values, float32 (rows, columns), and where they are real (not padding)."""
@@ -41,6 +45,24 @@ def read_volume(path: Path, time: int | None = None) -> volumes.Volume:
     volume = volumes.read_volume(path, time)
     check_finite(volume.voxels, path)
     return volume
+
+
+@functools.lru_cache(maxsize=1)
+def _read_colours(path: Path) -> np.ndarray:
+    """The planes of a picture; the last one is kept for the next colour."""
+    planes = images.read_colours(path)
+    check_finite(planes, path)
+    return planes
+
+
+def read_whole(path: Path, name: str) -> np.ndarray:
+    """All values of which the slice that is called ``name`` is a part: a volume at a time, or all colours."""
+    return _read_colours(path) if name in COLOURS else read_volume(path, time_of(name)).voxels
+
+
+def time_of(name: str) -> int | None:
+    """The time of a slice that is called so; None where it has none."""
+    return slice_of(name)[2] if name and name not in COLOURS else None
 
 
 def slice_of(name: str) -> tuple[int, int, int | None]:
@@ -74,14 +96,19 @@ def _read_dicom(path: Path) -> Pixels:
 
 
 def read_pixels(path: Path, slice_name: str = "") -> Pixels:
-    """Read one slice: of DICOM a file or frame, a picture, or a slice of a volume (:func:`slice_of`).
+    """Read one slice: of DICOM a file or frame, a picture or one of its COLOURS, or a slice of a volume.
+
+    A slice of a volume is called as in :func:`slice_of`.
 
     Raises the readers' errors, or NotFiniteError with the first place of a NaN or Inf.
     """
     with frames.named(path)[0].open("rb") as file:
         start = file.read(132)
     note = ""
-    if slice_name:
+    if slice_name in COLOURS:
+        values = _read_colours(path)[COLOURS.index(slice_name)]
+        valid = np.ones(values.shape, bool)
+    elif slice_name:
         axis, index, time = slice_of(slice_name)
         values = plane_of(read_volume(path, time).voxels, axis, index)
         valid = np.ones(values.shape, bool)

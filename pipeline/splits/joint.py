@@ -17,23 +17,25 @@ def is_shared(tables: Sequence[pd.DataFrame]) -> bool:
 
 
 def cells(
-    tables: Sequence[pd.DataFrame], units: Sequence[np.ndarray], classes: Sequence[Classes]
-) -> np.ndarray:
+    tables: Sequence[pd.DataFrame], units: Sequence[np.ndarray], classes: Sequence[Classes], *,
+    worst: bool = True,
+) -> np.ndarray:  # fmt: skip
     """(units, cells) bool: what a unit has in a data set, the cells of the first table before the second's.
 
-    Of two classes, whether its worst label there is 0, and whether 1; of more, whether it has a finding of
-    each; of several labels, whether one with and one without each. :func:`titles` says which is which.
+    Of two classes, whether its worst label there is 0, and whether 1, or without ``worst`` whether it has a
+    finding of each, as of more; of several labels, whether one with and one without each. :func:`titles` says
+    which is which.
     """
     count = 1 + max(int(numbers.max()) for numbers in units)
     found = []
     for part, (table, numbers) in zip(classes, zip(tables, units, strict=True), strict=True):
         truth = part.truth(table)
-        if part.two:
-            worst = table["label"].groupby(numbers).max().reindex(range(count))
-            found += [worst == 0, worst == 1]
+        if part.two and worst:
+            label = table["label"].groupby(numbers).max().reindex(range(count))
+            found += [label == 0, label == 1]
             continue
         for answers in truth.T:
-            for wanted in (0, 1) if part.multilabel else (1,):
+            for wanted in (0, 1) if part.multilabel or part.two else (1,):
                 found.append(np.bincount(numbers[answers == wanted], minlength=count) > 0)
     return np.stack([np.asarray(cell, bool) for cell in found], axis=1)
 

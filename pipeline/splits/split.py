@@ -83,9 +83,10 @@ def assign(
 
     ``holdout`` and ``repeats`` draw the given fractions of groups anew for each fold; ``folds`` deals the
     groups into n parts once and rotates them. Of two classes groups are drawn within each class of their
-    worst label, so both classes appear in each split, or SplitError says how many groups there are; more
-    classes, and several labels, are dealt as :func:`pipeline.splits.joint.deal` does. With ``all`` every
-    finding trains. Only ``paper`` cuts groups: see :func:`published`.
+    worst label, so both classes appear in each split. More classes, several labels, and two classes of which
+    most groups hold both, are dealt as :func:`pipeline.splits.joint.deal` does. SplitError says how many
+    groups there are where that is too few. With ``all`` every finding trains. Only ``paper`` cuts groups: see
+    :func:`published`.
     """
     if kind == "all":
         return pd.Series("train", index=findings.index)
@@ -94,19 +95,16 @@ def assign(
             raise SplitError(f"split: {{kind: paper}} and {classes}", expected="classes, not labels",
                              remedy="use another kind of split")  # fmt: skip
         return published(findings, validation, test)
-    if not classes.two:
-        shares = {"validation": validation, "test": test}
-        return _dealt([findings], [classes], "classes", kind=kind, n=n, seed=seed, fold=fold, **shares)[0]
     # Called after its first group, a unit is a group unless one person, spelt in several ways, has several.
     unit = findings.groupby(people.units([findings])[0])["group_id"].transform("min")
-    worst = findings.groupby(unit)["label"].max().sort_index()
+    worst = findings.groupby(unit)["label"].max().sort_index() if classes.two else pd.Series(dtype=int)
+    least = n if kind == "folds" else len(SPLITS)
+    if min((worst == label).sum() for label in (0, 1)) < least:
+        shares = {"validation": validation, "test": test}
+        return _dealt([findings], [classes], "classes", kind=kind, n=n, seed=seed, fold=fold, **shares)[0]
     drawn: dict[str, str] = {}
     for label in (0, 1):
         groups = worst.index[worst == label].to_numpy(object)
-        least = n if kind == "folds" else len(SPLITS)
-        if len(groups) < least:
-            counts = ", ".join(f"{(worst == value).sum()} of label {value}" for value in (0, 1))
-            raise SplitError(f"groups: {counts}", expected=f"at least {least} groups of each label")
         names = ("split", seed, label) if kind == "folds" else ("split", seed, label, fold)
         groups = stream(*names).permutation(groups)
         numbers = _fold(len(groups), n, fold) if kind == "folds" else _hold_out(len(groups), validation, test)
@@ -152,15 +150,17 @@ def _dealt(
 ) -> list[pd.Series]:
     """The splits of data sets by one draw over the groups of all, of a stream of that name."""
     units = people.units(tables)
+    folds, least = kind == "folds", n if kind == "folds" else len(SPLITS)
     cells = joint.cells(tables, units, classes)
     counts = [int(count) for count in cells.sum(0)]
-    folds, least = kind == "folds", n if kind == "folds" else len(SPLITS)
-    if min(counts) < least:
+    if min(counts) < least:  # such as of slides that each have tiles of both classes
+        cells = joint.cells(tables, units, classes, worst=False)
+    if cells.sum(0).min() < least:
         left = iter(counts)
         found = "; ".join(", ".join(f"{next(left)} {cell}" for cell in joint.titles(own)) for own in classes)
         each = "in each data set" if len(tables) > 1 else ""
         raise SplitError(f"groups: {found}", expected=f"at least {least} groups of each label {each}".strip())
-    parts = [np.arange(count) % n if folds else _hold_out(count, validation, test) for count in counts]
+    parts = [np.arange(count) % n if folds else _hold_out(count, validation, test) for count in cells.sum(0)]
     wanted = np.array([np.bincount(part, minlength=least) for part in parts]).T
     dealt = joint.deal(cells, wanted, ("split", seed, name, "" if folds else fold))
     splits = np.array(SPLITS)[_rotated(dealt, n, fold) if folds else dealt]

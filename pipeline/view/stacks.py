@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.readers.pixels import slice_of
+from pipeline.readers.pixels import COLOURS, slice_of
 
 AXES = "xyz"
 """Along i (columns), j (rows) and k (slices) of a stack."""
@@ -66,7 +66,7 @@ class Voxels:
         if instance_name(row) in self.names:
             k, time = self.names[instance_name(row)]
             return np.array([*place, k]), time
-        if not row["slice"] or self.file is None or not _is_file(self.file, row["file"]):
+        if row["slice"] in ("", *COLOURS) or self.file is None or not _is_file(self.file, row["file"]):
             return None
         axis, at, when = slice_of(row["slice"])
         return np.insert(place, axis, at), when or 0

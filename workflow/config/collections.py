@@ -10,6 +10,7 @@ from pipeline import datasets
 from pipeline.classes import Classes
 from pipeline.datasets.neighbours import offsets
 from pipeline.errors import ConfigError
+from pipeline.readers.pixels import COLOURS
 from workflow import raw
 from workflow.config.types import AS_WRITTEN, Section, Text, Views
 
@@ -77,6 +78,8 @@ def classes_of(collection: Mapping[str, Any]) -> Classes:
 
 def channels_of(collection: Mapping[str, Any], dataset: str) -> list[str]:
     """The channels of a data set, as far as its entry says; one that it does not name is called as it is."""
+    if collection.get("colour"):
+        return [*COLOURS]
     if not collection.get("neighbours"):
         return list(collection.get("channels", [dataset]))
     try:

@@ -1,9 +1,9 @@
-"""Pictures that Pillow reads: by content, in any mode, turned as EXIF says, as one grey plane."""
+"""Pictures that Pillow reads: by content, in any mode, turned as EXIF says, in grey or in colours."""
 
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,30 +102,55 @@ def read_header(path: Path) -> dict[str, Any]:
     return {"columns": columns, "rows": rows} | note
 
 
-def _grey(image: Image.Image) -> np.ndarray:
-    """A loaded picture as float32 (rows, columns), as it is stored."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image).astype("f4")
-        clear = image.info.get("transparency")
-        if isinstance(clear, int):
-            values[values == clear] = 0
-        return values
-    values = np.empty(image.size[::-1], "f4")
+def _stripes(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """Some rows of a loaded picture after the other, in 8-bit colours over black."""
     for top in range(0, image.height, STRIPE):
-        stripe = image.crop((0, top, image.width, min(top + STRIPE, image.height)))
+        rows = slice(top, min(top + STRIPE, image.height))
+        stripe = image.crop((0, top, image.width, rows.stop))
         if "A" in image.mode or "transparency" in image.info:
             layer = stripe.convert("RGBA")
             stripe = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
-        values[top : top + STRIPE] = np.asarray(stripe.convert("RGB").convert("L"))
+        yield rows, stripe.convert("RGB")
+
+
+def _one_plane(image: Image.Image) -> np.ndarray | None:
+    """A loaded picture that is one plane of wide numbers, as float32; None for any other."""
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return None
+    values = np.asarray(image).astype("f4")
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        values[values == clear] = 0
+    return values
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    """A loaded picture as float32 (rows, columns), as it is stored."""
+    values = _one_plane(image)
+    if values is None:
+        values = np.empty(image.size[::-1], "f4")
+        for rows, stripe in _stripes(image):
+            values[rows] = np.asarray(stripe.convert("L"))
+    return values
+
+
+def _colours(image: Image.Image) -> np.ndarray:
+    """The same as float32 (3, rows, columns): red, green and blue, alike where it is grey."""
+    values = _one_plane(image)
+    if values is not None:
+        return np.repeat(values[None], 3, axis=0)
+    values = np.empty((3, *image.size[::-1]), "f4")
+    for rows, stripe in _stripes(image):
+        values[:, rows] = np.moveaxis(np.asarray(stripe), -1, 0)
     return values
 
 
 def _turned(values: np.ndarray, orientation: int) -> np.ndarray:
-    """A plane as it is seen: orientations of 5 and more swap rows and columns first (EXIF 0x0112)."""
+    """Planes as they are seen: orientations of 5 and more swap rows and columns first (EXIF 0x0112)."""
     if orientation >= 5:
-        values = values.T
+        values = values.swapaxes(-1, -2)
     upside_down, mirrored = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
-    return values[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
+    return values[..., :: -1 if upside_down else 1, :: -1 if mirrored else 1]
 
 
 @in_child
@@ -135,19 +160,32 @@ def read_gray(path: Path) -> np.ndarray:
     Colour becomes ITU-R 601 luma; what is transparent is black. Floats are as they are stored. Raises
     TruncatedError, BombError, LimitError or NotDicomError.
     """
+    return _read(path, deep.grey, _grey)
+
+
+@in_child
+def read_colours(path: Path) -> np.ndarray:
+    """The same as float32 (3, rows, columns): red, green and blue, alike where the picture is grey."""
+    return _read(path, deep.colours, _colours)
+
+
+def _read(
+    path: Path, of_deep: Callable[[np.ndarray], np.ndarray], of_loaded: Callable[[Image.Image], np.ndarray]
+) -> np.ndarray:
     with _opened(path) as image:
         if deep.is_deep(image):
-            values = deep.read_gray(path, image)
+            values = of_deep(deep.read(path, image))
         else:
             image.load()
-            values = _grey(image)
+            values = of_loaded(image)
             if deep.tiff_tag(image, PHOTOMETRIC, 1) == 0 and image.mode in ("I;16", "F"):
                 # White is 0, which Pillow turns round for 8 bits only.
                 values = (65535 if image.mode == "I;16" else 0) - values
         # A row that is missing has one value, as many a last row has: only then is it worth the time.
-        if image.format == "PNG" and (image.info.get("interlace") or np.ptp(values[-1]) == 0):
+        last = values[..., -1, :]
+        if image.format == "PNG" and (image.info.get("interlace") or np.ptp(last) == 0):
             png.check_whole(path)
-        if image.format == "JPEG" and (values[-1, -jpeg.BLOCK :] == jpeg.MISSING).all():
+        if image.format == "JPEG" and (last[..., -jpeg.BLOCK :] == jpeg.MISSING).all():
             jpeg.check_whole(path)
         turn = 1 if image.format == "TIFF" else _orientation(image)
         return np.ascontiguousarray(_turned(values, turn))

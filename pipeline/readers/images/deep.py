@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits per colour, which Pillow would cut to 8: their luminance in 16 bits."""
+"""Pictures of more than 8 bits per colour, which Pillow would cut to 8: luminance and colours in 16 bits."""
 
 import re
 from pathlib import Path
@@ -31,12 +31,12 @@ def is_deep(image: ImageFile) -> bool:
     return any(";16" in str(tile.args) for tile in image.tile)
 
 
-def read_gray(path: Path, image: ImageFile) -> np.ndarray:
-    """Luminance of such a picture, float32 (rows, columns), over black, as it is stored."""
+def read(path: Path, image: ImageFile) -> np.ndarray:
+    """Such a picture as it is stored, (rows, columns, channels); a second or fourth channel is opacity."""
     if image.format == "PPM":
-        return _flatten(_ppm(path, image))
+        return _ppm(path, image)
     if any(tile.args == "LA;16B" for tile in image.tile):
-        return _flatten(_grey_alpha(image))
+        return _grey_alpha(image)
     if image.format == "JPEG2000" or image.mode == "CMYK" or tiff_tag(image, ORIENTATION, 1) != 1:
         kind = f"a {image.format} of more than 8 bits per colour"
         raise NotDicomError(
@@ -55,11 +55,11 @@ def read_gray(path: Path, image: ImageFile) -> np.ndarray:
         raise NotDicomError(f"pixels of shape {pixels.shape}", file=path)
     if tiff_tag(image, EXTRA_SAMPLES, (2,))[0] != 2:
         pixels = pixels[..., :3]  # no transparency, or colours that it has dimmed already
-    return _flatten(pixels)
+    return pixels
 
 
-def _flatten(pixels: np.ndarray) -> np.ndarray:
-    """Grey or colours (rows, columns, channels) over black; a second or fourth channel is opacity."""
+def grey(pixels: np.ndarray) -> np.ndarray:
+    """Luminance of what :func:`read` gives, float32 (rows, columns), over black."""
     channels = pixels.shape[2]
     grey = pixels[..., 0].astype("f4") if channels < 3 else np.zeros(pixels.shape[:2], "f4")
     for number, weight in enumerate(LUMA if channels > 2 else ()):
@@ -67,6 +67,15 @@ def _flatten(pixels: np.ndarray) -> np.ndarray:
     if channels in (2, 4):
         grey *= pixels[..., -1] * np.float32(1 / 65535)
     return grey
+
+
+def colours(pixels: np.ndarray) -> np.ndarray:
+    """Its red, green and blue, float32 (3, rows, columns), over black; alike where it is grey."""
+    channels = pixels.shape[2]
+    planes = np.moveaxis(pixels[..., [0, 0, 0] if channels < 3 else [0, 1, 2]], -1, 0).astype("f4")
+    if channels in (2, 4):
+        planes *= pixels[..., -1] * np.float32(1 / 65535)
+    return planes
 
 
 def _grey_alpha(image: ImageFile) -> np.ndarray:
