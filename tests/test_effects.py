@@ -81,7 +81,7 @@ class TestList:
         assert checked(effects.variant(demo, "typhon"))["patch"] == 80
         without = {
             "accept_download", "challenge", "covariates", "curve", "data", "download", "external", "operating", "published", "raw", "search", "subgroups",
-            "truth", "variants",
+            "truth", "variants", "leave_one_out",
         }  # fmt: skip
         adapted = {"collections", "comparison", "hyperparameters", "methods"}
         assert set(checked(demo)) - set(effects.KEPT) - {"phantom"} == without | adapted

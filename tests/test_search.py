@@ -55,6 +55,7 @@ class TestCandidates:
             **filled,
             "search": config["search"],
             "curve": config["curve"],
+            "leave_one_out": config["leave_one_out"],
             "variants": config["variants"],
         }
 

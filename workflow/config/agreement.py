@@ -124,7 +124,7 @@ def _initialization_contradictions(config: Mapping[str, Any]) -> Iterator[Config
 
 def _left_out_contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     """Tasks that there are not, and methods that cannot be sources or ways."""
-    own, base = config[LEFT_OUT], {name: entry["method"] for name, entry in config["variants"].items()}
+    own, base = config[LEFT_OUT], {name: entry.get("method") for name, entry in config["variants"].items()}
     allowed = {
         "tasks": {*config["datasets"]},
         "pretraining": {name for name in (*METHODS, *base) if base.get(name, name) in {*METHODS} - {"rwg"}},
