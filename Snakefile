@@ -1,5 +1,4 @@
 # Cancer classifiers trained on many small medical data sets in parallel.
-#
 #   data/raw/{dataset}/                       the downloads, never written to
 #   data/{dataset}/index.parquet              every image file's header, read once
 #   data/{dataset}/findings.csv               what is to be classified, and where it lies
@@ -32,7 +31,7 @@
 #   results/tables/{table}.csv, .md, .tex     the tables of the papers, with ours beside theirs
 #   results/effects/{effect}.json             what one key as published comes to, run in effects/{effect}/
 #   published/{method}/history.csv            what was published of their runs, where the config names it
-#   results/cite.md, cite.bib                 what to cite: data sets, papers, this software
+#   results/cite.md, cite.bib, reporting.…    what to cite; what TRIPOD+AI and CLAIM ask, and the answers
 #   results/{method}/…png, figures/…png       items of the report
 #   logs/…, benchmarks/…                      the same paths, one file per job
 #   checkpoints/…                             of running trainings only
@@ -60,6 +59,7 @@ include: "rules/baselines.smk"
 include: "rules/challenge.smk"
 include: "rules/assess.smk"
 include: "rules/report.smk"
+include: "rules/reporting.smk"
 include: "rules/verify.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"

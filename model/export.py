@@ -1,4 +1,4 @@
-"""Export runs as ONNX: one file for each, and a card that says how to use them and what to expect of them.
+"""Export runs as ONNX: one file for each, and cards that say how to use them and what to expect of them.
 
 The graph is torch's own export of whatever network it is, with nothing in it of the machine that wrote it.
 """
@@ -19,6 +19,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from model import model_card
 from model.baselines.logistic import Model
 from model.baselines.mixture import Mixture, of_run
 from model.device import set_up, told
@@ -224,7 +225,21 @@ def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
             beside.write_bytes(content)
     about = card(list(files.values()), dataset, {name: out / name for name in files})
     write_text(out / CARD, json.dumps(about, indent=2, allow_nan=False) + "\n")
+    write_text(out / model_card.FILE, model_card.written(about, called(runs, dataset)))
     return out / CARD
+
+
+def write_model_card(runs: Sequence[Run], dataset: str, out: Path) -> Path:
+    """Write the model card of runs alone, whether or not ONNX can hold them; its path."""
+    agree(runs, dataset)
+    about = card(runs, dataset, {run.name: run.model for run in runs})
+    write_text(out / model_card.FILE, model_card.written(about, called(runs, dataset)))
+    return out / model_card.FILE
+
+
+def called(runs: Sequence[Run], dataset: str) -> str:
+    """What people call models together: their methods, and the data set."""
+    return f"{', '.join(dict.fromkeys(run.card['run']['method'] for run in runs))} for {dataset}"
 
 
 @told()
@@ -236,11 +251,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="folders of runs, such as results/typhon/fold0/seed0, or results/typhon for all of its runs",
     )  # fmt: skip
     parser.add_argument("--dataset", help="whose decision maker is exported; default: the target of the run")
+    parser.add_argument(
+        "--card-only", action="store_true",
+        help="write the model card, README.md, of any runs, also of those that ONNX cannot hold",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     options = parser.parse_args(argv)
     set_up(0)
     runs = find(options.model)
-    path = export(runs, options.dataset or runs[0].card["target"], options.out)
+    write = write_model_card if options.card_only else export
+    path = write(runs, options.dataset or runs[0].card["target"], options.out)
     print(f"{path}: {len(runs)} model{'s' * (len(runs) > 1)}\n{DISCLAIMER}")
 
 

@@ -17,7 +17,7 @@ from workflow import downloads, driver, raw, shared, replaced, variants
 from workflow.config import check_file, checked
 from workflow.flags import flags
 from workflow.plan import baselines, challenge, curve, data, effects, external
-from workflow.plan import leave_one_out, papers, search, start, targets, training
+from workflow.plan import leave_one_out, papers, reporting, search, start, targets, training
 from workflow.plan.adaptor import asks, ending, memory, untracked
 from workflow.summary import failures
 

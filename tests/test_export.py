@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import yaml
 
 from model import export
 from model.files import runs
@@ -97,6 +98,38 @@ def run_bare(code: str, site: Path, folder: Path) -> str:
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     return process.stdout
+
+
+def test_a_model_card_for_hubs_and_people_lies_beside_the_files(
+    results: Path, exported: Path, tmp_path: Path
+) -> None:
+    head, _, body = (
+        (exported / "README.md").read_text(encoding="utf-8").removeprefix("---\n").partition("---\n")
+    )
+    found = yaml.safe_load(head)
+    assert (found["library_name"], found["pipeline_tag"], found["license"]) == (
+        "onnx",
+        "image-classification",
+        "other",
+    )
+    (result,) = found["model-index"][0]["results"]
+    assert result["metrics"] == [{"type": "roc_auc", "value": 0.75, "name": "AUROC, typhon"}]
+    for title in (
+        "What it is not for",
+        "How a patch is cut",
+        "Training",
+        "Results",
+        "Data and licences",
+        "Software",
+    ):
+        assert f"## {title}\n" in body
+    assert "not for diagnosis" in body
+    assert "| typhon | prostatex | 0.750      | [0.500, 1.000] | 2    | 2        | 1        |" in body
+    assert "| prostatex | PROSTATEx; CC BY 3.0;" in body
+    assert "None: a score is no probability" in body  # no operating.json beside these runs
+    export.main([str(results / "typhon"), "--card-only", "--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_bytes() == (exported / "README.md").read_bytes()
 
 
 def test_scores_are_those_of_torch_where_only_onnxruntime_and_numpy_are(
@@ -193,7 +226,7 @@ def test_an_export_has_the_same_bytes_each_time_and_no_path(
 ) -> None:
     export.main([str(results / "typhon"), "--out", str(tmp_path)])
     names = sorted(path.name for path in exported.iterdir())
-    assert names == ["export.json", "typhon-fold0-seed0.onnx", "typhon-fold0-seed1.onnx"]
+    assert names == ["README.md", "export.json", "typhon-fold0-seed0.onnx", "typhon-fold0-seed1.onnx"]
     for name in names:
         content = (exported / name).read_bytes()
         assert content == (tmp_path / name).read_bytes()

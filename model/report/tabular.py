@@ -103,7 +103,7 @@ def as_markdown(
     notes: Sequence[str],
 ) -> str:  # fmt: skip
     """A pipe table under its caption, its notes as a list."""
-    grid = [[_marked(cell) for cell in row] for row in (names, *rows)]
+    grid = [[marked(cell) for cell in row] for row in (names, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*grid, strict=True)]
     lines = [
         "| " + " | ".join(
@@ -114,11 +114,11 @@ def as_markdown(
     ]  # fmt: skip
     rule = ["-" * (width - 1) + (":" if flush else "-") for width, flush in zip(widths, right, strict=True)]
     lines.insert(1, "| " + " | ".join(rule) + " |")
-    below = ["", *(f"- {_marked(note)}" for note in notes)] if notes else []
-    return "\n".join([f"**{_marked(caption)}**", "", *lines, *below]) + "\n"
+    below = ["", *(f"- {marked(note)}" for note in notes)] if notes else []
+    return "\n".join([f"**{marked(caption)}**", "", *lines, *below]) + "\n"
 
 
-def _marked(cell: str) -> str:
+def marked(cell: str) -> str:
     """Text that Markdown shows as it is."""
     flat = html.escape(" ".join(cell.split()), quote=False)
     return re.sub(r"([\\`*|])", r"\\\1", flat).replace("](", "]\\(")
