@@ -21,13 +21,9 @@
 #   results/subgroups.…, external/…           the same by columns that the config names; of sets unseen before
 #   results/comparison.…, differences.…       all methods beside each other, as csv, md and tex, and in pictures
 #   results/{method}_challenge.csv, .json     predictions for the challenge's test findings, and their score
-#   results/search/{method}/candidate{n}/…    the same runs of each candidate of a grid search
-#   results/search/{method}/best.yaml         the best of them, to run from; candidates.csv, candidates.png
-#   results/curve/{method}/n{findings}/…      the same runs of each point of a learning curve
-#   results/curve.csv, .html, .png            AUROC by the number of findings to learn from
-#   results/leave_one_out/{target}/{method}/…     pre-training on all tasks but the target
-#   results/leave_one_out/{target}/{source}/{way}/…   what comes of it, and of other weights, for the target
-#   results/leave_one_out.csv, …_differences.csv, ….png   all that side by side
+#   results/search/{method}/…                 candidates of a grid search, and best.yaml, to run from
+#   results/curve/…, curve.csv, .html, .png   AUROC by the number of findings to learn from
+#   results/leave_one_out/…, leave_one_out.…  pre-training on all tasks but the target, and what comes of it
 #   results/tables/{table}.csv, .md, .tex     the tables of the papers, with ours beside theirs
 #   results/effects/{effect}.json             what one key as published comes to, run in effects/{effect}/
 #   published/{method}/history.csv            what was published of their runs, where the config names it
