@@ -13,13 +13,18 @@ from pipeline.errors import InputError
 from pipeline.files import atomic_folder
 from pipeline.phantoms import SYNTHETIC
 from pipeline.phantoms.brain import write_brain
+from pipeline.phantoms.chest import write_chestxray14, write_chexpert
 from pipeline.phantoms.dicom import Geometry, write_ct_series, write_mr_series
 from pipeline.phantoms.lungx import write_lungx
+from pipeline.phantoms.mura import write_mura
 from pipeline.phantoms.prostatex import write_prostatex
 
 __all__ = ["KINDS", "Geometry", "main", "write_ct_series", "write_mr_series", "write_phantom"]
 
-KINDS = {"prostatex": write_prostatex, "lungx": write_lungx, "brain": write_brain}
+KINDS = {
+    "prostatex": write_prostatex, "lungx": write_lungx, "brain": write_brain,
+    "chestxray14": write_chestxray14, "chexpert": write_chexpert, "mura": write_mura,
+}  # fmt: skip
 
 
 def write_phantom(kind: str, out: str | Path, patients: int, seed: int, test: int = 0) -> None:

@@ -573,7 +573,7 @@ class TestSchema:
     def parts(self):
         whole = schema.load()
         yield from table.rows(whole["properties"])
-        for kind in ("prostatex", "lungx", "brain", "chestxray14", "table"):
+        for kind in ("prostatex", "lungx", "brain", "chestxray14", "chexpert", "mura", "table"):
             yield from table.rows(whole["$defs"][kind]["properties"], f"{kind}/")
 
     def test_every_key_has_a_description_and_a_default_unless_it_is_required(self):

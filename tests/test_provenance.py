@@ -305,7 +305,15 @@ def test_no_step_and_no_checkpoint_of_this_project_depends_on_texts_and_registri
 
 
 def test_the_folder_tells_the_kinds_of_data_sets():
-    assert set(datasets.kinds()) == {"brain", "chestxray14", "lungx", "prostatex", "table"}
+    assert set(datasets.kinds()) == {
+        "brain",
+        "chestxray14",
+        "chexpert",
+        "lungx",
+        "mura",
+        "prostatex",
+        "table",
+    }
 
 
 class TestMemory:

@@ -185,6 +185,8 @@ def _published(folder: Path, files: list[str], collection: Mapping[str, Any]) ->
             yield missing(row, folder)
             continue
         try:
+            if not row.columns:
+                continue
             if path.suffix.lower() == ".xlsx":
                 labels.read_xlsx(path, row.columns.split(";"))
             else:

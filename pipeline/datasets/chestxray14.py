@@ -15,7 +15,7 @@ import pandas as pd
 from annotated_types import Gt, Le
 
 from pipeline.classes import LABEL, Classes
-from pipeline.datasets import Findings, Source, pixel_row
+from pipeline.datasets import Findings, Source, whole
 from pipeline.errors import (
     ConfigError,
     DuplicateFindingError,
@@ -168,12 +168,9 @@ def find(source: Source, options: Options) -> Findings:
     """One finding per image of the table that the options ask for."""
     result = Findings()
     every = entries(labels.find(source.documents, ENTRIES[options.version], source.raw))
-    pictures = source.index[source.index["format"] == "image"].sort_values("file")
-    at_hand: dict[str, tuple[str, float, float]] = {}
-    for file, width, height in zip(pictures["file"], pictures["columns"], pictures["rows"], strict=True):
-        at_hand.setdefault(PurePosixPath(file).name, (file, width, height))
+    at_hand = whole.pictures(source.index)
     for name in sorted(at_hand.keys() - set(every["image"])):
-        error = UnlabelledError("an image that the table does not have", file=at_hand[name][0])
+        error = UnlabelledError("an image that the table does not have", file=at_hand[name].file)
         result.leave_out(error, kind="excluded")
     some, taken = every[list(LABELS)].any(axis=1), chosen(every, options)
     names = classes(options).names
@@ -193,7 +190,5 @@ def find(source: Source, options: Options) -> Findings:
             expected = f"{options.label} or {NO_FINDING}"
             result.leave_out(LabelError("others", file=image, expected=expected), kind="excluded", **case)
         else:
-            file, width, height = at_hand[image]
-            where = {"group_id": patient, "centre": "image", "file": file}
-            result.rows.append({**case, **where, **marks, **pixel_row((width - 1) / 2, (height - 1) / 2)})
+            result.rows.append(whole.row(case, at_hand[image], marks))
     return result

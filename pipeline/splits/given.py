@@ -257,7 +257,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         table = split_table(info, evaluated(args, info, splits), **views_of(args))
     except SplitError as error:
-        error.remedy = error.remedy if told is None else "look at the column that split/column names"
+        if told is not None:
+            error.remedy = "look at the column that split/column names"
+        if args.kind == "official":
+            error.remedy = "raise split/validation, or get more of the images"
         raise
     write(args.out, table, info)
 

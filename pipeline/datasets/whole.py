@@ -1,0 +1,40 @@
+"""Collections of pictures each of which is one finding: nothing says where, so the point is the middle."""
+
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from pipeline.datasets import pixel_row
+
+
+class Picture(NamedTuple):
+    """A picture of the raw folder."""
+
+    file: str
+    columns: float
+    rows: float
+
+
+def pictures(index: pd.DataFrame, parts: int = 1) -> dict[str, Picture]:
+    """The pictures of an index by the last ``parts`` of their paths; of several the first."""
+    table = index[index["format"] == "image"].sort_values("file")
+    found: dict[str, Picture] = {}
+    for picture in map(Picture._make, zip(table["file"], table["columns"], table["rows"], strict=True)):
+        found.setdefault(tail(picture.file, parts), picture)
+    return found
+
+
+def tail(path: str, parts: int) -> str:
+    """The last ``parts`` of a path.
+
+    >>> tail("MURA-v1.1/train/XR_HAND/a.png", 2)
+    'XR_HAND/a.png'
+    """
+    return "/".join(PurePosixPath(path).parts[-parts:])
+
+
+def row(case: dict[str, str], picture: Picture, marks: dict[str, int]) -> dict[str, Any]:
+    """The row of findings.csv of a picture of a known patient; ``marks`` are its label columns."""
+    where = {"group_id": case["patient_id"], "centre": "image", "file": picture.file}
+    return {**case, **where, **marks, **pixel_row((picture.columns - 1) / 2, (picture.rows - 1) / 2)}
