@@ -24,13 +24,12 @@
 #   results/search/{method}/…                 candidates of a grid search, and best.yaml, to run from
 #   results/curve/…, curve.csv, .html, .png   AUROC by the number of findings to learn from
 #   results/leave_one_out/…, leave_one_out.…  pre-training on all tasks but the target, and what comes of it
-#   results/tables/{table}.csv, .md, .tex     the tables of the papers, with ours beside theirs
+#   results/tables/{table}.csv, .md, .tex     the tables of the papers, ours beside theirs; targeted_… on demand
 #   results/effects/{effect}.json             what one key as published comes to, run in effects/{effect}/
 #   published/{method}/history.csv            what was published of their runs, where the config names it
 #   results/cite.md, cite.bib, reporting.…    what to cite; what TRIPOD+AI and CLAIM ask, and the answers
 #   results/{method}/…png, figures/…png       items of the report
-#   logs/…, benchmarks/…                      the same paths, one file per job
-#   checkpoints/…                             of running trainings only
+#   logs/…, benchmarks/…, checkpoints/…       the same paths: a file per job; what a running training has so far
 # The workflow on config/config.yaml: ./run. On synthetic data: ./run demo. Settings: config/README.md.
 
 from pipeline.provenance import ROOT
@@ -62,6 +61,7 @@ include: "rules/figures.smk"
 include: "rules/search.smk"
 include: "rules/curve.smk"
 include: "rules/leave_one_out.smk"
+include: "rules/targeted.smk"
 include: "rules/effects.smk"
 include: "rules/provenance.smk"
 

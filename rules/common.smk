@@ -10,6 +10,7 @@ from snakemake.io import strip_wildcard_constraints
 from model.baselines.methods import BASELINES, COVARIATES, MEASURED, STACKED
 from papers.figures.registry import FIGURES
 from model.training.methods import METHODS
+from papers.targeted import POLICIES, STAGES
 from papers import numbers
 from pipeline.files import sha256
 from pipeline.provenance import ROOT, code
@@ -17,7 +18,7 @@ from workflow import downloads, driver, raw, shared, replaced, variants
 from workflow.config import check_file, checked
 from workflow.flags import flags
 from workflow.plan import baselines, challenge, curve, data, effects, external
-from workflow.plan import leave_one_out, papers, reporting, search, start, targets, training
+from workflow.plan import leave_one_out, papers, reporting, search, start, targeted, targets, training
 from workflow.plan.adaptor import asks, ending, memory, untracked
 from workflow.summary import failures
 

@@ -564,7 +564,9 @@ class TestRerun:
             assert "report/report.html" in archive.namelist()
 
 
-TARGETS = {"cite", "curve", "download", "effects", "figures", "leave_one_out", "search", "tables", "verify"}
+TARGETS = {
+    "cite", "curve", "download", "effects", "figures", "leave_one_out", "search", "tables", "targeted", "verify",
+}  # fmt: skip
 """Rules that only gather files."""
 
 

@@ -172,6 +172,8 @@ class Curve(Section):
 
     methods: list[str] = []
     """methods, or variants, to draw; each runs once for each number, and once with all findings"""
+    whole: bool = True
+    """whether there is a run with all findings"""
     findings: Annotated[list[Positive], Field(min_length=1)] = [25, 50, 100, 200]
     """training and validation findings of the target, as `budget` takes them; a number that there is not in
     each fold is refused"""

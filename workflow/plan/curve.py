@@ -7,17 +7,17 @@ from workflow.plan import Config, training
 
 def results(config: Config) -> list[str]:
     """The test result of each point: of each method with each budget, then with all findings."""
-    return [f"results/{name}_auc.json" for name, _, _ in _points(config)]
+    return [f"results/{name}_auc.json" for name, _, _ in points(config)]
 
 
 def methods(config: Config) -> list[str]:
     """The method of each point."""
-    return [method for _, method, _ in _points(config)]
+    return [method for _, method, _ in points(config)]
 
 
 def findings(config: Config) -> list[int]:
     """How many findings it learns from; 0 is all that there are."""
-    return [number for _, _, number in _points(config)]
+    return [number for _, _, number in points(config)]
 
 
 def counted(config: Config) -> str:
@@ -25,13 +25,16 @@ def counted(config: Config) -> str:
     return "--counted train" if config["subset"]["counts"] == "training" else ""
 
 
-def _points(config: Config) -> list[tuple[str, str, int]]:
+def points(config: Config) -> list[tuple[str, str, int]]:
+    """The name of each point as a variant, its method, and its findings."""
     side_collections.check_tested(config)
     names, numbers = config["curve"]["methods"], config["curve"]["findings"]
     if not names:
         expected, remedy = "methods to draw", "name some of methods, or of variants"
         raise ConfigError("nothing", file="curve/methods", expected=expected, remedy=remedy)
     made = iter(variants.of_curve(config))
-    return [(next(made), name, number) for name in names for number in numbers] + [
-        (name, name, training.setting(config, name, "budget").get(config["target"], 0)) for name in names
+    some = [(next(made), name, number) for name in names for number in numbers]
+    whole = names if config["curve"]["whole"] else []
+    return some + [
+        (name, name, training.setting(config, name, "budget").get(config["target"], 0)) for name in whole
     ]
