@@ -54,6 +54,21 @@ rule assess_methods:
             category=folders["Results"],
             labels={"method": "(all)", "figure": "decisions"},
         ),
+        conformal="results/conformal.csv",
+        conformal_markdown="results/conformal.md",
+        conformal_latex="results/conformal.tex",
+        conformal_page=report(
+            "results/conformal.html",
+            caption="../workflow/report/conformal.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "conformal sets"},
+        ),
+        abstain=report(
+            "results/abstain.png",
+            caption="../workflow/report/abstain.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "what is left to a person"},
+        ),
         runs=targets.compared(config, "operating.json"),
     log:
         "logs/results/operating.log",
@@ -74,7 +89,8 @@ rule assess_methods:
         "python -m workflow.job {log} model.evaluation.assess --results {input.results} --runs {params.runs}"
         " --splits {input.splits:q} {params.points} --out-calibration {output.calibration}"
         " --out-ranking {output.ranking} --out-operating {output.operating} --out-reliability {output.reliability}"
-        " --out-precision {output.precision} --out-decisions {output.decisions}"
+        " --out-precision {output.precision} --out-decisions {output.decisions} --out-conformal {output.conformal}"
+        " --out-abstain {output.abstain}"
 
 
 rule tabulate_subgroups:

@@ -16,13 +16,13 @@ from tests.test_compare import HALF, RIGHT, THREE_QUARTERS, Experiment
 def assessed(experiment: Experiment, *more: str) -> dict[str, list[dict[str, str]]]:
     """The rows of the three tables."""
     results = experiment.folder / "results"
-    tables = ("calibration", "ranking", "operating")
+    tables = ("calibration", "ranking", "operating", "conformal")
     assess.main(
         ["--results", *(str(experiment.result(name)) for name in experiment.names),
          "--runs", *(str(run) for name in experiment.names for run in experiment.runs(name)),
          "--splits", *map(str, experiment.splits), *more,
          *(word for name in tables for word in (f"--out-{name}", str(results / f"{name}.csv"))),
-         *(word for name in ("reliability", "precision", "decisions")
+         *(word for name in ("reliability", "precision", "decisions", "abstain")
            for word in (f"--out-{name}", str(results / f"{name}.png")))]
     )  # fmt: skip
     return {name: list(csv.DictReader((results / f"{name}.csv").read_text().splitlines())) for name in tables}
@@ -119,6 +119,18 @@ def test_a_test_of_one_class_has_no_figures_but_pictures_that_say_so(tmp_path: P
     assert {row["sensitivity"] for row in rows["operating"]} == {""}
     assert "No figures of typhon: a test set holds one class." in made.notes("operating")
     assert (tmp_path / "results/decisions.png").stat().st_size > 5000
+
+
+def test_sets_are_of_validation_patients_and_judged_on_the_test(experiment: Experiment) -> None:
+    """One validation patient of each class: at 90 % nothing can be ruled out. At 50 % half of two may be: from
+    .7 on a finding may be positive, up to .3 negative. The second run has a positive at .15: neither by its class.
+    """
+    sure, even = assessed(experiment, "--coverage", "0.9", "0.5")["conformal"]
+    assert (sure["decided"], sure["patients_positive"], sure["wrong"]) == ("0.0000", "1.0000", "")
+    assert (even["positives_covered"], even["negatives_covered"]) == ("0.7500", "1.0000")
+    assert (even["decided"], even["wrong"]) == ("1.0000", "0.1250")
+    assert (even["patients_positive"], even["patients_negative"]) == ("0.7500", "1.0000")
+    assert "no score can rule it out" in experiment.notes("conformal")
 
 
 def test_the_same_input_gives_the_same_bytes(experiment: Experiment) -> None:

@@ -238,6 +238,7 @@ class TestCoverage:
                 "sensitivity", "specificity", "likelihood ratio", "average precision", "Brier score", "log loss",
                 "calibration intercept", "calibration slope", "calibration error", "calibration error of 0",
                 "sensitivity of a subgroup, difference", "AUROC of a subgroup, difference",
+                "set of 90%, positives", "set of 90%, negatives",
             ]  # fmt: skip
             assert all(0 <= value <= 100 for value in result.notes.values())
         assert coverage.bench(Size(1, 80, True)) == results  # seeded

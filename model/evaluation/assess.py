@@ -1,6 +1,6 @@
-"""What a score is worth in use: calibration, operating points, precision and decisions, with intervals.
+"""What a score is worth in use: calibration, operating points, precision, decisions and sets, with intervals.
 
-Three tables and three pictures of all methods together, and ``operating.json`` beside each run: the line that
+Tables and pictures of all methods together, and ``operating.json`` beside each run: the line that
 makes its scores probabilities and the thresholds that it takes, all chosen on validation findings. The docs
 say what each figure means: docs/statistics.md.
 """
@@ -16,12 +16,20 @@ import pandas as pd
 
 from model.evaluation import results
 from model.evaluation.assessed import Assessed, problems, read
-from model.evaluation.assessment import TABLES, Row, calibration_rows, operating_rows, ranking_rows, units
+from model.evaluation.assessment import (
+    TABLES,
+    Row,
+    calibration_rows,
+    conformal_rows,
+    operating_rows,
+    ranking_rows,
+    units,
+)
 from model.evaluation.operating import FILE, SCHEMA, Point, points
 from model.evaluation.predictions import numbered, read_splits
 from model.evaluation.ranking import UNITS
 from model.report.drawing import STYLE, save
-from model.report.probabilities import plot_decisions, plot_precision, plot_reliability
+from model.report.probabilities import plot_abstain, plot_decisions, plot_precision, plot_reliability
 from model.report.tabular import write_table
 from pipeline.cli import run_cli
 from pipeline.files import write_text
@@ -86,12 +94,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--prevalence", type=float, metavar="SHARE", help="for predictive values (default: that of the test)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
-    for name in ("calibration", "ranking", "operating"):
+    parser.add_argument(
+        "--coverage", nargs="*", type=float, default=[0.9], metavar="SHARE",
+        help="of conformal sets (default 0.9)",
+    )  # fmt: skip
+    for name in TABLES:
         parser.add_argument(
             f"--out-{name}", type=Path, required=True, metavar="CSV",
             help="the same as .md, .tex and .html beside it",
         )  # fmt: skip
-    for name in ("reliability", "precision", "decisions"):
+    for name in ("reliability", "precision", "decisions", "abstain"):
         parser.add_argument(f"--out-{name}", type=Path, required=True, metavar="PNG")
     return parser.parse_args(argv)
 
@@ -102,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     figures, splits = results.read_all(args.results), read_splits(args.splits)
     chosen = points(args.sensitivity, args.specificity)
     every: list[Assessed] = []
-    rows: dict[str, list[Row]] = {"calibration": [], "ranking": [], "operating": []}
+    rows: dict[str, list[Row]] = {name: [] for name in TABLES}
     for about in figures:
         runs = [run for run in args.runs if run.parents[1].name == about["method"]]
         mine = problems(about["method"], read(about, runs, splits), splits)
@@ -112,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows["calibration"] += [row for one in mine for row in calibration_rows(one, args.seed)]
         rows["ranking"] += [row for one in mine for row in ranking_rows(one)]
         rows["operating"] += own
+        rows["conformal"] += [row for one in mine for row in conformal_rows(one, args.coverage)]
     target = figures[0]["target"]
     for name, (title, columns, notes) in TABLES.items():
         path, caption = getattr(args, f"out_{name}"), f"{title}, {target}, test findings"
@@ -121,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         save(plot_reliability(every, title), args.out_reliability)
         save(plot_precision(every, title), args.out_precision)
         save(plot_decisions(every, title), args.out_decisions)
+        save(plot_abstain(every, title), args.out_abstain)
 
 
 def gaps(problems: Sequence[Assessed]) -> list[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from model.evaluation.calibration import platt
+from model.evaluation.conformal import Sets, calibrate
 from model.evaluation.intervals import Fold
 from model.evaluation.operating import Point, threshold
 from model.evaluation.platt import Platt, logits
@@ -84,6 +85,15 @@ class Assessed:
             calibrated = [line(scores, share) for line, scores in zip(known, fold.scores, strict=True)]
             made.append(replace(fold, scores=np.stack(calibrated)))
         return made
+
+    def sets(self, coverage: float) -> list[list[Sets]] | None:
+        """Conformal sets of each run of each fold; None where validation lacks a class."""
+        if any(len(np.unique(fold.labels)) < 2 for fold in self.validation):
+            return None
+        return [
+            [calibrate(fold.groups, fold.labels, scores, coverage) for scores in fold.scores]
+            for fold in self.validation
+        ]
 
     def thresholds(self, point: Point, unit: Unit = "finding") -> list[list[float]] | None:
         """Of each run of each fold; None where validation lacks a class."""

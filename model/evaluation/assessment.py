@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from model.evaluation import calibration
+from model.evaluation import calibration, conformal
 from model.evaluation.assessed import KINDS, PREVALENCE, SCORE, Assessed
 from model.evaluation.clustered import Estimate, Interval, estimate
 from model.evaluation.delong import clustered_interval
@@ -72,8 +72,34 @@ TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
             "Intervals are for other patients, by group, with networks and thresholds as they are.",
         ),
     ),
+    "conformal": (
+        "Conformal sets",
+        (*COUNTS, "coverage", "positives_covered", "positives_covered95", "negatives_covered",
+         "negatives_covered95", "patients_positive", "patients_positive95", "patients_negative",
+         "patients_negative95", "decided", "decided95", "wrong", "wrong95"),
+        (
+            "A set says what a finding may be: positive, negative, either, or neither. Which scores belong to"
+            " a set is chosen on the patients of validation, so that a new patient has all positives in"
+            " theirs with a chance of at least coverage, and likewise all negatives.",
+            "patients_positive, patients_negative: the share of test patients with such findings of whom that"
+            " holds. positives_covered, negatives_covered: the share of such findings in their set.",
+            "decided: the share of findings that may be one class alone; the others are left to a person."
+            " wrong: the share of the decided that are of the other class.",
+            "With fewer than 1 / (1 - coverage) - 1 validation patients of a class no score can rule it out:"
+            " then every set has it, and nothing is decided against it.",
+        ),
+    ),
 }  # fmt: skip
 """By name the caption, the columns behind method and class, and the notes."""
+
+
+CONFORMAL = {
+    "positives_covered": conformal.covered_positive,
+    "negatives_covered": conformal.covered_negative,
+    "decided": conformal.decided,
+    "wrong": conformal.wrong,
+}
+"""Columns of sets that are about findings."""
 
 
 def calibration_rows(one: Assessed, seed: int) -> list[Row]:
@@ -141,6 +167,25 @@ def operating_rows(one: Assessed, points: Sequence[Point], prevalence: float | N
             for name, ratio in (("lr_positive", above), ("lr_negative", likelihood_ratio(misses, kept))):
                 if ratio is not None:
                     row[name], row[f"{name}95"] = ratio.value, ratio.ci95
+    return rows
+
+
+def conformal_rows(one: Assessed, coverages: Sequence[float]) -> list[Row]:
+    """What sets of each coverage hold on the test, and how much they decide."""
+    rows = []
+    for coverage in coverages:
+        row = _named(one) | counts(one, UNITS[0]) | {"coverage": coverage}
+        rows.append(row)
+        sets = one.sets(coverage)
+        if one.gap or sets is None:
+            continue
+        folds = [conformal.taken(fold, own) for fold, own in zip(one.test, sets, strict=True)]
+        for name, what in CONFORMAL.items():
+            some = [fold for fold in folds if what(fold.labels, fold.scores[0]) is not None]
+            row |= _cells(name, estimate(some, what) if some else None, Estimate.proportion)
+        for name, label in (("patients_positive", 1), ("patients_negative", 0)):
+            patients = [conformal.by_patient(fold, label) for fold in folds]
+            row |= _cells(name, estimate(patients, conformal.share), Estimate.proportion)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Pictures of scores in use: reliability, precision and recall, and what decisions by them are worth."""
+"""Pictures of scores in use: reliability, precision and recall, what decisions are worth, what stays open."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from model.evaluation import conformal
 from model.evaluation.assessed import CALIBRATED, SCORE, Assessed
 from model.evaluation.calibration import bins
 from model.evaluation.clustered import Estimate, Statistic, estimate, mean
@@ -20,6 +21,7 @@ BANDS = 3
 """Curves whose bands do not yet hide each other."""
 RECALLS = np.linspace(0.0, 1.0, 101)
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
+COVERAGES = np.linspace(0.5, 0.99, 50)
 
 
 def plot_reliability(problems: Sequence[Assessed], title: str) -> Figure:
@@ -124,6 +126,37 @@ def plot_decisions(problems: Sequence[Assessed], title: str) -> Figure:
     axes.axhline(0, color=GREY, linewidth=1, label="act on none")
     axes.set(xlabel="probability from which one acts", ylabel="net benefit, true positives per finding")
     axes.set(xlim=(0, 1), ylim=(-0.3 * top, 1.15 * top))
+    axes.set_title(title, loc="left")
+    made.legend(loc="outside right upper")
+    return made
+
+
+def plot_abstain(problems: Sequence[Assessed], title: str) -> Figure:
+    """Share of wrong decisions of each method and problem over the share of findings that it leaves open."""
+    made = figure(8.6, 5.2)
+    axes = made.add_subplot()
+    top = 0.1
+    for one, colour in zip(problems, cycle(COLOURS)):
+        known = [] if one.gap else [(float(level), one.sets(float(level))) for level in COVERAGES]
+        points = []
+        for _, sets in known:
+            if sets is None:
+                continue
+            folds = [conformal.taken(fold, own) for fold, own in zip(one.test, sets, strict=True)]
+            every = pooled(folds)
+            share, error = (estimate([every], what) for what in (conformal.decided, conformal.wrong))
+            if share is not None and error is not None:
+                points.append((1 - share.value, error.value, *error.proportion()))
+        if not points:
+            axes.plot([], [], color=colour, label=f"{_called(one)}: {one.gap or 'decides nothing'}")
+            continue
+        left, wrong, low, high = np.array(sorted(set(points))).T
+        top = max(top, float(wrong.max()))
+        if len(problems) <= BANDS:
+            axes.fill_between(left, low, high, color=colour, alpha=0.12, linewidth=0)
+        axes.plot(left, wrong, marker="o", markersize=3, color=colour, linewidth=1.6, label=_called(one))
+    axes.set(xlabel="share of findings left to a person", ylabel="share of the decided that are wrong")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.01, min(1.4 * top, 1.0)))
     axes.set_title(title, loc="left")
     made.legend(loc="outside right upper")
     return made

@@ -8,9 +8,12 @@ half of the variance of their scores is shared, half is of the method.
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import expit, ndtri
 
 from model.evaluation.calibration import BIN, MOST_BINS
+from model.evaluation.conformal import NEGATIVE as NEGATIVE_BIT
+from model.evaluation.conformal import POSITIVE as POSITIVE_BIT
+from model.evaluation.conformal import calibrate
 from model.evaluation.corrected import area_interval, difference_interval
 from model.evaluation.delong import clustered_interval, groups_by_label, mean_areas
 from model.evaluation.intervals import Fold, draw, newcombe, percentile, weighted_means
@@ -27,6 +30,8 @@ SPLITS, TEST, TRAIN = 10, 0.2, 0.6
 """Independent hold-outs of one data set, for the intervals over splits."""
 OWN = 0.5
 """Share of the variance of each split's scores that is of its network alone."""
+PROMISED = 0.9
+"""Coverage of conformal sets."""
 SIMULATIONS = 3000
 
 
@@ -116,6 +121,20 @@ def in_use(random: np.random.Generator, patients: int, area: float) -> dict[str,
     }
 
 
+def sets(random: np.random.Generator, patients: int, area: float) -> dict[str, bool]:
+    """Whether conformal sets of 90 %, chosen on so many patients, hold all findings of a class of a new."""
+    fold, _ = next(test_sets(random, patients, area))
+    chosen = calibrate(fold.groups, fold.labels, expit(fold.scores[0]), PROMISED)
+    held = {}
+    for label, name, bit in ((1, "positives", POSITIVE_BIT), (0, "negatives", NEGATIVE_BIT)):
+        labels = np.array([1 - label])
+        while not (labels == label).any():
+            _, labels, scores = cohort(random, 1, area)
+        said = chosen(expit(scores))[labels == label]
+        held[f"set of {PROMISED:.0%}, {name}"] = bool((said & bit).all())
+    return held
+
+
 def _holds(interval: tuple[float, float] | None, truth: float) -> bool:
     """Whether it holds the truth; where there is none it does not."""
     return interval is not None and interval[0] <= truth <= interval[1]
@@ -127,12 +146,13 @@ def bench(size: Size) -> list[Result]:
     simulations = 5 if size.quick else SIMULATIONS
     for area in AREAS:
         for patients in PATIENTS:
-            random, used = (stream("bench", name, area, patients) for name in ("coverage", "in use"))
+            names = ("coverage", "in use", "sets")
+            random, used, own = (stream("bench", name, area, patients) for name in names)
             held: dict[str, list[bool]] = {}
             for _ in range(simulations):
                 found = {
                     **one_split(random, patients, area), **several_splits(random, patients, area),
-                    **in_use(used, patients, area),
+                    **in_use(used, patients, area), **sets(own, patients, area),
                 }  # fmt: skip
                 for name, holds in found.items():
                     held.setdefault(name, []).append(holds)

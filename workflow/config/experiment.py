@@ -227,6 +227,8 @@ class Operating(Section):
     prevalence: Share | None = None
     """share of positives for which predictive values are told, such as 0.01 for a screening; null is that of
     the test findings"""
+    coverage: list[Share] = [0.9]
+    """share of new patients of whom a conformal set is to hold all positives, and all negatives"""
 
 
 class Subgroups(Section):

@@ -29,7 +29,7 @@ FOLDERS = ("Results", "Comparison", "External", "Data", "Training", "Papers", "P
 
 ASSESSMENT = (
     "calibration.html", "calibration.png", "ranking.html", "precision_recall.png", "operating.html",
-    "decision.png",
+    "decision.png", "conformal.html", "abstain.png",
 )  # fmt: skip
 """What scores are worth in use, of all methods."""
 
