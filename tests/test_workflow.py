@@ -50,7 +50,7 @@ for word in words:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{module} {words}")
         if module in ("model.evaluation.compare", "papers.tables", "model.search.choose", "workflow.costs",
-                      "model.evaluation.assess") and path.suffix == ".csv":
+                      "model.evaluation.assess", "model.report.reporting") and path.suffix == ".csv":
             for suffix in (".md", ".tex", ".html"):
                 path.with_suffix(suffix).write_text("")
     elif flag == "--runs" and module == "model.evaluation.assess":
