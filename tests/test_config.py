@@ -38,7 +38,17 @@ def merge(base, over):
 
 @pytest.mark.parametrize(
     "name",
-    ["config", "paper", "thesis", "demo", "three-sets", "comparison", "demo-all", "multitask-pathology"],
+    [
+        "config",
+        "paper",
+        "thesis",
+        "demo",
+        "three-sets",
+        "comparison",
+        "demo-all",
+        "multitask-pathology",
+        "targeted-transfer",
+    ],
 )
 def test_every_config_file_is_valid(name):
     check_file(ROOT / "config" / f"{name}.yaml")

@@ -4,17 +4,25 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from snakemake.utils import update_config
 
 from model.evaluation.predictions import read_splits
+from model.training.phase import Phase, parse_phases
 from papers import targeted
 from papers.targeted import figures, tables
 from papers.targeted.differences import published_p
 from papers.targeted.measures import MEASURES, Evidence
 from papers.targeted.points import Curves, Scored, auroc_of_chosen, choose, read_points
+from pipeline.provenance import ROOT
 from tests.test_compare import HALF, RIGHT, THREE_QUARTERS, Experiment
+from workflow.config import checked
+from workflow.plan import curve, start, training
+from workflow.plan import targeted as plan
 
 WRONG_IN_VALIDATION = {"e": 0.2}
 """The positive below the negative: an AUROC of 0."""
@@ -183,6 +191,56 @@ def test_the_curves_of_rate_and_momentum_are_exact() -> None:
     assert begins(first) == [100.0, pytest.approx(rates[100] / 9)]
     assert begins(second) == [50.0, pytest.approx(rates[50] / 3)]
     assert begins(last) == [0.0, pytest.approx(0.04)]
+
+
+@pytest.fixture(scope="module")
+def paper() -> dict[str, Any]:
+    """config/targeted-transfer.yaml over config/config.yaml."""
+    read = [
+        yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "targeted-transfer")
+    ]
+    update_config(read[0], read[1])
+    return checked(read[0])
+
+
+def test_the_config_of_the_paper_has_all_its_figures_and_every_point_of_them(paper: dict[str, Any]) -> None:
+    """19 methods with 12 numbers and all images; four of them, radiomics by classifier, are of no figure."""
+    assert targeted.wanted(paper["curve"]["methods"]) == list(targeted.STAGES)
+    assert all(targeted.drawn(name, paper["curve"]["methods"]) == list(stage.methods)
+               for name, stage in targeted.STAGES.items())  # fmt: skip
+    assert len(curve.points(paper)) == 19 * 13
+    assert len(plan.every_result(paper)) == 15 * 13
+    assert len(plan.every_prediction(paper)) == 15 * 13 * 3 * 2  # three seeds, two states
+    assert plan.task(paper) == "Emphysema"
+    assert targeted.task_of(paper["collections"]["chest"], "chest") == targeted.ALL_LABELS
+    assert targeted.task_of(paper["collections"]["cxr13"], "cxr13") == "cxr13"
+
+
+def test_the_config_of_the_paper_trains_as_the_paper_says(paper: dict[str, Any]) -> None:
+    def phase(name: str) -> Phase:
+        (found,) = parse_phases(training.phases_as_json(paper, name))
+        return found
+
+    usual, regular, features = phase("imagenet"), phase("none-regular"), phase("imagenet-features")
+    assert (usual.optimizer, usual.batch_size, usual.epochs, usual.batches) == ("adam", 16, 20, None)
+    assert (usual.learning_rate, usual.select, usual.head) == ("find", "best", {"emphysema": "new"})
+    assert usual.schedule == {"kind": "one-cycle"}
+    assert usual.layers is not None
+    assert usual.layers.factors(3) == pytest.approx([1 / 9, 1 / 3, 1], rel=1e-15)
+    assert usual.layers.starts(3) == [0.2, 0.1, 0.0]
+    assert regular.layers is None
+    assert regular.schedule == {
+        "kind": "plateau", "factor": 0.1, "patience": 0, "watch": "loss", "until": 1e-6
+    }  # fmt: skip
+    assert features.layers is not None
+    assert features.layers.starts(3) == [math.inf] * 3
+    assert training.setting(paper, "imagenet", "training/selection") == "loss"
+    assert {name: training.setting(paper, name, "network") for name in ("mura", "resnet-mura")} == {
+        "mura": "densenet121", "resnet-mura": "resnet50"
+    }  # fmt: skip
+    assert [phase(name).datasets for name in ("source-mura", "mura")] == [("mura",), ("emphysema",)]
+    assert start.random_networks(paper, "none") == 1
+    assert training.setting(paper, "none", "bootstrap/initialization") == "torch"
 
 
 def test_methods_of_pairs_and_claims_stand_in_figures() -> None:

@@ -75,6 +75,26 @@ class TestStart:
         assert start.start(found, "few", "0", "1") == own
 
 
+def test_one_with_another_target_is_a_source_that_others_begin_with():
+    usual = {"network": "papers", "weights": "random"}
+    source = {"method": "finetune", "target": "brain", "hyperparameters": {"finetune": usual}}
+    tuned = {"method": "finetune",
+             "hyperparameters": {"finetune": {"network": "papers", "weights": "results/source"}}}  # fmt: skip
+    found = config(variants={"source": source, "tuned": tuned}, methods=["tuned"])
+    assert [phase["datasets"] for phase in training.phases(found, "source")] == [["brain"]]
+    assert training.target(found, "source") == "brain"
+    assert training.stores(found, "source") == ["<data>/brain/patches.h5"]
+    assert [phase["datasets"] for phase in training.phases(found, "tuned")] == [["prostatex"]]
+    assert start.weights_files(found, "tuned", "0", "3") == [
+        "results/source/fold0/seed3/model.safetensors", "results/source/fold0/seed3/seen.json"
+    ]  # fmt: skip
+    for key, names in (("methods", ["source"]), ("curve", {"methods": ["source"]})):
+        with pytest.raises(
+            ConfigError, match=f"{key}.*: expected methods whose target is prostatex, and this"
+        ):
+            config(variants={"source": source}, **{key: names})
+
+
 def test_a_variant_is_compared_as_a_method_is_and_cited_as_its_own():
     found = config(variants={"slow": SLOW}, methods=["typhon", "slow"], seeds=[0])
     assert targets.results(found) == ["results/typhon_auc.json", "results/slow_auc.json"]

@@ -18,13 +18,17 @@ from pipeline.errors import ConfigError
 
 Config = Mapping[str, Any]
 CHANGES = (
-    "network", "weights", "bootstrap", "hyperparameters", "training", "evaluation", "budget", "precision"
+    "network", "weights", "bootstrap", "hyperparameters", "training", "evaluation", "budget", "precision",
+    "target", "datasets",
 )  # fmt: skip
-"""Keys of the config that a user's variant may change: those of training alone; all data are shared."""
+"""Keys of the config that a user's variant may change: those of training alone; all data are shared. One with
+another target is a source, whose extractor others begin with."""
+CURVE = "curve"
+"""The folder of the points of learning curves; also their key in the config."""
 LEFT_OUT = "leave_one_out"
 """The folder of transfers from all tasks but one to that one; also its key in the config."""
 TAKEN = {
-    *METHODS, *BASELINES, "bootstrap", "curve", "effects", "external", "figures", LEFT_OUT, "search",
+    *METHODS, *BASELINES, "bootstrap", CURVE, "effects", "external", "figures", LEFT_OUT, "search",
     "tables",
 }  # fmt: skip
 """Names that something else has below ``results/``."""
@@ -61,10 +65,7 @@ def laid(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def of_user(config: Config) -> dict[str, Variant]:
     """Those that the config names."""
-    return {
-        name: Variant(name, entry["method"], {key: entry[key] for key in entry if key != "method"})
-        for name, entry in config["variants"].items()
-    }
+    return {name: of(config, name) for name in config["variants"]}
 
 
 def of_search(config: Config) -> dict[str, Variant]:
@@ -82,11 +83,13 @@ def of_search(config: Config) -> dict[str, Variant]:
 def of_curve(config: Config) -> dict[str, Variant]:
     """The points of the learning curves, named ``curve/{method}/n{findings}``."""
     points = itertools.product(config["curve"].get("methods", ()), config["curve"].get("findings", ()))
-    made = [
-        _changed(config, f"curve/{name}/n{number}", name, {"budget": {config["target"]: number}})
-        for name, number in points
-    ]
+    made = [_point(config, name, number) for name, number in points]
     return {point.name: point for point in made}
+
+
+def _point(config: Config, name: str, number: int) -> Variant:
+    """A method of the curves that learns from so many findings."""
+    return _changed(config, f"{CURVE}/{name}/n{number}", name, {"budget": {config["target"]: number}})
 
 
 def of_left_out(config: Config, tasks: Iterable[str] | None = None) -> dict[str, Variant]:
@@ -132,12 +135,14 @@ def _changed(config: Config, name: str, usual: str, changes: Mapping[str, Any]) 
 
 def of(config: Config, name: str) -> Variant:
     """The variant of this name; a method is one that changes nothing."""
-    if name in config["variants"]:
-        return of_user(config)[name]
+    if entry := config["variants"].get(name):
+        return Variant(name, entry["method"], {key: entry[key] for key in entry if key != "method"})
     kind, *rest = name.split("/")
     if not rest:
         return Variant(name, name)
-    return (of_left_out(config, rest[:1]) if kind == LEFT_OUT else of_search(config) | of_curve(config))[name]
+    if kind == CURVE:  # by itself, as there may be hundreds
+        return _point(config, rest[0], int(rest[1].removeprefix("n")))
+    return (of_left_out(config, rest[:1]) if kind == LEFT_OUT else of_search(config))[name]
 
 
 def method(config: Config, name: str) -> str:

@@ -82,6 +82,11 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
                 named = [*encoders, *(MEASURED if method == "auto" else ())]
                 path, remedy = ["hyperparameters", method, key], nearest(name, named)
                 yield error(path, name, expected="one of encoders", remedy=remedy)
+    for path, names in ((["methods"], methods), (["curve", "methods"], config["curve"]["methods"])):
+        for name in names:
+            if config["variants"].get(name, {}).get("target", target) != target:
+                expected = f"methods whose target is {target}, and this one as weights: results/{name}"
+                yield error(path, name, expected=expected)
     for name in config["budget"]:
         if name not in datasets:
             yield error(["budget", name], "an unknown data set", remedy=nearest(name, datasets))

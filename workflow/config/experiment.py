@@ -358,7 +358,8 @@ class Config(Section):
     """methods with other settings, by a name of your own, such as `slow: {method: typhon, evaluation: {every:
     10}}`; beside `method` stands what is laid over the config for this one: keys of `network`, `weights`,
     `bootstrap`, `hyperparameters`, `training`, `evaluation`, `budget` and `precision`; `methods` has to name
-    it"""
+    it. With `target` (and `datasets`) of its own it is a source that others begin with, `weights:
+    results/NAME`"""
     search: Search = Search()
     curve: Curve = Curve()
     leave_one_out: LeaveOneOut = LeaveOneOut()

@@ -63,12 +63,11 @@ def check(config: Config, methods: Iterable[str]) -> None:
 
 
 def _follow(config: Config, name: str, before: list[str]) -> None:
-    known = variants.networks(config)
     for path, network, side, weights in begun(config, name):
         if (source := method_of(weights)) is None:
             continue
         key, way = [*path, "weights"], [*before, name]
-        if source not in known:
+        if source not in (known := variants.networks(config)):
             raise error(
                 key, weights, expected="results/METHOD, of a method or variant that trains a network",
                 remedy=nearest(source, known),
