@@ -1,6 +1,7 @@
 """Each task as the target once: what the plan makes of it, and what is compared with what."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.test_config import merge
 from workflow import variants
 from workflow.config import checked
 from workflow.config.collections import channels_of
-from workflow.plan import baselines, leave_one_out, start, training
+from workflow.plan import baselines, leave_one_out, start, targets, training
 
 TASKS = ("a", "b", "c")
 
@@ -148,6 +149,14 @@ class TestPlan:
         # LinearSVC with C = .01, on the network of both.
         assert '"svm", 0.01' in baselines.learners(made, "leave_one_out/idc/published/probe_svm")
         assert channels_of(made["collections"]["idc"], "idc") == ["red", "green", "blue"]
+
+    def test_who_pretrains_and_transfers_is_cited_and_whose_weights_are(self) -> None:
+        made = config({})
+        assert {"pretrain", "finetune", "probe_svm", "efficientnet_lite0", "imagenet"} <= {
+            *targets.cited(made)
+        }
+        assert "pretrain" not in targets.cited(config({"tasks": []}))
+        assert list(json.loads(targets.weights(made))) == ["efficientnet_lite0, imagenet"]
 
     def test_without_tasks_there_is_nothing_to_make(self) -> None:
         made = config({"tasks": []})

@@ -190,8 +190,10 @@ def weights(config: Config) -> str:
 
 
 def _with_sources(config: Config) -> list[str]:
-    """The methods of the experiment, and those whose runs they begin with."""
-    found = [one for name in config["methods"] for one in (name, *begun_with.sources(config, name))]
+    """The methods of the experiment, and those whose runs they begin with; of tasks left out those of one."""
+    left_out = variants.of_left_out(config, config[variants.LEFT_OUT]["tasks"][:1])
+    names = [*config["methods"], *left_out]
+    found = [one for name in names for one in (name, *begun_with.sources(config, name))]
     return list(dict.fromkeys(found))
 
 
