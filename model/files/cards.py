@@ -48,7 +48,7 @@ PREPROCESSING["properties"]["side"] = {"type": "integer", "minimum": 1, "maximum
 """Not in cards from before there was a choice."""
 PREPROCESSING["properties"]["augmentation"] = {"enum": list(AUGMENTATIONS)}
 PREPROCESSING["properties"]["online"] = {
-    "type": "object", "additionalProperties": False,
+    "type": ["object", "null"], "additionalProperties": False,
     "properties": {
         name: {"type": "number", "minimum": 0, "maximum": most} for name, most in MOST_RANGE.items()
     },
