@@ -13,7 +13,7 @@ import pandas as pd
 from pipeline import datasets, options
 from pipeline.classes import LABEL, label_columns
 from pipeline.cli import run_cli
-from pipeline.errors import EmptyError, InputError
+from pipeline.errors import ConfigError, EmptyError, InputError
 from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
 from pipeline.readers.index import documents, read_index
 from pipeline.readers.pixels import read_pixels
@@ -47,17 +47,25 @@ def _hashes(
     return kept, np.array(hashes, "u8")
 
 
-def group(found: datasets.Findings, raw: Path) -> list[dict[str, Any]]:
+def group(found: datasets.Findings, raw: Path, *, compare: bool = True) -> list[dict[str, Any]]:
     """Give each row its group, called after the first patient_id in it, and return the near-duplicate pairs.
 
     A group is a person, however spelt. Where the patient is unknown (no group_id, or a word that says so) it
     is a cluster of near-duplicate images. Pairs across known patients are reported, not merged: two healthy
-    chests may look the same, and only a person can tell.
+    chests may look the same, and only a person can tell. Without ``compare`` no image is opened, and there
+    are no pairs; ConfigError where a patient is unknown.
     """
-    found.rows, hashes = _hashes(found.rows, raw, found)
+    hashes = np.array([], "u8")
+    if compare:
+        found.rows, hashes = _hashes(found.rows, raw, found)
     pairs = duplicates.near_pairs(hashes)
     rows = found.rows
     unknown = np.array([not people.person(row["group_id"]) for row in rows], bool)
+    if unknown.any() and not compare:
+        expected = "true, for near-duplicates are the groups of findings whose patient is unknown"
+        raise ConfigError(
+            f"false, and {unknown.sum()} such findings", file="near_duplicates", expected=expected
+        )
     merged = unknown[pairs[:, 0]] & unknown[pairs[:, 1]]
     # What has one patient_id belongs together anyhow: the slices of one volume, say.
     number = {name: place for place, name in enumerate(dict.fromkeys(row["patient_id"] for row in rows))}
@@ -100,12 +108,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             "--choices", type=Path, required=True, help="choices.csv: which series and slice, and why"
         )
         sub.add_argument("--near-duplicates", type=Path, required=True, help="near_duplicates.csv")
+        sub.add_argument(
+            "--no-compare", dest="compare", action="store_false", help="do not look for near-duplicates"
+        )
         options.add_flags(sub, kind.Options)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     source = datasets.Source(args.dataset, args.raw, read_index(args.index), sorted(documents(args.index)))
     found = kinds[args.kind].find(source, options.given(kinds[args.kind].Options, args))
-    pairs = group(found, args.raw)
+    pairs = group(found, args.raw, compare=args.compare)
     write_csv(args.skipped, SKIPPED_COLUMNS, found.skipped)
     if not found.rows:
         # The skipped table of a failed job does not outlive it, so the message says it all.

@@ -217,7 +217,8 @@ def read_margins(path: str | Path, findings: Sequence[int]) -> Margins:
     """Read these findings of a store with a margin; StoreError if a checksum does not hold."""
     with opened(path) as file:
         patches = need(file, "patches")
-        columns = [need(file, f"findings/{name}") for name in ("aspect", "patient_id", "finding_id")]
+        # Whole, for each is one chunk: to read a single one of its values takes as long.
+        columns = [need(file, f"findings/{name}")[:] for name in ("aspect", "patient_id", "finding_id")]
         provenance = json.loads(file.attrs["provenance"])
         aspects, *ids = ([column[finding] for finding in findings] for column in columns)
         return Margins(

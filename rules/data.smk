@@ -55,13 +55,14 @@ rule locate_findings:
         kind=planned(data.kind),
         raw=untracked(planned(raw.folder)),
         options=planned(data.own_options),
+        compare=planned(data.comparing),
         code=planned(data.code_of, module="pipeline.findings"),
     message:
         "Locating the findings of {wildcards.dataset}"
     shell:
         "python -m workflow.job {log} pipeline.findings {params.kind} --dataset {wildcards.dataset}"
         " --raw {params.raw:q} --index {input.index:q} --out {output.findings:q} --skipped {output.skipped:q}"
-        " --choices {output.choices:q} --near-duplicates {output.near_duplicates:q} {params.options}"
+        " --choices {output.choices:q} --near-duplicates {output.near_duplicates:q} {params.compare} {params.options}"
 
 
 rule extract_slices:

@@ -22,6 +22,7 @@ from tests.contenders import Counter, Failing
 from workflow.bench import __main__ as bench_main
 from workflow.bench import (  # fmt: skip
     bootstrap,
+    collection,
     coverage,
     headers,
     in_use,
@@ -182,11 +183,11 @@ def test_jobs_of_the_memory_section_fit_their_commands(tmp_path: Path) -> None:
 
 
 def test_every_section_is_asked_for() -> None:
-    modules = (bootstrap, coverage, headers, intervals, memory, network, patches, records)
+    modules = (bootstrap, collection, coverage, headers, intervals, memory, network, patches, records)
     sections = {
         value for module in modules for name, value in vars(module).items() if name.startswith("bench")
     }
-    assert len(sections) == 10
+    assert len(sections) == 11
     assert sections == set(bench_main.SECTIONS.values())
 
 

@@ -147,7 +147,7 @@ def test_hashes_do_not_depend_on_the_unit_of_an_image() -> None:
 def test_pairs_across_blocks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.array([0b0, 0b11111, 0b1, 0b1111_0000_0000, 0b10], "u8")
     whole = near_pairs(hashes, threshold=2)
-    monkeypatch.setattr("pipeline.splits.duplicates.BLOCK", 2)
+    monkeypatch.setattr("pipeline.splits.duplicates.PAIRS", 10)
     assert (
         sorted(map(tuple, near_pairs(hashes, threshold=2)))
         == sorted(map(tuple, whole))

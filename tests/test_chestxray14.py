@@ -299,6 +299,19 @@ def test_the_step_takes_it_like_any_other_collection(raw: Path, tmp_path: Path) 
     ]
 
 
+def test_without_comparing_no_image_is_opened_where_patients_are_known(raw: Path) -> None:
+    found = find(raw)
+    for row in found.rows:
+        (raw / row["file"]).write_bytes(b"no picture")
+    assert findings_step.group(found, raw, compare=False) == []
+    assert [row["group_id"] for row in found.rows] == ["00000001", "00000001", "00000002"]
+    found.rows[0]["group_id"] = ""
+    with pytest.raises(
+        ConfigError, match=r"near_duplicates: expected true, .*, found false, and 1 such findings"
+    ):
+        findings_step.group(found, raw, compare=False)
+
+
 def test_the_official_files_have_their_official_counts(shared: Path) -> None:
     raw = shared / "chestxray14"
     if not raw.is_dir():

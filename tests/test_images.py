@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.errors import InputError, TruncatedError
 from pipeline.readers import images, index
-from pipeline.readers.images import read_gray, read_header
+from pipeline.readers.images import png, read_gray, read_header
 from pipeline.readers.index import read_row
 from tests.dicoms import code, write_mr
 
@@ -196,6 +196,31 @@ def test_a_picture_is_read_as_exif_turns_it(tmp_path: Path, orientation: int) ->
     seen = TURNED[orientation]
     assert read_gray(path).tolist() == seen.tolist()
     assert read_header(path) == {"columns": seen.shape[1], "rows": seen.shape[0]}
+
+
+def test_what_says_how_a_png_lies_counts_behind_its_pixels_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain = encoded(Image.fromarray(NOISE), "PNG")
+    turned = plain[:-12] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + plain[-12:]
+    assert read_header(put(tmp_path / "a.png", turned)) == {"columns": 64, "rows": 48}
+    assert not png.is_silent(tmp_path / "a.png")
+    assert png.is_silent(put(tmp_path / "b.png", plain))
+
+
+def test_a_png_that_says_nothing_is_not_unpacked_for_its_size(tmp_path: Path) -> None:
+    """Its pixels are not those that its checksum is of, which is told when they are read."""
+    content = bytearray(encoded(Image.fromarray(NOISE), "PNG"))
+    content[len(content) // 2] ^= 0xFF
+    path = put(tmp_path / "a.png", bytes(content))
+    assert read_header(path) == {"columns": 48, "rows": 64}
+    with pytest.raises(InputError, match="E-DCM-TRUNC"):
+        read_gray(path)
+
+
+def test_a_png_that_is_cut_anywhere_is_not_silent(tmp_path: Path) -> None:
+    content = encoded(Image.fromarray(NOISE[:6, :6]), "PNG")
+    assert not any(png.is_silent(put(tmp_path / "a.png", content[:end])) for end in range(len(content)))
 
 
 def test_a_jpeg_on_its_side_has_rows_and_columns_swapped_in_header_and_pixels(tmp_path: Path) -> None:

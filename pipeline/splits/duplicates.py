@@ -10,7 +10,8 @@ from PIL import Image
 
 THRESHOLD = 4
 """Largest Hamming distance of two hashes of one image."""
-BLOCK = 1024
+PAIRS = 2**22
+"""That are compared at once: 32 MB of them."""
 
 
 def phash(values: np.ndarray) -> int:
@@ -28,8 +29,9 @@ def near_pairs(hashes: np.ndarray, threshold: int = THRESHOLD) -> np.ndarray:
     Compared block by block, so that memory does not grow with the square of n.
     """
     found = [np.empty((0, 3), int)]
-    for start in range(0, len(hashes), BLOCK):
-        distance = np.bitwise_count(hashes[start : start + BLOCK, None] ^ hashes[None, start:])
+    block = max(PAIRS // max(len(hashes), 1), 1)
+    for start in range(0, len(hashes), block):
+        distance = np.bitwise_count(hashes[start : start + block, None] ^ hashes[None, start:])
         first, second = np.nonzero(distance <= threshold)
         keep = first < second
         first, second = first[keep], second[keep]

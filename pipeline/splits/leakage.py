@@ -14,6 +14,8 @@ from pipeline.store import read_info, read_patches
 log = logging.getLogger("typhon")
 
 NAMED_OFFENDERS = 5
+AT_ONCE = 64
+"""Patches that are read at once."""
 UNUSED = "unused"
 """What a split table says of a finding that is in none of the splits."""
 
@@ -31,8 +33,11 @@ def _offenders(kind: str, keys: pd.Series, splits: pd.Series, most: int) -> str:
 def images(store: Path) -> list[str]:
     """The digest of view 0 of each finding of a store: equal ones are of one image."""
     count = len(read_info(store).findings)
+    blocks = (range(start, min(start + AT_ONCE, count)) for start in range(0, count, AT_ONCE))
     return [
-        hashlib.sha256(read_patches(store, [number], [1]).tobytes()).hexdigest() for number in range(count)
+        hashlib.sha256(patch.tobytes()).hexdigest()
+        for block in blocks
+        for patch in read_patches(store, block, [1] * len(block))
     ]
 
 

@@ -12,7 +12,17 @@ from pathlib import Path
 
 from pipeline.cli import run_cli
 from pipeline.files import write_text
-from workflow.bench import bootstrap, coverage, headers, intervals, memory, network, patches, records
+from workflow.bench import (
+    bootstrap,
+    collection,
+    coverage,
+    headers,
+    intervals,
+    memory,
+    network,
+    patches,
+    records,
+)
 from workflow.bench.measure import Result, Size, machine
 
 log = logging.getLogger("typhon")
@@ -29,6 +39,7 @@ SECTIONS: dict[str, Callable[[Size], list[Result]]] = {
     "coverage": coverage.bench,
     "headers": headers.bench,
     "memory": memory.bench,
+    "collection": collection.bench,
 }
 
 

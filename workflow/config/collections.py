@@ -32,6 +32,9 @@ class Collection(Section):
     patients: Text | None = None
     """name of the people in the data set; data sets of one name (a data set's own name is one, too) or of one
     raw folder, or one in another, have the same people and are split together; null is its own name"""
+    near_duplicates: bool = True
+    """look for near-duplicate images, each with every other; where all patients are known they are only
+    reported, and a collection of a hundred thousand images may do without"""
     training_views: Views | None = None
     """views of every training finding alike, as published for LUNGx (240) and Kaggle brain (200); null
     balances the classes by `majority_views`"""

@@ -32,6 +32,11 @@ def class_names(config: Config, dataset: str) -> str:
     return f"{names} --multilabel" if classes.multilabel else names
 
 
+def comparing(config: Config, dataset: str) -> str:
+    """The flag that leaves near-duplicates alone, where the config says so."""
+    return "" if config["collections"][dataset].get("near_duplicates", True) else "--no-compare"
+
+
 def own_options(config: Config, dataset: str) -> str:
     """The keys that only data sets of its kind have, as flags."""
     return options(config, dataset, own_keys(kind(config, dataset)))

@@ -95,7 +95,8 @@ def read_header(path: Path) -> dict[str, Any]:
     with _opened(path) as image:
         columns, rows = image.size
         # Pillow turns TIFF by itself; a PNG may say it behind its pixels.
-        if image.format != "TIFF" and _orientation(image) >= 5:  # 5 to 8 lie on their side
+        upright = image.format == "TIFF" or (image.format == "PNG" and png.is_silent(path))
+        if not upright and _orientation(image) >= 5:  # 5 to 8 lie on their side
             columns, rows = rows, columns
         pages = _pages(image)
     note = {"note": f"the first of {pages} pictures in it is read"} if pages > 1 else {}

@@ -1,4 +1,7 @@
-"""PNG: whether all pixels are there. Pillow takes the rows that a file lacks for black, without a word."""
+"""PNG: whether all pixels are there, and whether anything says how they lie, without unpacking them.
+
+Pillow takes the rows that a file lacks for black, without a word, and unpacks all to see what stands behind.
+"""
 
 import struct
 import zlib
@@ -11,6 +14,8 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Values of a pixel by colour type (PNG specification, 11.2.2)."""
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and row of each pass of an interlaced picture, and the steps between them (8.2)."""
+TELLING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+"""Chunks that may say how the picture lies."""
 AT_ONCE = 2**20
 """Bytes that are unpacked at a time."""
 
@@ -26,6 +31,21 @@ def check_whole(path: Path) -> None:
     needed, present = _needed(head), _unpacked(packed)
     if present < needed:
         raise TruncatedError(f"{present:,}", file=path, expected=f"{needed:,} bytes of unpacked pixel data")
+
+
+def is_silent(path: Path) -> bool:
+    """Whether no chunk of a file that has all of them to the end may say how the picture lies."""
+    size, place = path.stat().st_size, 8
+    with path.open("rb", buffering=0) as file:
+        while place + 12 <= size:
+            file.seek(place)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            place += 12 + length
+            if kind in TELLING:
+                return False
+            if kind == b"IEND":
+                return place <= size
+    return False
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
