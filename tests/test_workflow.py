@@ -329,7 +329,7 @@ class TestMessages:
 
 TRAINING = {
     "train_model", "assess_methods", "draw_saliency", "draw_curves", "draw_paper_figure", "write_tensorboard", "predict_findings", "score_method",
-    "draw_roc", "write_paper_table", "tabulate_results", "list_software", "tabulate_costs", "all",
+    "draw_roc", "write_paper_table", "write_reporting", "tabulate_results", "list_software", "tabulate_costs", "all",
 }  # fmt: skip
 
 
@@ -530,9 +530,9 @@ class TestRerun:
         printed = snakemake(built, "report", "report.zip")
         figures = re.findall(r"Adding (\w+)\.png", printed)
         # of data sets, of training, of results and papers, costs; saliency and what scores are worth
-        assert len(figures) == 3 * 3 + 3 + 2 + 1 + 4
+        assert len(figures) == 3 * 3 + 3 + 2 + 1 + 6
         pages = re.findall(r"Adding (\w+)\.html", printed)
-        of_scores = ["overview", "calibration", "ranking", "operating"]
+        of_scores = ["overview", "calibration", "ranking", "operating", "conformal", "reporting"]
         assert sorted(pages) == sorted(
             [*3 * ["verify"], *of_scores, "software", "cite", "costs", *numbers.TABLES]
         )
