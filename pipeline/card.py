@@ -68,6 +68,8 @@ class Preprocessing:
     """How views are made; cards say it where they are drawn."""
     online: Mapping[str, float] | None = None
     """What they are drawn from; cards say it where it is not usual."""
+    width: int | None = None
+    """Columns that pictures are reduced to; cards say it where they are."""
 
 
 def moments(patch: np.ndarray) -> tuple[float, float]:
@@ -206,8 +208,9 @@ def describe(
     told = dataclasses.asdict(preprocessing)
     if preprocessing.augmentation == AUGMENTATIONS[0]:
         del told["augmentation"]
-    if preprocessing.online is None:
-        del told["online"]
+    for key in ("online", "width"):
+        if told[key] is None:
+            del told[key]
     classes = info.classes
 
     def of(names: Collection[str]) -> dict[str, Any]:
@@ -245,6 +248,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"))
     parser.add_argument("--slice-rule", default="geometry")
     parser.add_argument("--axis", type=int, default=2)
+    parser.add_argument("--width", type=int, help="columns that pictures are reduced to")
     parser.add_argument("--views", type=int, required=True, help="views of a finding that are averaged")
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     args = parser.parse_args(argv)
@@ -253,6 +257,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     card = describe(
         args.store, args.findings, args.slices, args.index, args.split,
         kind=args.kind, window=window, slice_rule=args.slice_rule, axis=args.axis, views=args.views,
+        width=args.width,
     )  # fmt: skip
     write_text(args.out, json.dumps(card, indent=2, allow_nan=False) + "\n")
     log.info("%s: %d training findings", args.out, card["training"]["findings"])

@@ -15,7 +15,7 @@ from pipeline.datasets import Source, instance_row, lungx, neighbours, pixel_row
 from pipeline.datasets.listed import PIXELS, WORLD
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import FINDING_COLUMNS
-from pipeline.patches import online, slices
+from pipeline.patches import online, reduced, slices
 from pipeline.patches.cut import cut_views, tasks
 from pipeline.patches.normalization import check_not_blank
 from pipeline.patches.ranges import Ranges
@@ -79,6 +79,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     raw, known, left_out = index.look(path)
     image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
     places = _locate(Source("case", raw, known, []), image, how, lps)
+    places = {name: _reduced(cells, known, how.width) for name, cells in places.items()}
     ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
     given = any(table.point_of(image, names) is not None for names in (PIXELS, WORLD))
     found = [
@@ -124,7 +125,7 @@ def _read(rows: pd.DataFrame, index_: pd.DataFrame, raw: Path, how: Preprocessin
     """The slice of each row, as pipeline.patches.slices stores it."""
     sources: dict[int, SourceSlice] = {}
     for task in slices.tasks(rows, index_):
-        read = slices.read_series(task, raw, how.window, how.intensity)
+        read = slices.read_series(task, raw, how.window, how.intensity, how.width)
         if isinstance(read, list):
             raise read[0]
         if read.note:
@@ -133,6 +134,15 @@ def _read(rows: pd.DataFrame, index_: pd.DataFrame, raw: Path, how: Preprocessin
             check_not_blank(values)
             sources[number] = SourceSlice(values, *read.statistics.mean_std())
     return [sources[number] for number in range(len(rows))]
+
+
+def _reduced(cells: Cells, index_: pd.DataFrame, width: int | None) -> Cells:
+    """The same place in a picture that is reduced to ``width`` columns."""
+    columns = float(index_.set_index("file")["columns"][cells["file"]]) if width else 0.0
+    by = reduced.scale(columns, width)
+    if by == 1:
+        return cells
+    return cells | pixel_row(*reduced.point(float(cells["column"]), float(cells["row"]), by))
 
 
 def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> dict[str, Cells]:

@@ -87,7 +87,7 @@ rule extract_slices:
     params:
         kind=planned(data.kind),
         raw=untracked(planned(raw.folder)),
-        options=planned(data.options, keys=("window", "intensity")),
+        options=planned(data.options, keys=("window", "intensity", "width")),
         code=code("pipeline.patches.slices"),
     message:
         "Extracting the slices of {wildcards.dataset}"
@@ -222,7 +222,7 @@ rule write_card:
         runtime=30,
     params:
         kind=planned(data.kind),
-        options=planned(data.options, keys=("window", "slice_rule", "axis")),
+        options=planned(data.options, keys=("window", "slice_rule", "axis", "width")),
         views=lookup("evaluation_views", within=config),
         code=planned(data.code_of, module="pipeline.card"),
     message:

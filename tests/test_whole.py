@@ -2,18 +2,25 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.card import Preprocessing
+from pipeline.case import prepare
 from pipeline.classes import UNKNOWN
 from pipeline.datasets import Findings, Source, chestxray14, chexpert, mura, whole
 from pipeline.errors import ColumnError, LabelError, RawMissingError
+from pipeline.patches import reduced
 from pipeline.phantom import write_phantom
 from pipeline.phantoms import chest
 from pipeline.readers import index
+from pipeline.readers.images import read_header
 from pipeline.readers.index import as_table
 from pipeline.splits.given import places
+from pipeline.store import read_info, read_patches
+from tests.etl import build
 
 NUMBERS = {"columns": 5.0, "rows": 4.0}
 
@@ -34,6 +41,42 @@ def test_pictures_go_by_the_ends_of_their_paths_the_first_of_several() -> None:
     assert {key: one.file for key, one in whole.pictures(table, 2).items()} == {
         "x/1.png": "a/x/1.png", "y/1.png": "a/y/1.png"
     }  # fmt: skip
+
+
+class TestReduced:
+    """Pictures that are made smaller when they are read."""
+
+    def test_a_picture_keeps_its_aspect_and_never_grows(self) -> None:
+        assert [reduced.size(1024, 1024, 250), reduced.size(512, 300, 250), reduced.size(200, 90, 250)] == [
+            (250, 250), (250, 146), (200, 90),
+        ]  # fmt: skip
+        assert reduced.size(1024, 900, None) == (1024, 900)
+
+    def test_a_ramp_stays_the_ramp_of_its_pixel_centres(self) -> None:
+        """Of four columns to one, pixel i shows what was at 4 i + 1.5."""
+        ramp = np.tile(np.arange(64, dtype="f4"), (8, 1))
+        small = reduced.shrink(ramp, 16)
+        assert small.shape == (2, 16)
+        np.testing.assert_allclose(
+            small[:, 2:-2], np.tile(4 * np.arange(16) + 1.5, (2, 1))[:, 2:-2], atol=1e-4
+        )
+        assert reduced.point(1.5, 5.5, 0.25) == (0.0, 1.0)
+        assert reduced.shrink(ramp, 64) is ramp
+
+    def test_a_new_picture_is_cut_as_those_of_training_were(self, phantoms: Path, tmp_path: Path) -> None:
+        folder = build("mura", phantoms / "mura", tmp_path / "mura", extent="whole", width=40)
+        info, rows = read_info(folder / "patches.h5"), pd.read_csv(folder / "findings.csv", dtype=str)
+        with h5py.File(folder / "slices.h5") as file:
+            assert {slice_.shape[1] for slice_ in file["slices"].values()} == {40}
+        # Of 72 × 110 pixels it is 40 × 61.
+        case = rows.iloc[0]
+        picture = read_header(phantoms / "mura" / case["file"])
+        shape = (40, round(picture["rows"] * 40 / picture["columns"]))
+        assert (float(case["column"]), float(case["row"])) == tuple((side - 1) / 2 for side in shape)
+        how = Preprocessing("mura", ("image",), "whole", None, "series", "geometry", 2, 0, 2, width=40)
+        made = prepare(phantoms / "mura" / case["file"], case[["patient_id", "finding_id"]], how)
+        stored = read_patches(info.path, [0], [2])
+        np.testing.assert_array_equal(made.patches, stored)
 
 
 class TestMura:

@@ -53,6 +53,7 @@ PREPROCESSING["properties"]["online"] = {
         name: {"type": "number", "minimum": 0, "maximum": most} for name, most in MOST_RANGE.items()
     },
 }  # fmt: skip
+PREPROCESSING["properties"]["width"] = {"type": ["integer", "null"], "minimum": 1}
 FINGERPRINT = _each(_object(**dict.fromkeys(card.KINDS, _TEXTS), **dict.fromkeys(card.MEASURES, _RANGE)))
 DATASET = _object(
     collection=_each(_TEXT),

@@ -25,6 +25,7 @@ from pipeline.errors import (
     SplitError,
     UnlabelledError,
 )
+from pipeline.patches.reduced import Width
 from pipeline.readers import labels
 from pipeline.seeds import stream
 
@@ -61,6 +62,9 @@ class Options:
     `without` they are left to that target; null is all of them with `label`, none with `without`"""
     version: Literal[2020, 2017] = 2020
     """version of the labels, `Data_Entry_2017_v2020.csv` or the first, `Data_Entry_2017.csv`"""
+    width: Width | None = None
+    """columns that a picture is reduced to when it is read, such as 250, and as many rows as its aspect has;
+    null keeps all, with 4 bytes of disk for each pixel"""
 
     def __post_init__(self) -> None:
         """Raise ConfigError, with the key as its file, for options that do not fit together."""
@@ -190,5 +194,5 @@ def find(source: Source, options: Options) -> Findings:
             expected = f"{options.label} or {NO_FINDING}"
             result.leave_out(LabelError("others", file=image, expected=expected), kind="excluded", **case)
         else:
-            result.rows.append(whole.row(case, at_hand[image], marks))
+            result.rows.append(whole.row(case, at_hand[image], marks, options.width))
     return result

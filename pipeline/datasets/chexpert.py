@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline.classes import LABEL, UNKNOWN, Classes
 from pipeline.datasets import Findings, Source, whole
 from pipeline.errors import ImageMissingError, LabelError, UnlabelledError
+from pipeline.patches.reduced import Width
 from pipeline.readers import labels
 
 LABELS = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
@@ -44,6 +45,9 @@ class Options:
     and Consolidation (best, as Romero et al. chose by the results of Irvin et al.), 0, 1, or nobody knows"""
     projection: Literal["all", "frontal"] = "all"
     """all images, or only frontal ones, as those of ChestX-ray14 are"""
+    width: Width | None = None
+    """columns that a picture is reduced to when it is read, such as 250, and as many rows as its aspect has;
+    null keeps all, with 4 bytes of disk for each pixel"""
 
 
 def classes(_: Options) -> Classes:
@@ -116,5 +120,5 @@ def find(source: Source, options: Options) -> Findings:
         elif nothing:
             result.leave_out(UnlabelledError("uncertain labels alone", file=image), kind="excluded", **case)
         else:
-            result.rows.append(whole.row(case, at_hand[image], row))
+            result.rows.append(whole.row(case, at_hand[image], row, options.width))
     return result

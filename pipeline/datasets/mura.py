@@ -13,6 +13,7 @@ import pandas as pd
 
 from pipeline.datasets import Findings, Source, whole
 from pipeline.errors import ImageMissingError, LabelError, UnlabelledError
+from pipeline.patches.reduced import Width
 from pipeline.readers import labels
 
 CLASSES = ("normal", "abnormal")
@@ -31,6 +32,9 @@ class Options:
 
     regions: list[Region] | None = None
     """parts of the arm to take; null is all seven"""
+    width: Width | None = None
+    """columns that a picture is reduced to when it is read, such as 250, and as many rows as its aspect has;
+    null keeps all, with 4 bytes of disk for each pixel"""
 
 
 def _lines(raw: Path, documents: Iterable[str], name: str) -> tuple[Path, list[str]]:
@@ -89,7 +93,7 @@ def find(source: Source, options: Options) -> Findings:
     ):
         case = {"patient_id": patient, "finding_id": finding, "channel": "image"}
         if image in at_hand:
-            result.rows.append(whole.row(case, at_hand[image], {"label": int(label)}))
+            result.rows.append(whole.row(case, at_hand[image], {"label": int(label)}, options.width))
         else:
             result.leave_out(ImageMissingError("none of that name", file=image), **case)
     return result

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline.datasets import pixel_row
+from pipeline.patches import reduced
 
 
 class Picture(NamedTuple):
@@ -34,7 +35,13 @@ def tail(path: str, parts: int) -> str:
     return "/".join(PurePosixPath(path).parts[-parts:])
 
 
-def row(case: dict[str, str], picture: Picture, marks: dict[str, int]) -> dict[str, Any]:
-    """The row of findings.csv of a picture of a known patient; ``marks`` are its label columns."""
+def row(
+    case: dict[str, str], picture: Picture, marks: dict[str, int], width: int | None = None
+) -> dict[str, Any]:
+    """The row of findings.csv of a picture of a known patient, kept at most ``width`` wide.
+
+    ``marks`` are its label columns.
+    """
     where = {"group_id": case["patient_id"], "centre": "image", "file": picture.file}
-    return {**case, **where, **marks, **pixel_row((picture.columns - 1) / 2, (picture.rows - 1) / 2)}
+    columns, rows = reduced.size(picture.columns, picture.rows, width)
+    return {**case, **where, **marks, **pixel_row((columns - 1) / 2, (rows - 1) / 2)}

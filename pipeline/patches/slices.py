@@ -19,6 +19,7 @@ from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, InputError, LimitError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.patches.normalization import Statistics, check_not_blank, clip_window, paper_bytes
+from pipeline.patches.reduced import shrink
 from pipeline.pool import in_child, parallel
 from pipeline.readers import dicom, stacks
 from pipeline.readers.dicom import frames
@@ -75,9 +76,12 @@ def _paper(path: Path, name: str) -> np.ndarray:
 
 
 def read_series(
-    task: Task, raw: Path, window: tuple[float, float] | None, intensity: str
+    task: Task, raw: Path, window: tuple[float, float] | None, intensity: str, width: int | None = None
 ) -> Read | list[InputError]:
-    """Read one series: its statistics, and the slices that findings lie in; one error per row on failure."""
+    """Read one series: its statistics, and the slices that findings lie in; one error per row on failure.
+
+    Slices are reduced to at most ``width`` columns, see :mod:`pipeline.patches.reduced`.
+    """
     try:
         wanted = {(file, name): number for number, file, name in task.rows}
         statistics = Statistics()
@@ -103,7 +107,7 @@ def read_series(
                     slices[number] = clip_window(read_pixels(raw / file, name).values, window)
             statistics.mean_std()
         # Several findings may lie in one slice; each row has its own copy in the store.
-        slices = {number: slices[wanted[file, name]] for number, file, name in task.rows}
+        slices = {number: shrink(slices[wanted[file, name]], width) for number, file, name in task.rows}
     except InputError as error:
         return [_named(error, file, raw) for _, file, _ in task.rows]
     return Read(slices, statistics, note)
@@ -140,13 +144,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="limits in physical units"
     )
     parser.add_argument("--intensity", choices=["series", "paper"], default="series")
+    parser.add_argument("--width", type=int, help="columns that pictures are reduced to")
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     findings = read_csv(args.findings)
     window = tuple(args.window) if args.window else None
     todo = tasks(findings, read_index(args.index))
-    read = functools.partial(read_series, raw=args.raw, window=window, intensity=args.intensity)
+    read = functools.partial(
+        read_series, raw=args.raw, window=window, intensity=args.intensity, width=args.width
+    )
     skipped: dict[int, dict[str, str]] = {}
     groups: dict[tuple[str, ...], Statistics] = defaultdict(Statistics)
     group_of: dict[int, tuple[str, ...]] = {}
@@ -184,6 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "window": args.window,
         "findings_sha256": sha256(args.findings),
         "index_sha256": sha256(args.index),
+        **({"width": args.width} if args.width else {}),
     }
     write_slices(args.out, slices(), lambda number: groups[group_of[number]].mean_std(), provenance)
     write_csv(args.skipped, SKIPPED_COLUMNS, [skipped[number] for number in sorted(skipped)])
