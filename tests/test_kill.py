@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from pipeline.phantom import write_phantom
 from pipeline.provenance import ROOT
 from pipeline.readers import index
 from tests.copies import copy_code
+from tests.warm import Process, start
 
 KILLED = -signal.SIGKILL
 
@@ -34,16 +33,7 @@ def _ctrl_c_is_heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def start(module: str, *words: str, folder: Path, code: Path = ROOT) -> subprocess.Popen[str]:
-    """``python -m module`` in a session of its own, so that Ctrl-C reaches it and its jobs only."""
-    environment = {**os.environ, "PYTHONPATH": str(code)}
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *words], cwd=folder, env=environment, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
+def wait_for(condition: Callable[[], object], process: Process | None = None) -> None:
     """Wait until something is so, at most a minute, or until the process that should bring it about has ended."""
     limit = time.monotonic() + 60
     while not condition():
@@ -53,7 +43,7 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str] | N
         time.sleep(0.002)
 
 
-def session(process: subprocess.Popen[str]) -> list[int]:
+def session(process: Process) -> list[int]:
     """The living processes of the session that was started for a process."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -64,7 +54,7 @@ def session(process: subprocess.Popen[str]) -> list[int]:
     return found
 
 
-def interrupt(process: subprocess.Popen[str], times: int) -> None:
+def interrupt(process: Process, times: int) -> None:
     """Ctrl-C, as quickly as a person can: it reaches all processes of the session."""
     for number in range(times):
         time.sleep(0.2 * number)
@@ -73,7 +63,7 @@ def interrupt(process: subprocess.Popen[str], times: int) -> None:
 
 
 @contextlib.contextmanager
-def started(module: str, *words: str, folder: Path, code: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
+def started(module: str, *words: str, folder: Path, code: Path = ROOT) -> Iterator[Process]:
     """A process that does not outlive the test, nor does anything that it started."""
     process = start(module, *words, folder=folder, code=code)
     try:
@@ -237,7 +227,7 @@ CONFIG = {
 }  # fmt: skip
 
 
-def drive(folder: Path, *targets: str) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+def drive(folder: Path, *targets: str) -> contextlib.AbstractContextManager[Process]:
     """``./run`` of the copy of the project in ``folder``."""
     line = ("--directory", ".", "--configfile", "tiny.json", "--cores", "2", "--resources", "gpu=0", *targets)
     return started("workflow.run", *line, "--snakefile", "Snakefile", folder=folder, code=folder)

@@ -1,10 +1,7 @@
 """Kill the real commands anywhere: the next run ends with the bytes of an undisturbed one."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +10,7 @@ import pytest
 
 from tests.copies import copy_code
 from tests.stores import make_store
+from tests.warm import start
 
 ROOT = Path(__file__).resolve().parent.parent
 DATASETS = ("a", "b.c")
@@ -37,7 +35,7 @@ OUTPUTS = {
 def command(step: str, inputs: Path, out: Path) -> list[str]:
     stores = [str(inputs / f"{name}.h5") for name in DATASETS]
     splits = [str(inputs / f"{name}.csv") for name in DATASETS]
-    line = [sys.executable, "-m", MODULES[step], "--stores", *stores, "--splits", *splits, "--seed", "1"]
+    line = [MODULES[step], "--stores", *stores, "--splits", *splits, "--seed", "1"]
     line += ["--checkpoint", str(out / "checkpoint")]
     if step == "bootstrap":
         return [
@@ -71,17 +69,12 @@ def command(step: str, inputs: Path, out: Path) -> list[str]:
     ]
 
 
-def code_of(project: Path) -> dict[str, str]:
-    """The environment in which the code of a project runs, whatever ``./run test`` has set."""
-    return {**os.environ, "PYTHONPATH": str(project)}
-
-
 def run(step: str, inputs: Path, out: Path, project: Path = ROOT) -> str:
     """Run a step to its end; what it says."""
-    line, environment = command(step, inputs, out), code_of(project)
-    done = subprocess.run(line, cwd=project, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    process = start(*command(step, inputs, out), folder=project, code=project)
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    return printed
 
 
 def kill_when(
@@ -93,8 +86,7 @@ def kill_when(
     project: Path = ROOT,
 ) -> int:
     """Start a step, send it a signal as soon as ``ready()``; its exit status."""
-    line, environment = command(step, inputs, out), code_of(project)
-    process = subprocess.Popen(line, cwd=project, env=environment, stderr=subprocess.DEVNULL)
+    process = start(*command(step, inputs, out), folder=project, code=project)
     try:
         limit = time.monotonic() + 60
         while not ready():
@@ -105,7 +97,7 @@ def kill_when(
         return process.wait(timeout=30)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def rows(path: Path) -> int:

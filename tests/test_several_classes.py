@@ -1,8 +1,6 @@
 """Three classes, and several labels per finding: from tables to results with intervals, predictions and an export."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +19,9 @@ from model.predict import main as predict
 from model.report import candidates
 from pipeline.classes import Classes
 from pipeline.files import read_csv, sha256
-from pipeline.provenance import ROOT
 from pipeline.splits import seen
 from pipeline.store import read_embeddings, read_info, read_patches
+from tests import warm
 from tests.test_workflow import plan
 
 MODEL = "model.safetensors"
@@ -75,14 +73,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, lines in (("grades", grades), ("signs", signs)):
         (folder / f"raw/{name}/t.csv").write_text("\n".join(lines) + "\n")
     (folder / "c.yaml").write_text(yaml.safe_dump(CONFIG))
-    words = ["--directory", str(folder), "--configfile", str(folder / "c.yaml"), "--cores", "2"]
+    words = ["--configfile", "c.yaml", "--cores", "2"]
     targets = ["results/overview.html", "results/typhon/roc.png", "results/comparison.csv",
                "data/signs/contact_sheet.png", "results/operating.csv",
                "results/tuned/fold0/seed0/card.json", "results/frozen/fold0/seed0/card.json"]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "workflow.run", *words, *targets], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    status, printed = warm.run(folder, [*words, *targets])
+    assert status == 0, printed[-4000:]
     return folder
 
 

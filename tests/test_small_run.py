@@ -1,10 +1,7 @@
 """A small run: its report in a real browser, a search over its data, and what published keys change in it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ import pytest
 import yaml
 from selenium.webdriver.support.ui import WebDriverWait
 
-from pipeline.provenance import ROOT
+from tests import warm
 from tests.test_effects import ENTRY
 from tests.test_workflow import bare_project
 from workflow.effects import tabulate
@@ -57,13 +54,9 @@ return new Set(new Uint32Array(pen.getImageData(0, 0, 64, 64).data.buffer)).size
 
 def call(folder: Path, *words: str) -> str:
     """Call ``./run`` there; what it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "workflow.run", *words],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    status, printed = warm.run(folder, words, timeout=900)
+    assert status == 0, printed
+    return printed
 
 
 @pytest.fixture(scope="module")
