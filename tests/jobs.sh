@@ -6,3 +6,11 @@ python() {
         command python "$@"
     fi
 }
+exec() {
+    if [ "${1-}" = python ]; then
+        "$@"
+        exit
+    else
+        builtin exec "$@"
+    fi
+}
