@@ -6,6 +6,7 @@ A decoder is C or C++ code that runs on a stranger's bytes. What it does to its 
 import functools
 import multiprocessing
 import os
+import sys
 import tempfile
 import threading
 from collections import deque
@@ -46,7 +47,26 @@ def _run(function: Callable[[Item], Result], chunk: Sequence[Item], folder: str)
 def _submit(
     pool: ProcessPoolExecutor, function: Callable[[Item], Result], chunk: Sequence[Item]
 ) -> Future[list[Result]]:
-    return pool.submit(_run, function, chunk, str(Path.cwd()))
+    with _script_kept_out():  # a worker starts when there is something to do
+        return pool.submit(_run, function, chunk, str(Path.cwd()))
+
+
+@contextmanager
+def _script_kept_out() -> Iterator[None]:
+    """Have workers that start now not run a user's plain script, which would call us again.
+
+    The functions of a step that runs as ``python -m`` are in its main module, which workers need.
+    """
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    if getattr(main, "__spec__", None) is not None or path is None:
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = path
 
 
 def _end_with_parent() -> None:
@@ -67,7 +87,8 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     usual = tempfile.tempdir
     tempfile.tempdir = short_temporary() or usual  # here lies its socket
     try:
-        forkserver.ensure_running()
+        with _script_kept_out():
+            forkserver.ensure_running()
     finally:
         tempfile.tempdir = usual
     return ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)

@@ -1,7 +1,10 @@
 """The five calls of the API, and the notebook that shows them, on a tiny run of phantoms."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from model import api, predict
 from model.evaluation import score
@@ -100,6 +104,26 @@ def test_what_is_not_there_is_told_in_one_line(demo: Path, tmp_path: Path) -> No
         api.scores(demo / "results/probe", data=tmp_path)
     with pytest.raises(RunError, match="E-RUN"):
         api.load_run(tmp_path)
+
+
+def test_a_plain_script_may_read_files_without_a_guard(tmp_path: Path) -> None:
+    """Files are read in another process, which would run the script again."""
+    Image.new("L", (3, 2), 7).save(tmp_path / "a.png")
+    lines = ["from pathlib import Path", "from pipeline.readers.pixels import read_pixels", "print('once')",
+             "print(read_pixels(Path('a.png')).values.tolist())"]  # fmt: skip
+    (tmp_path / "mine.py").write_text("\n".join(lines))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        [sys.executable, "mine.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout.splitlines(), ran.returncode) == (["once", "[[7.0, 7.0, 7.0], [7.0, 7.0, 7.0]]"], 0), (
+        ran.stderr
+    )
 
 
 def test_the_notebook_runs_from_top_to_bottom(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from model.evaluation.conformal import (
     covered_negative,
     covered_positive,
     decided,
+    rulings,
     share,
     taken,
     wrong,
@@ -52,6 +53,36 @@ def test_a_patient_counts_once_with_the_worst_finding_of_the_class() -> None:
     # One patient has a negative: half of two may be left out.
     assert calibrate(groups, labels, scores, 0.5).negative == pytest.approx(0.95)
     assert calibrate(groups, labels, scores, 0.75).negative == 1
+
+
+def test_a_finding_is_of_the_likelier_class_up_to_the_coverage_at_which_the_other_is_ruled_out() -> None:
+    """Three patients with positives of .5, .7, .9, three with negatives of .1, .3, .6. A score of .8 has two of
+    them at or below, of four with the new one: p = 3/4; of the negatives none is as high: p = 1/4.
+    """
+    groups, labels = np.arange(6), np.array([1, 1, 1, 0, 0, 0])
+    scores = np.array([0.5, 0.7, 0.9, 0.1, 0.3, 0.6])
+    said, sure = rulings(groups, labels, scores, np.array([0.8, 0.2, 0.55]))
+    assert said.tolist() == [POSITIVE, NEGATIVE, POSITIVE]
+    # .2: positives p = 1/4, negatives (.3 and .6 are no better) 3/4. .55: 2/4 and 2/4.
+    assert sure.tolist() == [0.75, 0.75, 0.5]
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=2, max_size=20),
+    st.integers(0, 20),
+    st.sampled_from([0.5, 0.8, 0.9]),
+)
+def test_rulings_and_sets_agree(values: list[int], new: int, asked: float) -> None:
+    """A class is in the set where it is not ruled out: what is decided in the set is decided by the ruling."""
+    scores, labels = np.array(values) / 20, np.arange(len(values)) % 2
+    sets = calibrate(np.arange(len(values)), labels, scores, asked)
+    said, sure = rulings(np.arange(len(values)), labels, scores, np.array([new / 20]))
+    (may_be,) = sets(np.array([new / 20]))
+    if may_be in (NEGATIVE, POSITIVE):
+        assert said[0] == may_be
+        assert sure[0] >= asked - 1e-9
+    elif may_be == BOTH:
+        assert sure[0] < asked + 1e-9
 
 
 def test_figures_by_hand() -> None:

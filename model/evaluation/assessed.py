@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from model.evaluation.calibration import platt
-from model.evaluation.conformal import Sets, calibrate
+from model.evaluation.conformal import NEGATIVE, Sets, calibrate, rulings
 from model.evaluation.intervals import Fold
 from model.evaluation.operating import Point, threshold
 from model.evaluation.platt import Platt, logits
@@ -94,6 +94,23 @@ class Assessed:
             [calibrate(fold.groups, fold.labels, scores, coverage) for scores in fold.scores]
             for fold in self.validation
         ]
+
+    def rulings(self) -> list[Fold] | None:
+        """The test sets with up to which coverage a finding is decided as scores, of negative ones below 0.
+
+        None where validation lacks a class.
+        """
+        if self.sets(0.5) is None:
+            return None
+        made = []
+        for known, fold in zip(self.validation, self.test, strict=True):
+            found = [
+                rulings(known.groups, known.labels, scores, new)
+                for scores, new in zip(known.scores, fold.scores, strict=True)
+            ]
+            signed = [np.where(said == NEGATIVE, -sure, sure) for said, sure in found]
+            made.append(replace(fold, scores=np.stack(signed)))
+        return made
 
     def thresholds(self, point: Point, unit: Unit = "finding") -> list[list[float]] | None:
         """Of each run of each fold; None where validation lacks a class."""

@@ -44,12 +44,34 @@ def calibrate(groups: np.ndarray, labels: np.ndarray, scores: np.ndarray, covera
     )
 
 
-def _cut(groups: np.ndarray, scores: np.ndarray, coverage: float) -> float:
+def rulings(
+    groups: np.ndarray, labels: np.ndarray, scores: np.ndarray, new: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of new scores (n,) what they speak for, NEGATIVE or POSITIVE, and up to which coverage they do (n,).
+
+    The p value of a class is the share of patients, with the new one, whose worst finding of it is no better.
+    A finding is of the class with the larger one, of equal ones positive, as long as the other is ruled out:
+    at a coverage of at most 1 less the smaller one.
+    """
+    worst = _worst(groups[labels == 1], scores[labels == 1])
+    positive = (1 + np.searchsorted(worst, new, "right")) / (len(worst) + 1)
+    worst = _worst(groups[labels == 0], 1 - scores[labels == 0])
+    negative = (1 + np.searchsorted(worst, 1 - new, "right")) / (len(worst) + 1)
+    return np.where(positive >= negative, POSITIVE, NEGATIVE), 1 - np.minimum(positive, negative)
+
+
+def _worst(groups: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The least score of each group, sorted."""
     names, own = np.unique(groups, return_inverse=True)
     worst = np.full(len(names), np.inf)
     np.minimum.at(worst, own, scores)
-    left_out = int((1 - coverage) * (len(names) + 1) + 1e-9)
-    return float(np.sort(worst)[left_out - 1]) if left_out else 0.0
+    return np.sort(worst)
+
+
+def _cut(groups: np.ndarray, scores: np.ndarray, coverage: float) -> float:
+    worst = _worst(groups, scores)
+    left_out = int((1 - coverage) * (len(worst) + 1) + 1e-9)
+    return float(worst[left_out - 1]) if left_out else 0.0
 
 
 def taken(fold: Fold, sets: Sequence[Sets]) -> Fold:

@@ -1,6 +1,7 @@
 """Pictures of scores in use: reliability, precision and recall, what decisions are worth, what stays open."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
@@ -137,16 +138,10 @@ def plot_abstain(problems: Sequence[Assessed], title: str) -> Figure:
     axes = made.add_subplot()
     top = 0.1
     for one, colour in zip(problems, cycle(COLOURS)):
-        known = [] if one.gap else [(float(level), one.sets(float(level))) for level in COVERAGES]
-        points = []
-        for _, sets in known:
-            if sets is None:
-                continue
-            folds = [conformal.taken(fold, own) for fold, own in zip(one.test, sets, strict=True)]
-            every = pooled(folds)
-            share, error = (estimate([every], what) for what in (conformal.decided, conformal.wrong))
-            if share is not None and error is not None:
-                points.append((1 - share.value, error.value, *error.proportion()))
+        folds = None if one.gap else one.rulings()
+        every = None if folds is None else pooled(folds)
+        found = [_left_open(every, level) for level in COVERAGES] if every else []
+        points = [point for point in found if point is not None]
         if not points:
             axes.plot([], [], color=colour, label=f"{_called(one)}: {one.gap or 'decides nothing'}")
             continue
@@ -160,6 +155,17 @@ def plot_abstain(problems: Sequence[Assessed], title: str) -> Figure:
     axes.set_title(title, loc="left")
     made.legend(loc="outside right upper")
     return made
+
+
+def _left_open(every: Fold, level: float) -> tuple[float, float, float, float] | None:
+    """The share of findings that are not decided at a coverage, and that of the decided which are wrong."""
+    sure = np.abs(every.scores) >= level - 1e-9
+    said = np.where(~sure, 0, np.where(every.scores < 0, conformal.NEGATIVE, conformal.POSITIVE))
+    folds = [replace(every, scores=said.astype(float))]
+    share, error = (estimate(folds, what) for what in (conformal.decided, conformal.wrong))
+    if share is None or error is None:
+        return None
+    return (1 - share.value, error.value, *error.proportion())
 
 
 def _worth(every: Fold, threshold: float) -> Estimate:

@@ -1,6 +1,7 @@
 """The flow of findings as a picture: found, readable, labelled, cut, in which split; what was left out."""
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,8 @@ STEPS = {
 """Steps of a fingerprint, and what remains after each of them."""
 REASONS = 3
 """Reasons of a step that are told; the rest are counted together."""
-SHOWN = 46
-"""Signs of a reason."""
+SHOWN = 44
+"""Signs of a line of a reason, which has two at most."""
 WIDTH, HEIGHT = 6.4, 5.6
 """Of the panel of a data set, in inches."""
 SPLIT_COLOURS = {"train": "#e8f1f8", "validation": "#fdf1e3", "test": "#e6f4ef"}
@@ -58,7 +59,7 @@ def _reasons(left_out: pd.DataFrame, step: str) -> list[str]:
     own = left_out[left_out["item"] == step].assign(count=lambda rows: rows["value"].astype(int))
     own = own.sort_values("count", ascending=False, kind="stable")
     lines = [
-        f"{count} {reason if len(reason) <= SHOWN else reason[: SHOWN - 1] + '…'}"
+        "\n".join(textwrap.wrap(f"{count} {reason}", SHOWN, max_lines=2, placeholder=" …"))
         for reason, count in zip(own["statistic"], own["count"], strict=True)
     ]
     rest = int(own["count"].iloc[REASONS:].sum())
