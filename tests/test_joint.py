@@ -14,7 +14,7 @@ from model.dataset import load
 from pipeline.classes import UNKNOWN, UNNAMED, Classes
 from pipeline.errors import ConfigError, LeakError, SplitError
 from pipeline.files import SKIPPED_COLUMNS, read_csv, write_csv
-from pipeline.splits import joint, split
+from pipeline.splits import joint, seen, split
 from pipeline.splits.people import person
 from pipeline.splits.split import SPLITS, assign, assign_together
 from pipeline.verify.overlap import Member, across
@@ -222,11 +222,33 @@ def test_a_raw_folder_has_the_people_of_those_within_it(tmp_path: Path) -> None:
 
 
 def test_people_have_names_of_which_that_of_their_data_set_is_one(tmp_path: Path) -> None:
-    assert people.names(config_of(tmp_path, {}, a="nih", c="nih")) == {"a": "a", "b": "b", "c": "a", "d": "d"}
+    assert people.names(config_of(tmp_path, {}, a="nih", c="nih")) == {
+        "a": "nih", "b": "b", "c": "nih", "d": "d",
+    }  # fmt: skip
     assert people.same(config_of(tmp_path, {}, a="d"), "d") == ["a"]
     # By a name with one and by the folder with another: all three.
     config = config_of(tmp_path, dict.fromkeys("ab", str(tmp_path / "chest")), b="nih", d="nih")
-    assert people.names(config) == {"a": "a", "b": "a", "d": "a", "c": "c"}
+    assert people.names(config) == {"a": "nih", "b": "nih", "d": "nih", "c": "c"}
+
+
+def test_an_extractor_of_another_experiment_is_refused_for_people_of_one_name() -> None:
+    """Source and target are data sets of other names in other experiments; images of the patients differ."""
+    source, target = (
+        checked({"collections": {name: {"kind": "chestxray14", "patients": "nih", **keys}},
+                 "datasets": [name], "target": name})
+        for name, keys in (("cxr13", {"without": "Mass"}), ("mass", {"label": "Mass"}))
+    )  # fmt: skip
+    entry = seen.entry({"cxr13": seen_in("train", "p1", image="one")}, people.names(source))
+    for part, patient in (("train", "p1"), ("test", "p2")):
+        met = {"mass": seen_in(part, patient, image="two")}
+        seen.check([entry], met, people.names(target), leak="refuse", model="results/base")
+    met = {"mass": seen_in("test", "p1", image="two")}
+    with pytest.raises(LeakError, match="1 patients: mass p1"):
+        seen.check([entry], met, people.names(target), leak="refuse", model="results/base")
+
+
+def seen_in(part: str, patient: str, image: str) -> pd.DataFrame:
+    return pd.DataFrame({"patient_id": [patient], "finding_id": "1", "split": part, "image": image})
 
 
 def test_a_borrowed_data_folder_was_split_with_the_same_people(tmp_path: Path) -> None:
@@ -322,10 +344,10 @@ def test_the_workflow_splits_them_together_and_tells_the_training(tmp_path: Path
     assert stores
     assert names
     given = dict(zip(re.findall("data/([a-z]+)/", stores[1]), names[1].split(), strict=True))
-    assert given == {"prostatex": "lungx", "lungx": "lungx", "brain": "brain"}
+    assert given == {"prostatex": "clinic", "lungx": "clinic", "brain": "brain"}
     checks = [line for line in commands if "pipeline.verify " in line]
     assert sorted(re.findall("--people (.*?) --", " ".join(checks))) == [
-        "brain lungx lungx", "lungx lungx brain", "lungx lungx brain",
+        "brain clinic clinic", "clinic clinic brain", "clinic clinic brain",
     ]  # fmt: skip
 
 

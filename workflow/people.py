@@ -9,6 +9,8 @@ from workflow import raw
 def names(config: Mapping[str, Any]) -> dict[str, str]:
     """A name for the people of each data set of the experiment: equal names are the same people.
 
+    It is what ``patients`` says, so that another experiment knows them, or else the first of the data sets.
+
     Data sets have the same people where they lie in the same raw folder or one in another, links followed, or
     where ``patients`` in ``collections`` names the same, by itself the data set.
     """
@@ -25,7 +27,9 @@ def names(config: Mapping[str, Any]) -> dict[str, str]:
         same = [entry for entry in found if entry[1] & own]
         found = [entry for entry in found if entry not in same]
         found.append(({dataset}.union(*(who for who, _ in same)), own.union(*(them for _, them in same))))
-    return {dataset: min(who) for who, _ in found for dataset in who}
+    stated = {dataset: config["collections"][dataset].get("patients") for dataset in folders}
+    called = [(who, min(filter(None, map(stated.get, who)), default=min(who))) for who, _ in found]
+    return {dataset: name for who, name in called for dataset in who}
 
 
 def outside(config: Mapping[str, Any], name: str) -> tuple[str, list[str]]:
@@ -35,7 +39,7 @@ def outside(config: Mapping[str, Any], name: str) -> tuple[str, list[str]]:
     """
     every = names({**config, "datasets": [*config["datasets"], name]})
     same = [other for other in config["datasets"] if every[other] == every[name]]
-    return (names(config)[same[0]] if same else name), same
+    return (names(config)[same[0]] if same else every[name]), same
 
 
 def same(config: Mapping[str, Any], dataset: str) -> list[str]:
