@@ -2,24 +2,25 @@
 # figures and tables there are stands in papers/targeted.
 
 
-rule draw_targeted_figure:
-    """Draw a figure of Romero et al.: test AUROC by the number of findings to learn from."""
+rule draw_targeted:
+    """Draw the figures of Romero et al.: test AUROC by the number of findings to learn from."""
     input:
-        results=planned(targeted.results),
+        results=planned(targeted.every_result),
         splits=training.splits_of_target(config),
     output:
-        picture=report(
-            "results/figures/{figure}.png",
-            caption="../workflow/report/targeted.rst",
-            category=folders["Papers"],
-            labels=lambda wildcards: {"figure": f"Romero et al., {STAGES[wildcards.figure].paper}"},
-        ),
+        pictures=[
+            report(
+                f"results/figures/{figure}.png",
+                caption="../workflow/report/targeted.rst",
+                category=folders["Papers"],
+                labels={"figure": f"Romero et al., {STAGES[figure].paper}: {STAGES[figure].about}"},
+            )
+            for figure in targeted.shown(config)
+        ],
     log:
-        "logs/results/figures/{figure}.log",
+        "logs/results/figures/targeted.log",
     benchmark:
-        "benchmarks/results/figures/{figure}.tsv"
-    wildcard_constraints:
-        figure="|".join(STAGES),
+        "benchmarks/results/figures/targeted.tsv"
     conda:
         "../environment.yml"
     resources:
@@ -27,43 +28,46 @@ rule draw_targeted_figure:
         runtime=10,
     params:
         target=lookup("target", within=config),
-        points=planned(targeted.points),
+        names=targeted.shown(config),
+        points=planned(targeted.every_point),
         counted=planned(curve.counted),
         code=code("papers.targeted.figures"),
     message:
-        "Drawing {wildcards.figure}"
+        "Drawing the figures of Romero et al."
     shell:
-        "python -m workflow.job {log} papers.targeted.figures {wildcards.figure} --target {params.target}"
+        "python -m workflow.job {log} papers.targeted.figures {params.names} --target {params.target}"
         " --results {input.results} {params.points} --splits {input.splits:q} {params.counted}"
-        " --out {output.picture}"
+        " --out {output.pictures}"
 
 
-rule draw_policy:
+rule draw_policies:
     """Draw how rate and momentum change in a cycle of Romero et al."""
     output:
-        picture=report(
-            "results/figures/{figure}.png",
-            caption="../workflow/report/targeted.rst",
-            category=folders["Papers"],
-            labels=lambda wildcards: {"figure": f"Romero et al., {POLICIES[wildcards.figure]}"},
-        ),
+        pictures=[
+            report(
+                f"results/figures/{figure}.png",
+                caption="../workflow/report/policies.rst",
+                category=folders["Papers"],
+                labels={"figure": f"Romero et al., {POLICIES[figure]}"},
+            )
+            for figure in POLICIES
+        ],
     log:
-        "logs/results/figures/{figure}.log",
+        "logs/results/figures/policies.log",
     benchmark:
-        "benchmarks/results/figures/{figure}.tsv"
-    wildcard_constraints:
-        figure="|".join(POLICIES),
+        "benchmarks/results/figures/policies.tsv"
     conda:
         "../environment.yml"
     resources:
         mem_mb=memory(1500),
         runtime=10,
     params:
+        names=list(POLICIES),
         code=code("papers.targeted.figures"),
     message:
-        "Drawing {wildcards.figure}"
+        "Drawing the cycles of Romero et al."
     shell:
-        "python -m workflow.job {log} papers.targeted.figures {wildcards.figure} --out {output.picture}"
+        "python -m workflow.job {log} papers.targeted.figures {params.names} --out {output.pictures}"
 
 
 rule tabulate_targeted:

@@ -48,6 +48,7 @@ def merge(base, over):
         "demo-all",
         "multitask-pathology",
         "targeted-transfer",
+        "demo-chest",
     ],
 )
 def test_every_config_file_is_valid(name):

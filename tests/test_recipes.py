@@ -195,6 +195,7 @@ def test_the_report_draws_the_trials_of_a_method_that_asks_for_them() -> None:
     (axes,) = rates.plot(runs).axes
     dotted = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]  # type: ignore[index]
     assert dotted == [finder.rate(120), finder.rate(20)]
+    assert axes.xaxis.get_major_formatter()(1e-4) == "0.0001"
     asking = {"method": "finetune", "hyperparameters": {"finetune": {"training": {"learning_rate": FIND}}}}
     usual = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     made = checked(usual | {"variants": {"found": asking}, "methods": ["typhon", "found"]})

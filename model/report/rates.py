@@ -34,6 +34,7 @@ def plot(rates: Sequence[Mapping[str, Mapping[str, Any]]]) -> Figure:
             axes.axvline(run["rate"], color=COLOURS[1], linewidth=1.2, linestyle=":")
             top = max(top, ROOM * max(run["losses"][: finder.AROUND + 1]))
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss of the batch", ylim=(0, top))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # not powers, which are set as formulas
         axes.set_title(phase, loc="left")
     found = entry("highest rate of the phase", color=COLOURS[1], linewidth=1.2, linestyle=":")
     mean = entry(f"mean of {2 * finder.AROUND + 1} steps", color=COLOURS[0], linewidth=1.4)

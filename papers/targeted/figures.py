@@ -73,9 +73,9 @@ def groups() -> Figure:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw one figure of the targeted transfer."""
+    """Draw figures of the targeted transfer."""
     parser = argparse.ArgumentParser(prog="python -m papers.targeted.figures", description=main.__doc__)
-    parser.add_argument("name", choices=[*POLICIES, *STAGES])
+    parser.add_argument("names", nargs="+", choices=[*POLICIES, *STAGES])
     parser.add_argument("--target", default="", help="name of the data set")
     parser.add_argument("--results", type=Path, nargs="*", default=[], help="…_auc.json of each point")
     parser.add_argument("--methods", nargs="*", default=[], help="the method of each")
@@ -84,16 +84,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--counted", nargs="+", choices=LEARNED, default=list(LEARNED), help="splits whose findings count"
     )
-    parser.add_argument("--out", type=Path, required=True, help="PNG to write")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="PNG to write, for each name")
     options = parser.parse_args(argv)
+    everything = learned_from(options.splits, options.counted) if options.splits else 0
+    curves = read_points(options.methods, options.findings, options.results, everything)
+    exact = {"targeted_1": policy, "targeted_2": groups}
     with mpl.rc_context(STYLE):
-        if options.name in POLICIES:
-            made = {"targeted_1": policy, "targeted_2": groups}[options.name]()
-        else:
-            everything = learned_from(options.splits, options.counted)
-            curves = read_points(options.methods, options.findings, options.results, everything)
-            made = stage(options.name, curves, options.target, options.counted)
-        save(made, options.out)
+        for name, path in zip(options.names, options.out, strict=True):
+            made = exact[name]() if name in exact else stage(name, curves, options.target, options.counted)
+            save(made, path)
 
 
 if __name__ == "__main__":

@@ -20,26 +20,21 @@ def tables(end: str) -> list[str]:
     return [f"results/tables/{name}.{end}" for name in targeted.TABLES]
 
 
-def results(config: Config, figure: str) -> list[str]:
-    """The test results of the points of a figure."""
-    return _results(_points(config, [figure]))
-
-
-def points(config: Config, figure: str) -> str:
-    """Their methods and findings, as flags."""
-    return _flags(_points(config, [figure]))
+def shown(config: Config) -> list[str]:
+    """The names of those of them that show results, if any."""
+    return targeted.wanted(config["curve"]["methods"])
 
 
 def every_result(config: Config) -> list[str]:
-    """The test results of the points of all figures."""
-    return _results(_points(config, _wanted(config)))
+    """The test results of their points."""
+    return [f"results/{name}_auc.json" for name, _, _ in _points(config)]
 
 
 def every_prediction(config: Config) -> list[str]:
     """What their runs say of the test findings."""
     return [
         f"results/{name}/{run}/{file}"
-        for name, _, _ in _points(config, _wanted(config))
+        for name, _, _ in _points(config)
         for run in runs(config)
         for file in ("predictions.csv", "best/predictions.csv")
     ]
@@ -47,7 +42,8 @@ def every_prediction(config: Config) -> list[str]:
 
 def every_point(config: Config) -> str:
     """Their methods and findings, as flags."""
-    return _flags(_points(config, _wanted(config)))
+    methods, findings = ([str(point[place]) for point in _points(config)] for place in (1, 2))
+    return shlex.join(["--methods", *methods, "--findings", *findings])
 
 
 def task(config: Config) -> str:
@@ -60,23 +56,15 @@ def digest() -> str:
     return f"{numbers.digest()} {targeted.digest()}"
 
 
-def _points(config: Config, figures: list[str]) -> list[tuple[str, str, int]]:
-    shown = {method for name in figures for method in targeted.drawn(name, config["curve"]["methods"])}
-    return [point for point in curve.points(config) if point[1] in shown]
-
-
-def _results(points: list[tuple[str, str, int]]) -> list[str]:
-    return [f"results/{name}_auc.json" for name, _, _ in points]
-
-
-def _flags(points: list[tuple[str, str, int]]) -> str:
-    methods, findings = ([str(point[place]) for point in points] for place in (1, 2))
-    return shlex.join(["--methods", *methods, "--findings", *findings])
+def _points(config: Config) -> list[tuple[str, str, int]]:
+    drawn = {
+        method for name in _wanted(config) for method in targeted.drawn(name, config["curve"]["methods"])
+    }
+    return [point for point in curve.points(config) if point[1] in drawn]
 
 
 def _wanted(config: Config) -> list[str]:
-    found = targeted.wanted(config["curve"]["methods"])
-    if not found:
+    if not (found := shown(config)):
         raise ConfigError(
             ", ".join(config["curve"]["methods"]) or "nothing", file="curve/methods",
             expected="at least two methods of a figure of Romero et al.",
