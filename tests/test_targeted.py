@@ -14,10 +14,11 @@ from snakemake.utils import update_config
 from model.evaluation.predictions import read_splits
 from model.training.phase import Phase, parse_phases
 from papers import targeted
-from papers.targeted import figures, tables
+from papers.targeted import figures, panels, tables
 from papers.targeted.differences import published_p
 from papers.targeted.measures import MEASURES, Evidence
 from papers.targeted.points import Curves, Scored, auroc_of_chosen, choose, read_points
+from pipeline.errors import EmptyError
 from pipeline.provenance import ROOT
 from tests.test_compare import HALF, RIGHT, THREE_QUARTERS, Experiment
 from workflow.config import checked
@@ -177,6 +178,23 @@ def test_a_figure_has_a_line_for_each_method_and_one_for_what_is_chosen(
     assert axes.get_xlabel() == "training findings of t"
 
 
+def test_tasks_stand_side_by_side_as_the_paper_prints_them(points: Points, tmp_path: Path) -> None:
+    panels.main(["targeted_5", *[str(points.made.folder)] * 2, "--out", str(tmp_path / "x.png")])
+    assert (tmp_path / "x.png").exists()
+    found = panels.find(points.made.folder)
+    assert {name: list(of) for name, of in found.items()} == {
+        "imagenet": [50, 100],
+        "imagenet-features": [50, 100],
+    }
+    made = panels.panels("targeted_5", dict.fromkeys(("Pneumonia", "Emphysema", "Hernia"), found))
+    titles = [axes.get_title(loc="left") for axes in made.axes]
+    assert titles == ["Pneumonia", "Emphysema", "Hernia", ""]  # the fourth place is free
+    lines = [line for line in made.axes[0].lines if line.get_marker() == "o"]
+    assert [list(np.asarray(line.get_ydata())) for line in lines] == [[0.5, 0.75], [0.875, 1.0]]
+    with pytest.raises(EmptyError, match="the folder of a run of"):
+        panels.find(tmp_path)
+
+
 def test_the_curves_of_rate_and_momentum_are_exact() -> None:
     rates, momenta = (np.asarray(axes.lines[0].get_ydata(), float) for axes in figures.policy().axes)
     assert len(rates) == len(momenta) == 500
@@ -209,6 +227,8 @@ def test_the_config_of_the_paper_has_all_its_figures_and_every_point_of_them(pap
     assert all(targeted.drawn(name, paper["curve"]["methods"]) == list(stage.methods)
                for name, stage in targeted.STAGES.items())  # fmt: skip
     assert len(curve.points(paper)) == 19 * 13
+    some = paper | {"curve": paper["curve"] | {"whole": False}}
+    assert {number for _, _, number in curve.points(some)} == set(paper["curve"]["findings"])
     assert len(plan.every_result(paper)) == 15 * 13
     assert len(plan.every_prediction(paper)) == 15 * 13 * 3 * 2  # three seeds, two states
     assert plan.task(paper) == "Emphysema"
