@@ -1,6 +1,7 @@
 """Where a new case is looked at, and the one line where it is not."""
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -194,16 +195,20 @@ def test_metaimage_and_dicom_of_the_same_voxels_give_the_same_patches(tmp_path: 
     )
 
 
-@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
-def test_a_window_that_clips_gives_the_patches_of_the_store(tmp_path: Path, augmentation: str) -> None:
+@pytest.mark.parametrize(
+    ("augmentation", "ranges"), [*((name, None) for name in AUGMENTATIONS), ("online", {"rotation": 5.0})]
+)
+def test_a_window_that_clips_gives_the_patches_of_the_store(
+    tmp_path: Path, augmentation: str, ranges: dict[str, float] | None
+) -> None:
     raw, window = tmp_path / "raw", (-200.0, 100.0)
     volume = RNG.integers(-900, 400, (9, 20, 24)).astype(float)
     write_ct_series(raw / "ct", volume, GRID, patient_id="P", description="chest")
     rows = ["image,patient_id,finding_id,label,x,y,z", "ct,P,1,0,10,7,5", "ct,P,2,1,12,9,4"]
     (raw / "own.csv").write_text("\n".join(rows) + "\n")
     store = write_patches(tmp_path / "own", "table", raw, "20 mm", find=["--table", "own.csv"],
-                          read=["--window", *map(str, window)], cut_as=["--augmentation", augmentation])  # fmt: skip
-    wanted = dataclasses.replace(how("table", ("image",)), augmentation=augmentation)
+                          read=["--window", *map(str, window)], cut_as=["--augmentation", augmentation, "--online", json.dumps(ranges or {})])  # fmt: skip
+    wanted = dataclasses.replace(how("table", ("image",)), augmentation=augmentation, online=ranges)
     row = {**at(10, 7, 5), "patient_id": "P"}
     case = prepare(raw / "ct", row, dataclasses.replace(wanted, window=window))
     assert (case.sources[0].pixels.min(), case.sources[0].pixels.max()) == window

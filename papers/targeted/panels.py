@@ -36,7 +36,7 @@ def panels(name: str, runs: Mapping[str, Curves]) -> Figure:
     methods = [one for one in about.methods if any(one in curves for curves in runs.values())]
     colours = dict(zip(methods, COLOURS, strict=False))
     rows = -(-len(runs) // 2)
-    made = figure(9.2 if len(runs) > 1 else 5.0, 3.3 * rows + 0.6)
+    made = figure(9.2 if len(runs) > 1 else 7.2, 3.3 * rows + 0.6)
     grid = made.subplots(rows, min(2, len(runs)), squeeze=False, sharey=True)
     for axes in grid.flat[len(runs) :]:
         axes.set_axis_off()
