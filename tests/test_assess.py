@@ -93,7 +93,10 @@ def test_each_run_keeps_its_line_and_its_thresholds(experiment: Experiment) -> N
     assert [(point["point"], point["threshold"], point["sensitivity"]) for point in about["points"]] == [
         ("youden", 0.5, 0.75), ("sensitivity 0.8", 0.5, 0.75),
     ]  # fmt: skip
+    # One validation patient of each class: nothing is ruled out at 90 %.
+    assert about["sets"] == [{"coverage": 0.9, "positive": 0.0, "negative": 1.0}]
     read = operating.read(experiment.runs("typhon")[1], "t", "last")[""]
+    assert read.sets == ({"coverage": 0.9, "positive": 0.0, "negative": 1.0},)
     assert read.line is not None
     assert (read.prevalence, read.line.prevalence, read.points[0]["threshold"]) == (0.25, 0.5, 0.5)
     assert operating.read(experiment.runs("typhon")[1], "t", "best") == {}

@@ -14,9 +14,12 @@ HALF = Platt(1, 0, 0.5)
 """Leaves scores as they are where half of all are positive."""
 
 
-def run(threshold: float, line: Platt | None = HALF, prevalence: float = 0.2) -> dict[str, Operating]:
+def run(
+    threshold: float, line: Platt | None = HALF, prevalence: float = 0.2, *ends: tuple[float, float, float]
+) -> dict[str, Operating]:
     points = (POINT | {"threshold": threshold}, {"point": "sensitivity 0.9", "threshold": 0.7})
-    return {"": Operating(prevalence, line, "" if line else "too few", points)}
+    sets = tuple(dict(zip(("coverage", "positive", "negative"), end, strict=True)) for end in ends)
+    return {"": Operating(prevalence, line, "" if line else "too few", points, sets)}
 
 
 def test_a_probability_is_for_the_prevalence_of_training_and_for_another_one() -> None:
@@ -45,6 +48,18 @@ def test_scores_of_several_classes_are_not_calibrated_one_by_one() -> None:
     found = Use(classes, ({name: run(0.5)[""] for name in classes.names},)).of("b", np.array([0.8]))
     assert found["probability"] is None
     assert found["points"][0]["positive"]
+
+
+@pytest.mark.parametrize(
+    ("score", "positive", "negative", "said"),
+    [(0.8, True, False, "positive"), (0.5, True, True, "undecided"), (0.2, False, True, "negative")],
+)
+def test_a_set_is_what_cannot_be_ruled_out(score: float, positive: bool, negative: bool, said: str) -> None:
+    """Two runs whose sets end at .3 and .5 (mean .4), and .5 and .7 (mean .6); one alone has 80 %."""
+    runs = run(0.5, HALF, 0.2, (0.9, 0.3, 0.5), (0.8, 0.4, 0.4)), run(0.5, HALF, 0.2, (0.9, 0.5, 0.7))
+    found = Use(UNNAMED, runs).of("label 1", np.array([score, score]))
+    assert found["sets"] == [{"coverage": 0.9, "positive": positive, "negative": negative}]
+    assert as_lines(found)[-1] == f"{said} by a set that holds 90 % of new patients of each class"
 
 
 def test_what_a_terminal_shows() -> None:

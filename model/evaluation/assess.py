@@ -8,6 +8,7 @@ say what each figure means: docs/statistics.md.
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ from pipeline.cli import run_cli
 from pipeline.files import write_text
 
 
-def points_of_run(one: Assessed, number: int, points: Sequence[Point], rows: Sequence[Row]) -> dict[str, Any]:
+def points_of_run(
+    one: Assessed, number: int, points: Sequence[Point], rows: Sequence[Row], coverages: Sequence[float]
+) -> dict[str, Any]:
     """What operating.json of a method's run has of one problem; ``rows`` are its rows of the table."""
     places = [(fold, run) for fold, runs in enumerate(one.lines) for run in range(len(runs))]
     fold, run = places[number]
@@ -53,12 +56,17 @@ def points_of_run(one: Assessed, number: int, points: Sequence[Point], rows: Seq
             for point in points
             if (thresholds := one.thresholds(point)) is not None
         ],
+        "sets": [
+            {"coverage": coverage} | asdict(sets[fold][run])
+            for coverage in coverages
+            if (sets := one.sets(coverage)) is not None
+        ],
     }
 
 
 def write_points(
     problems: Sequence[Assessed], figures: results.Figures, runs: Sequence[Path], points: Sequence[Point],
-    rows: Sequence[Row],
+    rows: Sequence[Row], coverages: Sequence[float],
 ) -> None:  # fmt: skip
     """Write operating.json into the folder of each run of a method."""
     places = {(numbered(run, "fold"), numbered(run, "seed")): run for run in runs}
@@ -67,7 +75,8 @@ def write_points(
             "schema": SCHEMA, "dataset": figures["target"], "state": figures["state"],
             "problems": {
                 one.problem: points_of_run(
-                    one, number, points, [row for row in rows if row.get("class", "") == one.problem]
+                    one, number, points, [row for row in rows if row.get("class", "") == one.problem],
+                    coverages,
                 )
                 for one in problems
             },
@@ -119,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs = [run for run in args.runs if run.parents[1].name == about["method"]]
         mine = problems(about["method"], read(about, runs, splits), splits)
         own = [row for one in mine for row in operating_rows(one, chosen, args.prevalence)]
-        write_points(mine, about, runs, chosen, own)
+        write_points(mine, about, runs, chosen, own, args.coverage)
         every += mine
         rows["calibration"] += [row for one in mine for row in calibration_rows(one, args.seed)]
         rows["ranking"] += [row for one in mine for row in ranking_rows(one)]

@@ -35,11 +35,19 @@ _POINT = {
         "sensitivity95": _ENDS, "specificity95": _ENDS,
     },
 }  # fmt: skip
+_SET = {
+    "type": "object",
+    "required": ["coverage", "positive", "negative"],
+    "properties": dict.fromkeys(("coverage", "positive", "negative"), _SHARE),
+}
 _PROBLEM = {
     "type": "object",
     "required": ["prevalence", "calibration", "points"],
-    "properties": {"prevalence": _SHARE, "calibration": _LINE, "points": {"type": "array", "items": _POINT}},
-}
+    "properties": {
+        "prevalence": _SHARE, "calibration": _LINE, "points": {"type": "array", "items": _POINT},
+        "sets": {"type": "array", "items": _SET},
+    },
+}  # fmt: skip
 _FILE = {
     "type": "object",
     "required": ["schema", "dataset", "state", "problems"],
@@ -61,6 +69,8 @@ class Operating:
     """Why there is no line."""
     points: tuple[dict[str, Any], ...]
     """Thresholds by name, with sensitivity and specificity of the method on the test."""
+    sets: tuple[dict[str, float], ...] = ()
+    """Coverage of conformal sets, and the scores where positive and negative ones end; not in older files."""
 
 
 def read(folder: Path, dataset: str, state: str) -> dict[str, Operating]:
@@ -87,6 +97,7 @@ def read(folder: Path, dataset: str, state: str) -> dict[str, Operating]:
             else None,
             about.get("calibration_reason", ""),
             tuple(about["points"]),
+            tuple(about.get("sets", ())),
         )
         for name, about in found["problems"].items()
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from model.evaluation.conformal import NEGATIVE, POSITIVE, Sets
 from model.evaluation.operating import FILE
 from model.files import operating
 from model.files.operating import Operating
@@ -13,6 +14,11 @@ from model.files.runs import Run, RunError
 from pipeline.classes import Classes
 from pipeline.errors import ConfigError
 
+RULED = {
+    (True, False): "positive", (False, True): "negative", (True, True): "undecided",
+    (False, False): "like neither class",
+}  # fmt: skip
+"""What is said of what a finding may be."""
 MADE_BY = "./run results/operating.csv makes it"
 
 
@@ -34,7 +40,7 @@ class Use:
         that for another share. Points are those of the mean score and the mean threshold.
         """
         if self.missing:
-            return {"probability": None, "probability_reason": self.missing, "points": []}
+            return {"probability": None, "probability_reason": self.missing, "points": [], "sets": []}
         own = [run["" if self.classes.two else problem] for run in self.runs]
         lines = [about.line for about in own if about.line is not None]
         found: dict[str, Any] = {"probability": None}
@@ -49,7 +55,8 @@ class Use:
             if self.prevalence is not None:
                 other = _mean(lines, scores, [self.prevalence] * len(lines))
                 found["given"] = {"prevalence": self.prevalence, "probability": other}
-        return found | {"points": list(_points(own, float(scores.mean())))}
+        score = float(scores.mean())
+        return found | {"points": list(_points(own, score)), "sets": list(_sets(own, score))}
 
 
 def _mean(lines: Sequence[Any], scores: np.ndarray, shares: Sequence[float]) -> float:
@@ -65,6 +72,21 @@ def _points(runs: Sequence[Operating], score: float) -> Sequence[dict[str, Any]]
     for point in shared:
         threshold = float(np.mean([each[point["point"]] for each in thresholds]))
         found.append(point | {"threshold": threshold, "positive": score > threshold})
+    return found
+
+
+def _sets(runs: Sequence[Operating], score: float) -> Sequence[dict[str, Any]]:
+    """Of the coverages that all runs have, what a finding may be: positive, negative, both or neither."""
+    ends = [{known["coverage"]: known for known in run.sets} for run in runs]
+    found = []
+    for coverage in ends[0]:
+        if all(coverage in each for each in ends):
+            positive, negative = (
+                float(np.mean([each[coverage][name] for each in ends])) for name in ("positive", "negative")
+            )
+            may_be = int(Sets(positive, negative)(np.array([score]))[0])
+            told = {"positive": bool(may_be & POSITIVE), "negative": bool(may_be & NEGATIVE)}
+            found.append({"coverage": coverage} | told)
     return found
 
 
@@ -120,4 +142,9 @@ def as_lines(found: Mapping[str, Any]) -> list[str]:
         )
         at = f"threshold {point['threshold']:.3f}, {point['point']} in validation"
         lines.append(f"{said} at {at}" + (f"; on the test {tested}" if tested else ""))
+    for known in found["sets"]:
+        said = RULED[known["positive"], known["negative"]]
+        lines.append(
+            f"{said} by a set that holds {100 * known['coverage']:.3g} % of new patients of each class"
+        )
     return lines
