@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.evaluation.conformal import (
@@ -67,6 +67,7 @@ def test_a_finding_is_of_the_likelier_class_up_to_the_coverage_at_which_the_othe
     assert sure.tolist() == [0.75, 0.75, 0.5]
 
 
+@example([2, 0], 2, 0.5)  # 1 - (1 - .1) is less than .1
 @given(
     st.lists(st.integers(0, 20), min_size=2, max_size=20),
     st.integers(0, 20),

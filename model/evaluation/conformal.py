@@ -38,10 +38,9 @@ def calibrate(groups: np.ndarray, labels: np.ndarray, scores: np.ndarray, covera
     likely as the others to be among the k worst of n + 1, so a share of k / (n + 1) may be left out: k is the
     largest that does not exceed 1 - coverage.
     """
-    return Sets(
-        _cut(groups[labels == 1], scores[labels == 1], coverage),
-        1 - _cut(groups[labels == 0], 1 - scores[labels == 0], coverage),
-    )
+    positive = _cut(groups[labels == 1], scores[labels == 1], coverage)
+    negative = _cut(groups[labels == 0], -scores[labels == 0], coverage)
+    return Sets(0.0 if positive is None else positive, 1.0 if negative is None else -negative)
 
 
 def rulings(
@@ -55,8 +54,8 @@ def rulings(
     """
     worst = _worst(groups[labels == 1], scores[labels == 1])
     positive = (1 + np.searchsorted(worst, new, "right")) / (len(worst) + 1)
-    worst = _worst(groups[labels == 0], 1 - scores[labels == 0])
-    negative = (1 + np.searchsorted(worst, 1 - new, "right")) / (len(worst) + 1)
+    worst = _worst(groups[labels == 0], -scores[labels == 0])
+    negative = (1 + np.searchsorted(worst, -new, "right")) / (len(worst) + 1)
     return np.where(positive >= negative, POSITIVE, NEGATIVE), 1 - np.minimum(positive, negative)
 
 
@@ -68,10 +67,11 @@ def _worst(groups: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.sort(worst)
 
 
-def _cut(groups: np.ndarray, scores: np.ndarray, coverage: float) -> float:
+def _cut(groups: np.ndarray, scores: np.ndarray, coverage: float) -> float | None:
+    """The least score of what may be of a class; None where there is none that may not."""
     worst = _worst(groups, scores)
     left_out = int((1 - coverage) * (len(worst) + 1) + 1e-9)
-    return float(worst[left_out - 1]) if left_out else 0.0
+    return float(worst[left_out - 1]) if left_out else None
 
 
 def taken(fold: Fold, sets: Sequence[Sets]) -> Fold:
