@@ -119,7 +119,7 @@ def _initialization_contradictions(config: Mapping[str, Any]) -> Iterator[Config
     """Weights that are to be drawn anew, and random ones, or the other way round."""
     how = config["bootstrap"]["initialization"]
     weights = {
-        config["hyperparameters"][method].get("weights", config["weights"])
+        config["hyperparameters"].get(method, {}).get("weights", config["weights"])
         for method in METHODS.keys() & {*config["methods"]}
     }
     if how != "usual" and any((how == "moments") == (source == "random") for source in weights):
