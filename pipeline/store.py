@@ -1,5 +1,6 @@
 """Patch stores and embeddings: what lies where in a file, and how it is read and written."""
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -217,8 +218,8 @@ def read_margins(path: str | Path, findings: Sequence[int]) -> Margins:
     """Read these findings of a store with a margin; StoreError if a checksum does not hold."""
     with opened(path) as file:
         patches = need(file, "patches")
-        # Whole, for each is one chunk: to read a single one of its values takes as long.
-        columns = [need(file, f"findings/{name}")[:] for name in ("aspect", "patient_id", "finding_id")]
+        state = Path(path).stat()
+        columns = _columns(str(path), state.st_mtime_ns, state.st_size, state.st_ino)
         provenance = json.loads(file.attrs["provenance"])
         aspects, *ids = ([column[finding] for finding in findings] for column in columns)
         return Margins(
@@ -229,6 +230,13 @@ def read_margins(path: str | Path, findings: Sequence[int]) -> Margins:
             provenance["view_seed"],
             ranges_of(provenance),
         )
+
+
+@functools.lru_cache(maxsize=8)
+def _columns(path: str, *_: int) -> tuple[np.ndarray, ...]:
+    """Aspects and ids of all findings of a store in one state, of which each batch asks for a few."""
+    with opened(path) as file:
+        return tuple(need(file, f"findings/{name}")[:] for name in ("aspect", "patient_id", "finding_id"))
 
 
 def ranges_of(provenance: Mapping[str, Any]) -> Ranges:

@@ -160,6 +160,16 @@ class TestStore:
         again = online.cut(margins.patches[0], 65, 1.0, online.draw(65, "seed", 0, 1))
         np.testing.assert_allclose(first[1], again + online.brightness("seed", 0, 1), atol=1e-6)
 
+    def test_a_store_that_was_made_anew_is_read_anew(self, tmp_path: Path) -> None:
+        found = []
+        for count in (4, 6):
+            store, _ = make_store(tmp_path, "a", train=count, views=4, side=36, margin=4)
+            ids = read_info(store).findings[["patient_id", "finding_id"]]
+            last = len(ids) - 1
+            assert read_margins(store, [last]).names == [tuple(ids.iloc[last])]
+            found.append(last)
+        assert found[0] < found[1]
+
     def test_memory_does_not_grow_with_the_store(self, tmp_path: Path) -> None:
         peaks = []
         for count in (20, 120):

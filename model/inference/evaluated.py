@@ -28,8 +28,16 @@ class Evaluated:
     @torch.no_grad()
     def features(self, patches: Tensor | Views) -> Tensor:
         """Features (n, width) of patches (n, channels, side, side)."""
-        size = BATCH[patches.device.type]
-        return torch.cat([self._extract(batch) for batch in patches.split(size)])
+        # In one tensor from the first batch on: small ones, kept one after the other, would lie between the
+        # large ones that each batch needs, and none could take the place of the last (see model/device.py).
+        found, start = torch.empty(0), 0
+        for batch in patches.split(BATCH[patches.device.type]):
+            features = self._extract(batch)
+            if not start:
+                found = features.new_empty((len(patches), *features.shape[1:]))
+            found[start : start + len(features)] = features
+            start += len(features)
+        return found
 
 
 @torch.no_grad()

@@ -11,6 +11,9 @@ from torch import Tensor
 from pipeline.patches import online
 from pipeline.store import read_margins
 
+AT_ONCE = 64
+"""Stored patches that are in memory at a time; with their margins they are larger than what is cut."""
+
 
 class Views:
     """Views of findings of a store with a margin; view ``view[i]`` of finding ``finding[i]`` is number i.
@@ -30,11 +33,14 @@ class Views:
     def __getitem__(self, index: Tensor) -> Tensor:
         """Patches (n, channels, side, side) float32 on the device."""
         places = index.cpu().numpy()
+        pieces = [self._cut(places[start : start + AT_ONCE]) for start in range(0, len(places), AT_ONCE)]
+        return torch.from_numpy(np.concatenate(pieces)).to(self.device)
+
+    def _cut(self, places: np.ndarray) -> np.ndarray:
         pairs = zip(self._finding[places].tolist(), self._view[places].tolist(), strict=True)
         runs = [(finding, [view for _, view in run]) for finding, run in groupby(pairs, lambda pair: pair[0])]
         margins = read_margins(self._store, [finding for finding, _ in runs])
-        patches = online.evaluation_views(margins, [views for _, views in runs])
-        return torch.from_numpy(patches).to(self.device)
+        return online.evaluation_views(margins, [views for _, views in runs])
 
     def some(self, index: np.ndarray) -> "Views":
         """Some of them, still unread."""
