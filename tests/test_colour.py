@@ -18,6 +18,7 @@ from pipeline.errors import ConfigError
 from pipeline.files import read_csv
 from pipeline.readers.images import deep, read_colours, read_gray
 from pipeline.readers.pixels import COLOURS, read_pixels
+from pipeline.report.contact_sheet import contact_sheet
 from pipeline.store import read_info, read_patches
 from tests import made_runs
 from tests.test_table import raw, run  # noqa: F401  (raw is a fixture)
@@ -116,6 +117,10 @@ def test_tiles_in_folders_go_to_the_store_by_slide_and_a_new_one_is_cut_alike(tm
     np.testing.assert_allclose(*inner, atol=0.03)
     assert inner[0][0] > inner[0][2] > inner[0][1]
     assert read_pixels(tmp_path / "raw" / findings["file"][0], "green").values.tolist() == pixels[1].tolist()
+    sheet = contact_sheet(store)
+    assert "in colour" in sheet.get_suptitle()
+    shown = sheet.axes[0].images[0].get_array()[17:48, 17:48].mean(axis=(0, 1))
+    assert shown[0] > shown[2] > shown[1]
     made_runs.write_card(data, "table")
     folder = made_runs.train(tmp_path / "data", tmp_path / "results", ["tiles"], 3)
     finding = info.findings.iloc[0]

@@ -119,7 +119,7 @@ def test_every_collection_that_is_named_has_its_terms():
 def test_maps_that_no_method_reads_are_not_asked_for(tmp_path):
     config = {
         "data": str(tmp_path / "data"), "raw": {"mine": str(tmp_path / "mine")}, "datasets": ["mine"],
-        "target": "mine", "challenge": None, "methods": ["classical"], "variants": {},
+        "target": "mine", "challenge": None, "external": [], "methods": ["classical"], "variants": {},
         "collections": {"mine": {"kind": "table"}, "maps": {"kind": "prostatex", "channels": ["adc"]}},
         "hyperparameters": {"adc": {"collection": "maps"}},
     }  # fmt: skip

@@ -16,10 +16,12 @@ from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, InputError
 from pipeline.files import read_csv
 from pipeline.patches.views import centre
+from pipeline.readers.pixels import COLOURS
 from pipeline.report.drawing import (
     GAP,
     RED,
     STYLE,
+    colour,
     finish,
     gray,
     limits,
@@ -67,19 +69,21 @@ def contact_sheet(
 ) -> Figure:
     """View 0 of ``findings`` findings of each label beside ``views`` of their augmented views.
 
+    Red, green and blue are shown as a colour, unless one ``channel`` is asked for; of others the first is.
     ``table`` is findings.csv, which knows whether patients are known.
 
     Raises InputError for a channel that the store does not have.
     """
     info = read_info(store)
-    plane = _channel(info, channel or info.channels[0])
+    in_colour = not channel and info.channels == COLOURS
+    planes = [0, 1, 2] if in_colour else [_channel(info, channel or info.channels[0])]
     chosen = [of_label(info, label, findings) for label in range(len(info.classes.names))]
     shown = list(dict.fromkeys(number for numbers in chosen for number in numbers))
     if not shown:
         raise EmptyError("none", file=store, expected="findings")
     views = min(views, info.views - 1)
-    patches = read_patches(store, shown, [views + 1] * len(shown))[:, plane]
-    patches = patches.reshape(len(shown), views + 1, info.side, info.side)
+    patches = read_patches(store, shown, [views + 1] * len(shown))[:, planes]
+    patches = patches.reshape(len(shown), views + 1, len(planes), info.side, info.side)
     window = limits(patches[:, 0])
     tallest, high, wide = max(map(len, chosen)), -(-len(chosen) // 2), 2
     size = max(8.2, 2.0 + 1.28 * (views + 1)), 1.0 + 0.62 * tallest + (high - 1) * (0.5 + 0.62 * tallest)
@@ -87,11 +91,17 @@ def contact_sheet(
     for axes in blocks.flat[len(chosen) :]:
         axes.set_axis_off()
     for label, (title, axes) in enumerate(zip(info.classes.titles, blocks.flat, strict=False)):
-        part = np.full((tallest, views + 1, info.side, info.side), np.nan)
+        part = np.full((tallest, *patches.shape[1:]), np.nan)
         part[: len(chosen[label])] = patches[[shown.index(number) for number in chosen[label]]]
-        # A wider gap sets the patches as they are apart from their augmented views.
-        first, others = mosaic(part[:, :1]), mosaic(part[:, 1:])
-        gray(axes, np.hstack([first, np.full((len(first), 3 * GAP), np.nan), others]), window)
+        images = []
+        for number in range(len(planes)):
+            # A wider gap sets the patches as they are apart from their augmented views.
+            first, others = mosaic(part[:, :1, number]), mosaic(part[:, 1:, number])
+            images.append(np.hstack([first, np.full((len(first), 3 * GAP), np.nan), others]))
+        if in_colour:
+            colour(axes, images, window)
+        else:
+            gray(axes, images[0], window)
         # Names of more classes may be long: they stand on a line of their own.
         axes.text(0, -4 if info.classes.two else -19, title, fontsize=9, weight="bold")
         if views:
@@ -102,7 +112,8 @@ def contact_sheet(
             )
     known = None if table is None else read_csv(table)
     apart = " " if info.classes.two else "\n"
-    finish(figure, f"{info.dataset}, {info.channels[plane]}:{apart}{counts(info, known)}", licence)
+    what = "in colour" if in_colour else info.channels[planes[0]]
+    finish(figure, f"{info.dataset}, {what}:{apart}{counts(info, known)}", licence)
     return figure
 
 

@@ -71,6 +71,13 @@ def gray(axes: Axes, image: np.ndarray, window: tuple[float, float], aspect: flo
     axes.set_axis_off()
 
 
+def colour(axes: Axes, planes: Sequence[np.ndarray], window: tuple[float, float]) -> None:
+    """Show red, green and blue (rows, columns) as one image without axes; white where nothing is."""
+    scaled = (np.stack(planes, -1) - window[0]) / (window[1] - window[0])
+    axes.imshow(np.nan_to_num(scaled.clip(0, 1), nan=1.0), interpolation="nearest")
+    axes.set_axis_off()
+
+
 def finish(figure: Figure, title: str, licence: str) -> None:
     """The title above and the licence line below, each in a strip of its own."""
     height = figure.get_figheight()
