@@ -214,7 +214,7 @@ def make_report(line: Sequence[str], names: Sequence[str] = ()) -> int:
 def test(argv: Sequence[str]) -> int:
     """The test suite, from the project's folder: all of it on all cores, file by file."""
     os.chdir(ROOT)
-    workers = (os.cpu_count() or 1) + 1  # tests of whole runs often wait
+    workers = (os.cpu_count() or 1) + 2  # tests of whole runs often wait
     words = argv or ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])
 
