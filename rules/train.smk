@@ -213,3 +213,26 @@ rule score_method:
         "python -m workflow.job {log} model.evaluation.score --method {wildcards.method} --target {params.target}"
         " --runs {params.runs} --splits {input.splits:q} --benchmarks {params.benchmarks}"
         " --state {params.state} --out {output.result}"
+
+
+rule write_tensorboard:
+    """Write the learning curves as TensorBoard events: tensorboard --logdir results."""
+    input:
+        history=rules.train_model.output.history,
+    output:
+        events=directory("results/{method}/fold{fold}/seed{seed}/tensorboard"),
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/tensorboard.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/tensorboard.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+    params:
+        code=code("model.report.tensorboard"),
+    message:
+        "Writing the events of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.job {log} model.report.tensorboard --history {input.history} --out {output.events}"

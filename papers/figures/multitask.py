@@ -27,7 +27,7 @@ def plot_architecture(run: Path) -> Figure:
     """
     with safe_open(run / "model.safetensors", "np") as file:
         network = json.loads(file.metadata()["about"])["network"]
-        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  (it is no mapping)
     trained: dict[str, int] = json.loads((run / "run.json").read_text(encoding="utf-8"))["trained"]
     outputs = network["outputs"]
     classes = {name: outputs if isinstance(outputs, int) else outputs[name] for name in trained}

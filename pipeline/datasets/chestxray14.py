@@ -23,7 +23,6 @@ from pipeline.errors import (
     LabelError,
     LeakError,
     SplitError,
-    UnlabelledError,
 )
 from pipeline.patches.reduced import Width
 from pipeline.readers import labels
@@ -172,10 +171,7 @@ def find(source: Source, options: Options) -> Findings:
     """One finding per image of the table that the options ask for."""
     result = Findings()
     every = entries(labels.find(source.documents, ENTRIES[options.version], source.raw))
-    at_hand = whole.pictures(source.index)
-    for name in sorted(at_hand.keys() - set(every["image"])):
-        error = UnlabelledError("an image that the table does not have", file=at_hand[name].file)
-        result.leave_out(error, kind="excluded")
+    at_hand = whole.listed(source, every["image"], result)
     some, taken = every[list(LABELS)].any(axis=1), chosen(every, options)
     names = classes(options).names
     columns = {LABEL: options.label} if options.label else {f"{LABEL}_{name}": name for name in names}

@@ -88,19 +88,14 @@ def images(raw: Path, documents: Iterable[str], uncertain: str = "best") -> pd.D
 
 def official(raw: Path, documents: Iterable[str], _: Options) -> pd.DataFrame:
     """The official lists: ``train.csv`` trains, and ``valid.csv``, read by three radiologists, tests."""
-    every = images(raw, documents)
-    place = every["list"].map({"train": "train", "valid": "test"})
-    return every[["patient_id", "finding_id"]].assign(place=place)
+    return whole.official(images(raw, documents))
 
 
 def find(source: Source, options: Options) -> Findings:
     """One finding per image of the lists."""
     result = Findings()
-    at_hand = whole.pictures(source.index, PARTS)
     every = images(source.raw, source.documents, options.uncertain)
-    for image in sorted(at_hand.keys() - set(every["image"])):
-        error = UnlabelledError("an image that the lists do not have", file=at_hand[image].file)
-        result.leave_out(error, kind="excluded")
+    at_hand = whole.listed(source, every["image"], result, PARTS)
     if options.projection == "frontal":
         every = every[every["projection"] == "frontal"]
     marks = every[list(LABELS)].add_prefix(f"{LABEL}_")

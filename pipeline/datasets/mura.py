@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from pipeline.datasets import Findings, Source, whole
-from pipeline.errors import ImageMissingError, LabelError, UnlabelledError
+from pipeline.errors import ImageMissingError, LabelError
 from pipeline.patches.reduced import Width
 from pipeline.readers import labels
 
@@ -73,19 +73,14 @@ def images(raw: Path, documents: Iterable[str]) -> pd.DataFrame:
 
 def official(raw: Path, documents: Iterable[str], _: Options) -> pd.DataFrame:
     """The official lists: ``train`` trains, and ``valid``, for the test is not public, tests."""
-    every = images(raw, documents)
-    place = every["list"].map({"train": "train", "valid": "test"})
-    return every[["patient_id", "finding_id"]].assign(place=place)
+    return whole.official(images(raw, documents))
 
 
 def find(source: Source, options: Options) -> Findings:
     """One finding per image of the lists."""
     result = Findings()
-    at_hand = whole.pictures(source.index, PARTS)
     every = images(source.raw, source.documents)
-    for image in sorted(at_hand.keys() - set(every["image"])):
-        error = UnlabelledError("an image that the lists do not have", file=at_hand[image].file)
-        result.leave_out(error, kind="excluded")
+    at_hand = whole.listed(source, every["image"], result, PARTS)
     if options.regions:
         every = every[every["region"].isin(options.regions)]
     for image, patient, finding, label in zip(

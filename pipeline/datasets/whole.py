@@ -1,11 +1,13 @@
 """Collections of pictures each of which is one finding: nothing says where, so the point is the middle."""
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline.datasets import pixel_row
+from pipeline.datasets import Findings, Source, pixel_row
+from pipeline.errors import UnlabelledError
 from pipeline.patches import reduced
 
 
@@ -15,6 +17,21 @@ class Picture(NamedTuple):
     file: str
     columns: float
     rows: float
+
+
+def listed(source: Source, names: Iterable[str], result: Findings, parts: int = 1) -> dict[str, Picture]:
+    """The pictures at hand, by the last ``parts`` of their paths; leaves out those that no list has."""
+    found = pictures(source.index, parts)
+    for name in sorted(found.keys() - set(names)):
+        error = UnlabelledError("an image that no list has", file=found[name].file)
+        result.leave_out(error, kind="excluded")
+    return found
+
+
+def official(images: pd.DataFrame) -> pd.DataFrame:
+    """Where each finding belongs by the ``list`` that has it: ``train`` trains, and ``valid`` tests."""
+    place = images["list"].map({"train": "train", "valid": "test"})
+    return images[["patient_id", "finding_id"]].assign(place=place)
 
 
 def pictures(index: pd.DataFrame, parts: int = 1) -> dict[str, Picture]:
