@@ -1,5 +1,7 @@
 """Whether scores are probabilities, and the line that makes them so."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ from model.evaluation.calibration import (
 from model.evaluation.clustered import Linear
 from model.evaluation.intervals import Fold
 from model.evaluation.platt import Platt
+from model.report import probabilities
 from pipeline.seeds import stream
 
 TRUTH = np.array([0, 1, 1, 0, 1])
@@ -134,3 +137,11 @@ def test_a_test_of_one_class_has_an_error_without_an_interval() -> None:
     fold = Fold(np.array(["a", "b"]), np.array([1, 1]), np.array([[0.5, 0.9]]))
     found = calibration_error([fold], stream("test"), 20)
     assert (found.value, found.ci95, found.chance) == (pytest.approx(0.3), None, None)
+
+
+def test_a_line_that_lies_under_others_is_wider_than_they_are() -> None:
+    for count in (1, 2, 7):
+        widths = [width for _, _, width in probabilities._drawn([object()] * count)]  # type: ignore[list-item]  # any will do
+        assert len(widths) == count
+        assert widths[-1] == pytest.approx(1.6)
+        assert all(first > second for first, second in itertools.pairwise(widths))

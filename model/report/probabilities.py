@@ -1,6 +1,6 @@
 """Pictures of scores in use: reliability, precision and recall, what decisions are worth, what stays open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle
 
@@ -23,6 +23,12 @@ BANDS = 3
 RECALLS = np.linspace(0.0, 1.0, 101)
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 COVERAGES = np.linspace(0.5, 0.99, 50)
+
+
+def _drawn(problems: Sequence[Assessed]) -> Iterator[tuple[Assessed, str, float]]:
+    """Each with its colour and the width of its line: one that lies under others shows at their sides."""
+    widths = np.linspace(1.6 + 1.6 * min(len(problems) - 1, BANDS), 1.6, len(problems))
+    yield from zip(problems, cycle(COLOURS), widths.tolist())
 
 
 def plot_reliability(problems: Sequence[Assessed], title: str) -> Figure:
@@ -81,7 +87,7 @@ def plot_precision(problems: Sequence[Assessed], title: str) -> Figure:
     made = figure(8.6, 5.2)
     axes = made.add_subplot()
     shares: set[float] = set()
-    for one, colour in zip(problems, cycle(COLOURS)):
+    for one, colour, width in _drawn(problems):
         folds = one.tested(SCORE)
         if one.gap or folds is None:
             axes.plot([], [], color=colour, label=f"{_called(one)}: {one.gap}")
@@ -91,7 +97,7 @@ def plot_precision(problems: Sequence[Assessed], title: str) -> Figure:
         low, high = whole.ranked() if whole else (np.nan, np.nan)
         value = whole.value if whole else np.nan
         label = f"{_called(one)}: {value:.3f} [{low:.3f}, {high:.3f}]"
-        axes.step(RECALLS, np.mean(curves, axis=0), where="pre", color=colour, linewidth=1.8, label=label)
+        axes.step(RECALLS, np.mean(curves, axis=0), where="pre", color=colour, linewidth=width, label=label)
         shares.add(float(pooled(folds).labels.mean()))
     for share in shares:
         axes.axhline(share, color=GREY, linewidth=1, linestyle=CHANCE)
@@ -108,7 +114,7 @@ def plot_decisions(problems: Sequence[Assessed], title: str) -> Figure:
     made = figure(8.6, 5.2)
     axes = made.add_subplot()
     top = 0.05
-    for one, colour in zip(problems, cycle(COLOURS)):
+    for one, colour, width in _drawn(problems):
         folds = None if one.gap else one.tested(CALIBRATED)
         if folds is None:
             axes.plot([], [], color=colour, label=f"{_called(one)}: {one.gap or 'not calibrated'}")
@@ -120,7 +126,9 @@ def plot_decisions(problems: Sequence[Assessed], title: str) -> Figure:
         if len(problems) <= BANDS:
             low, high = np.array([each.plain() or (np.nan, np.nan) for each in worth]).T
             axes.fill_between(THRESHOLDS, low, high, color=colour, alpha=0.12, linewidth=0)
-        axes.plot(THRESHOLDS, [each.value for each in worth], color=colour, linewidth=1.8, label=_called(one))
+        axes.plot(
+            THRESHOLDS, [each.value for each in worth], color=colour, linewidth=width, label=_called(one)
+        )
         everybody = share - (1 - share) * THRESHOLDS / (1 - THRESHOLDS)
         axes.plot(THRESHOLDS, everybody, color=GREY, linewidth=1, linestyle=CHANCE)
     axes.plot([], [], color=GREY, linewidth=1, linestyle=CHANCE, label="act on all")
@@ -137,7 +145,7 @@ def plot_abstain(problems: Sequence[Assessed], title: str) -> Figure:
     made = figure(8.6, 5.2)
     axes = made.add_subplot()
     top = 0.1
-    for one, colour in zip(problems, cycle(COLOURS)):
+    for one, colour, width in _drawn(problems):
         folds = None if one.gap else one.rulings()
         every = None if folds is None else pooled(folds)
         found = [_left_open(every, level) for level in COVERAGES] if every else []
@@ -149,7 +157,7 @@ def plot_abstain(problems: Sequence[Assessed], title: str) -> Figure:
         top = max(top, float(wrong.max()))
         if len(problems) <= BANDS:
             axes.fill_between(left, low, high, color=colour, alpha=0.12, linewidth=0)
-        axes.plot(left, wrong, marker="o", markersize=3, color=colour, linewidth=1.6, label=_called(one))
+        axes.plot(left, wrong, marker="o", markersize=3, color=colour, linewidth=width, label=_called(one))
     axes.set(xlabel="share of findings left to a person", ylabel="share of the decided that are wrong")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.01, min(1.4 * top, 1.0)))
     axes.set_title(title, loc="left")
