@@ -18,7 +18,7 @@
 #     operating.json                          its calibration and thresholds, from validation findings
 #   results/{method}_auc.json                 the result
 #   results/calibration.…, operating.…, ranking.…  what scores are worth in use, of all methods
-#   results/subgroups.…, external/…           the same by columns that the config names; of sets unseen before
+#   results/subgroups.…, robustness.…, external/…  by columns of the config; corrupted; of sets unseen before
 #   results/comparison.…, differences.…       all methods beside each other, as csv, md and tex, and in pictures
 #   results/{method}_challenge.csv, .json     predictions for the challenge's test findings, and their score
 #   results/search/{method}/…                 candidates of a grid search, and best.yaml, to run from

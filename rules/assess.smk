@@ -1,4 +1,4 @@
-# What scores are worth in use: calibration, operating points, per patient, subgroups.
+# What scores are worth in use: calibration, operating points, per patient, subgroups, robustness.
 
 
 rule assess_methods:
@@ -91,6 +91,80 @@ rule assess_methods:
         " --out-ranking {output.ranking} --out-operating {output.operating} --out-reliability {output.reliability}"
         " --out-precision {output.precision} --out-decisions {output.decisions} --out-conformal {output.conformal}"
         " --out-abstain {output.abstain}"
+
+
+rule predict_corrupted:
+    """Score the target's test findings with the model of a run, as they are and corrupted."""
+    input:
+        model=planned(challenge.state),
+        card="results/{method}/fold{fold}/seed{seed}/card.json",
+        patches=f"<data>/{config['target']}/patches.h5",
+        split=f"<data>/{config['target']}/splits/fold{{fold}}.csv",
+    output:
+        scores="results/{method}/fold{fold}/seed{seed}/robustness.csv",
+    log:
+        "logs/results/{method}/fold{fold}/seed{seed}/robustness.log",
+    benchmark:
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/robustness.tsv"
+    wildcard_constraints:
+        method="|".join(variants.names(config, [*METHODS, "probe", *STACKED])),
+    conda:
+        "../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=480,
+    params:
+        target=lookup("target", within=config),
+        code=planned(baselines.model_code, module="model.inference.robustness"),
+    message:
+        "Scoring corrupted test findings of {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow.job {log} model.inference.robustness --model {input.model} --target {params.target}"
+        " --store {input.patches:q} --split {input.split:q} --out {output.scores}"
+
+
+rule assess_robustness:
+    """Say what is left of the AUROC of all methods where their test findings are corrupted."""
+    input:
+        results=external.method_results(config),
+        predictions=external.of_runs(config, "predictions.csv"),
+        best=external.of_runs(config, "best/predictions.csv"),
+        scores=planned(targets.corrupted),
+        splits=training.splits_of_target(config),
+    output:
+        table="results/robustness.csv",
+        markdown="results/robustness.md",
+        latex="results/robustness.tex",
+        page=report(
+            "results/robustness.html",
+            caption="../workflow/report/robustness.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "robustness, table"},
+        ),
+        picture=report(
+            "results/robustness.png",
+            caption="../workflow/report/robustness.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "robustness"},
+        ),
+    log:
+        "logs/results/robustness.log",
+    benchmark:
+        "benchmarks/results/robustness.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        runs=external.of_runs(config),
+        code=code("model.evaluation.robustness"),
+    message:
+        "Assessing what corruptions of the test findings come to"
+    shell:
+        "python -m workflow.job {log} model.evaluation.robustness --results {input.results} --runs {params.runs}"
+        " --splits {input.splits:q} --out {output.table} --out-picture {output.picture}"
 
 
 rule tabulate_subgroups:

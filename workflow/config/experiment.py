@@ -366,6 +366,9 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     operating: Operating = Operating()
     subgroups: Subgroups = Subgroups()
+    robustness: bool = False
+    """whether the report tells what noise, blur, less contrast, turns and JPEG do to the AUROC;
+    `results/robustness.csv` does in any case. It takes 16 evaluations of the test"""
     covariates: Covariates = Covariates()
     precision: Literal["float32", "bfloat16"] = "float32"
     """arithmetic of training on CUDA; the CPU always uses float32"""

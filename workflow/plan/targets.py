@@ -105,6 +105,21 @@ def subgroups_options(config: Config) -> str:
     return flags.flags({"columns": own["columns"], **maps, "minimum": own["minimum"]})
 
 
+def robustness(config: Config) -> list[str]:
+    """What corruptions of the test findings come to; nothing where no method leaves a model file."""
+    asked = is_tested(config) and external.methods(config)
+    return ["results/robustness.html", "results/robustness.png"] if asked else []
+
+
+def corrupted(config: Config) -> list[str]:
+    """The scores of corrupted test findings of each run. Raises ConfigError where no method has a model."""
+    found = external.of_runs(config, "robustness.csv")
+    if not found:
+        raise ConfigError(", ".join(config["methods"]), file="methods", expected="one that leaves a model",
+                          remedy="add one, such as typhon or probe")  # fmt: skip
+    return found
+
+
 def untrained(config: Config) -> list[str]:
     """The methods that train no network, or only guess one."""
     return [name for name in config["methods"] if variants.method(config, name) in (*BASELINES, "rwg")]
@@ -133,6 +148,7 @@ def figures(config: Config) -> list[str]:
         ),
         *(f"results/{name}" for name in ("overview.html", *ASSESSMENT) if is_tested(config)),
         *(["results/subgroups.html"] if is_tested(config) and config["subgroups"]["columns"] else []),
+        *(robustness(config) if config["robustness"] else []),
         *external.results(config),
         *reporting.results(config),
         "results/software.html",
