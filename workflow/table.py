@@ -29,6 +29,7 @@ HEADING = """\
 | [three-sets.yaml](three-sets.yaml) | brain MRI, breast ultrasound and chest X-rays, no DICOM needed |
 | [targeted-transfer.yaml](targeted-transfer.yaml) | Romero et al. on chest X-rays: `./run targeted` |
 | [demo-chest.yaml](demo-chest.yaml) | the same on synthetic data, in minutes |
+| [study.yaml](study.yaml), [study.csv](study.csv) | the [study](../docs/study.md), and its runs |
 | [datasets.csv](datasets.csv) | where to get each collection: DOI, licence, size, citation |
 | [schema.json](schema.json) | all keys, for editors: `# yaml-language-server: $schema=schema.json` |
 | [labels.csv](labels.csv) | label files of the collections: SHA-256, and the address or how to get them |

@@ -7,7 +7,7 @@ no spreadsheet takes a name for a formula, no page takes it for markup.
 import html
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, SupportsFloat
@@ -65,9 +65,9 @@ def _spec(value: float) -> str:
 
 def write_table(
     frame: pd.DataFrame, stem: str | Path, caption: str, notes: Sequence[str] = (), *,
-    formats: Mapping[str, str] | None = None,
+    formats: Mapping[str, str] | None = None, suffixes: Collection[str] = SUFFIXES,
 ) -> None:  # fmt: skip
-    """Write ``{stem}.csv``, ``.md``, ``.tex`` and ``.html``, each whole or not at all.
+    """Write ``{stem}.csv``, ``.md``, ``.tex`` and ``.html``, or some of them, each whole or not at all.
 
     Parameters
     ----------
@@ -75,6 +75,7 @@ def write_table(
     stem : path without suffix. Its name is the label of the LaTeX table: ``tab:{name}``.
     caption, notes : above and below the table; a CSV has cells only.
     formats : format of the numbers of a column, where that of ``text`` does not do.
+    suffixes : of SUFFIXES, the files that are wanted.
 
     Raises
     ------
@@ -90,12 +91,16 @@ def write_table(
         for row in frame.astype(object).itertuples(index=False, name=None)
     ]
     right = [page.flush_right([row[number] for row in rows]) for number in range(len(names))]
-    path = {suffix: stem.with_name(stem.name + suffix) for suffix in SUFFIXES}
+    path = {suffix: stem.with_name(stem.name + suffix) for suffix in suffixes}
     cells = [dict(zip(names, row, strict=True)) for row in rows]
-    write_csv(path[".csv"], names, cells)
-    write_text(path[".md"], as_markdown(names, rows, right, caption, notes))
-    write_text(path[".tex"], as_latex(names, rows, right, caption, notes, stem.name))
-    write_text(path[".html"], page.page(caption, [page.table(names, cells), page.bullets(notes)]))
+    if ".csv" in path:
+        write_csv(path[".csv"], names, cells)
+    if ".md" in path:
+        write_text(path[".md"], as_markdown(names, rows, right, caption, notes))
+    if ".tex" in path:
+        write_text(path[".tex"], as_latex(names, rows, right, caption, notes, stem.name))
+    if ".html" in path:
+        write_text(path[".html"], page.page(caption, [page.table(names, cells), page.bullets(notes)]))
 
 
 def as_markdown(

@@ -1,0 +1,224 @@
+"""The study: its plan, what is kept of its runs, and tables that follow from what is kept."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from model.evaluation.predictions import COLUMNS, PredictionsError
+from pipeline.files import read_csv, write_csv
+from pipeline.provenance import ROOT
+from workflow import variants
+from workflow.config import checked
+from workflow.study import cells, make, tables
+from workflow.study.cells import Cell
+from workflow.study.record import Record
+
+PROBE = Cell("features", False, "chest", ("three-sets", "study"), "probe", "all", 4, ("intensities",), True)
+OTHER = replace(PROBE, method="intensities", references=(), primary=False)
+FINDINGS = [
+    ("p1", "g1", 0),
+    ("p2", "g1", 1),
+    ("p3", "g2", 0),
+    ("p4", "g3", 1),
+    ("p5", "g4", 0),
+    ("p6", "g5", 1),
+]
+"""Patient, group and label of what is tested in every split."""
+
+
+def run(
+    folder: Path, cell: Cell, fold: int, scores: list[float], findings: list[tuple[str, str, int]]
+) -> None:
+    """A run that has ended: its split, two views of each test finding a tenth apart, and what it took."""
+    rows = [
+        {
+            "patient_id": patient,
+            "group_id": group,
+            "finding_id": "1",
+            "label": label,
+            "split": "test",
+            "views": 2,
+        }
+        for patient, group, label in findings
+    ]
+    rows += [
+        {
+            "patient_id": f"t{n}",
+            "group_id": f"t{n}",
+            "finding_id": "1",
+            "label": n % 2,
+            "split": split,
+            "views": 2,
+        }
+        for n, split in enumerate(["train"] * 18 + ["validation"] * 6)
+    ]
+    data = folder / cell.folder / "data" / cell.target / "splits" / f"fold{fold}.csv"
+    data.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(data, rows[0], rows)
+    made = folder / cell.folder / cell.run(fold)
+    made.mkdir(parents=True)
+    views = [
+        {"dataset": cell.target, "split": "test", "patient_id": patient, "finding_id": "1", "view": view,
+         "label": label, "score": score + (0.05 if view else -0.05)}
+        for (patient, _, label), score in zip(findings, scores, strict=True) for view in (0, 1)
+    ]  # fmt: skip
+    write_csv(made / "predictions.csv", COLUMNS, views)
+    (made / "run.json").write_text(json.dumps({"seconds": {"training": 1.25, "evaluation": 0.5}}))
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Record:
+    """Four splits of two methods: the probe ranks all pairs rightly, the other one or two of nine wrongly."""
+    record = Record(tmp_path / "kept")
+    wrong = [[0.5, 0.4], [0.5, 0.4], [0.7, 0.6], [0.5, 0.4]]
+    for fold in range(4):
+        run(tmp_path, PROBE, fold, [0.1, 0.6, 0.2, 0.7, 0.3, 0.8], FINDINGS)
+        first, second = wrong[fold]
+        run(tmp_path, OTHER, fold, [first, second, 0.2, 0.65 if fold == 2 else 0.7, 0.3, 0.8], FINDINGS)
+    for cell in (PROBE, OTHER):
+        assert record.keep(cell, tmp_path / cell.folder, "abc", 15) == 4
+    return record
+
+
+def test_a_run_is_kept_as_the_mean_over_views_of_each_test_finding(kept: Record) -> None:
+    (fold, *_) = kept.of(PROBE, 4).folds
+    scores = {label: sorted(fold.scores[0][fold.labels == label]) for label in (0, 1)}
+    assert scores == {0: pytest.approx([0.1, 0.2, 0.3]), 1: pytest.approx([0.6, 0.7, 0.8])}
+    first = kept.runs().iloc[0]
+    assert first[["target", "method", "findings", "fold", "split_seed", "commit"]].tolist() == [
+        "chest", "probe", "all", 0, 15, "abc",
+    ]  # fmt: skip
+    assert first[["train", "validation", "test", "seconds"]].tolist() == [18, 6, 6, 1.8]
+
+
+def test_no_id_of_a_patient_is_kept(kept: Record) -> None:
+    text = "".join(path.read_text() for path in kept.folder.rglob("*.csv"))
+    assert [name for row in FINDINGS for name in row[:2] if f"{name}," in text] == []
+
+
+def test_what_is_kept_is_not_run_or_kept_again(kept: Record, tmp_path: Path) -> None:
+    longer = replace(PROBE, splits=6)
+    assert kept.left(longer) == [4, 5]
+    assert kept.keep(longer, tmp_path / PROBE.folder, "def", 15) == 0
+    words = make.command([longer], {longer.name: kept.left(longer)}, "{chest: raw}", ["--cores", "1"])
+    assert words[words.index("--") + 1 :] == [
+        f"results/probe/fold{fold}/seed0/{name}"
+        for fold in (4, 5)
+        for name in ("predictions.csv", "run.json")
+    ]
+    assert words[words.index("--config") + 1 :][:2] == ["target=chest", "raw={chest: raw}"]
+
+
+def test_a_finding_whose_label_has_changed_is_refused(kept: Record, tmp_path: Path) -> None:
+    run(tmp_path, PROBE, 4, [0.1] * 6, [("p1", "g1", 1), *FINDINGS[1:]])
+    with pytest.raises(PredictionsError, match="two labels or groups"):
+        kept.keep(replace(PROBE, splits=5), tmp_path / PROBE.folder, "abc", 15)
+
+
+def test_a_comparison_by_hand(kept: Record) -> None:
+    """Of nine pairs 1, 1, 2 and 1 are wrong: differences 1/9, 1/9, 2/9, 1/9 with s = 1/18, six test to 18 training."""
+    (row,) = tables.differences(tables.compare([PROBE, OTHER], kept)).to_dict("records")
+    half = 2.3534 / 18 * (1 / 4 + 6 / 18) ** 0.5
+    assert (row["kind"], row["splits"]) == ("primary", 4)
+    assert row["difference"] == pytest.approx(5 / 36)
+    assert row["equivalence90"] == pytest.approx((5 / 36 - half, 5 / 36 + half), rel=1e-4)
+    assert not row["equivalent"]
+    assert row["p_corrected"] == row["holm_corrected"]
+
+
+def test_a_cell_that_lacks_a_split_is_in_no_table(kept: Record) -> None:
+    longer = replace(PROBE, splits=5)
+    assert tables.compare([longer, OTHER], kept) == []
+    assert list(tables.areas([longer, OTHER], kept)["method"]) == ["intensities"]
+    assert tables.progress([longer, OTHER], kept)[["runs", "of"]].to_numpy().tolist() == [[4, 4], [4, 5]]
+
+
+def test_holm_is_of_comparisons_of_one_kind_and_not_of_what_is_shown_apart(
+    kept: Record, tmp_path: Path
+) -> None:
+    brain = [replace(cell, target="brain", apart=True) for cell in (PROBE, OTHER)]
+    for cell in brain:
+        for fold in range(4):
+            scores = [0.1, 0.6, 0.2, 0.7, 0.3, 0.8] if fold else [0.5, 0.4, 0.2, 0.7, 0.3, 0.8]
+            run(tmp_path, cell, fold, scores if cell.references else scores[::-1], FINDINGS)
+        kept.keep(cell, tmp_path / cell.folder, "abc", 15)
+    compared = tables.compare([PROBE, OTHER, *brain], kept)
+    table = tables.differences(compared).set_index("target")
+    assert table["holm_corrected"].isna().to_dict() == {"chest": False, "brain": True}
+    both = tables.combined(compared)
+    assert list(both["targets"]) == ["chest, brain"]  # of one target alone there is nothing to sum up
+
+
+def test_leaks_are_counted_against_the_honest_probe(kept: Record, tmp_path: Path) -> None:
+    """The best of four has all pairs right in each split where one of them has; without leaks it is 1 − 5/36."""
+    honest = replace(OTHER, method=tables.HONEST, target="skin")
+    four = [replace(honest, method=name) for name in tables.CHOSEN]
+    torn = replace(honest, method=tables.TORN)
+    for cell in (honest, *four, torn):
+        for fold in range(4):
+            right = cell is torn or cell.method == tables.CHOSEN[fold]
+            scores = [0.1, 0.6, 0.2, 0.7, 0.3, 0.8] if right else [0.5, 0.4, 0.2, 0.7, 0.3, 0.8]
+            run(tmp_path, cell, fold, scores, FINDINGS)
+        kept.keep(cell, tmp_path / cell.folder, "abc", 15)
+    table = tables.leaky([honest, *four, torn], kept)
+    assert table["inflation"].tolist() == pytest.approx([1 / 9, 1 / 9])
+
+
+@pytest.fixture(scope="module")
+def configs() -> dict[tuple[str, ...], dict]:
+    """The config of each cell of the plan."""
+    made = {}
+    for names in dict.fromkeys(cell.configs for cell in cells.read()):
+        config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+        for name in names:
+            config = variants.laid(
+                config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
+            )
+        made[names] = checked(config)
+    return made
+
+
+def test_every_cell_of_the_plan_is_a_method_of_its_config_on_its_splits(configs: dict) -> None:
+    plan = cells.read()
+    assert len({(cell.folder, cell.name) for cell in plan}) == len(plan)
+    for cell in plan:
+        config = configs[cell.configs]
+        assert cell.target in config["datasets"]
+        assert cell.method in config["methods"], cell
+        assert cell.splits <= config["split"]["n"]
+        assert config["split"]["seed"] == make.split_seed(cell) == 15
+        if cell.findings != cells.ALL:
+            assert cell.method in config["curve"]["methods"]
+            assert int(cell.findings) in config["curve"]["findings"]
+
+
+def test_methods_that_are_compared_are_in_the_plan_on_the_same_target_with_the_same_findings() -> None:
+    plan = cells.read()
+    known = {(cell.target, cell.method, cell.findings) for cell in plan}
+    wanted = {(cell.target, name, cell.findings) for cell in plan for name in cell.references}
+    assert wanted <= known
+
+
+def test_the_tables_of_the_study_follow_from_the_scores_that_are_kept(tmp_path: Path) -> None:
+    record = Record()
+    tables.write(cells.read(), record, tmp_path)
+    there = {path.name: path.read_text() for path in record.folder.glob("*.md")}
+    assert there == {path.name: path.read_text() for path in tmp_path.glob("*.md")}, (
+        "run: python -m workflow.study tables"
+    )
+    for name in there:
+        made, known = (read_csv((folder / name).with_suffix(".csv")) for folder in (tmp_path, record.folder))
+        pd.testing.assert_frame_equal(made, known)
+
+
+def test_every_kept_run_is_of_a_commit_that_was_not_edited_and_of_the_splits_of_the_plan() -> None:
+    runs = Record().runs()
+    assert [commit for commit in runs["commit"] if len(commit) != 40] == []
+    assert set(runs["split_seed"]) <= {15}
+    assert not runs.duplicated(["target", "method", "findings", "fold"]).any()
+    assert np.isfinite(runs["seconds"]).all()

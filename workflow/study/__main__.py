@@ -1,0 +1,54 @@
+"""Make and tabulate the study of ``docs/study.md``: ``python -m workflow.study run|keep|tables``."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli import run_cli
+from workflow.study import cells, make, tables
+from workflow.study.record import FOLDER, Record
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.study", description=__doc__)
+    parser.add_argument("--record", type=Path, default=FOLDER, help="what is kept (default %(default)s)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="make what is not kept yet, in the order of the plan")
+    run.add_argument(
+        "--raw", required=True, help="folders of the pictures, as for ./run: '{brain: …, busi: …}'"
+    )
+    run.add_argument("words", nargs="*", help="further words for ./run, after --, such as -- --cores 1")
+    keep = commands.add_parser("keep", help="keep what is finished")
+    for each in (run, keep):
+        each.add_argument(
+            "--folder", type=Path, default=Path("study"), help="where runs are made (default study)"
+        )
+        each.add_argument("--methods", nargs="+", help="these alone")
+        each.add_argument("--targets", nargs="+", help="these alone")
+    commands.add_parser("tables", help="write tables and pictures from what is kept")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Make runs, keep them, or write tables."""
+    options = parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    plan, record = cells.read(), Record(options.record)
+    if options.command == "tables":
+        tables.write(plan, record, options.record)
+        return
+    some = [
+        cell for cell in plan
+        if cell.method in (options.methods or [cell.method])
+        and cell.target in (options.targets or [cell.target])
+    ]  # fmt: skip
+    if options.command == "keep":
+        print(f"{make.keep(some, record, options.folder)} runs kept")
+    elif status := make.make(some, record, options.folder.resolve(), options.raw, options.words):
+        raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    run_cli(main)
