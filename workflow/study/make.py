@@ -20,8 +20,7 @@ def command(
     cells: Sequence[Cell], left: Mapping[str, Sequence[int]], raw: str, words: Sequence[str]
 ) -> list[str]:
     """What follows ``./run`` for some cells of one method, target and config."""
-    files = [f"{cell.run(fold)}/{name}" for cell in cells for fold in left[cell.name]
-             for name in ("predictions.csv", "run.json")]  # fmt: skip
+    files = [f"{cell.run(fold)}/predictions.csv" for cell in cells for fold in left[cell.name]]
     configs = [str(ROOT / "config" / f"{name}.yaml") for name in cells[0].configs]
     return [
         "--configfile",
