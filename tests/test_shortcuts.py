@@ -1,24 +1,30 @@
 """A cue that tells the classes apart by itself is found, whatever it is, and chance is not taken for one."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from PIL import Image
+from pydicom import uid
+from pydicom.encaps import encapsulate
 from sklearn.metrics import roc_auc_score
 
 from model.evaluation.delong import delong
 from pipeline.classes import UNKNOWN, Classes
 from pipeline.files import read_csv
 from pipeline.patches.views import Frame
+from pipeline.readers.images import jpeg
 from pipeline.readers.index import as_table
 from pipeline.slice_store import SourceSlice
 from pipeline.store import StoreInfo
 from pipeline.verify import __main__ as verify
 from pipeline.verify.checks import Look, border_share, facts
-from pipeline.verify.shortcuts import BRIGHTNESS, Cue, check, cues, interval, kind_wins, numeric_wins
+from pipeline.verify.shortcuts import BRIGHTNESS, Cue, check, cues, interval, kind_wins, numeric_wins, quality
+from tests.dicoms import write_ct
 from tests.etl import build
 
 TWO = Classes(("benign", "malignant"))
@@ -104,6 +110,7 @@ def told(
     facts: Mapping[str, Sequence[float] | np.ndarray] | None = None,
     classes: Classes = TWO,
     groups: Sequence[str] | None = None,
+    raw: Path | None = None,
 ) -> list[Cue]:
     """The cues of findings that are alike but for what is given."""
     count = len(labels)
@@ -123,7 +130,7 @@ def told(
         **dict(zip(classes.label_columns, np.atleast_2d(np.array(labels).T), strict=True))
     )
     info = StoreInfo(Path(), "d", ("image",), 1, 65, classes, table, "", {}, {})
-    return cues(info, rows, files, seen)
+    return cues(info, rows, files, seen, raw)
 
 
 HALF = [0, 1] * 15
@@ -250,3 +257,60 @@ def test_a_format_of_one_class_comes_out_on_the_page(tmp_path: Path) -> None:
     page = (folder / "verify.html").read_text()
     assert "Shortcuts: what tells the classes apart by itself" in page
     assert "<td>file format</td>" in page
+
+
+# --- JPEG quality
+
+PRINTED = [16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55]
+"""The first two rows of the luminance table that the standard prints, that of quality 50 (T.81, K.1)."""
+
+
+def as_jpeg(number: int, mode: str = "L") -> bytes:
+    content = io.BytesIO()
+    pixels = np.random.default_rng(number).integers(0, 255, (16, 16, 3), "u1")
+    Image.fromarray(pixels).convert(mode).save(content, "JPEG", quality=number)
+    return content.getvalue()
+
+
+def test_the_quality_of_a_jpeg_is_read_from_its_tables() -> None:
+    for number in range(1, 101):
+        table = jpeg.read_luminance(as_jpeg(number, "RGB" if number % 2 else "L"))
+        assert table is not None
+        assert jpeg.quality(table) == number
+    table = jpeg.read_luminance(as_jpeg(50))
+    assert table is not None
+    assert table[:16] == PRINTED
+    # Twice as coarse is quality 25; a table of somebody else's has the quality whose table is nearest.
+    assert jpeg.quality([2 * value for value in table]) == 25
+    assert jpeg.quality([value + 1 if place % 9 == 0 else value for place, value in enumerate(table)]) == 50
+    assert jpeg.read_luminance(b"no picture") is None
+
+
+def test_files_of_any_kind_have_a_quality_or_none(tmp_path: Path) -> None:
+    """Pictures by their content; of DICOM what lies in a frame; a file that is broken or gone has none."""
+    (tmp_path / "a.png").write_bytes(as_jpeg(70, "RGB"))
+    Image.new("L", (9, 9)).save(tmp_path / "b.png")
+    (tmp_path / "c.jpg").write_bytes(as_jpeg(70)[:30])
+    plain = write_ct(tmp_path)
+    ds = pydicom.dcmread(plain)
+    ds.Rows = ds.Columns = 16
+    ds.BitsAllocated = ds.BitsStored = 8
+    ds.HighBit = 7
+    ds.file_meta.TransferSyntaxUID = uid.JPEGBaseline8Bit
+    ds.PixelData = encapsulate([as_jpeg(85)])
+    ds["PixelData"].VR = "OB"
+    ds.save_as(tmp_path / "jpeg.dcm")
+    files = {"a.png": 70.0, "b.png": np.nan, "c.jpg": np.nan, "gone.jpg": np.nan}
+    found = [quality(tmp_path / name, "image") for name in files]
+    np.testing.assert_array_equal(found, list(files.values()))
+    assert quality(tmp_path / "jpeg.dcm", "dicom") == 85
+    assert np.isnan([quality(plain, "dicom"), quality(tmp_path / "a.png", "volume")]).all()
+
+
+def test_a_class_that_was_compressed_more_is_a_shortcut(tmp_path: Path) -> None:
+    for number, odd in enumerate(ONE_LESS):
+        (tmp_path / f"{number}.jpg").write_bytes(as_jpeg(90 - 15 * odd))
+    (found,) = told(HALF, {"file": [f"{number}.jpg" for number in range(30)]}, raw=tmp_path)
+    assert (found.name, found.direction, found.suspicious) == ("JPEG quality", "smaller", True)
+    assert found.area == pytest.approx((14 * 15 + 15 / 2) / 225)
+    assert told(HALF, {"file": [f"{number}.jpg" for number in range(30)]}) == []

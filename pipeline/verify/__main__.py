@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     shots = screenshots.matches(tables.choices, tables.index, args.raw, pictures)
     slices = args.folder / "slices.h5"
     seen = looks(tables.info, tables.findings, slices, processes=args.processes)
-    cues = shortcuts.cues(tables.info, tables.findings, tables.index, seen)
+    cues = shortcuts.cues(tables.info, tables.findings, tables.index, seen, args.raw)
     results = list(checks(tables, seen, cues, member, others, shots, leak=args.leak))
     write_csv(written, COLUMNS, map(asdict, results))
     write_text(out, write_page(tables, member, results, cues, shots, args.licence))

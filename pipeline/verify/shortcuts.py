@@ -5,7 +5,7 @@ Each cue alone, such as image size, scanner or black border, gets the AUROC that
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ from scipy.special import expit, logit, stdtrit
 
 from pipeline.card import measure
 from pipeline.classes import UNKNOWN
+from pipeline.errors import InputError
+from pipeline.readers import dicom, images
+from pipeline.readers.images import jpeg
 from pipeline.report.drawing import spread
 from pipeline.store import StoreInfo
 from pipeline.verify.checks import NONE, OK, WARNING, Check, Look, named
@@ -26,6 +29,7 @@ PLAIN = {
     "slices": "slices in the series",
 }
 """Numbers of :func:`pipeline.card.measure` that are cues, and what they are called."""
+QUALITY = "JPEG quality"
 BRIGHTNESS = ("series mean", "series SD", "slice mean", "slice SD", "patch mean", "patch SD")
 """What may be the disease itself: told, and never a warning."""
 LEAST = 10
@@ -137,7 +141,34 @@ def interval(wins: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> tu
     return area, float(low), float(high)
 
 
-def table(findings: pd.DataFrame, index: pd.DataFrame, seen: Sequence[Look]) -> pd.DataFrame:
+def quality(path: Path, kind: str) -> float:
+    """The JPEG quality of a picture, or of a DICOM file; NaN where it is no JPEG or cannot be read."""
+    try:
+        if kind == "dicom":
+            content = dicom.read_jpeg(path)
+            known = None if content is None else jpeg.read_luminance(content)
+        else:
+            known = images.read_quantization(path) if kind == "image" else None
+    except (InputError, OSError):
+        return np.nan
+    return np.nan if known is None else float(jpeg.quality(known))
+
+
+def qualities(rows: pd.DataFrame, kinds: Sequence[str], raw: Path) -> np.ndarray:
+    """Those of the files of rows, all channels of one finding after another.
+
+    The files of MOST findings are opened, evenly spread: no more count.
+    """
+    found, channels = np.full(len(rows), np.nan), rows["channel"].nunique()
+    for first in spread(np.arange(0, len(rows), channels), MOST):
+        for number in range(first, first + channels):
+            found[number] = quality(raw / rows["file"].iloc[number], kinds[number])
+    return found
+
+
+def table(
+    findings: pd.DataFrame, index: pd.DataFrame, seen: Sequence[Look], raw: Path | None = None
+) -> pd.DataFrame:
     """All cues of each look, text for kinds and numbers for the rest, with its channel."""
     rows = findings.iloc[[one.row for one in seen]]
     facts = pd.DataFrame([one.facts for one in seen])
@@ -153,6 +184,7 @@ def table(findings: pd.DataFrame, index: pd.DataFrame, seen: Sequence[Look]) -> 
         "scanner": (of_file["manufacturer"] + " " + of_file["model"]).to_numpy(),
         "modality": measured["modality"],
         "image size": facts["image width"].astype(str) + " × " + facts["image height"].astype(str),
+        **({} if raw is None else {QUALITY: qualities(rows, measured["format"].tolist(), raw)}),
         **{title: measured[name].astype(float) for name, title in PLAIN.items()},
     }
     return pd.concat([pd.DataFrame(made), facts], axis=1)
@@ -180,15 +212,21 @@ def _cue(
     return Cue(name, channel, of, len(chosen), *interval(wins, own[has], own[~has]), direction)
 
 
-def cues(info: StoreInfo, findings: pd.DataFrame, index: pd.DataFrame, seen: Sequence[Look]) -> list[Cue]:
+def cues(
+    info: StoreInfo,
+    findings: pd.DataFrame,
+    index: pd.DataFrame,
+    seen: Sequence[Look],
+    raw: Path | None = None,
+) -> list[Cue]:
     """What each cue that varies tells of the findings of a store, on each channel, in the order of the page.
 
     Of several classes or labels it is the one that the cue tells best. Cues with fewer than LEAST groups on
-    either side are left out.
+    either side are left out. With ``raw``, the folder of the files, JPEG quality is one of them.
     """
     if not seen:
         return []
-    every = table(findings, index, seen)
+    every = table(findings, index, seen, raw)
     # Looks follow the findings of the store, all channels of one after another.
     truth, groups = info.classes.truth(info.findings), info.findings["group_id"].to_numpy(object)
     found = []

@@ -93,6 +93,8 @@ HEADER_TAGS: list[Any] = [
 PIXEL_DATA = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
 JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1}
 """Transfer syntaxes whose decoders fill what is missing with grey."""
+LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit}
+"""Those with quantization tables that may be of 8 bits."""
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R 601), as for PNG and JPEG."""
 VRS = {vr.value for vr in VR}
@@ -310,6 +312,20 @@ def _closed(path: Path) -> Dataset:
         if at == len(content):
             return pydicom.dcmread(BytesIO(content + b"\xfe\xff\xdd\xe0\0\0\0\0"), force=True)
     return ds
+
+
+def read_jpeg(path: Path) -> bytes | None:
+    """The first picture of a file of lossy JPEG with 8 bits, or the frame that ``path`` names; else None.
+
+    Raises NotDicomError or TruncatedError.
+    """
+    with _parsing(path):
+        path, frame = frames.named(path)
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["NumberOfFrames"], force=True)
+        if header.file_meta.get("TransferSyntaxUID") not in LOSSY:
+            return None
+        ds = pydicom.dcmread(path, force=True)
+        return get_frame(ds.PixelData, frame or 0, number_of_frames=frames.count(ds))
 
 
 def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:

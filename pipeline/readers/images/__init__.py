@@ -103,6 +103,12 @@ def read_header(path: Path) -> dict[str, Any]:
     return {"columns": columns, "rows": rows} | note
 
 
+def read_quantization(path: Path) -> list[int] | None:
+    """The quantization table of the luminance of a JPEG, 64 numbers row by row; None of any other picture."""
+    with _opened(path) as image:
+        return jpeg.luminance(image)
+
+
 def _stripes(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
     """Some rows of a loaded picture after the other, in 8-bit colours over black."""
     for top in range(0, image.height, STRIPE):
