@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plan, record = cells.read(), Record(options.record)
     if options.command == "tables":
         tables.write(plan, record, options.record)
+        tables.draw(plan, record, options.record)
         return
     some = [
         cell for cell in plan

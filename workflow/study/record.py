@@ -60,19 +60,14 @@ class Record:
 
     def of(self, cell: Cell, folds: int) -> Runs:
         """What a cell says of the test findings of its first splits; PredictionsError if one is missing."""
-        path = self.folder / cell.folder / "findings.csv"
-        about = typed(read_csv(path), {"label": int}, path).set_index("finding")
         path = self.folder / cell.folder / f"{cell.name}.csv"
-        scores = read_csv(path).set_index("finding")
-        made = []
-        for fold in map(str, range(folds)):
-            if fold not in scores:
-                expected = "a score of each test finding"
-                raise PredictionsError(f"none of split {fold}", file=path, expected=expected)
-            part = scores.loc[scores[fold] != "", fold].astype(float)
-            known = about.loc[part.index]
-            made.append(Fold(known["group"].to_numpy(str), known["label"].to_numpy(), part.to_numpy()[None]))
-        return Runs(cell.method, tuple((number, 0) for number in range(folds)), tuple(made))
+        if not path.exists():
+            raise PredictionsError("no such file", file=path, expected="the scores of a run")
+        return Runs(
+            cell.method,
+            tuple((fold, 0) for fold in range(folds)),
+            _folds(path, path.stat().st_mtime_ns, folds),
+        )
 
     def keep(self, cell: Cell, workflow: Path, commit: str, split_seed: int) -> int:
         """Copy the runs of a cell that ``workflow``, a working directory, has finished; returns how many.
@@ -106,6 +101,23 @@ def _runs(path: Path, written: int) -> pd.DataFrame:
     table = read_csv(path) if written else pd.DataFrame(columns=RUNS, dtype=str)
     numbers = ("fold", "split_seed", "train", "validation", "test")
     return typed(table, dict.fromkeys(numbers, int) | {"seconds": float}, path)
+
+
+@functools.lru_cache(maxsize=1000)
+def _folds(path: Path, written: int, folds: int) -> tuple[Fold, ...]:  # noqa: ARG001 part of the key
+    """The test findings of the first splits of the cell of ``path``, as it was ``written``."""
+    findings = read_csv(path.with_name("findings.csv")).set_index("finding")
+    scores = read_csv(path).set_index("finding")
+    if missing := [fold for fold in map(str, range(folds)) if fold not in scores]:
+        expected = "a score of each test finding"
+        raise PredictionsError(f"none of split {missing[0]}", file=path, expected=expected)
+    known = findings.loc[scores.index]
+    groups, labels = known["group"].to_numpy(str), known["label"].to_numpy(int)
+    columns = [scores[str(fold)].to_numpy(str) for fold in range(folds)]
+    return tuple(
+        Fold(groups[tested], labels[tested], column[tested].astype(float)[None])
+        for column in columns for tested in [column != ""]
+    )  # fmt: skip
 
 
 def _kept(cell: Cell, fold: int, run: Path, workflow: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -197,7 +197,7 @@ def _kind(each: Compared) -> str:
 
 
 def write(cells: Sequence[Cell], record: Record, out: Path) -> None:
-    """Write all tables and pictures into ``out``."""
+    """Write all tables into ``out``."""
     compared = compare(cells, record)
     tables: dict[str, tuple[pd.DataFrame, str]] = {
         "areas": (areas(cells, record), "Test AUROC per finding of all complete cells, mean over splits"),
@@ -209,17 +209,20 @@ def write(cells: Sequence[Cell], record: Record, out: Path) -> None:
     for name, (table, caption) in tables.items():
         if len(table):
             write_table(table, out / name, caption, formats=FORMATS | {"hours": ".2f"}, suffixes=SUFFIXES)
+
+
+def draw(cells: Sequence[Cell], record: Record, out: Path) -> None:
+    """Draw the AUROC of each target over the findings to learn from, and the differences of each family."""
+    drawn, compared = areas(cells, record).to_dict("records"), compare(cells, record)
     with mpl.rc_context(STYLE):
-        drawn = tables["areas"][0].to_dict("records")
         for target in dict.fromkeys(row["target"] for row in drawn):
             rows: list[dict[str, Any]] = [row for row in drawn if row["target"] == target]
             save(plot(rows, target), out / f"curves-{target}.png")
         for family in dict.fromkeys(each.cell.family for each in compared):
-            some = [
-                _named(each) for each in compared if each.cell.family == family and each.cell.findings == ALL
-            ]
-            if some:
-                save(plot_differences(some, f"{family}, all findings to learn from"), out / f"{family}.png")
+            own = [each for each in compared if each.cell.family == family and each.cell.findings == ALL]
+            if own:
+                title = f"{family}, all findings to learn from"
+                save(plot_differences(list(map(_named, own)), title), out / f"{family}.png")
 
 
 def _named(each: Compared) -> Difference:
