@@ -129,6 +129,14 @@ def test_a_comparison_by_hand(kept: Record) -> None:
     assert row["p_corrected"] == row["holm_corrected"]
 
 
+def test_pictures_are_of_what_is_complete(kept: Record, tmp_path: Path) -> None:
+    tables.draw([PROBE, OTHER, replace(PROBE, findings="25")], kept, tmp_path / "drawn")
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [
+        "curves-chest.png",
+        "features.png",
+    ]
+
+
 def test_a_cell_that_lacks_a_split_is_in_no_table(kept: Record) -> None:
     longer = replace(PROBE, splits=5)
     assert tables.compare([longer, OTHER], kept) == []

@@ -28,6 +28,18 @@ FORMATS = dict.fromkeys(
     ("auroc", "ci95", "corrected95", "sd_splits", "difference", "equivalence90", "margin_shown", "detectable",
      "tau", "honest", "claimed", "inflation"), ".3f",
 ) | dict.fromkeys(("p_delong", "p_corrected", "holm_delong", "holm_corrected"), ".2g")  # fmt: skip
+FORMATS["hours"] = ".2f"
+NOTES = {
+    "areas": ["ci95 is for other patients, corrected95 for other splits; sd_splits is that of one split."],
+    "differences": [
+        "Holm's p-values are within a kind of a family, over all targets that are not apart.",
+        "equivalence90 is the 90 % interval over splits, corrected; margin_shown is the least margin that"
+        " holds it, detectable the least difference found with 80 % power.",
+        "Of fewer than four splits there is no interval over splits.",
+    ],
+    "combined": ["tau is the standard deviation between targets. Rows with brain are shown apart."],
+    "progress": ["hours are those in which runs learned and scored, without starting processes."],
+}  # fmt: skip
 SUFFIXES = (".csv", ".md")
 HONEST, TORN = "probe", "probe-torn"
 """A probe whose splits keep groups together, and one whose splits do not."""
@@ -201,19 +213,21 @@ def write(cells: Sequence[Cell], record: Record, out: Path) -> None:
     compared = compare(cells, record)
     tables: dict[str, tuple[pd.DataFrame, str]] = {
         "areas": (areas(cells, record), "Test AUROC per finding of all complete cells, mean over splits"),
-        "differences": (differences(compared), f"Paired differences; equivalent within ± {MARGIN:g}"),
+        "differences": (differences(compared), f"Paired differences, with equivalence within ± {MARGIN:g}"),
         "combined": (combined(compared), "Differences over targets, random effects"),
         "leaky": (leaky(cells, record), "What a leaky protocol would have claimed of a probe, test AUROC"),
         "progress": (progress(cells, record), "Runs that are kept, and those of the plan"),
     }
     for name, (table, caption) in tables.items():
         if len(table):
-            write_table(table, out / name, caption, formats=FORMATS | {"hours": ".2f"}, suffixes=SUFFIXES)
+            write_table(table, out / name, caption, NOTES.get(name, ()), formats=FORMATS, suffixes=SUFFIXES)
 
 
 def draw(cells: Sequence[Cell], record: Record, out: Path) -> None:
     """Draw the AUROC of each target over the findings to learn from, and the differences of each family."""
-    drawn, compared = areas(cells, record).to_dict("records"), compare(cells, record)
+    curved = {cell.method for cell in cells if cell.findings != ALL}
+    drawn = areas([cell for cell in cells if cell.method in curved], record).to_dict("records")
+    compared = compare(cells, record)
     with mpl.rc_context(STYLE):
         for target in dict.fromkeys(row["target"] for row in drawn):
             rows: list[dict[str, Any]] = [row for row in drawn if row["target"] == target]
