@@ -6,6 +6,8 @@ A decoder is C or C++ code that runs on a stranger's bytes. What it does to its 
 import functools
 import multiprocessing
 import os
+import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -14,10 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 
 from tqdm import tqdm
 
@@ -70,7 +72,12 @@ def _script_kept_out() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """End this worker when the step that it works for has been killed: nobody else would."""
+    """End this worker when the step that it works for ends: nobody else would where that was killed.
+
+    Ctrl-C reaches all processes of a terminal. A worker that it stops while it sends a result leaves half of
+    that in the pipe, and whoever reads there waits for the rest without an end. So only the step hears it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None  # this is a worker
 
@@ -99,7 +106,11 @@ def _workers(processes: int) -> Iterator[ProcessPoolExecutor]:
     """Workers for a while. A single one is kept: to start it takes as long as to read hundreds of files."""
     if processes > 1:
         with _pool(processes) as pool:
-            yield pool
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for what has not begun
+                raise
         return
     with _keeping:
         if not _kept:
@@ -134,6 +145,17 @@ def in_child(
         return result
 
     return safely
+
+
+def leave(status: int) -> NoReturn:
+    """End this process at once, and its workers with it.
+
+    As Python leaves, it waits for them; where a second Ctrl-C breaks that off, they wait for each other.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    shutil.rmtree(util.get_temp_dir(), ignore_errors=True)  # of the fork server's socket
+    os._exit(status)
 
 
 def _call(

@@ -170,6 +170,21 @@ def test_ctrl_c_leaves_nothing_behind_a_step_and_its_processes(
         wait_for(lambda: session(process) == [])
 
 
+@pytest.mark.parametrize(("times", "processes"), [(1, 4), (2, 2)])
+def test_ctrl_c_ends_a_step_whose_processes_are_sending_their_results(
+    tmp_path: Path, times: int, processes: int
+) -> None:
+    # What was sent by half used to be waited for without an end, in four of five tries.
+    line = [str(tmp_path / "log"), "tests.large", str(processes)]
+    with started("workflow.job", *line, folder=tmp_path) as process:
+        assert [process.stdout.readline() for _ in range(2)] == ["100000000\n"] * 2
+        interrupt(process, times)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+        wait_for(lambda: session(process) == [])
+    assert (tmp_path / "log").read_text().splitlines()[-1].startswith("failed with 130 after")
+
+
 # --- the demo's raw data
 
 STOPS = {

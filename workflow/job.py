@@ -17,6 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
+
 
 class Tee(io.TextIOBase):
     """A text stream that passes everything on and copies whole lines without carriage returns to a log."""
@@ -74,12 +77,13 @@ def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
     except SystemExit as leave:
         status = _status(leave.code)
     except KeyboardInterrupt:
-        status = 130
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # more of them would break off what is still to be said
+        status = INTERRUPTED
     except Exception:  # a bug of ours: the traceback belongs in the log as well
         traceback.print_exc()
         status = 1
     if status and dropped.is_set():
-        status = 130
+        status = INTERRUPTED
     print(
         f"{'done' if status == 0 else f'failed with {status}'} after {time.monotonic() - start:.1f} s",
         file=log,
@@ -101,8 +105,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """``python -m workflow.job LOG MODULE [ARGUMENTS …]``."""
     path, module, *arguments = sys.argv[1:] if argv is None else argv
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with Path(path).open("w", encoding="utf-8", buffering=1) as log:
-        return run(log, module, arguments)
+    try:
+        with Path(path).open("w", encoding="utf-8", buffering=1) as log:
+            status = run(log, module, arguments)
+    except KeyboardInterrupt:  # a second one
+        status = INTERRUPTED
+    if status == INTERRUPTED and "pipeline.pool" in sys.modules:
+        sys.modules["pipeline.pool"].leave(status)
+    return status
 
 
 if __name__ == "__main__":
