@@ -1,6 +1,8 @@
 """What several test modules share."""
 
+import contextlib
 import gc
+import importlib
 import logging
 import os
 import shutil
@@ -36,6 +38,16 @@ LONGEST = (
     "bootstrap", "own_method", "limits", "figures", "stack_rules", "run",
 )  # fmt: skip
 """The test files that take longest. They start first, so that no core waits for the last of them."""
+
+
+def pytest_sessionstart() -> None:
+    """Import the tests, each worker beginning at others: what one of them has compiled, the others only read."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        names = [f"tests.{path.stem}" for path in sorted(Path(__file__).parent.glob("test_*.py"))]
+        first = len(names) * int(worker.removeprefix("gw")) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        for name in names[first:] + names[:first]:
+            with contextlib.suppress(BaseException):  # said when it is collected
+                importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
