@@ -7,7 +7,7 @@ They add nothing to what the commands do: :mod:`model.predict`, ``results/{metho
 ``results/differences.csv`` come from the same functions. Research software: not for diagnosis.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def load_run(path: str | Path, *more: str | Path, dataset: str | None = None) ->
 
 def predict(
     model: Model, case: str | Path, at: Sequence[float] | None = None, *, mm: bool = False,
-    prevalence: float | None = None,
+    prevalence: float | Mapping[str, float] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score a new case as ``python -m model.predict`` does, and write nothing.
 
@@ -102,7 +102,8 @@ def predict(
     ----------
     case : a picture, a volume, a DICOM file, or a folder with the series of one patient.
     at : column, row (and slice), zero-based; with ``mm`` x, y, z in millimetres (LPS). None is the middle.
-    prevalence : tell the calibrated probability also where this share of all is positive.
+    prevalence : tell the calibrated probability also where this share of all is positive; of several classes
+        or labels the share of each, by name.
 
     Returns
     -------

@@ -54,8 +54,9 @@ def predict(case: Case, runs: Sequence[Run], dataset: str, use: Use | None = Non
     use = use or in_use.read(runs, dataset)
     scores = np.array([mixture.score(run, dataset, case.patches) for run in runs])
     card, classes = runs[0].card["datasets"][dataset], runs[0].classes(dataset)
+    stands_for = use.of_each(scores.mean(axis=1))
     each = {
-        name: _figures(own, runs) | use.of(name, own.mean(axis=1))
+        name: _figures(own, runs) | stands_for[name]
         for name, own in zip(classes.problems, np.moveaxis(scores, -1, 0), strict=True)
     }
     figures: dict[str, Any] = (
@@ -295,6 +296,14 @@ def _column(what: str, name: str, classes: Classes) -> str:
     return what if classes.two else f"{what}_{name}"
 
 
+def _shares(text: str) -> float | dict[str, float]:
+    """A share, or shares by class or label."""
+    if "=" not in text:
+        return float(text)
+    pairs = [each.rpartition("=") for each in text.split(",")]
+    return {name.strip(): float(share) for name, _, share in pairs}
+
+
 def _joined(argv: Sequence[str]) -> list[str]:
     """``--at -3,4,5`` as one word: argparse would take it for an option."""
     words = list(argv)
@@ -329,8 +338,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--finding-id", default=NAME["finding_id"], help="and from this one")
     parser.add_argument(
-        "--prevalence", type=float, metavar="SHARE",
-        help="tell the calibrated probability also where this share of all is positive, such as 0.01",
+        "--prevalence", type=_shares, metavar="SHARE",
+        help="tell the calibrated probability also where this share of all is positive, such as 0.01; of"
+        " several classes or labels for the shares benign=0.9,malignant=0.1",
     )  # fmt: skip
     parser.add_argument(
         "--saliency", action="store_true",

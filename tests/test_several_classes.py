@@ -172,14 +172,30 @@ def test_heads_have_as_many_logits_as_classes_or_labels(folder: Path) -> None:
 @pytest.mark.parametrize("method", ["typhon", "probe", "tuned", "frozen"])
 def test_a_new_case_has_a_score_of_each_class(folder: Path, tmp_path: Path, method: str) -> None:
     case = folder / "raw/grades/02.png"
-    predict([str(case), "--model", str(folder / f"results/{method}"), "--out", str(tmp_path)])
+    shares = ",".join(f"{name}={share}" for name, share in zip(GRADES.names, (0.8, 0.1, 0.1), strict=True))
+    predict(
+        [
+            str(case),
+            "--model",
+            str(folder / f"results/{method}"),
+            "--out",
+            str(tmp_path),
+            "--prevalence",
+            shares,
+        ]
+    )
     found = json.loads((tmp_path / "prediction.json").read_text())
     values = {name: figures["score"] for name, figures in found["each"].items()}
     assert list(values) == list(GRADES.names)
     assert sum(values.values()) == pytest.approx(1)
+    known = [figures["probability"] for figures in found["each"].values()]
+    assert known == [None] * 3 if method in ("tuned", "frozen") else sum(known) == pytest.approx(1)
+    given = [figures["given"] for figures in found["each"].values() if "given" in figures]
+    assert sum(one["probability"] for one in given) == pytest.approx(float(known[0] is not None))
     for figures in found["each"].values():
-        points = 0 if method in ("tuned", "frozen") else 3  # which no result is asked of
-        assert (figures["probability"], len(figures["points"])) == (None, points)
+        assert len(figures["points"]) == (
+            0 if method in ("tuned", "frozen") else 3
+        )  # which no result is asked of
     assert found["most_probable"] == max(values, key=values.__getitem__)
     assert list(read_csv(tmp_path / "views.csv"))[-3:] == GRADES.columns()
 

@@ -27,13 +27,20 @@ from model.evaluation.assessment import (
     units,
 )
 from model.evaluation.operating import FILE, SCHEMA, Point, points
+from model.evaluation.platt import Platt
 from model.evaluation.predictions import numbered, read_splits
 from model.evaluation.ranking import UNITS
+from model.evaluation.temperature import Temperature
 from model.report.drawing import STYLE, save
 from model.report.probabilities import plot_abstain, plot_decisions, plot_precision, plot_reliability
 from model.report.tabular import write_table
 from pipeline.cli import run_cli
 from pipeline.files import write_text
+
+CLASSES = (
+    "Scores of three or more classes become probabilities together: by one temperature, and an intercept of"
+    " each class, in place of a line."
+)  # fmt: skip
 
 
 def points_of_run(
@@ -48,7 +55,7 @@ def points_of_run(
     return {
         "prevalence": one.prevalence[fold],
         "validation": {"findings": len(labels), "positives": int(labels.sum())},
-        "calibration": None if isinstance(line, str) else vars(line),
+        "calibration": _line(one, line),
         **({"calibration_reason": line} if isinstance(line, str) else {}),
         "points": [
             {"point": point.name, "threshold": thresholds[fold][run]}
@@ -62,6 +69,16 @@ def points_of_run(
             if (sets := one.sets(coverage)) is not None
         ],
     }
+
+
+def _line(one: Assessed, line: Platt | Temperature | str) -> dict[str, Any] | None:
+    """What makes scores of a problem probabilities; ``together``: all classes are needed for it."""
+    if isinstance(line, str):
+        return None
+    if isinstance(line, Platt):
+        return vars(line)
+    own = {"intercept": line.intercepts[one.place], "prevalence": line.prevalence[one.place]}
+    return {"slope": line.slope, **own, "together": True}
 
 
 def write_points(
@@ -135,15 +152,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows["operating"] += own
         rows["conformal"] += [row for one in mine for row in conformal_rows(one, args.coverage)]
     target = figures[0]["target"]
-    for name, (title, columns, notes) in TABLES.items():
+    for name, (title, columns, _) in TABLES.items():
         path, caption = getattr(args, f"out_{name}"), f"{title}, {target}, test findings"
-        write_table(table(rows[name], columns), path.with_suffix(""), caption, [*notes, *gaps(every)])
+        write_table(table(rows[name], columns), path.with_suffix(""), caption, notes(name, every))
     with mpl.rc_context(STYLE):
         title = f"{target}, test findings"
         save(plot_reliability(every, title), args.out_reliability)
         save(plot_precision(every, title), args.out_precision)
         save(plot_decisions(every, title), args.out_decisions)
         save(plot_abstain(every, title), args.out_abstain)
+
+
+def notes(name: str, problems: Sequence[Assessed]) -> list[str]:
+    """What stands below one of TABLES."""
+    classes = [CLASSES] if name == "calibration" and any(one.together for one in problems) else []
+    return [*TABLES[name][2], *classes, *gaps(problems)]
 
 
 def gaps(problems: Sequence[Assessed]) -> list[str]:

@@ -23,10 +23,34 @@ from model.evaluation.predictions import Evaluated, evaluate
 from model.evaluation.ranking import Unit, taken_by
 from model.evaluation.results import Figures
 from model.evaluation.summary import folds_of
+from model.evaluation.temperature import Temperature, equal, fit
 from pipeline.classes import UNKNOWN
 
 SCORE, PREVALENCE, CALIBRATED = KINDS = ("score", "prevalence", "calibrated")
 """As it is; moved from equal classes to their shares in training; on the line fitted on validation."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """Classes of which a finding has one: their scores, which become probabilities together."""
+
+    scores: tuple[np.ndarray, ...]
+    """Of the test of each fold, (runs, n, classes)."""
+    lines: tuple[tuple[Temperature | str, ...], ...]
+    """Of each run of each fold what makes its scores probabilities, or why there is nothing that does."""
+    prevalence: tuple[Sequence[float], ...]
+    """Shares of the classes among the training findings of each fold."""
+
+    def probabilities(self, kind: str) -> list[np.ndarray] | None:
+        """For the shares of training, shaped as ``scores``; None where some run has none."""
+        made = []
+        for scores, lines, shares in zip(self.scores, self.lines, self.prevalence, strict=True):
+            same = [equal(len(shares))] * len(lines)
+            known = [line for line in (lines if kind == CALIBRATED else same) if not isinstance(line, str)]
+            if len(known) < len(lines) or not all(shares):
+                return None
+            made.append(np.stack([line(own, shares) for line, own in zip(known, scores, strict=True)]))
+        return made
 
 
 @dataclass(frozen=True)
@@ -43,6 +67,10 @@ class Assessed:
     """Share of positives among the training findings of each fold."""
     seen: float | None
     """Share of them among the samples of training, which is as large for each class; unknown of labels."""
+    together: Together | None = None
+    """Of three or more classes: all of them."""
+    place: int = 0
+    """Which of them it is about."""
 
     @property
     def gap(self) -> str:
@@ -51,8 +79,10 @@ class Assessed:
         return "a test set holds one class" if alone else ""
 
     @cached_property
-    def lines(self) -> list[list[Platt | str]]:
+    def lines(self) -> Sequence[Sequence[Platt | Temperature | str]]:
         """Of each run of each fold the line that makes its scores probabilities, or why there is none."""
+        if self.together is not None:
+            return self.together.lines
         return [
             [
                 platt(fold.labels, scores) if 0 < share < 1 else "the training findings are of one class"
@@ -71,6 +101,14 @@ class Assessed:
         folds = [taken_by(fold, unit) for fold in self.test]
         if kind == SCORE:
             return folds
+        if self.together is not None:
+            every = self.together.probabilities(kind)
+            if every is None:
+                return None
+            return [
+                taken_by(replace(fold, scores=scores[..., self.place]), unit)
+                for fold, scores in zip(self.test, every, strict=True)
+            ]
         if kind == PREVALENCE:
             if self.seen is None or not all(0 < share < 1 for share in self.prevalence):
                 return None
@@ -140,6 +178,7 @@ def problems(method: str, parts: Parts, splits: pd.DataFrame) -> list[Assessed]:
     first = parts["validation"][0]
     folds = {split: folds_of(found) for split, found in parts.items()}
     shares = _training(first, splits[splits["dataset"] == first.dataset])
+    together = _together(parts, shares) if first.classes.kind == "classes" else None
     return [
         Assessed(
             method,
@@ -149,9 +188,28 @@ def problems(method: str, parts: Parts, splits: pd.DataFrame) -> list[Assessed]:
             test=tuple(fold for fold in folds["test"] if fold.problem == problem),
             prevalence=tuple(share[place] for share in shares),
             seen=None if first.classes.multilabel else 1 / len(first.classes.names),
+            together=together,
+            place=place,
         )
         for place, problem in enumerate(first.classes.problems)
     ]
+
+
+def _together(parts: Parts, shares: Sequence[Sequence[float]]) -> Together:
+    """The classes of a method, whose runs are calibrated on the validation findings of each."""
+    numbers = sorted({run.fold for run in parts["test"]})
+    return Together(
+        tuple(np.stack([run.scores() for run in parts["test"] if run.fold == each]) for each in numbers),
+        tuple(
+            tuple(
+                fit(run.classes.labels(run.findings), run.scores()) if all(share) else
+                "the training findings lack a class"
+                for run in parts["validation"] if run.fold == each
+            )
+            for each, share in zip(numbers, shares, strict=True)
+        ),
+        tuple(shares),
+    )  # fmt: skip
 
 
 def _training(run: Evaluated, splits: pd.DataFrame) -> list[Sequence[float]]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from model.evaluation import results
-from model.evaluation.assess import gaps
+from model.evaluation.assess import notes
 from model.evaluation.assessed import Assessed, Parts, problems
 from model.evaluation.assessment import TABLES, Row, calibration_rows, operating_rows, ranking_rows
 from model.evaluation.clustered import Estimate
@@ -133,11 +133,11 @@ def main(argv: Sequence[str] | None = None) -> None:
                     rows[kind] += [{"dataset": name} | row for row in of_kind]
                 drawn.append(replace(one, method=f"{one.method}, {name}"))
     for name, more in NOTES.items():
-        title, columns, notes = TABLES[name]
+        title, columns, _ = TABLES[name]
         own_columns = [*columns[:6], *BESIDE, *columns[6:]] if name == "ranking" else columns
         write_table(
             table(rows[name], own_columns), getattr(args, f"out_{name}").with_suffix(""),
-            f"{title}, external: {', '.join(names)}", [*more, *notes, *gaps(drawn)],
+            f"{title}, external: {', '.join(names)}", [*more, *notes(name, drawn)],
         )  # fmt: skip
     with mpl.rc_context(STYLE):
         save(plot_reliability(drawn, f"external: {', '.join(names)}"), args.out_reliability)

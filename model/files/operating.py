@@ -25,6 +25,7 @@ _LINE = {
         "slope": {"type": "number", "exclusiveMinimum": 0},
         "intercept": {"type": "number"},
         "prevalence": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        "together": {"type": "boolean"},
     },
 }
 _POINT = {
@@ -71,6 +72,8 @@ class Operating:
     """Thresholds by name, with sensitivity and specificity of the method on the test."""
     sets: tuple[dict[str, float], ...] = ()
     """Coverage of conformal sets, and the scores where positive and negative ones end; not in older files."""
+    together: bool = False
+    """Whether the line is one of several classes, whose scores become probabilities together."""
 
 
 def read(folder: Path, dataset: str, state: str) -> dict[str, Operating]:
@@ -98,6 +101,7 @@ def read(folder: Path, dataset: str, state: str) -> dict[str, Operating]:
             about.get("calibration_reason", ""),
             tuple(about["points"]),
             tuple(about.get("sets", ())),
+            bool((about["calibration"] or {}).get("together")),
         )
         for name, about in found["problems"].items()
     }

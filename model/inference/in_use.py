@@ -1,24 +1,29 @@
 """What the scores of runs stand for: a calibrated probability, and positive or negative at thresholds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from model.evaluation.conformal import NEGATIVE, POSITIVE, Sets
 from model.evaluation.operating import FILE
+from model.evaluation.platt import Platt
+from model.evaluation.temperature import Temperature
 from model.files import operating
 from model.files.operating import Operating
 from model.files.runs import Run, RunError
 from pipeline.classes import Classes
 from pipeline.errors import ConfigError
 
+ROUNDED = 1e-3
+"""Shares that a person gives may be rounded."""
 RULED = {
     (True, False): "positive", (False, True): "negative", (True, True): "undecided",
     (False, False): "like neither class",
 }  # fmt: skip
 """What is said of what a finding may be."""
+OLDER = "calibrated by an older version: run results/operating.csv again"
 MADE_BY = "./run results/operating.csv makes it"
 
 
@@ -30,38 +35,84 @@ class Use:
     runs: tuple[dict[str, Operating], ...]
     missing: str = ""
     """Why there are none."""
-    prevalence: float | None = None
-    """Another share of positives than training's, for which to tell the probability as well."""
+    prevalence: Mapping[str, float] = field(default_factory=dict)
+    """Other shares than training's, for which to tell the probability as well, as files name problems."""
 
-    def of(self, problem: str, scores: np.ndarray) -> dict[str, Any]:
-        """What the mean scores (models,) of a case stand for, as prediction.json has it.
+    def of_each(self, scores: np.ndarray) -> dict[str, dict[str, Any]]:
+        """What the scores (models, problems) of a case stand for, by class or label as in prediction.json.
 
-        The probability is the mean over models, each for the share of positives in its training, and so is
-        that for another share. Points are those of the mean score and the mean threshold.
+        The probability is the mean over models, each for the shares in its training, and so is that for
+        other shares. Points are those of the mean score and the mean threshold.
         """
         if self.missing:
-            return {"probability": None, "probability_reason": self.missing, "points": [], "sets": []}
-        own = [run["" if self.classes.two else problem] for run in self.runs]
-        lines = [about.line for about in own if about.line is not None]
-        found: dict[str, Any] = {"probability": None}
+            return {
+                problem: {"probability": None, "probability_reason": self.missing, "points": [], "sets": []}
+                for problem in self.classes.problems
+            }
+        trained = [{name: about.prevalence for name, about in run.items()} for run in self.runs]
+        own = self._probabilities(scores, trained)
+        given = self._probabilities(scores, [self.prevalence] * len(self.runs))
+        found = {}
+        for place, (problem, name) in enumerate(zip(self.classes.problems, self._names, strict=True)):
+            here: dict[str, Any] = {"probability": own.get(name)}
+            if name in own:
+                here["prevalence"] = float(np.mean([shares[name] for shares in trained]))
+            else:
+                here["probability_reason"] = self._reasons[name]
+            if name in given:
+                here["given"] = {"prevalence": self.prevalence[name], "probability": given[name]}
+            score, runs = float(scores[:, place].mean()), [run[name] for run in self.runs]
+            found[problem] = here | {"points": list(_points(runs, score)), "sets": list(_sets(runs, score))}
+        return found
+
+    @property
+    def _names(self) -> Sequence[str]:
+        """What the files of runs call the problems."""
+        return ("",) if self.classes.two else self.classes.problems
+
+    @property
+    def _reasons(self) -> dict[str, str]:
+        """Why a problem has no probability; of classes, which have theirs together, all or none."""
+        together = self.classes.kind == "classes"
+        found = {
+            name: run[name].reason or OLDER
+            for run in reversed(self.runs)
+            for name in reversed(self._names)
+            if run[name].line is None or (together and not run[name].together)
+        }
+        return dict.fromkeys(self._names, found.popitem()[1]) if found and together else found
+
+    def _probabilities(self, scores: np.ndarray, shares: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        """Means over models, of which each has shares; without what is not known or has no share."""
+        names, reasons = self._names, self._reasons
+        known = [name for name in names if name not in reasons and all(name in each for each in shares)]
         if self.classes.kind == "classes":
-            found["probability_reason"] = "calibration of one class against the rest gives none of several"
-        elif len(lines) < len(own):
-            found["probability_reason"] = next(about.reason for about in own if about.line is None)
+            if len(known) < len(names):
+                return {}
+            each = [
+                _temperature([run[name] for name in names])(own, [given[name] for name in names]).tolist()
+                for run, own, given in zip(self.runs, scores, shares, strict=True)
+            ]
         else:
-            shares = [about.prevalence for about in own]
-            found["probability"] = _mean(lines, scores, shares)
-            found["prevalence"] = float(np.mean(shares))
-            if self.prevalence is not None:
-                other = _mean(lines, scores, [self.prevalence] * len(lines))
-                found["given"] = {"prevalence": self.prevalence, "probability": other}
-        score = float(scores.mean())
-        return found | {"points": list(_points(own, score)), "sets": list(_sets(own, score))}
+            each = [
+                [float(_platt(run[name])(own[names.index(name)], given[name])) for name in known]
+                for run, own, given in zip(self.runs, scores, shares, strict=True)
+            ]
+        return dict(zip(known, np.mean(each, axis=0).tolist(), strict=True))
 
 
-def _mean(lines: Sequence[Any], scores: np.ndarray, shares: Sequence[float]) -> float:
-    each = [line(score, share) for line, score, share in zip(lines, scores, shares, strict=True)]
-    return float(np.mean(each))
+def _platt(about: Operating) -> Platt:
+    assert about.line is not None
+    return about.line
+
+
+def _temperature(classes: Sequence[Operating]) -> Temperature:
+    """That of a run, from the lines of its classes."""
+    lines = [_platt(about) for about in classes]
+    intercepts, shares = (
+        tuple(getattr(line, name) for line in lines) for name in ("intercept", "prevalence")
+    )
+    return Temperature(lines[0].slope, intercepts, shares)
 
 
 def _points(runs: Sequence[Operating], score: float) -> Sequence[dict[str, Any]]:
@@ -90,18 +141,38 @@ def _sets(runs: Sequence[Operating], score: float) -> Sequence[dict[str, Any]]:
     return found
 
 
-def read(runs: Sequence[Run], dataset: str, prevalence: float | None = None) -> Use:
+def shares_of(classes: Classes, told: float | Mapping[str, float] | None) -> dict[str, float]:
+    """The shares that somebody gave, as :attr:`Use.prevalence` has them.
+
+    Of two classes it is one number, of others a number by class or label. Raises ConfigError for a number
+    that is no share, other names, and classes that do not add up to 1.
+    """
+    if told is None:
+        return {}
+    by = told if isinstance(told, Mapping) else {"": told}
+    names = {"", classes.names[1]} if classes.two else {*classes.problems}
+    wanted = (
+        f"{'all' if classes.kind == 'classes' else 'some'} of {', '.join(classes.problems)}, as NAME=SHARE"
+    )
+    if not classes.two and (not {*by} <= names or (classes.kind == "classes" and {*by} != names)):
+        found = ", ".join(name or f"{share:g}" for name, share in by.items())
+        raise ConfigError(found, file="--prevalence", expected=wanted)
+    if classes.two and (len(by) != 1 or not {*by} <= names):
+        raise ConfigError(", ".join(by), file="--prevalence", expected=f"one share, of {classes.names[1]}")
+    if odd := [share for share in by.values() if not 0 < share < 1]:
+        raise ConfigError(f"{odd[0]:g}", file="--prevalence", expected="a share between 0 and 1")
+    if classes.kind == "classes" and abs(sum(by.values()) - 1) > ROUNDED:
+        raise ConfigError(f"{sum(by.values()):g}", file="--prevalence", expected="shares that add up to 1")
+    return dict(zip([""] if classes.two else by, by.values(), strict=True))
+
+
+def read(runs: Sequence[Run], dataset: str, prevalence: float | Mapping[str, float] | None = None) -> Use:
     """The operating points of runs for one of their data sets.
 
-    Raises RunError for a file that holds none, ConfigError for a prevalence that is none or is of several
-    classes.
+    Raises RunError for a file that holds none, ConfigError for shares that cannot be (:func:`shares_of`).
     """
     classes = runs[0].classes(dataset)
-    if prevalence is not None and not 0 < prevalence < 1:
-        raise ConfigError(f"{prevalence:g}", file="--prevalence", expected="a share between 0 and 1")
-    if prevalence is not None and not classes.two:
-        raise ConfigError(str(classes), file="--prevalence", expected="a data set of two classes",
-                          remedy="leave it out")  # fmt: skip
+    other = shares_of(classes, prevalence)
     found = []
     for run in runs:
         try:
@@ -117,9 +188,9 @@ def read(runs: Sequence[Run], dataset: str, prevalence: float | None = None) -> 
                 expected=f"the operating points of {classes}", remedy=f"delete it; {MADE_BY}",
             )  # fmt: skip
         if not about:
-            return Use(classes, (), f"no {FILE} of {run.name} for {dataset}; {MADE_BY}", prevalence)
+            return Use(classes, (), f"no {FILE} of {run.name} for {dataset}; {MADE_BY}", other)
         found.append(about)
-    return Use(classes, tuple(found), "", prevalence)
+    return Use(classes, tuple(found), "", other)
 
 
 def as_lines(found: Mapping[str, Any]) -> list[str]:
