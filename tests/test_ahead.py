@@ -216,7 +216,7 @@ class TestPublished:
                 "Image Index,Finding Labels,Patient ID,Original[Width,Height]\n"
             )
         else:
-            write_phantom(kind, raw, patients=8, seed=0)
+            write_phantom(kind, raw, patients=2, seed=0)
         if without:
             next(raw.rglob(without)).unlink()
         if spoilt:

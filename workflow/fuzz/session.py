@@ -55,9 +55,10 @@ class _Process:
     """The process of a reader, which is started again where a read has ended it."""
 
     def __init__(self, module: str, name: str, start: int, folder: Path) -> None:
-        self._command = [sys.executable, "-m", "workflow.fuzz.child", module, name]
-        self._start, self._folder, self._count = start, folder, 0
         reader: Reader = import_module(module).READERS[name]
+        home = reader.read.__module__  # which has it in READERS too, and imports less
+        self._command = [sys.executable, "-m", "workflow.fuzz.child", home, name]
+        self._start, self._folder, self._count = start, folder, 0
         self._seconds = reader.seconds
         self._open()
 

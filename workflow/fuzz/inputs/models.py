@@ -20,16 +20,14 @@ from model.files import weights
 from model.files.runs import describe
 from model.inference import batch_norm
 from model.networks.base import build, initialize
-from pipeline.card import Preprocessing
 from pipeline.classes import UNNAMED
 from pipeline.seeds import stream
 from pipeline.slice_store import write_slices
 from pipeline.splits import seen
 from pipeline.store import PATCH_SIDE, write_store
+from workflow.fuzz.inputs.pictures import HOW
 from workflow.fuzz.reader import Input
 
-HOW = Preprocessing("table", ("image",), "40 px", None, "series", "geometry", 2, 0, 3)
-"""How the case beside a card is cut."""
 PICTURE = "case.png"
 
 

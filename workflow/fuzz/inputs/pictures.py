@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline.card import Preprocessing
 from pipeline.seeds import stream
 from workflow.fuzz.formats.pictures import PNG, chunk
 from workflow.fuzz.reader import Input
 
 ROWS, COLUMNS = 12, 10
+NAMED = {"patient_id": "P1", "finding_id": "1"}
+HOW = Preprocessing("table", ("image",), "40 px", None, "series", "geometry", 2, 0, 3)
+"""How a case is cut."""
 EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"
 """On its side (0x0112 is 6)."""
 WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
