@@ -78,3 +78,13 @@ def test_undersampling_draws_anew_in_each_pass() -> None:
 def test_undersampling_one_class_says_so() -> None:
     with pytest.raises(SplitError, match=r"E-SPLIT: .*found 5 negative and 0 positive training samples"):
         LoopLoader(labels(5, 0), 4, "x", balance="undersample")
+
+
+@pytest.mark.parametrize("balance", ["views", "undersample"])
+@pytest.mark.parametrize("count", [0, 1, 64])
+def test_samples_are_drawn_as_numpy_draws_them_by_their_weights(balance: str, count: int) -> None:
+    # Seven of one class and three of the other weigh 1/7 and 1/3, or all the same.
+    each = [1 / 7] * 7 + [1 / 3] * 3 if balance == "undersample" else [1.0] * 10
+    drawn = LoopLoader(labels(7, 3), 4, "x", balance=balance).draw(np.random.default_rng(0), count)
+    expected = np.random.default_rng(0).choice(10, count, p=np.array(each) / sum(each))
+    np.testing.assert_array_equal(drawn, expected)

@@ -4,6 +4,7 @@ Batch n is a pure function of (names, n), so resuming needs a counter and no ran
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -93,7 +94,14 @@ class LoopLoader:
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Indices of ``count`` samples drawn one by one, with replacement; in balance if passes are."""
+        # As rng.choice does, which would make the table of a large data set anew for each batch.
+        return self._shares.searchsorted(rng.random(count), side="right")
+
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        """What a draw falls on up to each sample, of 1 in all (n,)."""
         weights = np.ones(len(self._labels))
         if self._balanced:
             weights /= np.bincount(self._labels)[self._labels]
-        return rng.choice(len(weights), count, p=weights / weights.sum())
+        shares = (weights / weights.sum()).cumsum()
+        return shares / shares[-1]
