@@ -4,7 +4,7 @@ A user meets an error as ``CODE file: expected …, found …; remedy``. Where a
 bad, the step lists it in its ``skipped`` table with the same code and goes on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +349,37 @@ class StrangeStoreError(StoreError):
 
 class ConfigError(InputError):
     code = "E-CONFIG"
+
+    @property
+    def each(self) -> Sequence["ConfigError"]:
+        """The errors that it is made of: itself."""
+        return (self,)
+
+
+class SeveralConfigError(ConfigError):
+    """Several at once, a line each: who has made two slips wants to hear of both."""
+
+    def __init__(self, problems: Sequence["ConfigError"]) -> None:
+        super().__init__(problems[0].found, file=problems[0].file)
+        self.problems = tuple(problems)
+
+    @property
+    def each(self) -> Sequence["ConfigError"]:
+        """The errors that it is made of."""
+        return self.problems
+
+    def __str__(self) -> str:
+        return "\n".join(dict.fromkeys(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[Callable[..., InputError], tuple[Any, ...]]:
+        return type(self), (self.problems,)
+
+
+class TargetError(InputError):
+    """A word of the command line that is no target."""
+
+    code = "E-TARGET"
+    expected = "a file that a step makes, or a word such as report or tables"
 
 
 class DiskError(InputError):

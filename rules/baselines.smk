@@ -14,6 +14,7 @@ rule embed_patches:
         "benchmarks/data/{dataset}/embeddings/{encoder}.tsv"
     wildcard_constraints:
         encoder="|".join(baselines.fixed_encoders(config)),
+    priority: 1
     conda:
         "../environment.yml"
     threads: 1
@@ -65,6 +66,7 @@ rule measure_patches:
         "benchmarks/data/{dataset}/embeddings/{features}.tsv"
     wildcard_constraints:
         features="|".join(MEASURED),
+    priority: 1
     conda:
         "../environment.yml"
     threads: 1
@@ -96,6 +98,7 @@ rule fit_baseline:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, {*BASELINES} - {"probe", *COVARIATES, *STACKED})),
+    priority: 1
     conda:
         "../environment.yml"
     threads: 1
@@ -136,6 +139,7 @@ rule fit_probe:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, ["probe"])),
+    priority: 1
     conda:
         "../environment.yml"
     threads: 1
@@ -177,6 +181,7 @@ rule fit_covariates:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, COVARIATES)),
+    priority: 1
     conda:
         "../environment.yml"
     threads: 1
@@ -219,6 +224,7 @@ rule fit_candidates:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, STACKED)),
+    priority: 1
     conda:
         "../environment.yml"
     threads: 1

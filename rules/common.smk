@@ -1,4 +1,5 @@
-# What all rules share. What they read and are told is worked out in workflow/plan.
+# What all rules share. What they read and are told is worked out in workflow/plan. Rules that lead to a result have
+# priority 1: pictures, pages and tables wait until it is there.
 
 import json
 import sys
@@ -14,20 +15,19 @@ from papers.targeted import POLICIES, STAGES
 from papers import numbers
 from pipeline.files import sha256
 from pipeline.provenance import ROOT, code
-from workflow import downloads, driver, raw, shared, replaced, variants
+from workflow import downloads, driver, failed, raw, shared, replaced, variants
 from workflow.config import check_file, checked
 from workflow.flags import flags
-from workflow.plan import baselines, challenge, curve, data, effects, external
+from workflow.plan import asked, baselines, challenge, curve, data, effects, external
 from workflow.plan import leave_one_out, papers, reporting, search, start, targeted, targets, training
 from workflow.plan.adaptor import asks, ending, memory, untracked
-from workflow.summary import failures
 
 with ending():
     for file in workflow.configfiles:
         check_file(file)
     shared.check(checked(config))
 
-planned = asks(config)
+planned, failures = asks(config), failed.listen()
 folders = targets.folders(config)
 # Rules run `python -m …` from any working directory, within or without a conda environment.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH='{ROOT}' PYTHONSAFEPATH=1; ")
@@ -59,4 +59,4 @@ onsuccess:
 
 
 onerror:
-    print(failures(log), replaced.where(), sep="\n", file=sys.stderr)
+    print(failed.block(failures, log), replaced.where(), sep="\n", file=sys.stderr)

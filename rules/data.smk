@@ -14,6 +14,7 @@ rule index_raw_files:
         "logs/data/{dataset}/index.log",
     benchmark:
         "benchmarks/data/{dataset}/index.tsv"
+    priority: 1
     conda:
         "../environment.yml"
     threads: 4
@@ -46,6 +47,7 @@ rule locate_findings:
         "logs/data/{dataset}/findings.log",
     benchmark:
         "benchmarks/data/{dataset}/findings.tsv"
+    priority: 1
     conda:
         "../environment.yml"
     resources:
@@ -78,6 +80,7 @@ rule extract_slices:
         "logs/data/{dataset}/slices.log",
     benchmark:
         "benchmarks/data/{dataset}/slices.tsv"
+    priority: 1
     conda:
         "../environment.yml"
     threads: 4
@@ -109,6 +112,7 @@ rule build_patches:
         "logs/data/{dataset}/patches.log",
     benchmark:
         "benchmarks/data/{dataset}/patches.tsv"
+    priority: 1
     conda:
         "../environment.yml"
     threads: 4
@@ -148,6 +152,7 @@ rule list_skipped:
         "logs/data/{dataset}/skipped.log",
     benchmark:
         "benchmarks/data/{dataset}/skipped.tsv"
+    priority: 1
     conda:
         "../environment.yml"
     resources:
@@ -173,6 +178,7 @@ rule split_findings:
         "logs/data/{dataset}/splits/fold{fold}.log",
     benchmark:
         "benchmarks/data/{dataset}/splits/fold{fold}.tsv"
+    priority: 1
     conda:
         "../environment.yml"
     resources:
@@ -215,6 +221,7 @@ rule write_card:
         "logs/data/{dataset}/cards/fold{fold}.log",
     benchmark:
         "benchmarks/data/{dataset}/cards/fold{fold}.tsv"
+    priority: 1
     conda:
         "../environment.yml"
     resources:

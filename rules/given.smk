@@ -17,6 +17,7 @@ if data.is_told(config):
             "logs/data/{dataset}/splits/fold{fold}.log",
         benchmark:
             "benchmarks/data/{dataset}/splits/fold{fold}.tsv"
+        priority: 1
         conda:
             "../environment.yml"
         resources:

@@ -115,3 +115,7 @@ rule cite:
     """What to cite, as text and as BibTeX."""
     input:
         rules.write_citations.output,
+
+
+with ending():  # read last, so that all rules are known
+    asked.check(config, workflow.rules)

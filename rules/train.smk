@@ -20,6 +20,7 @@ rule bootstrap_network:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/bootstrap.tsv"
     wildcard_constraints:
         method="|".join(variants.networks(config)),
+    priority: 1
     conda:
         "../environment.yml"
     threads: 1
@@ -106,6 +107,7 @@ rule train_model:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/model.tsv"
     wildcard_constraints:
         method="|".join(variants.networks(config)),
+    priority: 1
     conda:
         "../environment.yml"
     threads: 1
@@ -161,6 +163,7 @@ rule predict_findings:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
         method="|".join(variants.networks(config)),
+    priority: 1
     conda:
         "../environment.yml"
     threads: 1
@@ -196,6 +199,7 @@ rule score_method:
         "logs/results/{method}_auc.log",
     benchmark:
         "benchmarks/results/{method}_auc.tsv"
+    priority: 1
     conda:
         "../environment.yml"
     resources:

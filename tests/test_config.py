@@ -1,5 +1,6 @@
 import copy
 import json
+import pickle
 import re
 
 import pytest
@@ -156,6 +157,27 @@ def test_filled_defaults_do_not_leak_into_the_next_config():
 def test_a_wrong_key_or_value_is_named_with_what_was_expected(path, value, message):
     with pytest.raises(ConfigError, match=message.replace("?", "\\?")):
         checked(changed(path, value))
+
+
+def test_all_slips_of_one_kind_are_told_at_once():
+    lines = ["E-CONFIG sedes: found an unknown key; did you mean seeds?", "E-CONFIG views: expected integer"]
+    with pytest.raises(ConfigError) as told:
+        checked(changed("views", "many") | {"sedes": [0]})
+    assert [
+        line[: len(start)] for line, start in zip(str(told.value).splitlines(), lines, strict=True)
+    ] == lines
+    names = {"methods": ["tyfon"], "target": "lung", "raw": {"brian": "x"}}
+    with pytest.raises(ConfigError) as told:
+        checked(CONFIG | names)
+    assert [line.split(":")[0] for line in str(told.value).splitlines()] == [
+        "E-CONFIG methods", "E-CONFIG target", "E-CONFIG raw/brian"
+    ]  # fmt: skip
+    variant = {"variants": {"mine": {"method": "typhon", "bootstrap": {"candidate": 1, "view": 2}}}}
+    with pytest.raises(ConfigError) as told:
+        checked(CONFIG | variant)
+    starts = [line.split(":")[0] for line in str(told.value).splitlines()]
+    assert starts == [f"E-CONFIG variants/mine/bootstrap/{key}" for key in ("candidate", "view")]
+    assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value), "it comes out of a process pool"
 
 
 @pytest.mark.parametrize(

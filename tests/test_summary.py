@@ -1,8 +1,7 @@
 import json
 import os
-import re
 
-from workflow.summary import failures, summary
+from workflow.summary import summary
 
 
 def write(folder, method, **changes):
@@ -47,28 +46,3 @@ def test_differences_of_former_results_are_left_out(tmp_path):
     table.write_text("method,reference,difference,ci95,corrected95\nhydra,classical,0.1,x,y\n")
     os.utime(table, (1_000_000_000, 1_000_000_000))
     assert "paired difference" not in summary(tmp_path)
-
-
-def test_errors_of_jobs_are_gathered_once_each(tmp_path):
-    log = tmp_path / "snakemake.log"
-    log.write_text(
-        "Error in rule a:\nE-DISK x: expected room\n====\nE-DISK x: expected room\nE-LOSS: found nan\nE-mail\n"
-    )
-    assert failures([str(log)]) == "E-DISK x: expected room\nE-LOSS: found nan"
-
-
-def test_a_job_whose_log_breaks_off_was_killed(tmp_path):
-    logs = {
-        "whole": "python -m a\nE-LOSS: x\nfailed with 1 after 2.0 s\n",
-        "done": "python -m a\ndone after 2.0 s\n",
-        "cut": "python -m a\nepoch 3\n",
-        "ended": "python -m a\nfailed with 130 after 2.0 s\n",
-        "empty": "",
-    }
-    lines = ["Error in rule a:", f"    log: {tmp_path}/none (check log file(s) for error details)"]
-    for name, text in logs.items():
-        (tmp_path / name).write_text(text)
-        lines.append(f"    log: {tmp_path / name} (check log file(s) for error details)")
-    log = tmp_path / "snakemake.log"
-    log.write_text("\n".join(lines))
-    assert re.findall(r"^E-OOM .*/(\w+): expected the end of a job", failures([str(log)]), re.M) == ["cut"]

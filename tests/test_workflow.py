@@ -290,9 +290,15 @@ class TestMessages:
             )
         finally:
             (built / "demo/fail").unlink()
-        before, after = printed.split("Exiting because a job execution failed")
-        assert "E-TEST x: expected a, found b; mend it" in before
-        assert after.count("E-TEST x: expected a, found b; mend it") == 1  # of three jobs
+        assert "CalledProcessError" not in printed
+        assert "Error in rule" not in printed
+        before, after = printed.rsplit("\n\nE-TEST x: expected a, found b; mend it", 1)  # once for three jobs
+        assert before.count("E-TEST x: expected a, found b") == before.count("Failed: Splitting ") == 3
+        where, end = after.strip("\n").split("\n\n")
+        assert "    Splitting brain, fold 0: logs/data/brain/splits/fold0.log" in where.splitlines()
+        assert "3 of 3 steps failed, 0 wait for them or were not begun. The 0 that are done are kept" in end
+        (log,) = re.findall(r"^All that Snakemake says is in (\S+)$", end, re.M)
+        assert Path(log).read_text().count("Error in rule split_findings") == 3
         snakemake(built, *DEMO, "--forcerun", "split_findings")
 
     def test_a_job_that_the_system_killed_is_told_as_want_of_memory(self, built):

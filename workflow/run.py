@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.provenance import ROOT
 from pipeline.system import of_system, room
 from workflow import arguments, config, driver
+from workflow.plan import asked
 from workflow.summary import summary
 
 READ_ONLY = {
@@ -136,6 +138,7 @@ def run(argv: Sequence[str]) -> int:
             print(done, file=sys.stderr)
         driver.record(folder, argv, Path.cwd())
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    asked.TARGETS[:] = line.targets
     try:
         snakemake(line.line())
     except SystemExit as leave:
@@ -146,6 +149,15 @@ def run(argv: Sequence[str]) -> int:
     if not named & READ_ONLY:
         driver.begun(folder)  # where there was nothing to do, too
     return 0
+
+
+def experiment(argv: Sequence[str]) -> int:
+    """Start Snakemake, and show the results that it brings."""
+    began, status = time.time(), run(argv)
+    folder = Path((arguments.parse(argv, get_argument_parser()).values("directory") or ["."])[0])
+    if any(file.stat().st_mtime >= began for file in folder.glob("results/*_auc.json")):
+        print(f"\n{summary(folder)}", flush=True)
+    return status
 
 
 def demo(argv: Sequence[str]) -> int:
@@ -266,13 +278,21 @@ OWN: dict[str, Callable[[Sequence[str]], int]] = {
 }  # fmt: skip
 
 
+def own_word(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The own word that is called, empty for none, and the other words; it may stand behind options."""
+    if argv and argv[0] in OWN:
+        return argv[0], [*argv[1:]]
+    targets = arguments.parse(argv, get_argument_parser()).targets
+    word = targets[0] if targets and targets[0] in OWN else ""
+    return word, [other for other in argv if other != word]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run an own word, or Snakemake."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        if argv and argv[0] in OWN:
-            return OWN[argv[0]](argv[1:])
-        return run(argv)
+        word, others = own_word(argv)
+        return OWN[word](others) if word else experiment(argv)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1

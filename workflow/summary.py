@@ -1,17 +1,12 @@
-"""What came out of a run, for a terminal: short tables of results and differences, or the errors."""
+"""What came out of a run, for a terminal: short tables of results and differences."""
 
 import csv
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import MemoryShortError
-
 HEADING = ("method", "target", "test AUROC", "95 % interval", "findings", "splits", "seeds", "device")
-LOG = re.compile(r" +log: (.+?) \(check log file\(s\) for error details\)")
-"""Where Snakemake names the log of a job that failed."""
 DIFFERENCES = ("paired difference", "AUROC", "95 %, patients", "95 %, splits")
 
 
@@ -21,12 +16,21 @@ def summary(folder: Path) -> str:
     The differences are left out where a result was made after them, of other splits perhaps.
     """
     results = sorted(folder.glob("results/*_auc.json"))
-    tables = [table([HEADING, *(_row(json.loads(file.read_text(encoding="utf-8"))) for file in results)])]
+    tables = [table([HEADING, *(_row(result) for file in results if (result := _read(file)))])]
     file = folder / "results" / "differences.csv"
     if file.exists() and all(file.stat().st_mtime >= result.stat().st_mtime for result in results):
         with file.open(encoding="utf-8", newline="") as lines:
             tables.append(table([DIFFERENCES, *(_difference(row) for row in csv.DictReader(lines))]))
     return "\n\n".join(tables)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """A result; None for a file that is none, such as one that was cut short."""
+    try:
+        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return result
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -39,25 +43,6 @@ def _difference(row: Mapping[str, str]) -> tuple[str, ...]:
     return f"{row['method']} − {row['reference']}", *(
         row[key] for key in ("difference", "ci95", "corrected95")
     )
-
-
-def failures(logs: Iterable[str]) -> str:
-    """The errors with a code in Snakemake's logs of a run, once each: the last that a user reads."""
-    lines = [line for log in logs for line in Path(log).read_text(errors="replace").splitlines()]
-    told = (line for line in lines if re.match(r"E-[A-Z]+", line))
-    killed = (_killed(found[1]) for line in lines if (found := LOG.match(line)))
-    return "\n".join(dict.fromkeys(filter(None, [*told, *killed])))
-
-
-def _killed(log: str) -> str:
-    """What to say of the job of a log that breaks off; empty if the log has an end, or there is none."""
-    file = Path(log)
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
-    if not lines or re.match(r"(done|failed with -?\d+) after ", lines[-1]):
-        return ""
-    remedy = "docs/faq.md, It ran out of memory"
-    found = "that the system killed it, for want of memory as a rule"
-    return str(MemoryShortError(found, file=log, expected="the end of a job", remedy=remedy))
 
 
 def _row(result: dict[str, Any]) -> tuple[str, ...]:

@@ -187,7 +187,8 @@ def check(config: dict[str, Any], checked: Callable[[dict[str, Any]], dict[str, 
         try:
             filled = checked(copy.deepcopy(made | alone))
         except ConfigError as error:
-            error.file = f"{where}/{error.file}"
+            for problem in error.each:
+                problem.file = f"{where}/{problem.file}"
             raise
         entry |= {key: _difference(config[key], filled[key]) for key in CHANGES if config[key] != filled[key]}
 

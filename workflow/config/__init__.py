@@ -4,9 +4,9 @@ from typing import Any
 
 from workflow import variants
 from workflow.config import runs, search
-from workflow.config.agreement import contradictions
+from workflow.config.agreement import contradictions, unknown_names
 from workflow.config.file import check_file, count
-from workflow.config.messages import nearest
+from workflow.config.messages import nearest, together
 from workflow.config.search import MAX_CANDIDATES
 from workflow.config.typed import filled
 
@@ -29,6 +29,8 @@ def _alone(config: dict[str, Any]) -> dict[str, Any]:
     """The same without asking whether methods fit that begin with each other's runs."""
     count(config, "config")
     found = filled(config)
+    if unknown := list(unknown_names(found)):
+        raise together(unknown)
     for problem in contradictions(found):
         raise problem
     variants.check(found, _alone)

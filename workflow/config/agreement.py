@@ -26,8 +26,8 @@ WAYS = ("probe_svm", "probe", "probe_knn", "finetune")
 """Methods that make something of the weights of a source."""
 
 
-def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
-    """What a schema cannot see: keys that do not fit together."""
+def unknown_names(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """Methods and data sets that nothing else in the config knows, as a rule for a slip of the pen."""
     target, datasets, collections = config["target"], config["datasets"], config["collections"]
     known = {*METHODS, *BASELINES, *config["variants"]}
     for name in config["methods"]:
@@ -39,6 +39,26 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if name not in collections:
             remedy = nearest(name, collections)
             yield error(["datasets"], name, expected="an entry in collections", remedy=remedy)
+    for name in config["raw"]:
+        if name not in collections:
+            yield error(["raw", name], "an unknown data set", remedy=nearest(name, collections))
+    reference, methods = config["comparison"]["reference"], config["methods"]
+    if reference is not None and reference not in methods:
+        remedy = nearest(reference, methods)
+        yield error(["comparison", "reference"], reference, expected="one of methods", remedy=remedy)
+    for name in config["budget"]:
+        if name not in datasets:
+            yield error(["budget", name], "an unknown data set", remedy=nearest(name, datasets))
+    for name in config["curve"]["methods"]:
+        if name not in known:
+            yield error(["curve", "methods"], name, expected="known methods", remedy=nearest(name, known))
+
+
+def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """What a schema cannot see: keys that do not fit together."""
+    target, datasets, collections = config["target"], config["datasets"], config["collections"]
+    methods = config["methods"]
+    yield from unknown_names(config)
     folders: dict[str, str] = {}
     for name in filter(None, [*datasets, config["challenge"], *config["external"]]):
         if (other := folders.setdefault(name.casefold(), name)) != name:
@@ -50,13 +70,6 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
             "a data set called raw",
             expected="another name: data/raw is the downloads",
         )
-    for name in config["raw"]:
-        if name not in collections:
-            yield error(["raw", name], "an unknown data set", remedy=nearest(name, collections))
-    reference, methods = config["comparison"]["reference"], config["methods"]
-    if reference is not None and reference not in methods:
-        remedy = nearest(reference, methods)
-        yield error(["comparison", "reference"], reference, expected="one of methods", remedy=remedy)
     for path in (["majority_views"], ["evaluation_views"], ["bootstrap", "views"]):
         used = config[path[0]] if len(path) == 1 else config[path[0]][path[1]]
         if used > config["views"]:
@@ -87,12 +100,6 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
             if config["variants"].get(name, {}).get("target", target) != target:
                 expected = f"methods whose target is {target}, and this one as weights: results/{name}"
                 yield error(path, name, expected=expected)
-    for name in config["budget"]:
-        if name not in datasets:
-            yield error(["budget", name], "an unknown data set", remedy=nearest(name, datasets))
-    for name in config["curve"]["methods"]:
-        if name not in known:
-            yield error(["curve", "methods"], name, expected="known methods", remedy=nearest(name, known))
     bases = {config["variants"].get(name, {}).get("method", name) for name in methods}
     for name in sorted(bases & {*COVARIATES}):
         if not config["covariates"]["columns"]:

@@ -1,12 +1,12 @@
 """What is wrong with a config, in one line: which key, what was expected, and the nearest that exists."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, SeveralConfigError
 from workflow.config import schema
 from workflow.config.collections import KINDS
 from workflow.plain import QUOTES, spell
@@ -18,6 +18,11 @@ MOST = 80
 def error(key: Iterable[Any], found: str, *, expected: str = "", remedy: str = "") -> ConfigError:
     """That the value below the path ``key`` does not fit."""
     return ConfigError(found, file="/".join(map(str, key)) or "config", expected=expected, remedy=remedy)
+
+
+def together(problems: Sequence[ConfigError]) -> ConfigError:
+    """One error of one or several."""
+    return problems[0] if len(problems) == 1 else SeveralConfigError(problems)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

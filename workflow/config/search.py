@@ -77,7 +77,8 @@ def _typed(config: Mapping[str, Any], key: str, value: Any, number: int) -> Any:
         found = filled(variants.Variant("", method, nested({key: value}, method)).settings(config))
     except ConfigError as problem:
         path = "/".join(["hyperparameters", method, *key.split(".")])
-        problem.file = problem.file.replace(path, f"search/grid/{key}/{number}", 1)
+        for each in problem.each:
+            each.file = each.file.replace(path, f"search/grid/{key}/{number}", 1)
         raise
     part = found["hyperparameters"][method]
     for name in key.split("."):

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from workflow import plain
 from workflow.config.experiment import Config
-from workflow.config.messages import translated
+from workflow.config.messages import together, translated
 
 NUMBER_WITHOUT_POINT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
 
@@ -28,7 +28,8 @@ def filled(config: Mapping[str, Any]) -> dict[str, Any]:
     while any([_read(values, problem) for problem in problems]):  # noqa: C419  (all of them)
         problems = _problems(values)
     if problems:
-        raise translated(min(problems, key=lambda problem: problem["type"] != "extra_forbidden"), values)
+        problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+        raise together([translated(problem, values) for problem in problems])
     found = Config.model_validate(values).model_dump(warnings="none")  # of whole numbers among fractions
     return {key: value for key, value in found.items() if key != "phantom" or value is not None}
 
