@@ -20,7 +20,7 @@ from pipeline.provenance import ROOT
 from pipeline.readers.pixels import read_pixels
 from pipeline.readers.scan import scan
 from pipeline.splits.people import persons
-from workflow import ahead, plain, raw
+from workflow import ahead, estimate, plain, raw
 from workflow.config import check_file, checked
 from workflow.config.collections import KINDS, channels_of, classes_of
 from workflow.plan import runs
@@ -34,6 +34,10 @@ NOTES = (
     "store: all views of all findings.\n"
     "minutes: to read and cut them on this machine's {cores} cores, by {samples} pictures of each data set.\n"
     "What is empty takes reading whole series to know."
+)
+ESTIMATE = (
+    "An estimate, from a probe of this machine: about {minutes} minutes on its {cores} cores if nothing else "
+    "runs{more}.\nHalf or twice as much is no surprise. What is done already counts as if it were not."
 )
 
 
@@ -78,12 +82,19 @@ def look(config: Mapping[str, Any], dataset: str) -> Found:
     return found
 
 
-def seconds(config: Mapping[str, Any], dataset: str, found: Found) -> float | None:
-    """Of one core, to read and cut all findings; None where no picture among the samples can be cut alone."""
+def sampled(config: Mapping[str, Any], dataset: str, found: Found) -> tuple[float, float] | None:
+    """Seconds of one core to read and cut all findings, and MB of their slices.
+
+    None where no picture among the samples can be cut alone.
+    """
     folder, collection = raw.folder(config, dataset), config["collections"][dataset]
     extent = collection["extent"] or KINDS[collection["kind"]].EXTENT
     extent = KINDS[collection["kind"]].PAPER_EXTENT if extent == "paper" else extent
-    spent, count = 0.0, -1  # the first picture starts the process that reads them, and is not counted
+    spent, size, count = (
+        0.0,
+        0,
+        -1,
+    )  # the first picture starts the process that reads them, and is not counted
     places = np.linspace(0, len(found.images) - 1, min(SAMPLES, len(found.images))).astype(int).tolist()
     for place in [*places[:1], *places]:
         start = time.perf_counter()
@@ -97,18 +108,44 @@ def seconds(config: Mapping[str, Any], dataset: str, found: Found) -> float | No
         resample(pixels, frame, view_table(views, 0, "", ""))
         count += 1
         spent += time.perf_counter() - start if count else 0.0
-    return spent / count * len(found.images) if count > 0 else None
+        size += pixels.size * 4 if count else 0
+    if count < 1:
+        return None
+    return spent / count * len(found.images), size / count * len(found.images) / 1e6
+
+
+def expected(steps: Sequence[estimate.Step], cores: int) -> str:
+    """The table of what each step is likely to take, and all of them."""
+    seconds = sum(step.seconds or 0 for step in steps)
+    sizes = sum(step.megabytes or 0 for step in steps)
+    rows: list[Sequence[str]] = [("step", "jobs", "minutes of one core", "MB")]
+    rows += [
+        (step.name, f"{step.jobs}", _rounded(step.seconds and step.seconds / 60), _rounded(step.megabytes))
+        for step in steps
+    ]
+    rows.append(("in all", f"{sum(step.jobs for step in steps)}", _rounded(seconds / 60), _rounded(sizes)))
+    more = ", and what is empty" if any(step.seconds is None for step in steps) else ""
+    return "\n\n".join(
+        [table(rows), ESTIMATE.format(minutes=_rounded(seconds / 60 / cores), cores=cores, more=more)]
+    )
+
+
+def _rounded(number: float | None) -> str:
+    if number is None:
+        return ""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"
 
 
 def check(config: Mapping[str, Any]) -> tuple[str, bool]:
     """The table of all data sets, what is wrong with them, and whether nothing is."""
     cores, rows = os.cpu_count() or 1, [HEADING]
+    known: dict[str, estimate.Data] = {}
     for dataset in [*config["datasets"], *config["external"]]:
         try:
             found = look(config, dataset)
         except InputError:  # told below
             found = Found(0, 0)
-        taken = seconds(config, dataset, found)
+        taken, read = sampled(config, dataset, found) or (None, None)
         collection = config["collections"][dataset]
         views, side = config["views"], config["patch"]
         if config["augmentation"] == "online":
@@ -117,6 +154,8 @@ def check(config: Mapping[str, Any]) -> tuple[str, bool]:
         if found.findings is not None:
             channels = len(channels_of(collection, dataset))
             size = found.findings * views * channels * side**2 * 4
+        cut = None if size is None else size / 1e6
+        known[dataset] = estimate.Data(found.findings, taken, read, cut, found.files, found.size / 1e6)
         rows.append((
             dataset, collection["kind"], f"{found.files:,}", f"{found.size / 1e6:,.0f}",
             "" if found.findings is None else f"{found.findings:,}",
@@ -127,9 +166,11 @@ def check(config: Mapping[str, Any]) -> tuple[str, bool]:
     missing = "" if "phantom" in config else raw.missing(config)
     wrong = "\n".join(filter(None, [missing, ahead.faults(config)]))
     planned = len(runs(config)) * len(config["methods"])
+    pace = min(estimate.probe() / estimate.PROBE, estimate.SLOWEST)
     return "\n\n".join([
         table(rows),
         NOTES.format(cores=cores, samples=SAMPLES),
         wrong or "No faults in what can be seen without decoding images.",
+        expected(list(estimate.steps(config, known, pace)), cores),
         f"Then {planned} runs of {', '.join(config['methods'])}. To see every job: the same words with -n.",
     ]), not wrong  # fmt: skip

@@ -1,0 +1,98 @@
+"""What an experiment is expected to take; values by hand, from costs of round numbers."""
+
+import pytest
+
+from tests.test_config import CONFIG
+from workflow import estimate
+from workflow.check import expected
+from workflow.config import checked
+from workflow.estimate import Data, Step, least, network, probe, steps
+
+ROUND = {"job": 1.0, "network job": 2.0, "page": 3.0, "choice": 5.0, "file": 0.1, "MB": 0.2, "cut view": 0.01,
+         "measured view": 0.001}  # fmt: skip
+OWN = {"kind": "table", "table": "t.csv"}
+KNOWN = Data(findings=100, seconds=50.0, read_mb=7.0, cut_mb=3.0, files=100, raw_mb=10.0)
+
+
+@pytest.fixture(autouse=True)
+def _costs(monkeypatch):
+    monkeypatch.setattr(estimate, "COSTS", ROUND)
+    monkeypatch.setattr(
+        estimate, "network", lambda name, _channels, _side: None if "/" in name else (0.001, 0.01)
+    )
+
+
+def of(data=KNOWN, pace=1.0, **changes):
+    config = {"datasets": ["a"], "target": "a", "collections": {"a": OWN}, "seeds": [0], "views": 20, "majority_views": 10,
+              "split": {"kind": "repeats", "n": 3}} | changes  # fmt: skip
+    config = checked({**CONFIG, **config})
+    return {step.name: step for step in steps(config, {"a": data}, pace)}
+
+
+def test_reading_takes_what_samples_took_and_a_job_for_each_file_of_the_data_set():
+    made = of(methods=["logistic"])
+    # index, findings, slices, patches, skipped; three splits and three cards
+    assert made["read, cut and split a"] == Step("read, cut and split a", 11, 50 + 11, 10.0)
+    assert made["fit logistic"] == Step("fit logistic", 4, 3 * 2 + 1, 6.0)
+    assert of(pace=2, methods=["logistic"])["read, cut and split a"].seconds == 50 + 22, (
+        "samples are of this machine"
+    )
+
+
+def test_series_that_no_sample_was_cut_of_count_by_files_and_size():
+    series = Data(findings=100, seconds=None, read_mb=None, cut_mb=3.0, files=40, raw_mb=10.0)
+    made = of(series, methods=["logistic"])["read, cut and split a"]
+    assert made.seconds == pytest.approx(40 * 0.1 + 10 * 0.2 + 100 * 20 * 0.01 + 11)
+    assert made.megabytes is None
+
+
+def test_auto_looks_with_each_encoder_measures_and_chooses_in_each_run():
+    made = of(methods=["auto"])
+    assert made["look at patches with lite0"].seconds == pytest.approx(2 + 100 * 16 * 0.001)
+    assert made["measure radiomics and intensity"].seconds == pytest.approx(2 + 100 * 20 * 0.001)
+    assert made["fit auto"].seconds == pytest.approx(3 * (2 + 5) + 1)
+
+
+def test_training_counts_samples_and_views_that_are_scored():
+    training = {"epochs": 200, "batches": 2, "batch_size": 8, "learning_rate": 1e-3}
+    made = of(
+        methods=["classical"],
+        hyperparameters={"classical": {"training": training}},
+        evaluation={"every": 100},
+    )
+    # 200 × 2 × 8 samples; 100 findings × .4 × 11 views at two validations and for two states
+    assert made["train and score classical"].seconds == pytest.approx(
+        3 * (4 + 3200 * 0.01 + 440 * 4 * 0.001) + 1
+    )
+    # 200 candidates on 20 validation findings
+    assert made["guess a start for classical"].seconds == pytest.approx(3 * (2 + 200 * 20 * 0.001))
+
+
+def test_what_nobody_knows_is_said():
+    unknown = Data(findings=None, seconds=None, read_mb=None, cut_mb=None)
+    made = of(unknown, methods=["classical", "probe"])
+    assert {name for name, step in made.items() if step.seconds is None} == {
+        "read, cut and split a", "look at patches with lite0", "train and score classical",
+        "guess a start for classical",
+    }  # fmt: skip
+    text = expected([*made.values()], 2)
+    assert "if nothing else runs, and what is empty" in text
+
+
+def test_the_table_adds_up():
+    text = expected([Step("read", 2, 60.0, 5.0), Step("train", 1, 600.0, 20.0)], 4)
+    assert text.splitlines()[:4] == [
+        "step    jobs  minutes of one core  MB",
+        "read    2     1.0                  5.0",
+        "train   1     10                   20",
+        "in all  3     11                   25",
+    ]
+    assert "about 2.8 minutes on its 4 cores" in text
+
+
+def test_a_network_and_the_probe_are_really_timed():
+    forward, step = network("papers", 1, 65)
+    assert 0 < forward < step < 1
+    assert network("folder:nowhere/at all", 1, 65) is None
+    assert 0 < probe() < 5
+    assert least(lambda: sum(range(10_000))) < least(lambda: sum(range(1_000_000)))

@@ -1,0 +1,207 @@
+"""How long an experiment takes and what it writes, by step, before any of it has run: an estimate.
+
+Findings are counted by :mod:`workflow.check`. A step costs its jobs, at COSTS scaled to this machine by a
+probe of a tenth of a second, and its findings: pictures are read and cut, and networks make a batch and a
+step of training, here and now, and that is multiplied. So half as much or twice as much is no surprise; an
+hour for an estimate of a minute is.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from model.baselines.methods import BASELINES, MEASURED, STACKED
+from pipeline.errors import InputError
+from workflow.config import networks
+from workflow.config.collections import channels_of
+from workflow.plan import runs, start, targets, training
+
+COSTS = {
+    "job": 1.0,  # that starts Python and pandas
+    "network job": 2.5,  # that needs torch as well
+    "page": 2.0,  # or picture of the report
+    "choice": 8.0,  # of the candidates of one run of `auto`
+    "file": 4e-3,  # whose header is read
+    "MB": 0.02,  # of pixels that are read
+    "cut view": 2.5e-4,
+    "measured view": 8e-4,  # its radiomics
+}
+"""Processor seconds each."""
+PROBE = 0.0116
+"""Processor seconds of :func:`probe` on the machine where COSTS were measured, in the same minute."""
+SLOWEST = 5.0
+"""A probe that takes so many times as long was disturbed."""
+EMBEDDED = 1280 * 4
+"""Bytes of the features of a view."""
+BATCH = 8
+"""Patches whose forward pass, and step of training, are timed."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is known of a data set: None where it takes reading series to know."""
+
+    findings: int | None
+    seconds: float | None
+    """Of one core, to read and cut all of them, where some were tried."""
+    read_mb: float | None
+    """Of the slices that are kept."""
+    cut_mb: float | None
+    """Of the patches."""
+    files: int = 0
+    raw_mb: float = 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of an experiment."""
+
+    name: str
+    jobs: int
+    seconds: float | None
+    """Of one core; None where nobody knows."""
+    megabytes: float | None = 0.0
+
+
+def least(action: Callable[[], object], times: int = 3) -> float:
+    """Processor seconds of ``action``: the least of some tries, after one that does not count."""
+    action()
+    spent = []
+    for _ in range(times):
+        began = time.process_time()
+        action()
+        spent.append(time.process_time() - began)
+    return min(spent)
+
+
+def probe() -> float:
+    """Processor seconds of a fixed piece of work: products of matrices, and splines of images."""
+    rng = np.random.default_rng(0)
+    matrix, image = rng.standard_normal((384, 384)).astype("f4"), rng.standard_normal((128, 128))
+
+    def work() -> None:
+        for _ in range(6):
+            matrix @ matrix
+            ndimage.zoom(image, 1.1, order=3)
+
+    return least(work, 9)
+
+
+def network(name: str, channels: int, side: int) -> tuple[float, float] | None:
+    """Processor seconds of one patch through a network, and of training on one; None if it is not there."""
+    import torch
+
+    from model.networks.base import Description, build
+
+    torch.set_num_threads(1)
+    try:
+        made = build(["a"], Description.named(name, channels, side))
+    except (InputError, OSError, ImportError, ValueError):
+        return None
+    patches, labels = torch.zeros(BATCH, channels, side, side), torch.zeros(BATCH, dtype=torch.long)
+
+    def forward() -> None:
+        with torch.no_grad():
+            made.eval()(patches, "a")
+
+    def step() -> None:
+        torch.nn.functional.cross_entropy(made.train()(patches, "a"), labels).backward()
+
+    return least(forward, 1) / BATCH, least(step, 1) / BATCH
+
+
+def steps(config: Mapping[str, Any], data: Mapping[str, Data], pace: float) -> Iterator[Step]:
+    """What an experiment consists of; ``pace`` is by how much slower this machine is than that of COSTS."""
+    cost = {name: pace * seconds for name, seconds in COSTS.items()}
+    splits = config["split"]["n"]
+    for name, one in data.items():
+        jobs = 5 + 2 * splits
+        size = None if one.read_mb is None or one.cut_mb is None else one.read_mb + one.cut_mb
+        spent = one.seconds
+        if spent is None and one.findings is not None:
+            cut = one.findings * config["views"] * cost["cut view"]
+            spent = one.files * cost["file"] + one.raw_mb * cost["MB"] + cut
+        spent = None if spent is None else spent + jobs * cost["job"]
+        yield Step(f"read, cut and split {name}", jobs, spent, size)
+    counted = {name: one.findings for name, one in data.items()}
+    yield from _embeddings(config, counted[config["target"]], cost)
+    shared = start.sharing(config)
+    if shared:
+        names, made = start.shared_datasets(config), len(runs(config))
+        yield _start("guess a start for all", config, names, counted, made, cost)
+    for method in config["methods"]:
+        yield from _method(config, method, counted, cost, guess=method not in shared)
+    pages = {*targets.figures(config), *targets.comparison(config)}
+    yield Step("draw pictures and pages", len(pages), len(pages) * cost["page"], len(pages) * 0.2)
+
+
+def _embeddings(config: Mapping[str, Any], findings: int | None, cost: Mapping[str, float]) -> Iterator[Step]:
+    """The features of the target that baselines look at."""
+    bases = {training.base(config, method) for method in config["methods"]}
+    channels = len(channels_of(config["collections"][config["target"]], config["target"]))
+    for name in networks.encoders(config, bases):
+        own = config["encoders"][name]
+        taken = network(own["network"], channels, own["side"] or config["patch"])
+        views = min(own["views"], config["views"]) * (findings or 0)
+        seconds = None if findings is None or taken is None else cost["network job"] + views * taken[0]
+        yield Step(f"look at patches with {name}", 1, seconds, views * EMBEDDED / 1e6)
+    if bases & {*STACKED} and findings is not None:
+        views = config["views"] * findings
+        seconds = len(MEASURED) * cost["job"] + views * cost["measured view"]
+        yield Step("measure radiomics and intensity", len(MEASURED), seconds)
+
+
+def _method(
+    config: Mapping[str, Any], method: str, counted: Mapping[str, int | None], cost: Mapping[str, float],
+    *, guess: bool,
+) -> Iterator[Step]:  # fmt: skip
+    """All runs of a method: its start, its training, its scores."""
+    base, made = training.base(config, method), len(runs(config))
+    if base in BASELINES:
+        each = cost["network job"] + (cost["choice"] if base in STACKED else 0)
+        yield Step(f"fit {method}", made + 1, made * each + cost["job"], made * 2.0)
+        return
+    settings, names = training.settings(config, method), training.datasets(config, method)
+    if guess:
+        yield _start(f"guess a start for {method}", settings, names, counted, made, cost)
+    speed = _speed(settings, names)
+    known = [counted.get(name) for name in names]
+    seconds = None
+    if speed and None not in known:
+        findings = dict(zip(names, map(int, filter(None, known)), strict=False))
+        tested = sum(findings.values()) * (config["split"]["validation"] + config["split"]["test"])
+        samples = validations = 0.0
+        for phase in training.phases(config, method):
+            of_phase = [findings.get(name, 0) for name in phase["datasets"]]
+            full = [count * (1 - config["split"]["test"]) * config["majority_views"] for count in of_phase]
+            samples += phase["epochs"] * sum(
+                phase["batch_size"] * phase["batches"] if phase["batches"] else count for count in full
+            )
+            validations += phase["epochs"] / settings["evaluation"]["every"]
+        looked = tested * config["evaluation_views"] * (validations + 2)
+        seconds = made * (2 * cost["network job"] + samples * speed[1] + looked * speed[0]) + cost["job"]
+    yield Step(f"train and score {method}", 2 * made + 1, seconds, made * 10.0)
+
+
+def _start(
+    name: str, settings: Mapping[str, Any], names: list[str], counted: Mapping[str, int | None], made: int,
+    cost: Mapping[str, float],
+) -> Step:  # fmt: skip
+    """The search for a start, ``made`` times."""
+    speed, known = _speed(settings, names), [counted.get(each) for each in names]
+    seconds = None
+    if speed and None not in known:
+        scored = sum(filter(None, known)) * settings["split"]["validation"] * settings["bootstrap"]["views"]
+        candidates = settings["bootstrap"]["candidates"] if settings["weights"] == "random" else 1
+        each = cost["network job"] + candidates * scored * speed[0]
+        seconds = made * each
+    return Step(name, made, seconds, made * 4.0)
+
+
+def _speed(settings: Mapping[str, Any], names: list[str]) -> tuple[float, float] | None:
+    channels = len(channels_of(settings["collections"][names[0]], names[0]))
+    return network(settings["network"], channels, settings["patch"])
