@@ -27,7 +27,7 @@
 #   results/tables/{table}.csv, .md, .tex     the tables of the papers, ours beside theirs; targeted_… on demand
 #   results/effects/{effect}.json             what one key as published comes to, run in effects/{effect}/
 #   published/{method}/history.csv            what was published of their runs, where the config names it
-#   results/cite.md, cite.bib, reporting.…    what to cite; what TRIPOD+AI and CLAIM ask, and the answers
+#   results/cite.…, reporting.…, front.html   what to cite; TRIPOD+AI and CLAIM; what the report opens on
 #   results/{method}/…png, figures/…png       items of the report
 #   logs/…, benchmarks/…, checkpoints/…       the same paths: a file per job; what a running training has so far
 # The workflow on config/config.yaml: ./run. On synthetic data: ./run demo. Settings: config/README.md.

@@ -32,6 +32,32 @@ rule draw_flow:
         " --folds {params.folds} --out {output.picture}"
 
 
+rule write_front:
+    """Write what the report opens on: the result, who was tested, what was left out, and a caution."""
+    input:
+        **targets.front(config),
+        results=expand("results/{method}_auc.json", method=config["methods"]),
+    output:
+        page="results/front.html",
+    log:
+        "logs/results/front.log",
+    benchmark:
+        "benchmarks/results/front.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+    params:
+        options=targets.front_options(config),
+        code=code("model.report.front"),
+    message:
+        "Writing the first page of the report"
+    shell:
+        "python -m workflow.job {log} model.report.front --results {input.results} --roc {input.roc}"
+        " --fingerprint {input.fingerprint:q} --checks {input.checks:q} {params.options} --out {output.page}"
+
+
 rule write_reporting:
     """Fill in the items of TRIPOD+AI and CLAIM that the run knows, and mark the others open."""
     input:

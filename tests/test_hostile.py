@@ -81,7 +81,7 @@ def test_a_page_lets_nothing_run_or_load() -> None:
     parts = [page.paragraph("<script>"), page.section("<b>", page.bullets(["<i>"]))]
     made = page.page("<script>", parts)
     assert Page(made).tags == [
-        "html", "head", "meta", "meta", "title", "style", "body", "h1", "p", "h2", "ul", "li",
+        "html", "head", "meta", "meta", "meta", "title", "style", "body", "h1", "p", "h2", "ul", "li",
     ]  # fmt: skip
     assert "content=\"default-src 'none'; style-src 'unsafe-inline'" in made
 

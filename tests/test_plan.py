@@ -411,7 +411,7 @@ class TestTargets:
             "contact_sheet.png", "red_dots.png", "fingerprint.png", "verify.html"
         )]  # fmt: skip
         pages = [f"results/{name}" for name in (
-            "overview.html", "calibration.html", "calibration.png", "ranking.html", "precision_recall.png",
+            "overview.html", "front.html", "calibration.html", "calibration.png", "ranking.html", "precision_recall.png",
             "operating.html", "decision.png", "conformal.html", "abstain.png", "flow.png", "reporting.html", "software.html", "cite.html",
         )]  # fmt: skip
         assert targets.figures(config(methods=["logistic"], **brain)) == [

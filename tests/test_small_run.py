@@ -112,12 +112,31 @@ def reader(browser: Any, finished: Path) -> Reader:
 
 def test_the_front_page_says_what_the_report_is_about_and_draws_the_steps(reader: Reader) -> None:
     words = reader.all(".prose")[0].text
+    assert words.startswith("brain: AUROC on test findings\nmethod AUROC\ntyphon ")
+    assert (
+        words.index("Caution: The data are synthetic") < words.index("Tested: ") < words.index("Networks for")
+    )
+    (curves,) = reader.all(".prose img")
+    assert curves.get_property("naturalWidth") > 500
     assert "Networks for brain. Methods: typhon, logistic." in words
     assert "The data are synthetic" in words
     assert [link.text for link in reader.all(".prose a")][: len(CATEGORIES)] == list(CATEGORIES)
     graph = reader.all(".vega-embed canvas, .vega-embed svg")[0]
     assert graph.size["width"] > 100
+    assert graph.location["y"] > curves.location["y"] + curves.size["height"]
     assert reader.menu() == ["Workflow", "Statistics", "About", *CATEGORIES]
+
+
+def test_on_a_phone_the_result_stands_above_the_menu_and_nothing_is_cut_off(reader: Reader) -> None:
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    reader.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        heading, menu = reader.all(".prose h1")[0], reader.all("nav")[0]
+        assert heading.location["y"] < menu.location["y"] < 844
+        assert heading.size["width"] > 300
+        assert reader.browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    finally:
+        reader.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.mark.parametrize("category", CATEGORIES)

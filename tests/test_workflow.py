@@ -335,7 +335,7 @@ class TestMessages:
 
 TRAINING = {
     "train_model", "assess_methods", "draw_saliency", "draw_curves", "draw_paper_figure", "write_tensorboard", "predict_findings", "score_method",
-    "draw_roc", "write_paper_table", "write_reporting", "tabulate_results", "list_software", "tabulate_costs", "all",
+    "draw_roc", "write_front", "write_paper_table", "write_reporting", "tabulate_results", "list_software", "tabulate_costs", "all",
 }  # fmt: skip
 
 
@@ -407,7 +407,7 @@ class TestRerun:
             }  # fmt: skip
         with edited(built / "pipeline/report/contact_sheet.py", "", "\nx = 1\n"):
             assert plan(built, *DEMO) == {
-                "draw_contact_sheet": 3, "draw_red_dots": 3, "verify_dataset": 3, "tabulate_costs": 1, "all": 1,
+                "draw_contact_sheet": 3, "draw_red_dots": 3, "verify_dataset": 3, "write_front": 1, "tabulate_costs": 1, "all": 1,
             }  # fmt: skip
 
     def test_code_of_one_data_set_reruns_that_data_set(self, built):

@@ -14,6 +14,7 @@ from pipeline.files import NUMBER
 Html = NewType("Html", str)
 
 STYLE = """
+:root { color-scheme: light dark }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1.2rem;
   color: #222 }
 h1 { font-size: 1.6rem }
@@ -28,6 +29,20 @@ td { max-width: 30rem; overflow-wrap: break-word }
 .failed { color: #b00020; font-weight: 700 }
 .note { color: #555; font-size: .87rem }
 img, svg { max-width: 100%; height: auto }
+img { background: #fff }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; padding: 0 .7rem }
+}
+@media (prefers-color-scheme: dark) {
+  body { color: #ddd; background: #16191d }
+  a { color: #8ab4f8 }
+  th, td { border-color: #444 }
+  .ok { color: #7bc98f }
+  .warning { color: #e3b341 }
+  .failed { color: #ff7b84 }
+  .note { color: #aaa }
+  svg { background: #eee }
+}
 """
 BOX, GAP, HEIGHT = 118, 44, 96
 """Width of a box of a flow chart, width of an arrow, and height of the chart, in pixels."""
@@ -126,6 +141,7 @@ def page(title: str, parts: Sequence[Html]) -> str:
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f"<title>{text(title)}</title><style>{STYLE}</style></head>\n<body><h1>{text(title)}</h1>\n"
         + "\n".join(parts)

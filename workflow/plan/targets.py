@@ -120,6 +120,18 @@ def corrupted(config: Config) -> list[str]:
     return found
 
 
+def front(config: Config) -> dict[str, str]:
+    """What the first page of the report is made of: the picture of all ROC curves, checks and fingerprint."""
+    folder = f"<data>/{config['target']}"
+    roc = "results/roc.png" if compares(config) else f"results/{config['methods'][0]}/roc.png"
+    return {"roc": roc, "checks": f"{folder}/verify.csv", "fingerprint": f"{folder}/fingerprint.csv"}
+
+
+def front_options(config: Config) -> str:
+    """What it is told, as flags."""
+    return flags.flags({"external": config["external"] or None}) + " --synthetic" * ("phantom" in config)
+
+
 def untrained(config: Config) -> list[str]:
     """The methods that train no network, or only guess one."""
     return [name for name in config["methods"] if variants.method(config, name) in (*BASELINES, "rwg")]
@@ -146,7 +158,7 @@ def figures(config: Config) -> list[str]:
             for name in _encoders(config)
             if name in baselines.fixed_encoders(config)
         ),
-        *(f"results/{name}" for name in ("overview.html", *ASSESSMENT) if is_tested(config)),
+        *(f"results/{name}" for name in ("overview.html", "front.html", *ASSESSMENT) if is_tested(config)),
         *(["results/subgroups.html"] if is_tested(config) and config["subgroups"]["columns"] else []),
         *(robustness(config) if config["robustness"] else []),
         *external.results(config),
