@@ -15,7 +15,7 @@ from papers.targeted import POLICIES, STAGES
 from papers import numbers
 from pipeline.files import sha256
 from pipeline.provenance import ROOT, code
-from workflow import downloads, driver, failed, raw, shared, replaced, variants
+from workflow import downloads, driver, failed, raw, shared, replaced, tracking, variants
 from workflow.config import check_file, checked
 from workflow.flags import flags
 from workflow.plan import asked, baselines, challenge, curve, data, effects, external
@@ -26,6 +26,7 @@ with ending():
     for file in workflow.configfiles:
         check_file(file)
     shared.check(checked(config))
+    tracking.announce(config["log"])
 
 planned, failures = asks(config), failed.listen()
 folders = targets.folders(config)
@@ -50,6 +51,7 @@ onstart:
         driver.begun(Path.cwd())
         driver.stop_jobs_with_me(Path.cwd())
         shared.record(config)
+        tracking.record(config)
         if not workflow.touch:
             replaced.set_aside(workflow.dag.needrun_jobs())
 

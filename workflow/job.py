@@ -6,6 +6,7 @@ terminal only: whatever redraws its line is no log line.
 
 import io
 import logging
+import os
 import runpy
 import shlex
 import signal
@@ -112,6 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = INTERRUPTED
     if status == INTERRUPTED and "pipeline.pool" in sys.modules:
         sys.modules["pipeline.pool"].leave(status)
+    if status == 0 and os.environ.get("TYPHON_LOG"):
+        from workflow.tracking import tell  # which most jobs do not need
+
+        tell(module, arguments)
     return status
 
 

@@ -1,5 +1,6 @@
 """What the type of a key cannot see: keys that do not fit together."""
 
+import importlib.util
 import itertools
 import json
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from workflow import plain, side_collections, variants
 from workflow.config import classes, external, networks
 from workflow.config.collections import KINDS, own_keys
 from workflow.config.messages import error, nearest
+from workflow.tracking import PACKAGES
 from workflow.variants import LEFT_OUT
 
 COLUMN = ("given", "sites")
@@ -85,6 +87,9 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
         if not networks.known(name):
             remedy = nearest(name, networks.names())
             yield error(path, name, expected="a network", remedy=remedy)
+    if config["log"] and importlib.util.find_spec(config["log"]) is None:
+        remedy = f".venv/bin/python -m pip install {PACKAGES[config['log']]}, or take the key out"
+        yield error(["log"], config["log"], expected="a package that is installed", remedy=remedy)
     yield from _initialization_contradictions(config)
     for name in set(MEASURED) & encoders.keys():
         yield error(["encoders", name], "an encoder of that name", expected="another: it is measured as well")

@@ -391,4 +391,7 @@ class Config(Section):
     external: list[Name] = []
     """collections that no step sees before the test, such as `[site_b]`: each run scores them, and
     `results/external/` tells what it comes to; cut as the target, of nobody who is in `datasets`"""
+    log: Literal["mlflow", "wandb"] | None = None
+    """whom jobs tell settings, losses, validation and results besides, MLflow or Weights & Biases; no result
+    depends on it"""
     phantom: Phantom | None = None
