@@ -48,6 +48,12 @@ rule assess_methods:
             category=folders["Results"],
             labels={"method": "(all)", "figure": "operating points"},
         ),
+        points=report(
+            "results/operating.png",
+            caption="../workflow/report/operating_points.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "operating points on the ROC curve"},
+        ),
         decisions=report(
             "results/decision.png",
             caption="../workflow/report/decision.rst",
@@ -89,7 +95,7 @@ rule assess_methods:
         "python -m workflow.job {log} model.evaluation.assess --results {input.results} --runs {params.runs}"
         " --splits {input.splits:q} {params.points} --out-calibration {output.calibration}"
         " --out-ranking {output.ranking} --out-operating {output.operating} --out-reliability {output.reliability}"
-        " --out-precision {output.precision} --out-decisions {output.decisions} --out-conformal {output.conformal}"
+        " --out-precision {output.precision} --out-points {output.points} --out-decisions {output.decisions} --out-conformal {output.conformal}"
         " --out-abstain {output.abstain}"
 
 
@@ -183,6 +189,12 @@ rule tabulate_subgroups:
         latex="results/subgroups.tex",
         page=report(
             "results/subgroups.html",
+            caption="../workflow/report/subgroups.rst",
+            category=folders["Results"],
+            labels={"method": "(all)", "figure": "subgroups, table"},
+        ),
+        picture=report(
+            "results/subgroups.png",
             caption="../workflow/report/subgroups.rst",
             category=folders["Results"],
             labels={"method": "(all)", "figure": "subgroups"},

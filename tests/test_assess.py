@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from model.evaluation import assess
+from model.evaluation.assessed import Assessed
+from model.evaluation.assessment import operating_rows
+from model.evaluation.intervals import Fold
+from model.evaluation.operating import Point
 from model.files import operating
+from model.report import operating_points
 from tests.test_compare import HALF, RIGHT, THREE_QUARTERS, Experiment
 
 
@@ -22,7 +27,7 @@ def assessed(experiment: Experiment, *more: str) -> dict[str, list[dict[str, str
          "--runs", *(str(run) for name in experiment.names for run in experiment.runs(name)),
          "--splits", *map(str, experiment.splits), *more,
          *(word for name in tables for word in (f"--out-{name}", str(results / f"{name}.csv"))),
-         *(word for name in ("reliability", "precision", "decisions", "abstain")
+         *(word for name in ("reliability", "precision", "points", "decisions", "abstain")
            for word in (f"--out-{name}", str(results / f"{name}.png")))]
     )  # fmt: skip
     return {name: list(csv.DictReader((results / f"{name}.csv").read_text().splitlines())) for name in tables}
@@ -59,6 +64,23 @@ def test_thresholds_of_validation_are_judged_on_the_test_by_hand(experiment: Exp
     assert [(row["per"], row["auroc"], row["average_precision"]) for row in rows] == [
         ("finding", "0.8750", "0.9167")
     ]
+
+
+def test_thresholds_lie_beside_the_test_curve_with_both_intervals() -> None:
+    """Of the positives .9 and .2 one is above .5; the negatives .3 and .1 are both below: (0, 1/2)."""
+    test = Fold(np.array(list("abcd")), np.array([1, 1, 0, 0]), np.array([[0.9, 0.2, 0.3, 0.1]]))
+    known = Fold(np.array(list("ef")), np.array([1, 0]), np.array([[0.7, 0.3]]))
+    one = Assessed("m", "", ((0, 0),), (known,), (test,), (0.5,), 0.5)
+    points = [Point(), Point("specificity", 0.8)]
+    (axes,) = operating_points.plot([one], operating_rows(one, points, None), points, "title").axes
+    drawn = [np.asarray(line.get_xydata(), float) for line in axes.lines]
+    marked = [line.tolist() for line in drawn if len(line) == 1]
+    assert marked == [[[0, 0.5]], [[0, 0.5]]]
+    # Chance, the curve (its first positive is above all, its second above one of two negatives), what was asked.
+    assert [[0, 0], [0, 0.5], [0.5, 0.5], [0.5, 1], [1, 1]] in [
+        np.unique(line, axis=0).tolist() for line in drawn
+    ]
+    assert [line.get_xdata() for line in axes.lines][-1] == pytest.approx([0.2, 0.2])
 
 
 def test_predictive_values_are_for_the_prevalence_that_was_given(experiment: Experiment) -> None:

@@ -240,6 +240,7 @@ class TestCoverage:
                 "calibration intercept", "calibration slope", "calibration error", "calibration error of 0",
                 "sensitivity of a subgroup, difference", "AUROC of a subgroup, difference",
                 "set of 90%, positives", "set of 90%, negatives",
+                "external, as good", "external, 0.1 worse", "corrupted",
             ]  # fmt: skip
             assert all(0 <= value <= 100 for value in result.notes.values())
         assert coverage.bench(Size(1, 80, True)) == results  # seeded
@@ -271,3 +272,10 @@ class TestCoverage:
         found = [coverage.in_use(random, 40, 0.7) for _ in range(80)]
         for name in found[0]:
             assert np.mean([each[name] for each in found if name in each]) > 0.87, name
+
+    def test_intervals_of_differences_between_test_sets_hold_what_they_promise(self) -> None:
+        """3,000 simulations gave 94 to 98 %."""
+        random = np.random.default_rng(5)
+        found = [coverage.apart(random, 40, 0.7) for _ in range(150)]
+        for name in found[0]:
+            assert np.mean([each[name] for each in found]) > 0.9, name

@@ -412,7 +412,7 @@ class TestTargets:
         )]  # fmt: skip
         pages = [f"results/{name}" for name in (
             "overview.html", "front.html", "calibration.html", "calibration.png", "ranking.html", "precision_recall.png",
-            "operating.html", "decision.png", "conformal.html", "abstain.png", "flow.png", "reporting.html", "software.html", "cite.html",
+            "operating.html", "operating.png", "decision.png", "conformal.html", "abstain.png", "flow.png", "reporting.html", "software.html", "cite.html",
         )]  # fmt: skip
         assert targets.figures(config(methods=["logistic"], **brain)) == [
             *about_data, *pages, "results/logistic/roc.png",

@@ -34,7 +34,7 @@ subgroups: {columns: [row, format], table: about.csv}
 CATEGORIES = {
     "1 Results": {
         "overview.html", "roc.png", "saliency.png", "calibration.html", "calibration.png", "ranking.html",
-        "precision_recall.png", "operating.html", "decision.png", "subgroups.html",
+        "precision_recall.png", "operating.html", "operating.png", "decision.png", "subgroups.html", "subgroups.png",
     },
     "2 Comparison": {"comparison.html", "differences.html", "comparison.png", "roc.png"},
     "3 Data": {"verify.html", "contact_sheet.png", "red_dots.png", "fingerprint.png"},

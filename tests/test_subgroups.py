@@ -15,6 +15,7 @@ from model.evaluation.intervals import Fold
 from model.evaluation.levels import known, levels, order
 from model.evaluation.metrics import auroc
 from model.evaluation.subgroups import Part, area, difference
+from model.report.subgroups import plot
 from pipeline.errors import ColumnError, ConfigError
 from pipeline.files import write_csv
 from tests.test_compare import PATIENTS, RIGHT, THREE_QUARTERS, Experiment
@@ -137,6 +138,7 @@ def test_columns_of_the_index_and_levels_below_the_minimum(experiment: Experimen
     few = tabulated(experiment, "--columns", "model")
     assert {row["auroc"] for row in few.values()} == {""}
     assert "fewer than 10 positive" in experiment.notes("subgroups")
+    assert (experiment.folder / "results/subgroups.png").stat().st_size > 5000
 
 
 def test_findings_of_a_patient_may_differ_and_a_row_twice_is_told(experiment: Experiment) -> None:
@@ -153,3 +155,28 @@ def test_findings_of_a_patient_may_differ_and_a_row_twice_is_told(experiment: Ex
     table.write_text("case,size\na,3\n")
     with pytest.raises(ColumnError, match="patient_id"):
         known(experiment.folder / "findings.csv", experiment.folder / "index.parquet", table, {})
+
+
+def test_the_picture_has_a_line_per_level_with_counts_and_a_colour_per_method() -> None:
+    def row(method: str, column: str, level: str, auroc: float | None) -> dict[str, object]:
+        scored = {} if auroc is None else {"auroc": auroc, "auroc95": (auroc - 0.1, auroc + 0.1)}
+        return {"method": method, "column": column, "level": level, "count": 30, "positives": 12, **scored}
+
+    rows = [
+        row(method, *level)
+        for method in ("typhon", "hydra")
+        for level in (("sex", "f", 0.8), ("sex", "m", 0.6), ("site", "a", None))
+    ]
+    made = plot(rows, "title")
+    area, *_ = made.axes
+    texts = [label.get_text() for label in area.get_yticklabels()]
+    assert texts == [
+        "sex", "f (30, 12 positive)", "m (30, 12 positive)", "site", "a (30, 12 positive, too few)",
+    ]  # fmt: skip
+    points = [line for line in area.lines if line.get_marker() == "o"]
+    data = [np.asarray(line.get_xydata(), float)[0] for line in points]
+    found = sorted((round(float(y), 2), float(x)) for x, y in data)
+    # Of six tenths of a line each of two methods has the middle of a half: .15 to either side.
+    assert found == [(0.85, 0.8), (1.15, 0.8), (1.85, 0.6), (2.15, 0.6)]
+    assert len({line.get_color() for line in points}) == 2
+    assert area.get_ylim()[0] > area.get_ylim()[1]

@@ -536,7 +536,7 @@ class TestRerun:
         printed = snakemake(built, "report", "report.zip")
         figures = re.findall(r"Adding (\w+)\.png", printed)
         # of data sets, of training, of results and papers, costs; saliency and what scores are worth
-        assert len(figures) == 3 * 3 + 3 + 2 + 1 + 6
+        assert len(figures) == 3 * 3 + 3 + 2 + 1 + 7
         pages = re.findall(r"Adding (\w+)\.html", printed)
         of_scores = ["overview", "calibration", "ranking", "operating", "conformal", "reporting"]
         assert sorted(pages) == sorted(

@@ -31,6 +31,7 @@ from model.evaluation.platt import Platt
 from model.evaluation.predictions import numbered, read_splits
 from model.evaluation.ranking import UNITS
 from model.evaluation.temperature import Temperature
+from model.report import operating_points
 from model.report.drawing import STYLE, save
 from model.report.probabilities import plot_abstain, plot_decisions, plot_precision, plot_reliability
 from model.report.tabular import write_table
@@ -129,7 +130,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
             f"--out-{name}", type=Path, required=True, metavar="CSV",
             help="the same as .md, .tex and .html beside it",
         )  # fmt: skip
-    for name in ("reliability", "precision", "decisions", "abstain"):
+    for name in ("reliability", "precision", "points", "decisions", "abstain"):
         parser.add_argument(f"--out-{name}", type=Path, required=True, metavar="PNG")
     return parser.parse_args(argv)
 
@@ -159,6 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         title = f"{target}, test findings"
         save(plot_reliability(every, title), args.out_reliability)
         save(plot_precision(every, title), args.out_precision)
+        save(operating_points.plot(every, rows["operating"], chosen, title), args.out_points)
         save(plot_decisions(every, title), args.out_decisions)
         save(plot_abstain(every, title), args.out_abstain)
 

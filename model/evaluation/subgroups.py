@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
@@ -24,6 +25,8 @@ from model.evaluation.levels import KEY, UNKNOWN, known, levels, order
 from model.evaluation.operating import Point, said, sensitivity, specificity
 from model.evaluation.predictions import read_splits
 from model.evaluation.ranking import UNITS
+from model.report.drawing import STYLE, save
+from model.report.subgroups import plot
 from model.report.tabular import write_table
 from pipeline.cli import run_cli
 
@@ -179,12 +182,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--minimum", type=int, default=10, help="least positive and negative findings (default 10)"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="with .md, .tex, .html beside")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="with .md, .tex, .html and .png beside"
+    )
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the table of all methods, columns and levels."""
+    """Write the table of all methods, columns and levels, and its picture."""
     args = parse(argv)
     figures, splits = results.read_all(args.results), read_splits(args.splits)
     table = levels(known(args.findings, args.index, args.table, args.names), args.columns, args.cuts)
@@ -199,6 +204,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     least = f"Levels with fewer than {args.minimum} positive or negative findings are counted, not scored."
     caption = f"Subgroups, {figures[0]['target']}, test findings"
     write_table(frame, args.out.with_suffix(""), caption, [*NOTES, least])
+    with mpl.rc_context(STYLE):
+        save(plot(found, caption), args.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ half of the variance of their scores is shared, half is of the method.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
-from scipy.special import expit, ndtri
+from scipy.special import expit, ndtr, ndtri
 
 from model.evaluation.calibration import BIN, MOST_BINS
 from model.evaluation.conformal import NEGATIVE as NEGATIVE_BIT
@@ -30,6 +31,8 @@ SPLITS, TEST, TRAIN = 10, 0.2, 0.6
 """Independent hold-outs of one data set, for the intervals over splits."""
 OWN = 0.5
 """Share of the variance of each split's scores that is of its network alone."""
+LOSS = 0.1
+"""Of AUROC, of the worse external set."""
 PROMISED = 0.9
 """Coverage of conformal sets."""
 SIMULATIONS = 3000
@@ -121,6 +124,25 @@ def in_use(random: np.random.Generator, patients: int, area: float) -> dict[str,
     }
 
 
+def apart(random: np.random.Generator, patients: int, area: float) -> dict[str, bool]:
+    """Whether the intervals of differences to a test set hold the truth.
+
+    Of an external one to it, as good and LOSS worse; of its own findings, whose scores get as much noise as
+    they vary, to the same findings without.
+    """
+    own, _ = next(test_sets(random, patients, area))
+    first = of_scores.part_of(own)
+    held = {}
+    for name, lost in (("external, as good", 0.0), (f"external, {LOSS:g} worse", LOSS)):
+        other, _ = next(test_sets(random, patients, area - lost))
+        there = replace(other, groups=np.char.add("external ", other.groups))
+        held[name] = _holds(of_scores.difference_of(of_scores.part_of(there), first), -lost)
+    noisy = replace(own, scores=own.scores + random.normal(size=own.scores.shape))
+    found, _ = mean_areas([[own], [noisy]]).difference(1, 0)
+    held["corrupted"] = _holds(found, float(ndtr(ndtri(area) / 2**0.5)) - area)
+    return held
+
+
 def sets(random: np.random.Generator, patients: int, area: float) -> dict[str, bool]:
     """Whether conformal sets of 90 %, chosen on so many patients, hold all findings of a class of a new."""
     fold, _ = next(test_sets(random, patients, area))
@@ -146,13 +168,14 @@ def bench(size: Size) -> list[Result]:
     simulations = 5 if size.quick else SIMULATIONS
     for area in AREAS:
         for patients in PATIENTS:
-            names = ("coverage", "in use", "sets")
-            random, used, own = (stream("bench", name, area, patients) for name in names)
+            names = ("coverage", "in use", "sets", "apart")
+            random, used, own, two = (stream("bench", name, area, patients) for name in names)
             held: dict[str, list[bool]] = {}
             for _ in range(simulations):
                 found = {
                     **one_split(random, patients, area), **several_splits(random, patients, area),
                     **in_use(used, patients, area), **sets(own, patients, area),
+                    **apart(two, patients, area),
                 }  # fmt: skip
                 for name, holds in found.items():
                     held.setdefault(name, []).append(holds)

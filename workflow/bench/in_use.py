@@ -108,6 +108,16 @@ def intervals(
     }
 
 
+def part_of(fold: Fold) -> subgroups.Part | None:
+    """The AUROC of a whole test set, to compare with that of another."""
+    return subgroups.part([fold], subgroups.area, Estimate.ranked)
+
+
+def difference_of(first: subgroups.Part | None, second: subgroups.Part | None) -> Interval | None:
+    """Of ``first`` less ``second``; None where one is."""
+    return None if first is None or second is None else subgroups.difference(first, second)
+
+
 def _apart(
     folds: list[Fold],
     figure: Statistic,
@@ -125,4 +135,4 @@ def _apart(
         for mask in (inside, ~inside)
     ]
     first, second = parts
-    return None if first is None or second is None else subgroups.difference(first, second)
+    return difference_of(first, second)

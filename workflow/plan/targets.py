@@ -29,7 +29,7 @@ FOLDERS = ("Results", "Comparison", "External", "Data", "Training", "Papers", "P
 
 ASSESSMENT = (
     "calibration.html", "calibration.png", "ranking.html", "precision_recall.png", "operating.html",
-    "decision.png", "conformal.html", "abstain.png",
+    "operating.png", "decision.png", "conformal.html", "abstain.png",
 )  # fmt: skip
 """What scores are worth in use, of all methods."""
 
@@ -159,7 +159,11 @@ def figures(config: Config) -> list[str]:
             if name in baselines.fixed_encoders(config)
         ),
         *(f"results/{name}" for name in ("overview.html", "front.html", *ASSESSMENT) if is_tested(config)),
-        *(["results/subgroups.html"] if is_tested(config) and config["subgroups"]["columns"] else []),
+        *(
+            ["results/subgroups.html", "results/subgroups.png"]
+            if is_tested(config) and config["subgroups"]["columns"]
+            else []
+        ),
         *(robustness(config) if config["robustness"] else []),
         *external.results(config),
         *reporting.results(config),
