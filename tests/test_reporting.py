@@ -143,12 +143,21 @@ class TestPage:
         assert f"{states['filled in']} filled in, {states['partly']} partly, {states['open']} open" in title
 
     def test_what_was_asked_for_is_told(self, files: Path) -> None:
-        asked = config(external=["late"], subgroups={"columns": ["age"]}, covariates={"columns": ["sex"]})
+        asked = config(
+            external=["late"],
+            subgroups={"columns": ["age"]},
+            covariates={"columns": ["sex"]},
+            robustness=True,
+        )
         found = page(files, plan.facts(asked))
         assert found["CLAIM", "33"]["answer"].startswith("late, which no step has seen")
         assert (
             found["TRIPOD+AI", "12d"]["answer"]
             == "Performance by age: results/subgroups.csv; at late: results/external/."
+        )
+        answer = found["CLAIM", "30"]["answer"]
+        assert answer.endswith(
+            " Corrupted test findings (noise, blur, contrast, rotation, jpeg): results/robustness.csv."
         )
         assert "also use sex." in found["TRIPOD+AI", "9a"]["answer"]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from model.evaluation.results import Figures, counted
+from model.inference.corruptions import CORRUPTIONS
 from model.report.tabular import text
 from pipeline.classes import label_columns
 from pipeline.report.flow import stages
@@ -95,6 +96,7 @@ def _of_config(study: Study) -> dict[str, str]:
     begun = {name: one["weights"] for name, one in methods.items() if "weights" in one}
     guessed = [f"{name}: {GUESSED if known == 'random' else known}" for name, known in begun.items()]
     points = [f"{rate} {floor:g}" for rate in RATES for floor in facts["operating"][rate]]
+    corrupted = facts["robustness"] and any(one["model"] for one in methods.values())
     places = [
         *([f"by {_named(facts['subgroups'])}: results/subgroups.csv"] if facts["subgroups"] else []),
         *([f"at each site ({split['column']}), fold by fold"] if split["kind"] == "sites" else []),
@@ -135,6 +137,7 @@ def _of_config(study: Study) -> dict[str, str]:
         "points": _named(points),
         "subgroups": _named(facts["subgroups"]), "covariates": _named(facts["covariates"]),
         "external": _named(facts["external"]), "heterogeneity": "; ".join(places),
+        "corruptions": _named(CORRUPTIONS) if corrupted else "",
         "compared": "Methods" if len(methods) > 1 else "",
     }  # fmt: skip
 

@@ -34,6 +34,7 @@ def facts(config: Config) -> str:
             "operating": config["operating"],
             "subgroups": config["subgroups"]["columns"],
             "covariates": config["covariates"]["columns"],
+            "robustness": config["robustness"],
         },
         sort_keys=True,
     )
