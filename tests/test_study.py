@@ -120,13 +120,24 @@ def test_a_finding_whose_label_has_changed_is_refused(kept: Record, tmp_path: Pa
 
 def test_a_comparison_by_hand(kept: Record) -> None:
     """Of nine pairs 1, 1, 2 and 1 are wrong: differences 1/9, 1/9, 2/9, 1/9 with s = 1/18, six test to 18 training."""
-    (row,) = tables.differences(tables.compare([PROBE, OTHER], kept)).to_dict("records")
+    (row,) = tables.differences(tables.compare([PROBE, OTHER], kept), tables.ask([PROBE, OTHER])).to_dict(
+        "records"
+    )
     half = 2.3534 / 18 * (1 / 4 + 6 / 18) ** 0.5
     assert (row["kind"], row["splits"]) == ("primary", 4)
     assert row["difference"] == pytest.approx(5 / 36)
     assert row["equivalence90"] == pytest.approx((5 / 36 - half, 5 / 36 + half), rel=1e-4)
     assert not row["equivalent"]
     assert row["p_corrected"] == row["holm_corrected"]
+
+
+def test_nothing_is_adjusted_or_summed_up_before_it_is_complete(kept: Record) -> None:
+    plan = [PROBE, OTHER, *(replace(cell, target="skin") for cell in (PROBE, OTHER))]
+    compared = tables.compare(plan, kept)
+    table = tables.differences(compared, tables.ask(plan))
+    assert len(table) == 1
+    assert table[["holm_delong", "holm_corrected"]].isna().all(axis=None)
+    assert not len(tables.combined(compared, tables.ask(plan)))
 
 
 def test_pictures_are_of_what_is_complete(kept: Record, tmp_path: Path) -> None:
@@ -154,9 +165,10 @@ def test_holm_is_of_comparisons_of_one_kind_and_not_of_what_is_shown_apart(
             run(tmp_path, cell, fold, scores if cell.references else scores[::-1], FINDINGS)
         kept.keep(cell, tmp_path / cell.folder, "abc", 15)
     compared = tables.compare([PROBE, OTHER, *brain], kept)
-    table = tables.differences(compared).set_index("target")
+    plan = tables.ask([PROBE, OTHER, *brain])
+    table = tables.differences(compared, plan).set_index("target")
     assert table["holm_corrected"].isna().to_dict() == {"chest": False, "brain": True}
-    both = tables.combined(compared)
+    both = tables.combined(compared, plan)
     assert list(both["targets"]) == ["chest, brain"]  # of one target alone there is nothing to sum up
 
 

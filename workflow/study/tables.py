@@ -32,12 +32,16 @@ FORMATS["hours"] = ".2f"
 NOTES = {
     "areas": ["ci95 is for other patients, corrected95 for other splits; sd_splits is that of one split."],
     "differences": [
-        "Holm's p-values are within a kind of a family, over all targets that are not apart.",
+        "Holm's p-values are within a kind of a family, over all targets that are not apart; there are none"
+        " before all of these comparisons are complete.",
         "equivalence90 is the 90 % interval over splits, corrected; margin_shown is the least margin that"
         " holds it, detectable the least difference found with 80 % power.",
         "Of fewer than four splits there is no interval over splits.",
     ],
-    "combined": ["tau is the standard deviation between targets. Rows with brain are shown apart."],
+    "combined": [
+        "Of comparisons that are complete on all targets. tau is the standard deviation between targets."
+        " Rows with brain are shown apart."
+    ],
     "progress": ["hours are those in which runs learned and scored, without starting processes."],
 }  # fmt: skip
 SUFFIXES = (".csv", ".md")
@@ -48,12 +52,29 @@ CHOSEN = ("probe-1", "probe-2", "probe-3", "probe-4")
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A cell and one of its references over the splits that both have."""
+class Asked:
+    """A comparison of the plan."""
 
     cell: Cell
-    reference: str
+    reference: Cell
     primary: bool
+
+    @property
+    def kind(self) -> str:
+        """What it counts as within its family."""
+        return "apart" if self.cell.apart else "primary" if self.primary else "secondary"
+
+    @property
+    def of_all(self) -> tuple[str, str, str, str]:
+        """What is asked of every target alike."""
+        return self.cell.family, self.cell.method, self.reference.method, self.cell.findings
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Its answer, over the splits that both cells have."""
+
+    asked: Asked
     splits: int
     difference: Difference
     error: float
@@ -61,27 +82,35 @@ class Compared:
     equivalence: tuple[float, float] | None
 
 
-def compare(cells: Sequence[Cell], record: Record) -> list[Compared]:
-    """Every comparison of the plan both of whose cells are complete."""
-    runs = record.runs()
+def ask(cells: Sequence[Cell]) -> list[Asked]:
+    """Every comparison of the plan."""
     known = {(cell.target, cell.name): cell for cell in cells}
     found = []
     for cell in cells:
         for place, name in enumerate(cell.references):
-            other = known.get((cell.target, f"{name}-n{cell.findings}"))
-            if other is None or record.left(cell) or record.left(other):
-                continue
-            splits = min(cell.splits, other.splits)
-            methods = (record.of(cell, splits), record.of(other, splits))
-            check_paired(methods)
-            ratio = overlap(runs, cell.target)
-            paired = Paired(methods, None, mean_areas([each.folds for each in methods]), "")
-            ours, theirs = (np.concatenate(each.areas() or [np.array([])]) for each in methods)
-            values = (ours - theirs).tolist()
-            found.append(Compared(
-                cell, name, cell.primary and not place, splits, subtract(paired, 0, 1, overlap=ratio),
-                standard_error(values, ratio), equivalence_interval(values, ratio),
-            ))  # fmt: skip
+            if other := known.get((cell.target, f"{name}-n{cell.findings}")):
+                found.append(Asked(cell, other, cell.primary and not place))
+    return found
+
+
+def compare(cells: Sequence[Cell], record: Record) -> list[Compared]:
+    """Those both of whose cells are complete."""
+    runs, found = record.runs(), []
+    for asked in ask(cells):
+        both = (asked.cell, asked.reference)
+        if any(map(record.left, both)):
+            continue
+        splits = min(cell.splits for cell in both)
+        methods = tuple(record.of(cell, splits) for cell in both)
+        check_paired(methods)
+        ratio = overlap(runs, asked.cell.target)
+        paired = Paired(methods, None, mean_areas([each.folds for each in methods]), "")
+        ours, theirs = (np.concatenate(each.areas() or [np.array([])]) for each in methods)
+        values = (ours - theirs).tolist()
+        found.append(Compared(
+            asked, splits, subtract(paired, 0, 1, overlap=ratio), standard_error(values, ratio),
+            equivalence_interval(values, ratio),
+        ))  # fmt: skip
     return found
 
 
@@ -104,20 +133,23 @@ def areas(cells: Sequence[Cell], record: Record) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def differences(compared: Sequence[Compared]) -> pd.DataFrame:
-    """All comparisons, primary ones first in each family; Holm's p-values within each kind."""
+def differences(compared: Sequence[Compared], plan: Sequence[Asked]) -> pd.DataFrame:
+    """All comparisons, primary ones first in each family; Holm's p-values of a kind that is complete."""
     rows = []
-    for _, part in _parts(compared):
+    for part in _parts(compared):
+        family, kind = part[0].asked.cell.family, part[0].asked.kind
+        planned = sum((asked.cell.family, asked.kind) == (family, kind) for asked in plan)
+        complete = kind != "apart" and len(part) == planned
         adjusted = {
-            name: holm([None if each.cell.apart else getattr(each.difference, f"p_{name}") for each in part])
+            name: holm([getattr(each.difference, f"p_{name}") if complete else None for each in part])
             for name in ("delong", "corrected")
         }
         for place, each in enumerate(part):
-            cell, made, kept = each.cell, each.difference, each.equivalence
+            made, kept = each.difference, each.equivalence
             shown = max(map(abs, kept)) if kept else None
             rows.append({
-                "family": cell.family, "kind": _kind(each), "target": cell.target, "method": cell.method,
-                "reference": each.reference, "findings": cell.findings, "splits": each.splits,
+                "family": family, "kind": kind, "target": each.asked.cell.target, "method": made.method,
+                "reference": made.reference, "findings": each.asked.cell.findings, "splits": each.splits,
                 "difference": made.value, "ci95": made.ci95, "p_delong": made.p_delong,
                 "holm_delong": adjusted["delong"][place], "corrected95": made.corrected95,
                 "p_corrected": made.p_corrected, "holm_corrected": adjusted["corrected"][place],
@@ -127,20 +159,24 @@ def differences(compared: Sequence[Compared]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def combined(compared: Sequence[Compared]) -> pd.DataFrame:
-    """Each comparison over the targets that it is complete on, those shown apart left out, then all."""
+def combined(compared: Sequence[Compared], plan: Sequence[Asked]) -> pd.DataFrame:
+    """Each comparison over all its targets that are not apart, then over all, where these are complete."""
     rows = []
-    for family, method, reference, findings in dict.fromkeys(map(_question, compared)):
-        wanted = (family, method, reference, findings)
-        own = [each for each in compared if _question(each) == wanted and each.error > 0]
-        without = [each for each in own if not each.cell.apart]
-        for some in [without, own][: 1 + (len(own) > len(without))]:
-            if len(some) < 2:
+    for question in dict.fromkeys(each.asked.of_all for each in compared):
+        planned = [asked for asked in plan if asked.of_all == question]
+        own = [each for each in compared if each.asked.of_all == question and each.equivalence]
+        without = [each for each in own if not each.asked.cell.apart]
+        family, method, reference, findings = question
+        for some, wanted in (
+            (without, sum(not asked.cell.apart for asked in planned)),
+            (own if len(own) > len(without) else [], len(planned)),
+        ):
+            if len(some) < max(2, wanted):
                 continue
             made = combine([each.difference.value or 0.0 for each in some], [each.error for each in some])
             rows.append({
                 "family": family, "method": method, "reference": reference, "findings": findings,
-                "targets": ", ".join(each.cell.target for each in some), "difference": made.value,
+                "targets": ", ".join(each.asked.cell.target for each in some), "difference": made.value,
                 "ci95": made.ci95, "tau": made.tau,
             })  # fmt: skip
     return pd.DataFrame(rows)
@@ -190,36 +226,33 @@ def progress(cells: Sequence[Cell], record: Record) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _question(each: Compared) -> tuple[str, str, str, str]:
-    """What is asked of every target."""
-    return each.cell.family, each.cell.method, each.reference, each.cell.findings
-
-
-def _parts(compared: Sequence[Compared]) -> Iterator[tuple[tuple[str, str], list[Compared]]]:
-    """Comparisons that belong together, and whose p-values are adjusted for each other."""
-    order = list(dict.fromkeys((each.cell.family, _kind(each)) for each in compared))
-    rank = {"primary": 0, "secondary": 1, "apart": 2}
-    families = list(dict.fromkeys(family for family, _ in order))
-    for key in sorted(order, key=lambda key: (families.index(key[0]), rank[key[1]])):
-        yield key, [each for each in compared if (each.cell.family, _kind(each)) == key]
-
-
-def _kind(each: Compared) -> str:
-    return "apart" if each.cell.apart else "primary" if each.primary else "secondary"
+def _parts(compared: Sequence[Compared]) -> Iterator[list[Compared]]:
+    """Comparisons of one kind in one family, whose p-values are adjusted for each other."""
+    families = list(dict.fromkeys(each.asked.cell.family for each in compared))
+    for family, kind in itertools.product(families, ("primary", "secondary", "apart")):
+        part = [each for each in compared if (each.asked.cell.family, each.asked.kind) == (family, kind)]
+        if part:
+            yield part
 
 
 def write(cells: Sequence[Cell], record: Record, out: Path) -> None:
-    """Write all tables into ``out``."""
-    compared = compare(cells, record)
+    """Write all tables that have a row into ``out``."""
+    compared, plan = compare(cells, record), ask(cells)
     tables: dict[str, tuple[pd.DataFrame, str]] = {
         "areas": (areas(cells, record), "Test AUROC per finding of all complete cells, mean over splits"),
-        "differences": (differences(compared), f"Paired differences, with equivalence within ± {MARGIN:g}"),
-        "combined": (combined(compared), "Differences over targets, random effects"),
+        "differences": (
+            differences(compared, plan),
+            f"Paired differences, with equivalence within ± {MARGIN:g}",
+        ),
+        "combined": (combined(compared, plan), "Differences over targets, random effects"),
         "leaky": (leaky(cells, record), "What a leaky protocol would have claimed of a probe, test AUROC"),
         "progress": (progress(cells, record), "Runs that are kept, and those of the plan"),
     }
     for name, (table, caption) in tables.items():
-        if len(table):
+        if not len(table):  # nor is there one of before
+            for suffix in SUFFIXES:
+                (out / name).with_suffix(suffix).unlink(missing_ok=True)
+        else:
             write_table(table, out / name, caption, NOTES.get(name, ()), formats=FORMATS, suffixes=SUFFIXES)
 
 
@@ -232,8 +265,11 @@ def draw(cells: Sequence[Cell], record: Record, out: Path) -> None:
         for target in dict.fromkeys(row["target"] for row in drawn):
             rows: list[dict[str, Any]] = [row for row in drawn if row["target"] == target]
             save(plot(rows, target), out / f"curves-{target}.png")
-        for family in dict.fromkeys(each.cell.family for each in compared):
-            own = [each for each in compared if each.cell.family == family and each.cell.findings == ALL]
+        for family in dict.fromkeys(each.asked.cell.family for each in compared):
+            own = [
+                each for each in compared
+                if each.asked.cell.family == family and each.asked.cell.findings == ALL
+            ]  # fmt: skip
             if own:
                 title = f"{family}, all findings to learn from"
                 save(plot_differences(list(map(_named, own)), title), out / f"{family}.png")
@@ -243,6 +279,6 @@ def _named(each: Compared) -> Difference:
     """With the target in its name."""
     made = each.difference
     return Difference(
-        f"{each.cell.target}: {made.method}", made.reference, made.value, ci95=made.ci95,
+        f"{each.asked.cell.target}: {made.method}", made.reference, made.value, ci95=made.ci95,
         corrected95=made.corrected95,
     )  # fmt: skip
