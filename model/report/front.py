@@ -49,7 +49,7 @@ def tested(figures: Figures) -> str:
     runs = "1 run" if line["runs"] == 1 else f"{line['runs']} runs"
     return (
         f"Tested: {line['findings']} findings of {line['groups']} groups (patients, where they are known), "
-        f"{positive}. None of them was learned from. {splits}, {runs} of each method."
+        f"{positive}. No run has learned from what it tested. {splits}, {runs} of each method."
     )
 
 
