@@ -28,7 +28,7 @@ from pipeline.cli import run_cli
 from pipeline.datasets.listed import NUMBERS, PIXELS, WORLD
 from pipeline.datasets.table import Options
 from pipeline.errors import ConfigError, EmptyError, InputError
-from pipeline.files import SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
+from pipeline.files import EXTENT, SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
 from pipeline.options import add_flags
 from pipeline.readers import labels
 from pipeline.readers.names import Names
@@ -322,11 +322,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "case", type=Path, metavar="CASE",
         help="DICOM folder or file, NIfTI, MetaImage, NRRD or picture; or a CSV of cases with the columns "
-        "image, patient_id, finding_id, x,y,z or x_mm,y_mm,z_mm, and time",
+        "image, patient_id, finding_id, x,y,z or x_mm,y_mm,z_mm, time, and extent",
     )  # fmt: skip
     add_flags(parser, Options, ["columns"])
     parser.add_argument("--at", metavar="X,Y[,Z]", help="zero-based column,row[,slice]; without: the middle")
     parser.add_argument("--time", default="", help="which time of a volume that has several, from 0")
+    parser.add_argument(
+        "--extent", default="",
+        help="how large the patch is, such as '40 mm', where the training findings have extents of their own",
+    )  # fmt: skip
     parser.add_argument("--mm", action="store_true", help="--at is in millimetres, LPS")
     parser.add_argument(
         "--model", type=Path, nargs="+", required=True,
@@ -374,6 +378,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         predict_table(options.case, how, runs, dataset, options.out, columns, **more)
         return
     row = {"patient_id": options.patient_id, "finding_id": options.finding_id, "time": options.time}
+    if options.extent and not how.extents:
+        raise ConfigError(options.extent, file="--extent", expected=f"nothing: all patches have {how.extent}")
+    row[EXTENT] = options.extent
     row |= point_row(options.at, options.mm)
     clear(options.out)
     case = prepare(options.case, row, how, lps=True)

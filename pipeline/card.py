@@ -70,6 +70,8 @@ class Preprocessing:
     """What they are drawn from; cards say it where it is not usual."""
     width: int | None = None
     """Columns that pictures are reduced to; cards say it where they are."""
+    extents: bool = False
+    """Whether findings have extents of their own; cards say it where they have."""
 
 
 def moments(patch: np.ndarray) -> tuple[float, float]:
@@ -203,13 +205,14 @@ def describe(
         view_seed=provenance["view_seed"],
         augmentation=AUGMENTATIONS[bool(info.margin)],
         online=provenance.get("online"),
+        extents=provenance.get("extents", False),
         **keys,
     )
     told = dataclasses.asdict(preprocessing)
     if preprocessing.augmentation == AUGMENTATIONS[0]:
         del told["augmentation"]
-    for key in ("online", "width"):
-        if told[key] is None:
+    for key in ("online", "width", "extents"):
+        if not told[key]:
             del told[key]
     classes = info.classes
 

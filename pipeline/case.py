@@ -12,9 +12,9 @@ import pandas as pd
 
 from pipeline.card import Preprocessing, measure, moments
 from pipeline.datasets import Source, instance_row, lungx, neighbours, pixel_row, prostatex, table
-from pipeline.datasets.listed import PIXELS, WORLD
+from pipeline.datasets.listed import PIXELS, WORLD, extent_of
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
-from pipeline.files import FINDING_COLUMNS
+from pipeline.files import EXTENT, FINDING_COLUMNS
 from pipeline.patches import online, reduced, slices
 from pipeline.patches.cut import cut_views, tasks
 from pipeline.patches.normalization import check_not_blank
@@ -58,7 +58,8 @@ def prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool = 
     ----------
     path : a file, or a folder with the series of one patient.
     row : ``patient_id`` and ``finding_id``, from which the order of the views is drawn, and the point as in a
-        table of findings: ``x, y, z`` in pixels or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI).
+        table of findings: ``x, y, z`` in pixels or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI); and
+        ``extent``, where its patch has one of its own.
     lps : whether ``x_mm, y_mm, z_mm`` are LPS for NIfTI too.
 
     Raises InputError with the reason where there are none.
@@ -87,10 +88,14 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
         | ({} if given else {"reason": f"{places[name]['reason']}; no point given: the middle"})
         for name in how.channels
     ]
+    extent = extent_of(row.get(EXTENT, "")) if how.extents else ""
+    if how.extents and not extent:
+        raise ConfigError("none", file=path.name, expected="the extent of its patch: each finding of the "
+                          "training has its own", remedy="give it, such as --extent '40 mm'")  # fmt: skip
     columns = (*FINDING_COLUMNS, "image", "reason")
     rows = pd.DataFrame([[str(one.get(name, "")) for name in columns] for one in found], columns=columns)
     sources = _read(rows, known, raw, how)
-    (task,) = tasks(rows, list(how.channels))
+    (task,) = tasks(rows.assign(extent=extent), list(how.channels))
     drawn = how.augmentation == "online"
     ranges = Ranges(**how.online or {})
     margin = online.margin(how.side, ranges) if drawn else 0
@@ -99,7 +104,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
         raise cut
     frames = [
         frame_of(
-            how.extent,
+            task.extent or how.extent,
             source.pixels.shape,
             spot.column,
             spot.row,

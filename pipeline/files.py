@@ -15,6 +15,8 @@ import pandas as pd
 from pipeline.errors import InputError, TableError
 from pipeline.system import UNSUPPORTED, locate
 
+EXTENT = "extent"
+"""A further column of findings.csv, where a user's table says how large the patch of each finding is."""
 FINDING_COLUMNS = (
     "patient_id", "group_id", "finding_id", "label", "channel", "study_uid", "series_uid",
     "sop_instance_uid", "file", "column", "row", "spacing_column_mm", "spacing_row_mm",

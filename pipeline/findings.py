@@ -14,7 +14,7 @@ from pipeline import datasets, options
 from pipeline.classes import LABEL, label_columns
 from pipeline.cli import run_cli
 from pipeline.errors import ConfigError, EmptyError, InputError
-from pipeline.files import FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
+from pipeline.files import EXTENT, FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
 from pipeline.readers.index import documents, read_index
 from pipeline.readers.pixels import read_pixels
 from pipeline.splits import duplicates, people
@@ -127,7 +127,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_csv(args.near_duplicates, PAIR_COLUMNS, pairs)
     labels = label_columns(found.rows[0])
     columns = [each for name in FINDING_COLUMNS for each in (labels if name == LABEL else [name])]
-    write_csv(args.out, columns, found.rows)
+    own = [EXTENT] if EXTENT in found.rows[0] else []
+    write_csv(args.out, [*columns, *own], found.rows)
     groups = len({row["group_id"] for row in found.rows})
     log.info(
         "%s: %d rows in %d groups, %d left out", args.dataset, len(found.rows), groups, len(found.skipped)

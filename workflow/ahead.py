@@ -66,7 +66,8 @@ def listed_in(folder: Path, files: Collection[str], collection: Mapping[str, Any
         options = (collection[key] for key in ("folders", "patient_pattern", "exclude"))
         return listed.from_folders(folder, pictures, *options)
     words, columns, several = (collection[key] for key in ("labels", "columns", "label_columns"))
-    return listed.from_csv(folder, Path(collection["table"]), files, words, columns, several or ())
+    sized = collection["extent_column"] or ""
+    return listed.from_csv(folder, Path(collection["table"]), files, words, columns, several or (), sized)
 
 
 def _table(folder: Path, files: Collection[str], collection: Mapping[str, Any]) -> Iterator[InputError]:

@@ -256,7 +256,9 @@ def check(argv: Sequence[str]) -> int:
 
     line = prepare(argv, gpu=True)
     settings = config_of(line.values("configfile") or [], line.values("config") or [])
-    os.chdir((line.values("directory") or ["."])[0])
+    folder = Path((line.values("directory") or ["."])[0])
+    folder.mkdir(parents=True, exist_ok=True)  # as Snakemake does: raw folders may be relative to it
+    os.chdir(folder)
     text, well = check(settings)
     print(text)
     return 0 if well else 1

@@ -54,6 +54,7 @@ PREPROCESSING["properties"]["online"] = {
     },
 }  # fmt: skip
 PREPROCESSING["properties"]["width"] = {"type": ["integer", "null"], "minimum": 1}
+PREPROCESSING["properties"]["extents"] = {"type": "boolean"}
 FINGERPRINT = _each(_object(**dict.fromkeys(card.KINDS, _TEXTS), **dict.fromkeys(card.MEASURES, _RANGE)))
 DATASET = _object(
     collection=_each(_TEXT),

@@ -21,6 +21,30 @@ NEEDED, NUMBERS = COLUMNS[:4], COLUMNS[4:]
 PIXELS, WORLD = NUMBERS[:3], NUMBERS[3:6]
 
 
+SIZE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|px|)", re.IGNORECASE)
+"""How large a patch is, with a unit or without."""
+UNIT = re.compile(r"(?:^|[^a-z])(mm|px)\W*$", re.IGNORECASE)
+"""The unit of a column, at the end of its header: ``size_mm``, ``Size (mm)``."""
+
+
+def extent_of(cell: str, header: str = "") -> str:
+    """The extent that a cell of a user's table means, empty for an empty cell.
+
+    A number alone has the unit at the end of the ``header``. Raises LabelError.
+
+    >>> extent_of("40 mm"), extent_of("12,5", "diameter_mm"), extent_of("")
+    ('40 mm', '12.5 mm', '')
+    """
+    if not cell.strip():
+        return ""
+    found, of_column = SIZE.fullmatch(cell.strip()), UNIT.search(header)
+    unit = found and (found[2] or (of_column[1] if of_column else ""))
+    if not found or not unit or not 1e-3 <= (size := float(found[1].replace(",", "."))) < 1e6:
+        raise LabelError(repr(cell), expected="a size such as 40 mm or 60 px",
+                         remedy="write the unit, or end the header in _mm or _px")  # fmt: skip
+    return f"{size:.6f}".rstrip("0").rstrip(".") + f" {unit.lower()}"
+
+
 @dataclass
 class Listed:
     """The rows of a table, their images called as on the disk, their labels as numbers, and what is wrong."""
@@ -45,11 +69,13 @@ def from_csv(
     words: Mapping[str, int] | None = None,
     columns: Mapping[str, str] | None = None,
     several: Sequence[str] = (),
+    extent: str = "",
 ) -> Listed:
     """The rows of a CSV; ``path`` is absolute or relative to ``raw``, as the images and ``files`` are.
 
     ``words`` are the labels, and ``columns`` the headers by our names, of a user who has others. ``several``
     are the headers of labels of which a finding may have any; they become columns ``label_{header}``.
+    ``extent`` is the header of the sizes of patches, which become the column ``extent``.
     Raises EmptyError (there is no such table) and ColumnError.
     """
     path = raw / path
@@ -57,7 +83,8 @@ def from_csv(
         raise EmptyError("no such file", file=path, expected="a CSV of findings")
     headers = {name: unicodedata.normalize("NFC", header) for name, header in (columns or {}).items()}
     of_labels = {f"{LABEL}_{name}": unicodedata.normalize("NFC", name) for name in several} or {LABEL: LABEL}
-    needed = [*NEEDED[:3], *of_labels.values()]
+    sized = unicodedata.normalize("NFC", extent)
+    needed = [*NEEDED[:3], *of_labels.values(), *([sized] if sized else [])]
     table = labels.read_csv(path, needed, numbers=NUMBERS, columns=headers)
     if table.empty:
         raise EmptyError("no rows", file=path, expected="a row per finding")
@@ -77,6 +104,16 @@ def from_csv(
         except LabelError as error:
             error.found += f" in {header}" if several else ""
             listed.problems.append(error)
+    if sized:
+        sizes: list[str] = []
+        for row, cell in zip(images, table[sized], strict=True):
+            try:
+                sizes.append(extent_of(cell, extent))
+            except LabelError as error:
+                error.file, error.found = str(path), f"{error.found} in {extent} of {row}"
+                listed.problems.append(error)
+                break
+        table["extent"] = sizes if len(sizes) == len(table) else ""
     if several and not listed.problems and (bare := (table[list(of_labels)] == UNKNOWN).all(axis=1)).any():
         row = table[bare].iloc[0]
         found = f"none in {int(bare.sum())} rows, such as {row['image']}, {row['finding_id']}"

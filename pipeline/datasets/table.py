@@ -72,6 +72,9 @@ class Options:
     """with `folders`, a regular expression whose first group, matched against the file name, is the patient;
     one with a / is matched against the path below the raw folder; without any patients are unknown and
     near-duplicates make up the groups"""
+    extent_column: Annotated[str, MinLen(1)] | None = None
+    """with `table`, its column that says how large the patch of each finding is, such as `40 mm` or `60 px`;
+    a number alone has the unit at the end of the header, `size_mm`; where a cell is empty `extent` counts"""
     axis: Literal[0, 1, 2] | None = None
     """axis of a volume along which slices are taken; null is the last"""
     colour: Literal["rgb"] | None = None
@@ -94,7 +97,7 @@ class Options:
             raise ConfigError(
                 json.dumps(self.label_columns), file="label_columns", expected="each column once"
             )
-        for key in ("labels", "columns", "label_columns"):
+        for key in ("labels", "columns", "label_columns", "extent_column"):
             if self.folders and getattr(self, key):
                 raise ConfigError("folders", file=key, expected="a table beside it")
         known: dict[str, int] = {}
@@ -314,7 +317,10 @@ def find(source: Source, options: Options) -> Findings:
     if options.table is not None:
         columns = {str(name): header for name, header in (options.columns or {}).items()}
         several = options.label_columns or ()
-        listed = from_csv(source.raw, Path(options.table), files, options.labels, columns, several).found()
+        sized = options.extent_column or ""
+        listed = from_csv(
+            source.raw, Path(options.table), files, options.labels, columns, several, sized
+        ).found()
     else:
         folders = options.folders or {}
         listed = from_folders(source.raw, files, folders, options.patient_pattern, options.exclude).found()
@@ -342,5 +348,7 @@ def find(source: Source, options: Options) -> Findings:
         marked = point_of(row, PIXELS) is not None or point_of(row, WORLD) is not None
         group = {"group_id": patient_id if person else "", "centre": "given" if marked else "image"}
         marks = {**group, **row[of_labels].to_dict()}
+        if options.extent_column:
+            marks["extent"] = row["extent"]
         result.rows += [{**case, "channel": name, **marks, **own} for name, own in each.items()]
     return result

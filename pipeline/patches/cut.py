@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.classes import Classes, as_numbers
 from pipeline.cli import run_cli
 from pipeline.errors import ConstantImageError, EmptyError, InputError, MissingTagError
-from pipeline.files import SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
+from pipeline.files import EXTENT, SKIPPED_COLUMNS, read_csv, sha256, skip, write_csv
 from pipeline.patches import online
 from pipeline.patches.ranges import USUAL, Ranges
 from pipeline.patches.views import MOST_VIEWS, frame_of, resample, view_table
@@ -50,6 +50,8 @@ class Task:
     patient_id: str
     finding_id: str
     spots: tuple[Spot, ...]
+    extent: str = ""
+    """Of its own patch; empty where it has that of its data set."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def cut_views(
     for spot, source in zip(task.spots, sources, strict=True):
         place = (spot.column, spot.row, spot.spacing_column_mm, spot.spacing_row_mm)
         try:
-            frame = frame_of(extent, source.pixels.shape, *place, side=side)
+            frame = frame_of(task.extent or extent, source.pixels.shape, *place, side=side)
         except MissingTagError as error:
             error.file = spot.file
             return error
@@ -116,7 +118,8 @@ def tasks(findings: pd.DataFrame, channels: Sequence[str]) -> list[Task]:
                 Spot(int(row["number"]), row["file"], *(float(row[name] or "nan") for name in SPOT_COLUMNS))
                 for _, row in by_channel.loc[channels].iterrows()
             )
-            found.append(Task(str(patient_id), str(finding_id), spots))
+            extent = str(rows[EXTENT].iloc[0]) if EXTENT in rows else ""
+            found.append(Task(str(patient_id), str(finding_id), spots, extent))
     return found
 
 
@@ -230,6 +233,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "findings_sha256": sha256(args.findings),
             "slices_sha256": sha256(args.slices),
             **({"online": asdict(ranges)} if margin and ranges != USUAL else {}),
+            **({"extents": True} if EXTENT in findings else {}),
         },
         collection=args.collection,
     )

@@ -14,7 +14,7 @@ from matplotlib.patches import Polygon
 
 from pipeline.classes import said
 from pipeline.errors import StoreError
-from pipeline.files import read_csv
+from pipeline.files import EXTENT, read_csv
 from pipeline.patches.cut import SPOT_COLUMNS
 from pipeline.patches.views import Frame, View, centre, frame_of, resample, view_table
 from pipeline.report.drawing import RED, STYLE, finish, gray, limits, names, of_label
@@ -122,7 +122,8 @@ def red_dots(
         if source is None:
             raise RuntimeError(f"{store} holds a finding without a slice in {slices}: row {row}")
         spot = (float(table.at[row, name] or "nan") for name in SPOT_COLUMNS)
-        frame = frame_of(info.provenance["extent"], source.pixels.shape, *spot, side=info.side)
+        extent = table.at[row, EXTENT] if EXTENT in table else ""
+        frame = frame_of(extent or info.provenance["extent"], source.pixels.shape, *spot, side=info.side)
         seen = view_table(info.stored, info.provenance["view_seed"], case["patient_id"], case["finding_id"])
         if not np.allclose(resample(source.normalized, frame, seen[:views]), patches[place], atol=1e-4):
             raise StoreError("something else", file=store, expected=f"the views of row {row} of {slices}")

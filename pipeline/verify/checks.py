@@ -15,6 +15,7 @@ from scipy.spatial.distance import pdist
 from pipeline.card import moments
 from pipeline.datasets.neighbours import of_channels
 from pipeline.errors import InputError, StoreError
+from pipeline.files import EXTENT
 from pipeline.patches.cut import SPOT_COLUMNS
 from pipeline.patches.normalization import BLANK_SHARE
 from pipeline.patches.views import Frame, View, frame_of, resample, view_table
@@ -131,7 +132,8 @@ def look(
         if source is None:
             raise StoreError("none", file=slices, expected=f"the slice of row {row} of findings.csv")
         spot = (float(findings[name].iloc[row] or "nan") for name in SPOT_COLUMNS)
-        frame = frame_of(info.provenance["extent"], source.pixels.shape, *spot, side=info.side)
+        extent = findings[EXTENT].iloc[row] if EXTENT in findings else ""
+        frame = frame_of(extent or info.provenance["extent"], source.pixels.shape, *spot, side=info.side)
         stored, normalized = patches[:, channel], source.normalized
         recut = resample(normalized, frame, [views[view] for view in again])
         darkest = float(normalized.min()) + BLACK * float(np.ptp(normalized))
