@@ -30,7 +30,37 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Options = ParamSpec("Options")
 
-_kept: list[ProcessPoolExecutor] = []
+LOOK_S = 1.0
+"""How often to look for workers that have ended while a result is waited for."""
+
+
+class Pool(ProcessPoolExecutor):
+    """Processes that break the pool when the system ends one of them, be it in the middle of a result.
+
+    Then half of that lies in the pipe which all results come through, and the thread that reads there would
+    wait for the rest without an end, and so would we.
+    """
+
+    def outcome(self, future: Future[Result]) -> Result:
+        """What ``future.result()`` gives or raises."""
+        stuck = False
+        while True:
+            try:
+                return future.result(LOOK_S)
+            except TimeoutError:  # of this look, or of the function itself
+                if future.done():
+                    return future.result()
+            processes = [*(self._processes or {}).values()]
+            if wait([process.sentinel for process in processes], 0):
+                if stuck:  # the thread had a second to see it
+                    for process in processes:
+                        process.kill()
+                    # The last one: now the thread reads an end. Python has no public name for it.
+                    self._result_queue._writer.close()  # type: ignore[attr-defined]
+                stuck = True
+
+
+_kept: list[Pool] = []
 """The worker that stays for the next call, if there is one."""
 _keeping = threading.Lock()
 
@@ -46,9 +76,7 @@ def _run(function: Callable[[Item], Result], chunk: Sequence[Item], folder: str)
     return [function(item) for item in chunk]
 
 
-def _submit(
-    pool: ProcessPoolExecutor, function: Callable[[Item], Result], chunk: Sequence[Item]
-) -> Future[list[Result]]:
+def _submit(pool: Pool, function: Callable[[Item], Result], chunk: Sequence[Item]) -> Future[list[Result]]:
     with _script_kept_out():  # a worker starts when there is something to do
         return pool.submit(_run, function, chunk, str(Path.cwd()))
 
@@ -88,7 +116,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, args=[parent.sentinel], daemon=True).start()
 
 
-def _pool(processes: int) -> ProcessPoolExecutor:
+def _pool(processes: int) -> Pool:
     # A fork server has no threads of ours to copy, so a fork can never deadlock.
     context = multiprocessing.get_context("forkserver")
     usual = tempfile.tempdir
@@ -98,11 +126,11 @@ def _pool(processes: int) -> ProcessPoolExecutor:
             forkserver.ensure_running()
     finally:
         tempfile.tempdir = usual
-    return ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
+    return Pool(processes, mp_context=context, initializer=_end_with_parent)
 
 
 @contextmanager
-def _workers(processes: int) -> Iterator[ProcessPoolExecutor]:
+def _workers(processes: int) -> Iterator[Pool]:
     """Workers for a while. A single one is kept: to start it takes as long as to read hundreds of files."""
     if processes > 1:
         with _pool(processes) as pool:
@@ -139,7 +167,9 @@ def in_child(
             return read(path, *args, **kwargs)
         try:
             with _workers(1) as pool:
-                (result,) = _submit(pool, functools.partial(_call, safely, args, kwargs), [path]).result()
+                (result,) = pool.outcome(
+                    _submit(pool, functools.partial(_call, safely, args, kwargs), [path])
+                )
         except BrokenProcessPool as error:
             raise LimitError("the end of the process that read it", file=path) from error
         return result
@@ -172,10 +202,10 @@ def _chunked(
         for part in chunks:
             # Results wait in memory until they are asked for: keep only a few of them under way.
             if len(waiting) == 2 * processes:
-                yield waiting.popleft().result()
+                yield pool.outcome(waiting.popleft())
             waiting.append(_submit(pool, function, part))
         while waiting:
-            yield waiting.popleft().result()
+            yield pool.outcome(waiting.popleft())
 
 
 def _one_by_one(
@@ -187,7 +217,7 @@ def _one_by_one(
         try:
             with _workers(1) as alone:
                 while rest:
-                    (result,) = _submit(alone, function, [rest[0]]).result()
+                    (result,) = alone.outcome(_submit(alone, function, [rest[0]]))
                     rest.popleft()
                     yield result
         except BrokenProcessPool:

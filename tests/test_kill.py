@@ -185,6 +185,18 @@ def test_ctrl_c_ends_a_step_whose_processes_are_sending_their_results(
     assert (tmp_path / "log").read_text().splitlines()[-1].startswith("failed with 130 after")
 
 
+def test_a_process_that_the_system_ends_while_it_sends_a_result_ends_the_step(tmp_path: Path) -> None:
+    # Its step used to wait for the rest of the result without an end, in half of all tries.
+    line = [str(tmp_path / "log"), "tests.large", "4"]
+    with started("workflow.job", *line, folder=tmp_path) as process:
+        assert process.stdout.readline() == "100000000\n"
+        os.kill(max(session(process)), signal.SIGKILL)  # the youngest: a worker
+        printed, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "E-OOM" in printed
+        wait_for(lambda: session(process) == [])
+
+
 # --- the demo's raw data
 
 STOPS = {
