@@ -141,11 +141,14 @@ def test_nothing_is_adjusted_or_summed_up_before_it_is_complete(kept: Record) ->
 
 
 def test_pictures_are_of_what_is_complete(kept: Record, tmp_path: Path) -> None:
-    tables.draw([PROBE, OTHER, replace(PROBE, findings="25")], kept, tmp_path / "drawn")
-    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [
-        "curves-chest.png",
-        "features.png",
-    ]
+    few = replace(PROBE, findings="12", references=())
+    tables.draw([PROBE, OTHER, few], kept, tmp_path / "before")
+    for fold in range(4):
+        run(tmp_path, few, fold, [0.5, 0.4, 0.2, 0.7, 0.3, 0.8], FINDINGS)
+    kept.keep(few, tmp_path / few.folder, "abc", 15)
+    tables.draw([PROBE, OTHER, few], kept, tmp_path / "after")
+    drawn = {name: sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("before", "after")}
+    assert drawn == {"before": ["features.png"], "after": ["curves-chest.png", "features.png"]}
 
 
 def test_a_cell_that_lacks_a_split_is_in_no_table(kept: Record) -> None:

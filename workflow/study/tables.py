@@ -264,7 +264,8 @@ def draw(cells: Sequence[Cell], record: Record, out: Path) -> None:
     with mpl.rc_context(STYLE):
         for target in dict.fromkeys(row["target"] for row in drawn):
             rows: list[dict[str, Any]] = [row for row in drawn if row["target"] == target]
-            save(plot(rows, target), out / f"curves-{target}.png")
+            if len({row["findings"] for row in rows}) > 1:
+                save(plot(rows, target), out / f"curves-{target}.png")
         for family in dict.fromkeys(each.asked.cell.family for each in compared):
             own = [
                 each for each in compared
