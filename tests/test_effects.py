@@ -80,7 +80,7 @@ class TestList:
         demo = {**config("demo"), "patch": 80}
         assert checked(effects.variant(demo, "typhon"))["patch"] == 80
         without = {
-            "accept_download", "challenge", "covariates", "curve", "data", "download", "external", "operating", "published", "raw", "robustness", "search", "subgroups",
+            "accept_download", "challenge", "covariates", "curve", "data", "download", "external", "log", "operating", "published", "raw", "robustness", "search", "subgroups",
             "truth", "variants", "leave_one_out",
         }  # fmt: skip
         adapted = {"collections", "comparison", "hyperparameters", "methods"}
