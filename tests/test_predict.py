@@ -143,8 +143,9 @@ def test_a_stored_nodule_gets_the_scores_of_its_run(several: Made, tmp_path: Pat
         place = series["file"].tolist().index(row["file"])
         at = f"{row['column']},{row['row']},{place}"
         folder = (several.raw / "lungx" / row["file"]).parent
-        predict(several, tmp_path, folder, "--at", at, "--dataset", "lungx", *ids(row))
+        found = predict(several, tmp_path, folder, "--at", at, "--dataset", "lungx", *ids(row))
         assert_same_views(tmp_path, views)
+        assert found["probability_reason"].endswith("; only scores of the target are calibrated, brain")
 
 
 def test_a_stored_picture_gets_the_scores_of_its_run(several: Made, tmp_path: Path) -> None:

@@ -188,7 +188,9 @@ def read(runs: Sequence[Run], dataset: str, prevalence: float | Mapping[str, flo
                 expected=f"the operating points of {classes}", remedy=f"delete it; {MADE_BY}",
             )  # fmt: skip
         if not about:
-            return Use(classes, (), f"no {FILE} of {run.name} for {dataset}; {MADE_BY}", other)
+            target = run.card["target"]
+            why = MADE_BY if dataset == target else f"only scores of the target are calibrated, {target}"
+            return Use(classes, (), f"no {FILE} of {run.name} for {dataset}; {why}", other)
         found.append(about)
     return Use(classes, tuple(found), "", other)
 
