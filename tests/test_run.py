@@ -40,7 +40,7 @@ def clone(tmp_path):
 
 def python(clone, name, *, too_old=False):
     path = clone / "bin" / name
-    path.write_text(PYTHON.replace("{too_old}", str(int(too_old))))
+    path.write_text(f"{PYTHON.replace('{too_old}', str(int(too_old)))}# {name}\n")
     path.chmod(0o755)
 
 
@@ -229,6 +229,13 @@ def test_another_python_on_the_path_changes_nothing(clone):
     python(clone, "python3.13")
     call(clone)
     assert installs(clone) == 1
+
+
+def test_the_python_that_all_is_tested_with_comes_first(clone):
+    for name in ("python3", "python3.11", "python3.12", "python3.13"):
+        python(clone, name)
+    assert call(clone).returncode == 0
+    assert (clone / ".venv/bin/python").read_text().endswith("# python3.11\n")
 
 
 def test_too_old_a_python_is_passed_over(clone):
