@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kagglehub import clients as kaggle_clients
 from kagglesdk import kaggle_env
 
 from pipeline.download import kaggle
@@ -127,7 +126,7 @@ def here(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ser
     monkeypatch.setattr(kaggle_env, "_env_to_endpoint", endpoints)
     monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
     # Who calls it kagglehub looks up in all modules, of which tests have thousands.
-    monkeypatch.setattr(kaggle_clients, "get_user_agent", lambda: "kagglehub")
+    monkeypatch.setattr(kaggle, "get_user_agent", lambda: "kagglehub")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "home" / ".kaggle"))
     monkeypatch.setenv("KAGGLE_USERNAME", USER)
