@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, util
 from multiprocessing.connection import wait
 from pathlib import Path
+from types import TracebackType
 from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 
 from tqdm import tqdm
@@ -60,6 +61,10 @@ class Pool(ProcessPoolExecutor):
                 stuck = True
 
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
+_hooked: list[object] = []
+"""What said errors before there were workers, once there are."""
 _kept: list[Pool] = []
 """The worker that stays for the next call, if there is one."""
 _keeping = threading.Lock()
@@ -119,6 +124,9 @@ def _end_with_parent() -> None:
 def _pool(processes: int) -> Pool:
     # A fork server has no threads of ours to copy, so a fork can never deadlock.
     context = multiprocessing.get_context("forkserver")
+    if not _hooked:
+        _hooked.append(sys.excepthook)
+        sys.excepthook = _leave_after(sys.excepthook)
     usual = tempfile.tempdir
     tempfile.tempdir = short_temporary() or usual  # here lies its socket
     try:
@@ -184,8 +192,22 @@ def leave(status: int) -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    util._run_finalizers(0)  # type: ignore[attr-defined]  # of locks, of which somebody would be told that they are left; it waits for none
     shutil.rmtree(util.get_temp_dir(), ignore_errors=True)  # of the fork server's socket
     os._exit(status)
+
+
+def _leave_after(hook: Callable[..., object]) -> Callable[..., None]:
+    """Of ``sys.excepthook``: a program that Ctrl-C ends says so as ever, and leaves at once."""
+
+    def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # more of them would break off what is said
+            hook(kind, error, trace)
+            leave(INTERRUPTED)
+        hook(kind, error, trace)
+
+    return end
 
 
 def _call(

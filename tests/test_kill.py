@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -183,6 +185,26 @@ def test_ctrl_c_ends_a_step_whose_processes_are_sending_their_results(
         assert process.returncode == 130
         wait_for(lambda: session(process) == [])
     assert (tmp_path / "log").read_text().splitlines()[-1].startswith("failed with 130 after")
+
+
+def test_ctrl_c_twice_ends_a_command_without_a_log_too(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "tests.large", "2"]
+    pipe, environment = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        line, stdout=pipe, stderr=pipe, text=True, start_new_session=True, cwd=tmp_path, env=environment
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.2)
+        try:
+            _, said = process.communicate(timeout=30)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert said.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_a_process_that_the_system_ends_while_it_sends_a_result_ends_the_step(tmp_path: Path) -> None:
