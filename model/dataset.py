@@ -49,6 +49,18 @@ def view_numbers(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return finding, np.concatenate([np.arange(count) for count in counts]) if len(counts) else finding
 
 
+def over_views(finding: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The mean over the views of each finding (thesis 5.2.5): (findings, …) of samples (n, …).
+
+    ``finding`` is as in :func:`view_numbers`.
+
+    >>> over_views(np.array([0, 0, 1]), np.array([[1.0], [2.0], [5.0]])).tolist()
+    [[1.5], [5.0]]
+    """
+    counts = np.bincount(finding)
+    return np.stack([np.bincount(finding, own) / counts for own in values.T], axis=-1)
+
+
 def load(
     stores: Sequence[Path],
     splits: Sequence[Path],

@@ -25,7 +25,7 @@ from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 from tqdm import tqdm
 
 from pipeline.errors import LimitError, MemoryShortError
-from pipeline.system import short_temporary
+from pipeline.system import INTERRUPTED, short_temporary
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -61,10 +61,6 @@ class Pool(ProcessPoolExecutor):
                 stuck = True
 
 
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
-_hooked: list[object] = []
-"""What said errors before there were workers, once there are."""
 _kept: list[Pool] = []
 """The worker that stays for the next call, if there is one."""
 _keeping = threading.Lock()
@@ -124,9 +120,7 @@ def _end_with_parent() -> None:
 def _pool(processes: int) -> Pool:
     # A fork server has no threads of ours to copy, so a fork can never deadlock.
     context = multiprocessing.get_context("forkserver")
-    if not _hooked:
-        _hooked.append(sys.excepthook)
-        sys.excepthook = _leave_after(sys.excepthook)
+    _leave_when_interrupted()
     usual = tempfile.tempdir
     tempfile.tempdir = short_temporary() or usual  # here lies its socket
     try:
@@ -197,17 +191,19 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _leave_after(hook: Callable[..., object]) -> Callable[..., None]:
-    """Of ``sys.excepthook``: a program that Ctrl-C ends says so as ever, and leaves at once."""
+@functools.cache
+def _leave_when_interrupted() -> None:
+    """From now on, a program that Ctrl-C ends says so as ever, and leaves at once."""
+    hook = sys.excepthook
 
     def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # more of them would break off what is said
-            hook(kind, error, trace)
-            leave(INTERRUPTED)
         hook(kind, error, trace)
+        if issubclass(kind, KeyboardInterrupt):
+            leave(INTERRUPTED)
 
-    return end
+    sys.excepthook = end
 
 
 def _call(

@@ -11,6 +11,8 @@ from pathlib import Path
 from pipeline.errors import AccessError, DiskError, InputError, MemoryShortError
 
 log = logging.getLogger("typhon")
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NO_ACCESS = {
     errno.EACCES, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOLCK, errno.ENAMETOOLONG, errno.ELOOP,

@@ -9,6 +9,7 @@ from pipeline.errors import TargetError
 from tests.test_config import CONFIG
 from workflow.config import checked
 from workflow.plan import asked
+from workflow.run import own_word
 
 
 class Step:
@@ -88,3 +89,18 @@ def test_words_files_that_steps_make_and_files_that_are_there_pass(monkeypatch, 
         "results/typhon/fold9/seed9/model.safetensors",
     ]
     told(monkeypatch, "all", "tables", "train_model", *made, str(tmp_path / "notes.txt"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--directory", "report", "report"], ("report", ["--directory", "report"])),
+        (["--cores", "2", "report", "--directory", "report"], ("report", ["--cores", "2", "--directory", "report"])),
+        (["--cores", "2", "results/typhon_auc.json"], ("", ["--cores", "2", "results/typhon_auc.json"])),
+    ],
+)  # fmt: skip
+def test_an_own_word_behind_options_leaves_their_values(
+    words: list[str], expected: tuple[str, list[str]]
+) -> None:
+    # A folder of the same name used to be taken away as well.
+    assert own_word(words) == expected

@@ -90,11 +90,8 @@ def sampled(config: Mapping[str, Any], dataset: str, found: Found) -> tuple[floa
     folder, collection = raw.folder(config, dataset), config["collections"][dataset]
     extent = collection["extent"] or KINDS[collection["kind"]].EXTENT
     extent = KINDS[collection["kind"]].PAPER_EXTENT if extent == "paper" else extent
-    spent, size, count = (
-        0.0,
-        0,
-        -1,
-    )  # the first picture starts the process that reads them, and is not counted
+    spent, size = 0.0, 0
+    count = -1  # the first picture starts the process that reads them, and is not counted
     places = np.linspace(0, len(found.images) - 1, min(SAMPLES, len(found.images))).astype(int).tolist()
     for place in [*places[:1], *places]:
         start = time.perf_counter()

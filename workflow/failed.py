@@ -15,6 +15,7 @@ from snakemake.logging import ColorizingTextHandler, get_event
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from pipeline.errors import MemoryShortError
+from pipeline.system import INTERRUPTED
 
 REPEATED = re.compile(
     r"Exiting because a job |Complete log\(s\): |Elapsed time: |(WorkflowError:\n)?At least one job did not "
@@ -22,8 +23,6 @@ REPEATED = re.compile(
 """How what else Snakemake says of failures begins."""
 ENDED = re.compile(r"(done|failed with (-?\d+)) after ")
 """How the log of a job ends, see :mod:`workflow.job`."""
-STOPPED = "130"
-"""Exit status of a job that was stopped, by Ctrl-C for example."""
 
 
 @dataclass
@@ -111,6 +110,6 @@ def told(log: str) -> list[str]:
         found = "that the system killed it, for want of memory as a rule"
         remedy = "docs/faq.md, It ran out of memory"
         return [str(MemoryShortError(found, file=log, expected="the end of a job", remedy=remedy))]
-    if end[2] in (None, STOPPED):
+    if end[2] in (None, str(INTERRUPTED)):
         return []
     return [f"{lines[-2]} (an error of the program, not of your data: its log has all of it)"]

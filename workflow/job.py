@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
+from pipeline.system import INTERRUPTED
 
 
 class Tee(io.TextIOBase):

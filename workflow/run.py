@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from snakemake.cli import get_argument_parser
@@ -14,7 +15,7 @@ from snakemake.cli import main as snakemake
 
 from pipeline.errors import ConfigError, InputError
 from pipeline.provenance import ROOT
-from pipeline.system import of_system, room
+from pipeline.system import INTERRUPTED, of_system, room
 from workflow import arguments, config, driver
 from workflow.plan import asked
 from workflow.summary import summary
@@ -284,9 +285,10 @@ def own_word(argv: Sequence[str]) -> tuple[str, list[str]]:
     """The own word that is called, empty for none, and the other words; it may stand behind options."""
     if argv and argv[0] in OWN:
         return argv[0], [*argv[1:]]
-    targets = arguments.parse(argv, get_argument_parser()).targets
-    word = targets[0] if targets and targets[0] in OWN else ""
-    return word, [other for other in argv if other != word]
+    words = arguments.parse(argv, get_argument_parser())
+    if words.targets and words.targets[0] in OWN:
+        return words.targets[0], replace(words, targets=words.targets[1:]).line()
+    return "", [*argv]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -304,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(told, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

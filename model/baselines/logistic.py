@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from model.dataset import over_views
 from model.evaluation.metrics import aurocs, macro
 from pipeline.classes import UNKNOWN, UNNAMED, Classes
 from pipeline.errors import EmptyError
@@ -186,7 +187,7 @@ def fit_any(measured: Measured, penalty: float) -> Model | Several:
 
 def per_finding(measured: Measured, scores: np.ndarray) -> np.ndarray:
     """Mean over the views of each finding: enhanced prediction."""
-    return np.bincount(measured.finding, scores) / np.bincount(measured.finding)
+    return over_views(measured.finding, scores[:, None])[:, 0]
 
 
 def choose(measured: Measured, penalties: Sequence[float], folds: int, number: int) -> float:

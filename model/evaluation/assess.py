@@ -175,11 +175,10 @@ def gaps(problems: Sequence[Assessed]) -> list[str]:
     """Why cells are empty, a note for each method and problem that lacks something."""
     found = []
     for one in problems:
-        name = f"{one.method}, {one.problem}" if one.problem else one.method
         if one.gap:
-            found.append(f"No figures of {name}: {one.gap}.")
+            found.append(f"No figures of {one.called}: {one.gap}.")
         elif one.uncalibrated:
-            found.append(f"No calibrated probabilities of {name}: {one.uncalibrated}.")
+            found.append(f"No calibrated probabilities of {one.called}: {one.uncalibrated}.")
     if all(units(one) == [UNITS[0]] for one in problems):
         found.append("Nobody has several findings, so what is per finding is per patient.")
     return found

@@ -73,6 +73,11 @@ class Assessed:
     """Which of them it is about."""
 
     @property
+    def called(self) -> str:
+        """The method, and the problem where there are several."""
+        return f"{self.method}, {self.problem}" if self.problem else self.method
+
+    @property
     def gap(self) -> str:
         """Why nothing can be said of the test, or an empty text."""
         alone = any(len(np.unique(fold.labels)) < 2 for fold in self.test)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from model.baselines import mixture
-from model.dataset import KEY, view_numbers
+from model.dataset import KEY, over_views, view_numbers
 from model.device import set_up, told
 from model.files import runs
 from model.files.runs import Run
@@ -54,7 +54,7 @@ def score(run: Run, target: str, info: StoreInfo, table: pd.DataFrame) -> Iterat
         for (name, strength), scores in found.items():
             changed = np.concatenate([corrupt(name, strength, views, *key) for views, key in own])
             given = mixture.score(run, target, changed)
-            scores.append(np.stack([np.bincount(number, one) / views for one in given.T], axis=1))
+            scores.append(over_views(number, given))
     columns = run.classes(target).columns()
     for (name, strength), scores in found.items():
         for key, values in zip(table[KEY].to_dict("records"), np.concatenate(scores).tolist(), strict=True):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from model.dataset import over_views
 from model.evaluation.metrics import aurocs, decisions, macro
 from model.inference.evaluated import Evaluated
 from model.networks.base import Network
@@ -24,9 +25,7 @@ class Scores:
     @property
     def findings(self) -> np.ndarray:
         """Mean over the views of each finding, (findings, problems)."""
-        number = self.part.finding
-        counts = np.bincount(number)
-        return np.stack([np.bincount(number, own) / counts for own in self.views.T], axis=1)
+        return over_views(self.part.finding, self.views)
 
     @property
     def auroc(self) -> float | None:

@@ -32,8 +32,7 @@ def plot(problems: Sequence[Assessed], rows: Sequence[Row], points: Sequence[Poi
         zip([point.name for point in points], zip(cycle(COLOURS[1:]), sizes, strict=False), strict=True)
     )
     for axes, one in zip(grid, problems, strict=False):
-        name = f"{one.method}, {one.problem}" if one.problem else one.method
-        axes.set_title(name, loc="left")
+        axes.set_title(one.called, loc="left")
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=CHANCE)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         if one.gap:

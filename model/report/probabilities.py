@@ -41,7 +41,7 @@ def plot_reliability(problems: Sequence[Assessed], title: str) -> Figure:
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=CHANCE)
         for kind, colour, marker in ((SCORE, COLOURS[1], "s"), (CALIBRATED, COLOURS[0], "o")):
             _draw_bins(axes, one, kind, colour, marker)
-        axes.set_title(_called(one), loc="left")
+        axes.set_title(one.called, loc="left")
         if why := one.gap or one.uncalibrated:
             axes.text(0.5, 0.03, f"not calibrated: {why}", ha="center", fontsize="small", wrap=True)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
@@ -90,13 +90,13 @@ def plot_precision(problems: Sequence[Assessed], title: str) -> Figure:
     for one, colour, width in _drawn(problems):
         folds = one.tested(SCORE)
         if one.gap or folds is None:
-            axes.plot([], [], color=colour, label=f"{_called(one)}: {one.gap}")
+            axes.plot([], [], color=colour, label=f"{one.called}: {one.gap}")
             continue
         curves = [precision_at(fold.labels, scores, RECALLS) for fold in folds for scores in fold.scores]
         whole = estimate(folds, average_precision, compares=True)
         low, high = whole.ranked() if whole else (np.nan, np.nan)
         value = whole.value if whole else np.nan
-        label = f"{_called(one)}: {value:.3f} [{low:.3f}, {high:.3f}]"
+        label = f"{one.called}: {value:.3f} [{low:.3f}, {high:.3f}]"
         axes.step(RECALLS, np.mean(curves, axis=0), where="pre", color=colour, linewidth=width, label=label)
         shares.add(float(pooled(folds).labels.mean()))
     for share in shares:
@@ -117,7 +117,7 @@ def plot_decisions(problems: Sequence[Assessed], title: str) -> Figure:
     for one, colour, width in _drawn(problems):
         folds = None if one.gap else one.tested(CALIBRATED)
         if folds is None:
-            axes.plot([], [], color=colour, label=f"{_called(one)}: {one.gap or 'not calibrated'}")
+            axes.plot([], [], color=colour, label=f"{one.called}: {one.gap or 'not calibrated'}")
             continue
         every = pooled(folds)
         share = float(every.labels.mean())
@@ -126,9 +126,7 @@ def plot_decisions(problems: Sequence[Assessed], title: str) -> Figure:
         if len(problems) <= BANDS:
             low, high = np.array([each.plain() or (np.nan, np.nan) for each in worth]).T
             axes.fill_between(THRESHOLDS, low, high, color=colour, alpha=0.12, linewidth=0)
-        axes.plot(
-            THRESHOLDS, [each.value for each in worth], color=colour, linewidth=width, label=_called(one)
-        )
+        axes.plot(THRESHOLDS, [each.value for each in worth], color=colour, linewidth=width, label=one.called)
         everybody = share - (1 - share) * THRESHOLDS / (1 - THRESHOLDS)
         axes.plot(THRESHOLDS, everybody, color=GREY, linewidth=1, linestyle=CHANCE)
     axes.plot([], [], color=GREY, linewidth=1, linestyle=CHANCE, label="act on all")
@@ -151,13 +149,13 @@ def plot_abstain(problems: Sequence[Assessed], title: str) -> Figure:
         found = [_left_open(every, level) for level in COVERAGES] if every else []
         points = [point for point in found if point is not None]
         if not points:
-            axes.plot([], [], color=colour, label=f"{_called(one)}: {one.gap or 'decides nothing'}")
+            axes.plot([], [], color=colour, label=f"{one.called}: {one.gap or 'decides nothing'}")
             continue
         left, wrong, low, high = np.array(sorted(set(points))).T
         top = max(top, float(wrong.max()))
         if len(problems) <= BANDS:
             axes.fill_between(left, low, high, color=colour, alpha=0.12, linewidth=0)
-        axes.plot(left, wrong, marker="o", markersize=3, color=colour, linewidth=width, label=_called(one))
+        axes.plot(left, wrong, marker="o", markersize=3, color=colour, linewidth=width, label=one.called)
     axes.set(xlabel="share of findings left to a person", ylabel="share of the decided that are wrong")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.01, min(1.4 * top, 1.0)))
     axes.set_title(title, loc="left")
@@ -180,7 +178,3 @@ def _worth(every: Fold, threshold: float) -> Estimate:
     made = estimate([every], lambda labels, probabilities: net_benefit(labels, probabilities, threshold))
     assert made is not None
     return made
-
-
-def _called(one: Assessed) -> str:
-    return f"{one.method}, {one.problem}" if one.problem else one.method

@@ -23,6 +23,7 @@ from pipeline.download.choice import COLLECTIONS, Series, choose, offline_index,
 from pipeline.download.http import PassingError, Patience
 from pipeline.download.manifest import Entry
 from pipeline.errors import ConfigError, DiskError, NetError
+from pipeline.system import INTERRUPTED
 
 log = logging.getLogger("typhon")
 
@@ -129,7 +130,9 @@ def download(
             raise _all_in_one(errors)
     except KeyboardInterrupt:
         manifest.write(raw, entries, whole=False)
-        os._exit(130)  # threads in the middle of a series would go on for minutes; no file can be half
+        os._exit(
+            INTERRUPTED
+        )  # threads in the middle of a series would go on for minutes; no file can be half
     except BaseException:
         pool.shutdown(cancel_futures=True)
         manifest.write(raw, entries, whole=False)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from pipeline.cli import run_cli
 from pipeline.files import atomic_folder
+from pipeline.system import INTERRUPTED
 from workflow.fuzz.readers import READERS
 from workflow.fuzz.session import Failure, Tally, fuzz
 
@@ -97,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tallies = [job.result() for job in jobs if not job.cancelled()]
     print(as_table(tallies))
     if stop.is_set() or any(tally.failures for tally in tallies):
-        raise SystemExit(130 if stop.is_set() else 1)
+        raise SystemExit(INTERRUPTED if stop.is_set() else 1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.cli import run_cli
 from workflow.study import cells, make, tables
-from workflow.study.record import FOLDER, Record
+from workflow.study.record import FOLDER, Record, commit
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -21,6 +21,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     run.add_argument("words", nargs="*", help="further words for ./run, after --, such as -- --cores 1")
     keep = commands.add_parser("keep", help="keep what is finished")
+    keep.add_argument("--commit", help="of the code that made it (default: that of this code)")
     for each in (run, keep):
         each.add_argument(
             "--folder", type=Path, default=Path("study"), help="where runs are made (default study)"
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         and cell.target in (options.targets or [cell.target])
     ]  # fmt: skip
     if options.command == "keep":
-        print(f"{make.keep(some, record, options.folder)} runs kept")
+        print(f"{make.keep(some, record, options.folder, options.commit or commit())} runs kept")
     elif status := make.make(some, record, options.folder.resolve(), options.raw, options.words):
         raise SystemExit(status)
 

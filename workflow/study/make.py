@@ -23,15 +23,8 @@ def command(
     files = [f"{cell.run(fold)}/predictions.csv" for cell in cells for fold in left[cell.name]]
     configs = [str(ROOT / "config" / f"{name}.yaml") for name in cells[0].configs]
     return [
-        "--configfile",
-        *configs,
-        "--config",
-        f"target={cells[0].target}",
-        f"raw={raw}",
-        *words,
-        "--",
-        *files,
-    ]
+        "--configfile", *configs, "--config", f"target={cells[0].target}", f"raw={raw}", *words, "--", *files,
+    ]  # fmt: skip
 
 
 def make(cells: Sequence[Cell], record: Record, folder: Path, raw: str, words: Sequence[str]) -> int:
@@ -43,18 +36,17 @@ def make(cells: Sequence[Cell], record: Record, folder: Path, raw: str, words: S
             continue
         log.info("%s in %s: %d runs", method, where, sum(map(len, left.values())))
         (folder / where).mkdir(parents=True, exist_ok=True)
-        line = [sys.executable, "-m", "workflow.run", "--directory", str(folder / where)]
+        line, now = [sys.executable, "-m", "workflow.run", "--directory", str(folder / where)], commit()
         status = subprocess.run([*line, *command(some, left, raw, words)], check=False).returncode
-        keep(some, record, folder)
+        keep(some, record, folder, now)
         if status:
             return status
     return 0
 
 
-def keep(cells: Sequence[Cell], record: Record, folder: Path) -> int:
-    """Keep what is finished of some cells below ``folder``; returns how many runs."""
-    now = commit()
-    return sum(record.keep(cell, folder / cell.folder, now, split_seed(cell)) for cell in cells)
+def keep(cells: Sequence[Cell], record: Record, folder: Path, made_by: str) -> int:
+    """Keep what is finished of some cells below ``folder``, by a commit's code; returns how many runs."""
+    return sum(record.keep(cell, folder / cell.folder, made_by, split_seed(cell)) for cell in cells)
 
 
 def split_seed(cell: Cell) -> int:

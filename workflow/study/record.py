@@ -169,7 +169,10 @@ def digest(cell: Cell) -> str:
 
 
 def commit() -> str:
-    """That of this code, with ``-dirty`` where a file outside of ``docs`` is edited; empty without git."""
+    """That of this code, with ``-dirty`` where a file outside of ``docs`` is edited; empty without git.
+
+    Results say ``-dirty`` of any file (``model.evaluation.score``); what is kept here edits ``docs`` itself.
+    """
     git = ["git", "-C", str(ROOT)]
     try:
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
