@@ -157,11 +157,15 @@ def test_red_dot_lies_where_findings_says(brain: Path) -> None:
     figure = red_dots.red_dots(
         brain / "findings.csv", brain / "slices.h5", brain / "patches.h5", count=2, views=3
     )
-    places = {}
+    places, windows = {}, {}
     for axes in figure.axes:
+        if axes.images and "°" in axes.get_title(loc="left"):  # the views of the finding to their left
+            windows[list(places)[-1]].add(axes.images[0].get_clim())
         if ", label" in axes.get_title(loc="left"):
+            windows[axes.get_title(loc="left").split(", label")[0]] = set()
             places[axes.get_title(loc="left").split(", label")[0]] = np.ravel(axes.lines[0].get_xydata())
     assert len(places) == 4
+    assert [len(of_finding) for of_finding in windows.values()] == [1] * 4
     for patient, place in places.items():
         assert place == pytest.approx(table.loc[patient, ["column", "row"]].astype(float).to_numpy())
     plt.close("all")

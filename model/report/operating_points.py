@@ -66,7 +66,7 @@ def _draw(axes: Axes, row: Row, colour: str, size: float) -> None:
     low, high = row["specificity95"]
     axes.hlines(y, 1 - high, 1 - low, color=colour, linewidth=1.2)
     axes.vlines(x, *row["sensitivity95"], color=colour, linewidth=1.2)
-    axes.plot([x], [y], "o", color=colour, markersize=size)
+    axes.plot([x], [y], "o", color=colour, markersize=size, clip_on=False)  # at 1 it would lose its half
 
 
 def _asked(axes: Axes, point: Point, colour: str) -> None:

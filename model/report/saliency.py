@@ -32,9 +32,9 @@ CMAP = "RdBu_r"
 """Red raises the score, blue lowers it."""
 
 
-def overlay(axes: Axes, patch: np.ndarray, falls: np.ndarray) -> float:
+def overlay(axes: Axes, patch: np.ndarray, window: tuple[float, float], falls: np.ndarray) -> float:
     """A patch (side, side) under its map, the stronger the more opaque; the largest change, in log odds."""
-    gray(axes, patch, limits(patch))
+    gray(axes, patch, window)
     most = float(np.abs(falls).max()) or 1.0
     axes.imshow(falls, cmap=CMAP, vmin=-most, vmax=most, alpha=0.65 * np.abs(falls) / most)
     return float(np.abs(falls).max())
@@ -52,7 +52,7 @@ def draw_case(patch: np.ndarray, channels: Sequence[str], falls: np.ndarray, tit
     grid = made.subplots(len(channels), 2, squeeze=False)
     for (plain, over), channel, own in zip(grid, channels, patch, strict=True):
         gray(plain, own, limits(own))
-        most = overlay(over, own, falls)
+        most = overlay(over, own, limits(own), falls)
         plain.set_title(channel)
         over.set_title(f"up to {most:.2g} log odds")
     finish(made, title, foot)
@@ -108,13 +108,14 @@ def draw(run_folder: Path, store: Path) -> Figure:
         axes.set_axis_off()
     for line, (problem, shown, has) in zip(grid, rows, strict=True):
         name = classes.problems[problem]
-        for number, row in enumerate(shown):
+        patches = [read_patches(store, [stores[row]], [1])[0] for row in shown]
+        window = limits(np.stack([patch[0] for patch in patches]))  # one, or they could not be compared
+        for number, (row, patch) in enumerate(zip(shown, patches, strict=True)):
             stored = stores[row]
-            (patch,) = read_patches(store, [stored], [1])
             falls = of_runs([run], target, patch)[problem]
             plain, over = line[2 * number : 2 * number + 2]
-            gray(plain, patch[0], limits(patch[0]))
-            most = overlay(over, patch[0], falls)
+            gray(plain, patch[0], window)
+            most = overlay(over, patch[0], window, falls)
             plain.set_title(
                 f"{'' if has else 'not '}{name}\n{names(info.findings, [stored])[0]}", fontsize=6.5
             )

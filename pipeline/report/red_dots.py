@@ -74,9 +74,11 @@ def draw_slice(axes: Axes, pixels: np.ndarray, frame: Frame, title: str) -> None
     axes.set_title(title, fontsize=7)
 
 
-def draw_view(axes: Axes, patch: np.ndarray, view: View, dot: np.ndarray) -> None:
+def draw_view(
+    axes: Axes, patch: np.ndarray, window: tuple[float, float], view: View, dot: np.ndarray
+) -> None:
     """A patch (side, side) of a view, with a dot ``dot`` (columns, rows) off its centre."""
-    gray(axes, patch, limits(patch))
+    gray(axes, patch, window)
     axes.plot(*(centre(patch.shape[-1]) + dot), "o", color=RED, markersize=3, markeredgewidth=0)
     flipped = ", flipped" if view.flip else ""
     axes.set_title(f"{view.rotation:.3g}°, {view.shift:.3g} px{flipped}", fontsize=6.5)
@@ -132,8 +134,9 @@ def red_dots(
         first, *others = grid[place % height, (place // height) * (views + 1) :][: views + 1]
         title = f"{names(info.findings, [number])[0]}, {said(case.to_dict())}"
         draw_slice(first, source.pixels, frame, title)
+        window = limits(patches[place])
         for axes, patch, view, dot in zip(others, patches[place], seen, dots, strict=False):
-            draw_view(axes, patch, view, dot)
+            draw_view(axes, patch, window, view, dot)
     if largest > ONE_PIXEL:
         raise RuntimeError(f"{store}: a dot painted at a finding is {largest:.2f} px off the patch centre")
     seen_in = f"in {info.stored} views of {len(shown)} finding{'s' * (len(shown) != 1)}"

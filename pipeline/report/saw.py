@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.case import Case
-from pipeline.report.drawing import STYLE, finish
+from pipeline.report.drawing import STYLE, finish, limits
 from pipeline.report.red_dots import dot_offsets, draw_slice, draw_view
 
 VIEWS = 4
@@ -27,9 +27,9 @@ def draw(case: Case, title: str, foot: str) -> Figure:
         first, *others = grid[number]
         draw_slice(first, source.pixels, frame, case.rows["channel"].iloc[number])
         dots = dot_offsets(source.pixels.shape, frame, case.views[:count])
-        for axes, patch, view, dot in zip(
-            others, case.patches[:count, number], case.views, dots, strict=False
-        ):
-            draw_view(axes, np.asarray(patch), view, dot)
+        patches = np.asarray(case.patches[:count, number])
+        window = limits(patches)
+        for axes, patch, view, dot in zip(others, patches, case.views, dots, strict=False):
+            draw_view(axes, patch, window, view, dot)
     finish(figure, title, foot)
     return figure
