@@ -130,7 +130,7 @@ class TestPage:
         found = page(files, plan.facts(config()))
         assert (found["CLAIM", "44"]["state"], found["CLAIM", "44"]["for the authors"]) == (
             "open",
-            "who paid",
+            "who paid, and what part they had",
         )
         external = found["CLAIM", "33"]
         assert (external["state"], external["answer"], external["for the authors"]) == (
