@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 
 import pytest
 
@@ -56,7 +57,9 @@ def test_a_result_tells_its_intervals_each_run_and_the_config_without_the_raw_fo
     tracking.record(checked(CONFIG | {"raw": {"brain": "/secret"}}))
     assert not tracking.CONFIG.exists(), "nobody is to be told"
     tracking.CONFIG.parent.mkdir()
-    tracking.record({"log": "mlflow", "raw": {"brain": "/secret"}, "views": 8, "split": {"n": 2}})
+    tracking.record(
+        {"log": "mlflow", "raw": {"brain": "/secret"}, "data": "/secret", "views": 8, "split": {"n": 2}}
+    )
     told = tracking.of_result(tracking.flags(SCORED))
     assert {name: value for name, value, _ in told.metrics} == {
         "auroc": 0.75, "auroc_single": 0.7, "ci95_low": 0.6, "ci95_high": 0.9, "runs/a/test/last/fold0/seed3": 0.8,
@@ -130,3 +133,22 @@ def test_a_server_that_is_away_is_given_up_soon(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, logger="typhon"):
         tracking.tell("model.evaluation.score", SCORED)
     assert any(line.startswith("mlflow was not told: ") for line in caplog.messages)
+
+
+def test_weights_and_biases_keeps_what_it_is_told_and_nothing_else_in_a_folder(folder, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb is not installed: docs/view.md")
+    monkeypatch.setenv(tracking.VARIABLE, "wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(folder))
+    monkeypatch.setattr(socket, "gethostname", lambda: "this-machine")
+    monkeypatch.setattr("sys.argv", ["model.training.train", "--stores", "/secret/patches.h5"])
+    for module, words in (("model.training.train", TRAINED), ("model.evaluation.score", SCORED)):
+        tracking.tell(module, words)
+    told = sorted((path.read_bytes() for path in folder.glob("wandb/offline-run-*/*.wandb")), key=len)
+    assert len(told) == 2
+    assert b"training/a/validation/auroc" in told[1]
+    assert b"typhon/fold0/seed3" in told[1]
+    assert b"runs/a/test/last/fold0/seed3" in told[0]
+    for record in told:
+        assert b"/secret" not in record
+        assert b"this-machine" not in record

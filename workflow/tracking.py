@@ -32,10 +32,13 @@ AT_ONCE = 100
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "WANDB_INIT_TIMEOUT": "20",
     "MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_SILENT": "true",
+    "WANDB_CONSOLE": "off", "WANDB_DISABLE_CODE": "true", "WANDB_DISABLE_GIT": "true", "WANDB_HOST": "-",
+    "WANDB_X_DISABLE_MACHINE_INFO": "true", "WANDB_X_DISABLE_META": "true", "WANDB_X_DISABLE_STATS": "true",
 }  # fmt: skip
 """A server that is away is given up soon, a folder will do for one, and nobody else is told.
 
-What the user has set counts.
+Weights & Biases would add by itself the name of the machine, the words of the command with its folders, code,
+and what is printed. What the user has set counts.
 """
 
 
@@ -55,9 +58,9 @@ def announce(whom: str | None) -> None:
 
 
 def record(config: Mapping[str, Any]) -> None:
-    """Write down the config for jobs, if they are to tell it; where raw data lie is nobody's business."""
+    """Write down the config for jobs, if they are to tell it; where data lie is nobody's business."""
     if config["log"]:
-        told = {key: value for key, value in config.items() if key != "raw"}
+        told = {key: value for key, value in config.items() if key not in ("raw", "data")}
         write_text(CONFIG, json.dumps(told, sort_keys=True))
 
 
@@ -169,6 +172,7 @@ def to_wandb(told: Record) -> None:
     project = os.environ.get("WANDB_PROJECT") or Path.cwd().name
     settings = {key: value[:LONGEST] for key, value in told.settings.items()}
     with wandb.init(project=project, name=told.name, config=settings) as run:
+        run.define_metric("*", step_metric="epoch")
         for values in _rows(told.metrics):
             run.log(values)
 
