@@ -33,7 +33,8 @@ def set_up(gpu: int) -> torch.device:
         log.info("no CUDA device is visible: running on the CPU")
     torch.set_num_threads(1)
     # Same bytes are promised on the CPU only; a CUDA kernel without a deterministic form may be used.
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    # This is torch.use_deterministic_algorithms without importing the compiler, which takes a second.
+    torch.set_deterministic_debug_mode("warn" if device.type == "cuda" else "error")
     # Otherwise every new tensor is filled first, which costs time and changes nothing here.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # no stub
     # float32 means float32: TF32 has 10 bits of mantissa.

@@ -91,7 +91,10 @@ def test_scores_that_are_not_finite_are_an_error(inputs: list[str], tmp_path: Pa
 def test_a_gpu_is_used_only_where_there_is_one_and_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert set_up(0).type == "cpu"
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.is_deterministic_algorithms_warn_only_enabled()  # the same bytes are promised on the CPU
     assert set_up(1) == torch.device("cuda")  # no number: CUDA_VISIBLE_DEVICES decides
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert set_up(1).type == "cpu"
     assert torch.get_num_threads() == 1
