@@ -14,7 +14,7 @@ from pipeline.files import read_csv, write_csv
 from pipeline.provenance import ROOT
 from workflow import variants
 from workflow.config import checked
-from workflow.study import cells, make, tables
+from workflow.study import cells, make, pictures, steps, summary, tables, tuning
 from workflow.study.cells import Cell
 from workflow.study.record import Record
 
@@ -142,13 +142,41 @@ def test_nothing_is_adjusted_or_summed_up_before_it_is_complete(kept: Record) ->
 
 def test_pictures_are_of_what_is_complete(kept: Record, tmp_path: Path) -> None:
     few = replace(PROBE, findings="12", references=())
-    tables.draw([PROBE, OTHER, few], kept, tmp_path / "before")
+    pictures.draw([PROBE, OTHER, few], kept, tmp_path / "before")
     for fold in range(4):
         run(tmp_path, few, fold, [0.5, 0.4, 0.2, 0.7, 0.3, 0.8], FINDINGS)
     kept.keep(few, tmp_path / few.folder, "abc", 15)
-    tables.draw([PROBE, OTHER, few], kept, tmp_path / "after")
+    pictures.draw([PROBE, OTHER, few], kept, tmp_path / "after")
     drawn = {name: sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("before", "after")}
-    assert drawn == {"before": ["features.png"], "after": ["curves-chest.png", "features.png"]}
+    assert drawn == {"before": ["features.png"], "after": ["curves.png", "features.png"]}
+
+
+def test_one_table_has_methods_differences_and_what_they_come_to_over_targets() -> None:
+    """Of the findings of a target the most; an asterisk where both p-values are below .05 after Holm."""
+    about = {"family": "features", "method": "probe"}
+    areas = pd.DataFrame([
+        {**about, "target": "chest", "findings": 25, "auroc": 0.6, "ci95": (0.5, 0.7)},
+        {**about, "target": "chest", "findings": 99, "auroc": 0.8, "ci95": (0.7, 0.9)},
+        {**about, "target": "skin", "findings": 50, "auroc": 0.75, "ci95": None},
+        {**about, "family": "leaky", "target": "chest", "findings": 99, "auroc": 1.0, "ci95": None},
+    ])  # fmt: skip
+    about |= {"reference": "intensities", "findings": "all"}
+    differences = pd.DataFrame([
+        {**about, "target": "chest", "difference": 0.1, "corrected95": (0.05, 0.15), "holm_delong": 0.04,
+         "holm_corrected": 0.01},
+        {**about, "target": "skin", "difference": -0.02, "corrected95": (-0.05, 0.01), "holm_delong": 0.04,
+         "holm_corrected": None},
+    ])  # fmt: skip
+    combined = pd.DataFrame([{**about, "difference": 0.04, "ci95": (-0.02, 0.1)}])
+    table = summary.table(areas, differences, combined)
+    assert table.to_numpy().tolist() == [
+        ["probe", "0.800 [0.700, 0.900]", "0.750", ""],
+        [
+            "probe − intensities", "+0.100 [+0.050, +0.150]*", "−0.020 [−0.050, +0.010]",
+            "+0.040 [−0.020, +0.100]",
+        ],
+    ]  # fmt: skip
+    assert list(table) == ["method", "chest", "skin", summary.TOGETHER]
 
 
 def test_a_cell_that_lacks_a_split_is_in_no_table(kept: Record) -> None:
@@ -188,6 +216,108 @@ def test_leaks_are_counted_against_the_honest_probe(kept: Record, tmp_path: Path
         kept.keep(cell, tmp_path / cell.folder, "abc", 15)
     table = tables.leaky([honest, *four, torn], kept)
     assert table["inflation"].tolist() == pytest.approx([1 / 9, 1 / 9])
+    # Nothing varies from split to split: neither the honest one nor what is claimed.
+    assert [end for interval in table["corrected95"] for end in interval] == pytest.approx([1 / 9] * 4)
+
+
+def test_the_interval_of_an_inflation_is_paired_where_splits_are_the_same(
+    kept: Record, tmp_path: Path
+) -> None:
+    """Honest 8/9, 8/9, 7/9, 8/9 (s = 1/18) against 1: the best of four on these splits; torn ones have others."""
+    honest = replace(OTHER, method=tables.HONEST, target="skin")
+    four = [replace(honest, method=name) for name in tables.CHOSEN]
+    torn = replace(honest, method=tables.TORN)
+    for cell in (honest, *four, torn):
+        for fold in range(4):
+            right = cell is not honest and (cell is not torn or fold)
+            wrong = [0.7, 0.6, 0.2, 0.65, 0.3, 0.8] if fold == 2 else [0.5, 0.4, 0.2, 0.7, 0.3, 0.8]
+            run(tmp_path, cell, fold, [0.1, 0.6, 0.2, 0.7, 0.3, 0.8] if right else wrong, FINDINGS)
+        kept.keep(cell, tmp_path / cell.folder, "abc", 15)
+    by_picture, best = tables.leaky([honest, *four, torn], kept).to_dict("records")
+    factor = 3.1824 * (1 / 4 + 6 / 18) ** 0.5
+    half = best["corrected95"][1] - best["inflation"]
+    assert (best["inflation"], half) == (pytest.approx(5 / 36), pytest.approx(factor / 18, rel=1e-4))
+    half = by_picture["corrected95"][1] - by_picture["inflation"]
+    assert by_picture["inflation"] == pytest.approx(1 / 9)
+    assert half == pytest.approx(factor * (2 / 18**2) ** 0.5, rel=1e-4)
+
+
+HISTORY = [
+    ("training", 2, "chest", "validation", "auroc", "0.6"),
+    ("training", 2, "skin", "validation", "auroc", "0.9"),
+    ("training", 2, "chest", "train", "auroc", "0.8"),
+    ("training", 4, "chest", "validation", "loss", "0.7"),
+    ("training", 4, "chest", "validation", "auroc", "0.625"),
+    ("specialization", 3, "chest", "validation", "auroc", "0.75"),
+]  # fmt: skip
+"""Of four epochs on two data sets and three on one."""
+
+
+def write_history(path: Path) -> None:
+    columns = ("phase", "epoch", "dataset", "split", "metric", "value")
+    write_csv(path, columns, [dict(zip(columns, row, strict=True)) for row in HISTORY])
+
+
+def test_validation_of_a_network_is_kept_by_its_steps_over_all_phases(tmp_path: Path) -> None:
+    record, net = Record(tmp_path / "kept"), replace(OTHER, method="typhon", splits=2)
+    for fold in (1, 0):
+        run(tmp_path, net, fold, [0.1, 0.6, 0.2, 0.7, 0.3, 0.8], FINDINGS)
+        write_history(tmp_path / net.folder / net.run(fold) / "history.csv")
+        assert record.keep(net, tmp_path / net.folder, "abc", 15) == 1
+    curves = record.curves(net)
+    assert curves is not None
+    assert curves.to_dict() == {fold: {2: 0.6, 4: 0.625, 7: 0.75} for fold in ("0", "1")}
+    drawn = steps.plot({"chest": {"typhon": curves}}, "chest").axes[0]
+    assert drawn.lines[-1].get_xydata().tolist() == [[2, 0.6], [4, 0.625], [7, 0.75]]
+
+
+def test_a_trial_of_a_rate_is_kept_with_its_last_step_and_that_at_half(tmp_path: Path) -> None:
+    some = [trial for trial in tuning.trials() if trial.method == "finetune"]
+    assert len(some) == 9
+    for trial in some:
+        made = trial.folder(tmp_path) / "results" / trial.method / tuning.SPLIT
+        made.mkdir(parents=True)
+        columns = ("phase", "epoch", "dataset", "split", "metric", "value")
+        last = {"low": 0.7, "middle": 0.9, "high": 0.8}[trial.rate] + (trial.target == "brain") * 0.03
+        rows = [(2, 0.6), (3, 0.65), (6, last)]
+        write_csv(
+            made / "history.csv",
+            columns,
+            [
+                dict(
+                    zip(columns, ("training", epoch, trial.target, "validation", "auroc", value), strict=True)
+                )
+                for epoch, value in rows
+            ],
+        )
+        (made / "run.json").write_text(json.dumps({"seconds": {"training": 2}}))
+    (tmp_path / "kept").mkdir()
+    assert tuning.keep(some[:-1], tmp_path / "kept", tmp_path, "abc") == 8
+    assert tuning.table(tmp_path / "kept")["taken"].isna().all()
+    assert tuning.keep(some, tmp_path / "kept", tmp_path, "abc") == 1
+    table = tuning.table(tmp_path / "kept").set_index("rate")
+    assert table["taken"].to_dict() == {"low": False, "middle": True, "high": False}
+    assert table.loc["middle", ["half", "last"]].tolist() == pytest.approx([0.65, 0.91])
+    assert tuning.left(some, tmp_path / "kept") == []
+
+
+def test_transfer_from_one_support_is_shown_beside_fine_tuning(kept: Record, tmp_path: Path) -> None:
+    """The pair has all pairs of findings right, fine-tuning 31 of 36."""
+    pair = replace(
+        PROBE,
+        family="related",
+        apart=True,
+        method="chest-skin",
+        references=("intensities",),
+        primary=False,
+    )
+    for fold in range(4):
+        run(tmp_path, pair, fold, [0.1, 0.6, 0.2, 0.7, 0.3, 0.8], FINDINGS)
+    kept.keep(pair, tmp_path / pair.folder, "abc", 15)
+    (row,) = tables.related(tables.compare([OTHER, PROBE, pair], kept)).to_dict("records")
+    assert (row["support"], row["target"], row["splits"]) == ("skin", "chest", 4)
+    assert row["difference"] == pytest.approx(5 / 36)
+    assert row["corrected95"][0] < 5 / 36 < row["corrected95"][1]
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +348,14 @@ def test_every_cell_of_the_plan_is_a_method_of_its_config_on_its_splits(configs:
             assert int(cell.findings) in config["curve"]["findings"]
 
 
+def test_pairs_of_sets_have_the_recipe_of_typhon_and_no_other_set(configs: dict) -> None:
+    for cell in cells.read():
+        if cell.family == tables.RELATED:
+            config = configs[cell.configs]
+            assert set(config["datasets"]) == set(cell.method.split("-"))
+            assert config["variants"][cell.method] == config["variants"]["typhon-lite0"]
+
+
 def test_methods_that_are_compared_are_in_the_plan_on_the_same_target_with_the_same_findings() -> None:
     plan = cells.read()
     known = {(cell.target, cell.method, cell.findings) for cell in plan}
@@ -243,3 +381,6 @@ def test_every_kept_run_is_of_a_commit_that_was_not_edited_and_of_the_splits_of_
     assert set(runs["split_seed"]) <= {15}
     assert not runs.duplicated(["target", "method", "findings", "fold"]).any()
     assert np.isfinite(runs["seconds"]).all()
+    tuned = tuning.read(Record().folder)
+    assert [commit for commit in tuned["commit"] if len(commit) != 40] == []
+    assert not tuned.duplicated(["method", "rate", "target"]).any()

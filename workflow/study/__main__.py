@@ -1,4 +1,4 @@
-"""Make and tabulate the study of ``docs/study.md``: ``python -m workflow.study run|keep|tables``."""
+"""Make and tabulate the study of ``docs/study.md``: ``python -m workflow.study run|tune|keep|tables``."""
 
 import argparse
 import logging
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import run_cli
-from workflow.study import cells, make, tables
+from workflow.study import cells, make, pictures, tables, tuning
+from workflow.study.cells import Cell
 from workflow.study.record import FOLDER, Record, commit
 
 
@@ -16,13 +17,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--record", type=Path, default=FOLDER, help="what is kept (default %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="make what is not kept yet, in the order of the plan")
-    run.add_argument(
-        "--raw", required=True, help="folders of the pictures, as for ./run: '{brain: …, busi: …}'"
-    )
-    run.add_argument("words", nargs="*", help="further words for ./run, after --, such as -- --cores 1")
+    tune = commands.add_parser("tune", help="make the trials of learning rates that are not kept yet")
+    for each in (run, tune):
+        each.add_argument(
+            "--raw", required=True, help="folders of the pictures, as for ./run: '{brain: …, busi: …}'"
+        )
+        each.add_argument("words", nargs="*", help="further words for ./run, after --, such as -- --cores 1")
     keep = commands.add_parser("keep", help="keep what is finished")
     keep.add_argument("--commit", help="of the code that made it (default: that of this code)")
-    for each in (run, keep):
+    for each in (run, tune, keep):
         each.add_argument(
             "--folder", type=Path, default=Path("study"), help="where runs are made (default study)"
         )
@@ -37,18 +40,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     plan, record = cells.read(), Record(options.record)
+    status = 0
     if options.command == "tables":
         tables.write(plan, record, options.record)
-        tables.draw(plan, record, options.record)
+        pictures.draw(plan, record, options.record)
         return
-    some = [
-        cell for cell in plan
-        if cell.method in (options.methods or [cell.method])
-        and cell.target in (options.targets or [cell.target])
-    ]  # fmt: skip
+
+    def asked(run: Cell | tuning.Trial) -> bool:
+        return run.method in (options.methods or [run.method]) and run.target in (
+            options.targets or [run.target]
+        )
+
+    some, trials = list(filter(asked, plan)), list(filter(asked, tuning.trials()))
+    folder = options.folder.resolve()
     if options.command == "keep":
-        print(f"{make.keep(some, record, options.folder, options.commit or commit())} runs kept")
-    elif status := make.make(some, record, options.folder.resolve(), options.raw, options.words):
+        made_by = options.commit or commit()
+        kept = make.keep(some, record, folder, made_by) + tuning.keep(trials, record.folder, folder, made_by)
+        print(f"{kept} runs kept")
+    elif options.command == "tune":
+        status = tuning.make(trials, record.folder, folder, options.raw, options.words)
+    else:
+        status = make.make(some, record, folder, options.raw, options.words)
+    if status:
         raise SystemExit(status)
 
 

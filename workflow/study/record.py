@@ -1,8 +1,9 @@
 """What is kept of each run of the study in ``docs/study/``: a score for each test finding, the mean of views.
 
 ``{config}/{target}/findings.csv`` has label and group of each finding, ``{method}-n{findings}.csv`` a column
-of scores for each split, and ``runs.csv`` a line for each run: its commit and config, how many findings, how
-many seconds. Ids are digests, since not every licence allows to hand on the names of pictures.
+of scores for each split, ``{method}-n{findings}-steps.csv`` one of the validation AUROCs of a network, and
+``runs.csv`` a line for each run: its commit and config, how many findings, how many seconds. Ids are digests,
+since not every licence allows to hand on the names of pictures.
 """
 
 import functools
@@ -22,6 +23,7 @@ from model.evaluation.paired import Runs
 from model.evaluation.predictions import PredictionsError, evaluate, read_splits
 from pipeline.files import read_csv, sha256, typed, write_csv
 from pipeline.provenance import ROOT
+from workflow.study import steps
 from workflow.study.cells import Cell
 
 FOLDER = ROOT / "docs" / "study"
@@ -69,12 +71,17 @@ class Record:
             _folds(path, path.stat().st_mtime_ns, folds),
         )
 
+    def curves(self, cell: Cell) -> pd.DataFrame | None:
+        """Validation AUROC of the target (steps, splits) of a cell whose runs train a network."""
+        path = self.folder / cell.folder / f"{cell.name}-steps.csv"
+        return steps.read(path) if path.exists() else None
+
     def keep(self, cell: Cell, workflow: Path, commit: str, split_seed: int) -> int:
         """Copy the runs of a cell that ``workflow``, a working directory, has finished; returns how many.
 
         Raises PredictionsError for findings with another label or group than is known of them.
         """
-        tables, scores, rows = [], [], []
+        tables, scores, rows, curves = [], [], [], {}
         about = {"split_seed": split_seed, "config": digest(cell), "commit": commit}
         for fold in self.left(cell):
             run = workflow / cell.run(fold)
@@ -83,12 +90,16 @@ class Record:
                 tables.append(table[[*FINDINGS]].astype(str))
                 scores.append(table.set_index("finding")["score"].rename(str(fold)))
                 rows.append(row | about)
+                if (history := run / "history.csv").exists():
+                    curves[fold] = steps.of_run(history, cell.target)
         if not rows:
             return 0
         own = self.folder / cell.folder
         own.mkdir(parents=True, exist_ok=True)
         _write_findings(own / "findings.csv", tables)
         _write_scores(own / f"{cell.name}.csv", scores)
+        if curves:
+            steps.add(own / f"{cell.name}-steps.csv", curves)
         path = self.folder / "runs.csv"
         known = read_csv(path).to_dict("records") if path.exists() else []
         write_csv(path, RUNS, [*known, *rows])

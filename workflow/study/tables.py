@@ -1,24 +1,22 @@
-"""The tables and pictures of the study, from ``docs/study/`` alone."""
+"""The tables of the study, from ``docs/study/`` alone."""
 
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import hypot
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from model.evaluation.combined import combine, equivalence_interval
 from model.evaluation.corrected import area_interval, standard_error
 from model.evaluation.delong import clustered_interval, mean_areas
 from model.evaluation.intervals import mean_auroc
 from model.evaluation.paired import Difference, Paired, check_paired, holm, subtract
-from model.report.drawing import STYLE, save
-from model.report.forest import plot_differences
-from model.report.learning import plot
 from model.report.tabular import write_table
+from workflow.study import summary, tuning
 from workflow.study.cells import ALL, Cell
 from workflow.study.record import Record, counts, overlap
 
@@ -26,10 +24,11 @@ MARGIN = 0.05
 """Methods whose AUROCs differ by less than this are called equivalent; of the plan."""
 FORMATS = dict.fromkeys(
     ("auroc", "ci95", "corrected95", "sd_splits", "difference", "equivalence90", "margin_shown", "detectable",
-     "tau", "honest", "claimed", "inflation"), ".3f",
+     "tau", "honest", "claimed", "inflation", "half", "last"), ".3f",
 ) | dict.fromkeys(("p_delong", "p_corrected", "holm_delong", "holm_corrected"), ".2g")  # fmt: skip
 FORMATS["hours"] = ".2f"
 NOTES = {
+    "summary": summary.NOTES,
     "areas": ["ci95 is for other patients, corrected95 for other splits; sd_splits is that of one split."],
     "differences": [
         "Holm's p-values are within a kind of a family, over all targets that are not apart; there are none"
@@ -42,6 +41,9 @@ NOTES = {
         "Of comparisons that are complete on all targets. tau is the standard deviation between targets."
         " Rows with brain are shown apart."
     ],
+    "leaky": ["corrected95 is of the inflation, over splits. Splits by picture are not the honest ones."],
+    "related": ["Context, not tests. ci95 is for other patients; of three splits there is none over splits."],
+    "rates": ["half is at half of the steps, last after the last; taken: of all three on all targets."],
     "progress": ["hours are those in which runs learned and scored, without starting processes."],
 }  # fmt: skip
 SUFFIXES = (".csv", ".md")
@@ -49,6 +51,8 @@ HONEST, TORN = "probe", "probe-torn"
 """A probe whose splits keep groups together, and one whose splits do not."""
 CHOSEN = ("probe-1", "probe-2", "probe-3", "probe-4")
 """Probes with one penalty each."""
+RELATED = "related"
+"""The family of transfer from a single support; its methods are two data sets, as ``brain-busi``."""
 
 
 @dataclass(frozen=True)
@@ -188,19 +192,41 @@ def leaky(cells: Sequence[Cell], record: Record) -> pd.DataFrame:
     known = {
         (cell.target, cell.method): cell for cell in cells if cell.findings == ALL and not record.left(cell)
     }
-    for target in dict.fromkeys(cell.target for cell in cells if cell.method == TORN):
+    for target in dict.fromkeys(cell.target for cell in cells if cell.method in (TORN, *CHOSEN)):
         if (honest := known.get((target, HONEST))) is None:
             continue
         sins = {"splits by picture": [TORN], "the best of four penalties by the test": CHOSEN}
         usual = _of_splits([honest], record)
+        ratio = overlap(record.runs(), target)
         for sin, names in sins.items():
             if all((target, name) in known for name in names):
                 claimed = _of_splits([known[target, name] for name in names], record)
+                errors = [standard_error(each, ratio) for each in (usual.tolist(), claimed.tolist())]
+                paired = standard_error((claimed - usual).tolist(), ratio)
+                half = stdtrit(len(usual) - 1, 0.975) * (hypot(*errors) if TORN in names else paired)
+                inflation = float(claimed.mean() - usual.mean())
                 rows.append({
                     "target": target, "sin": sin, "splits": len(claimed), "honest": usual.mean(),
-                    "claimed": claimed.mean(), "inflation": claimed.mean() - usual.mean(),
+                    "claimed": claimed.mean(), "inflation": inflation,
+                    "corrected95": (inflation - half, inflation + half),
                 })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def related(compared: Sequence[Compared]) -> pd.DataFrame:
+    """What each single support brings to each target: parallel transfer from it less fine-tuning alone."""
+    return pd.DataFrame([
+        {
+            "support": next(
+                name for name in each.asked.cell.method.split("-") if name != each.asked.cell.target
+            ),
+            "target": each.asked.cell.target,
+            "reference": each.difference.reference, "splits": each.splits,
+            "difference": each.difference.value, "ci95": each.difference.ci95,
+            "corrected95": each.difference.corrected95,
+        }
+        for each in compared if each.asked.cell.family == RELATED
+    ])  # fmt: skip
 
 
 def _of_splits(cells: Sequence[Cell], record: Record) -> np.ndarray:
@@ -238,14 +264,21 @@ def _parts(compared: Sequence[Compared]) -> Iterator[list[Compared]]:
 def write(cells: Sequence[Cell], record: Record, out: Path) -> None:
     """Write all tables that have a row into ``out``."""
     compared, plan = compare(cells, record), ask(cells)
+    known, less, over = areas(cells, record), differences(compared, plan), combined(compared, plan)
     tables: dict[str, tuple[pd.DataFrame, str]] = {
-        "areas": (areas(cells, record), "Test AUROC per finding of all complete cells, mean over splits"),
-        "differences": (
-            differences(compared, plan),
-            f"Paired differences, with equivalence within ± {MARGIN:g}",
+        "summary": (
+            summary.table(known, less, over),
+            "Test AUROC, with all findings to learn from",
         ),
-        "combined": (combined(compared, plan), "Differences over targets, random effects"),
+        "areas": (known, "Test AUROC per finding of all complete cells, mean over splits"),
+        "differences": (less, f"Paired differences, with equivalence within ± {MARGIN:g}"),
+        "combined": (over, "Differences over targets, random effects"),
         "leaky": (leaky(cells, record), "What a leaky protocol would have claimed of a probe, test AUROC"),
+        "related": (related(compared), "Parallel transfer from a single support, less fine-tuning alone"),
+        "rates": (
+            tuning.table(record.folder),
+            "Validation AUROC of the target on tuning splits, mean over targets",
+        ),
         "progress": (progress(cells, record), "Runs that are kept, and those of the plan"),
     }
     for name, (table, caption) in tables.items():
@@ -254,32 +287,3 @@ def write(cells: Sequence[Cell], record: Record, out: Path) -> None:
                 (out / name).with_suffix(suffix).unlink(missing_ok=True)
         else:
             write_table(table, out / name, caption, NOTES.get(name, ()), formats=FORMATS, suffixes=SUFFIXES)
-
-
-def draw(cells: Sequence[Cell], record: Record, out: Path) -> None:
-    """Draw the AUROC of each target over the findings to learn from, and the differences of each family."""
-    curved = {cell.method for cell in cells if cell.findings != ALL}
-    drawn = areas([cell for cell in cells if cell.method in curved], record).to_dict("records")
-    compared = compare(cells, record)
-    with mpl.rc_context(STYLE):
-        for target in dict.fromkeys(row["target"] for row in drawn):
-            rows: list[dict[str, Any]] = [row for row in drawn if row["target"] == target]
-            if len({row["findings"] for row in rows}) > 1:
-                save(plot(rows, target), out / f"curves-{target}.png")
-        for family in dict.fromkeys(each.asked.cell.family for each in compared):
-            own = [
-                each for each in compared
-                if each.asked.cell.family == family and each.asked.cell.findings == ALL
-            ]  # fmt: skip
-            if own:
-                title = f"{family}, all findings to learn from"
-                save(plot_differences(list(map(_named, own)), title), out / f"{family}.png")
-
-
-def _named(each: Compared) -> Difference:
-    """With the target in its name."""
-    made = each.difference
-    return Difference(
-        f"{each.asked.cell.target}: {made.method}", made.reference, made.value, ci95=made.ci95,
-        corrected95=made.corrected95,
-    )  # fmt: skip
