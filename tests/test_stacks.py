@@ -1,5 +1,6 @@
 """Any path as a stack: values, order, times and places worked out by hand."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -213,9 +214,18 @@ def test_an_array_that_promises_more_than_there_is_takes_no_memory(tmp_path: Pat
         open_stack(tmp_path / "a.npy")
 
 
-def test_a_cut_array_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda content: content[:200],
+        lambda content: content.replace(b"}", b" "),
+        lambda content: content.replace(b"}", b"\0"),
+        lambda content: content.replace(b"{", b"{\n  1\n "),
+    ],
+)
+def test_a_damaged_array_is_one_line(tmp_path: Path, damaged: Callable[[bytes], bytes]) -> None:
     np.save(tmp_path / "a.npy", np.zeros((9, 9)))
-    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:200])
+    (tmp_path / "a.npy").write_bytes(damaged((tmp_path / "a.npy").read_bytes()))
     with pytest.raises(InputError, match=r"E-READ .*: expected a whole NumPy array"):
         open_stack(tmp_path / "a.npy")
 

@@ -7,6 +7,7 @@ import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def of_array(path: Path) -> Voxels:
     try:
         # Mapped, so that a header which promises more than there is takes no memory.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, SyntaxError, TokenError) as error:  # the header is Python
         if "pickle" in str(error) or "Python objects" in str(error):
             raise PickledError(
                 "a pickle, which could run anything", file=path, expected="an array of numbers",
