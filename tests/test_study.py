@@ -153,7 +153,7 @@ def test_pictures_are_of_what_is_complete(kept: Record, tmp_path: Path) -> None:
 
 def test_one_table_has_methods_differences_and_what_they_come_to_over_targets() -> None:
     """Of the findings of a target the most; an asterisk where both p-values are below .05 after Holm."""
-    about = {"family": "features", "method": "probe"}
+    about = {"family": "features", "method": "probe", "splits": 4}
     areas = pd.DataFrame([
         {**about, "target": "chest", "findings": 25, "auroc": 0.6, "ci95": (0.5, 0.7)},
         {**about, "target": "chest", "findings": 99, "auroc": 0.8, "ci95": (0.7, 0.9)},
@@ -170,13 +170,20 @@ def test_one_table_has_methods_differences_and_what_they_come_to_over_targets() 
     combined = pd.DataFrame([{**about, "difference": 0.04, "ci95": (-0.02, 0.1)}])
     table = summary.table(areas, differences, combined)
     assert table.to_numpy().tolist() == [
-        ["probe", "0.800 [0.700, 0.900]", "0.750", ""],
+        ["probe", "4", "0.800 [0.700, 0.900]", "0.750", ""],
         [
-            "probe − intensities", "+0.100 [+0.050, +0.150]*", "−0.020 [−0.050, +0.010]",
+            "probe − intensities", "4", "+0.100 [+0.050, +0.150]*", "−0.020 [−0.050, +0.010]",
             "+0.040 [−0.020, +0.100]",
         ],
     ]  # fmt: skip
-    assert list(table) == ["method", "chest", "skin", summary.TOGETHER]
+    assert list(table) == ["method", "splits", "chest", "skin", summary.TOGETHER]
+
+
+def test_areas_that_stand_side_by_side_are_of_no_more_splits_than_the_primary_comparison_has() -> None:
+    few, many, leak = (
+        replace(PROBE, splits=2), replace(OTHER, splits=4), replace(OTHER, family="leaky", splits=4)
+    )  # fmt: skip
+    assert [cell.splits for cell in tables.alike([few, many, leak])] == [2, 2, 4]
 
 
 def test_a_cell_that_lacks_a_split_is_in_no_table(kept: Record) -> None:
@@ -240,6 +247,8 @@ def test_the_interval_of_an_inflation_is_paired_where_splits_are_the_same(
     half = by_picture["corrected95"][1] - by_picture["inflation"]
     assert by_picture["inflation"] == pytest.approx(1 / 9)
     assert half == pytest.approx(factor * (2 / 18**2) ** 0.5, rel=1e-4)
+    (axes,) = pictures.plot_leaks(pd.DataFrame([by_picture, best])).axes
+    assert [text.get_text() for text in axes.texts] == ["+0.111", "+0.139"]
 
 
 HISTORY = [

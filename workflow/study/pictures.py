@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from model.evaluation.paired import Difference
-from model.report.drawing import COLOURS, STYLE, entry, figure, save
+from model.report.drawing import COLOURS, GREY, STYLE, entry, figure, save
 from model.report.forest import plot_differences
 from workflow.study import steps
 from workflow.study.cells import ALL, Cell
 from workflow.study.record import Record
-from workflow.study.tables import Compared, areas, compare
+from workflow.study.tables import Compared, alike, areas, compare, leaky
 
 APART = 0.03
 """Between methods with the same number of findings, as a share of it."""
@@ -26,6 +26,8 @@ def draw(cells: Sequence[Cell], record: Record, out: Path) -> None:
     with mpl.rc_context(STYLE):
         if panels := _curved(cells, record):
             save(plot_curves(panels), out / "curves.png")
+        if len(table := leaky(cells, record)):
+            save(plot_leaks(table), out / "leaky.png")
         for family in dict.fromkeys(cell.family for cell in cells):
             own = [
                 each for each in compared
@@ -62,10 +64,30 @@ def plot_curves(panels: dict[str, pd.DataFrame]) -> Figure:
     return made
 
 
+def plot_leaks(table: pd.DataFrame) -> Figure:
+    """A row for each target and sin: the honest AUROC, what is claimed, and by how much that is too high."""
+    made = figure(8.4, 1.4 + 0.45 * len(table))
+    axes = made.add_subplot()
+    for place, row in enumerate(table.to_dict("records")):
+        axes.plot([row["honest"], row["claimed"]], [place, place], color=GREY, linewidth=2, zorder=1)
+        axes.plot(row["honest"], place, "o", color=COLOURS[0])
+        axes.plot(row["claimed"], place, "o", color=COLOURS[1])
+        shown = f"{row['inflation']:+.3f}".replace("-", "−")
+        axes.annotate(shown, (1.01, place), xycoords=("axes fraction", "data"), va="center")
+    axes.set_yticks(range(len(table)), [f"{row.target}: {row.sin}" for row in table.itertuples()])
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("test AUROC per finding of a probe")
+    words = (("honest", COLOURS[0]), ("claimed", COLOURS[1]))
+    handles = [entry(word, color=colour, marker="o", linestyle="") for word, colour in words]
+    made.legend(handles=handles, loc="outside lower center", ncols=2)
+    return made
+
+
 def _curved(cells: Sequence[Cell], record: Record) -> dict[str, pd.DataFrame]:
     """The complete cells of methods that have curves, of targets with more than one number of findings."""
     curved = {cell.method for cell in cells if cell.findings != ALL}
-    table = areas([cell for cell in cells if cell.method in curved], record)
+    table = areas([cell for cell in alike(cells) if cell.method in curved], record)
     if not len(table):
         return {}
     parts = {str(target): own for target, own in table.groupby("target", sort=False)}

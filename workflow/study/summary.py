@@ -13,7 +13,7 @@ TOGETHER = "over targets"
 LEVEL = 0.05
 NOTES = [
     "AUROCs have the 95 % interval for other patients, differences the corrected one over splits. AUROCs are"
-    " of all splits of a method, differences of those that both have.",
+    " of the splits that a family's primary comparison has, differences of all that both methods have.",
     "An asterisk: better or worse by both tests, after Holm. Over targets: random effects, without brain.",
 ]
 
@@ -24,15 +24,19 @@ def table(areas: pd.DataFrame, differences: pd.DataFrame, combined: pd.DataFrame
     if len(areas):
         whole = areas["findings"] == areas.groupby("target")["findings"].transform("max")
         for row in areas[whole & ~areas["family"].isin(OTHERS)].to_dict("records"):
-            rows.setdefault(row["method"], {})[row["target"]] = _cell(row["auroc"], row["ci95"], ".3f")
-    targets = list(dict.fromkeys(target for row in rows.values() for target in row))
+            own = rows.setdefault(row["method"], {"splits": text(row["splits"])})
+            own[row["target"]] = _cell(row["auroc"], row["ci95"], ".3f")
+    targets = [
+        name for name in dict.fromkeys(key for row in rows.values() for key in row) if name != "splits"
+    ]
     for row in _with_all(differences):
         better = all((row[name] or 1.0) < LEVEL for name in ("holm_delong", "holm_corrected"))
         cell = _cell(row["difference"], row["corrected95"], "+.3f")
-        rows.setdefault(_name(row), {})[row["target"]] = cell + "*" * better
+        own = rows.setdefault(_name(row), {"splits": text(row["splits"])})
+        own[row["target"]] = cell + "*" * better
     for row in _with_all(combined):
         rows[_name(row)].setdefault(TOGETHER, _cell(row["difference"], row["ci95"], "+.3f"))
-    columns = [*targets, TOGETHER] if len(combined) else targets
+    columns = ["splits", *targets, *([TOGETHER] if len(combined) else [])]
     return pd.DataFrame([
         {"method": name, **{column: row.get(column, "") for column in columns}} for name, row in rows.items()
     ])  # fmt: skip

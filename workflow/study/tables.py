@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 from pathlib import Path
 
@@ -137,6 +137,12 @@ def areas(cells: Sequence[Cell], record: Record) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def alike(cells: Sequence[Cell]) -> list[Cell]:
+    """The same on no more splits than their family's primary comparison has, to stand side by side."""
+    most = {cell.family: cell.splits for cell in cells if cell.primary}
+    return [replace(cell, splits=min(cell.splits, most.get(cell.family, cell.splits))) for cell in cells]
+
+
 def differences(compared: Sequence[Compared], plan: Sequence[Asked]) -> pd.DataFrame:
     """All comparisons, primary ones first in each family; Holm's p-values of a kind that is complete."""
     rows = []
@@ -267,7 +273,7 @@ def write(cells: Sequence[Cell], record: Record, out: Path) -> None:
     known, less, over = areas(cells, record), differences(compared, plan), combined(compared, plan)
     tables: dict[str, tuple[pd.DataFrame, str]] = {
         "summary": (
-            summary.table(known, less, over),
+            summary.table(areas(alike(cells), record), less, over),
             "Test AUROC, with all findings to learn from",
         ),
         "areas": (known, "Test AUROC per finding of all complete cells, mean over splits"),
