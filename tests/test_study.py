@@ -384,6 +384,11 @@ def test_the_tables_of_the_study_follow_from_the_scores_that_are_kept(tmp_path: 
         pd.testing.assert_frame_equal(made, known)
 
 
+def test_the_page_of_results_has_the_table_of_the_study() -> None:
+    rows = [line for line in (Record().folder / "summary.md").read_text().splitlines() if line[:1] == "|"]
+    assert "\n".join(rows) in (ROOT / "docs" / "results.md").read_text(), "copy docs/study/summary.md"
+
+
 def test_every_kept_run_is_of_a_commit_that_was_not_edited_and_of_the_splits_of_the_plan() -> None:
     runs = Record().runs()
     assert [commit for commit in runs["commit"] if len(commit) != 40] == []
