@@ -60,12 +60,12 @@ def test_training_counts_samples_and_views_that_are_scored():
         hyperparameters={"classical": {"training": training}},
         evaluation={"every": 100},
     )
-    # 200 × 2 × 8 samples; 100 findings × .4 × 11 views at two validations and for two states
+    # 200 × 2 × 8 samples; 100 findings × .4 × 11 views and 256 for batch norm, at two validations and for two states
     assert made["train and score classical"].seconds == pytest.approx(
-        3 * (4 + 3200 * 0.01 + 440 * 4 * 0.001) + 1
+        3 * (4 + 3200 * 0.01 + (440 + 256) * 4 * 0.001) + 1
     )
-    # 200 candidates on 20 validation findings
-    assert made["guess a start for classical"].seconds == pytest.approx(3 * (2 + 200 * 20 * 0.001))
+    # 200 candidates on 20 validation findings, and 256 for batch norm
+    assert made["guess a start for classical"].seconds == pytest.approx(3 * (2 + 200 * 276 * 0.001))
 
 
 def test_what_nobody_knows_is_said():

@@ -182,7 +182,10 @@ def _method(
                 phase["batch_size"] * phase["batches"] if phase["batches"] else count for count in full
             )
             validations += phase["epochs"] / settings["evaluation"]["every"]
-        looked = tested * config["evaluation_views"] * (validations + 2)
+        looked = tested * config["evaluation_views"]
+        if settings["evaluation"]["batch_norm"] == "recalibrated":
+            looked += _recalibrating(names)
+        looked *= validations + 2
         seconds = made * (2 * cost["network job"] + samples * speed[1] + looked * speed[0]) + cost["job"]
     yield Step(f"train and score {method}", 2 * made + 1, seconds, made * 10.0)
 
@@ -196,6 +199,8 @@ def _start(
     seconds = None
     if speed and None not in known:
         scored = sum(filter(None, known)) * settings["split"]["validation"] * settings["bootstrap"]["views"]
+        if settings["bootstrap"]["batch_norm"] == "calibrated":
+            scored += _recalibrating(names)
         candidates = settings["bootstrap"]["candidates"] if settings["weights"] == "random" else 1
         each = cost["network job"] + candidates * scored * speed[0]
         seconds = made * each
@@ -205,3 +210,10 @@ def _start(
 def _speed(settings: Mapping[str, Any], names: list[str]) -> tuple[float, float] | None:
     channels = len(channels_of(settings["collections"][names[0]], names[0]))
     return network(settings["network"], channels, settings["patch"])
+
+
+def _recalibrating(names: list[str]) -> int:
+    """How many training patches an evaluation of these data sets takes for its batch norm."""
+    from model.inference.batch_norm import PATCHES  # imports torch
+
+    return PATCHES * len(names)
