@@ -64,6 +64,21 @@ def test_table_shows_median_range_and_goal() -> None:
     )
 
 
+@pytest.mark.parametrize(("goal", "ends"), [(None, False), (2.0, False), (2.5, True)])
+def test_a_goal_that_is_not_met_ends_the_bench_with_1(
+    goal: float | None, ends: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = Result("x", "units/s", [1.0], [2.0], goal=goal)
+    monkeypatch.setitem(bench_main.SECTIONS, "metrics", lambda _: [result])
+    if ends:
+        with pytest.raises(SystemExit, match="goals not met: x"):
+            main(["--only", "metrics"])
+    else:
+        main(["--only", "metrics"])
+    main(["--only", "metrics", "--quick"])  # tiny sizes say nothing of speed
+    assert ("NOT met" in capsys.readouterr().out) == ends
+
+
 def test_watch_sees_children_and_their_memory(tmp_path: Path) -> None:
     child = "data = bytearray(150_000_000); import time; time.sleep(0.3)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
@@ -170,7 +185,7 @@ def test_made_headers_differ_and_are_whole() -> None:
         assert last.pixel_array.std() > 0
         ours = headers.Ours(folder)
         ours.prepare()
-        assert ours.run() == headers.Plain(folder).run() == 45
+        assert ours.run() == headers.Plain(folder).run() == headers.Rows(folder).run() == 45
         index = read_index(folder / "index.parquet")
     assert index["sop_instance_uid"].nunique() == 45
     assert index["series_uid"].nunique() == 3

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def file_state(path: Path) -> tuple[int, int]:
+def file_state(path: str | Path) -> tuple[int, int]:
     """Size and time (ns) of a regular file; −1 for what cannot be read, such as a dangling link or a pipe."""
     try:
-        state = path.stat()
+        state = os.stat(path)  # noqa: PTH116  (a path of pathlib takes longer than this)
     except OSError:
         return -1, -1
     return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else (-1, -1)
@@ -31,11 +31,12 @@ def scan(raw: Path) -> Iterator[tuple[str, int, int]]:
             continue
         entered.add(os.path.realpath(folder))
         folders.sort()
+        below = Path(folder).relative_to(raw).as_posix()
+        inside = "" if below == "." else f"{below}/"
         for name in sorted(files):
-            path = Path(folder, name)
             # A name in another encoding cannot be written to a table; with � in it, it is no file.
-            text = os.fsencode(path.relative_to(raw).as_posix()).decode("utf-8", "replace")
-            yield text, *file_state(raw / text)
+            text = os.fsencode(inside + name).decode("utf-8", "replace")
+            yield text, *file_state(f"{raw}/{text}")
     for folder in sorted(closed):
         if Path(folder) != raw:
             yield Path(folder).relative_to(raw).as_posix(), -1, -1

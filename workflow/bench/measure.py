@@ -65,6 +65,11 @@ class Result:
             name: statistics.median(getattr(self, name)) for name in ("plain", "ours", "ratios") if self.plain
         }
 
+    @property
+    def missed(self) -> bool:
+        """Whether the median ratio is below the goal; where there is none, or no ratio, nothing is missed."""
+        return self.goal is not None and bool(self.ratios) and self.medians["ratios"] < self.goal
+
     def figures(self) -> dict[str, Any]:
         """Everything."""
         return {"name": self.name, "unit": self.unit, "goal": self.goal, "median": self.medians,

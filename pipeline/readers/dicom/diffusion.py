@@ -65,13 +65,14 @@ def _private(ds: Dataset) -> float:
         # De-identified Siemens files may have lost the creator of their block.
         said = str(ds[creator].value).strip().upper() if creator in ds else ""
         if said.startswith(one.creator) or (not said and one.creator == "SIEMENS"):
-            value = _number(ds[tag].value, one)
+            value = number(ds[tag].value, one)
             if value is not None:
                 return value
     return float("nan")
 
 
-def _number(value: object, one: Private) -> float | None:
+def number(value: object, one: Private) -> float | None:
+    """A private b-value, None where it is empty; raises TagValueError."""
     if isinstance(value, bytes) and one.binary and len(value) == struct.calcsize(one.binary):
         (value,) = struct.unpack(one.binary, value)
     said = value.decode("ascii", "replace") if isinstance(value, bytes) else value
@@ -81,9 +82,9 @@ def _number(value: object, one: Private) -> float | None:
     if not shown:
         return None
     try:
-        number = float(shown)
+        found = float(shown)
     except ValueError:
-        number = float("nan")
-    if not abs(number) < float("inf"):
+        found = float("nan")
+    if not abs(found) < float("inf"):
         raise tags.unreadable(f"private tag ({one.group:04x},xx{one.element:02x})", shown)
-    return number - GE_OFFSET if one.creator.startswith("GEMS") and number >= GE_OFFSET else number
+    return found - GE_OFFSET if one.creator.startswith("GEMS") and found >= GE_OFFSET else found

@@ -157,14 +157,13 @@ def raw_files(files: Iterable[str], raw: Path) -> set[str]:
     """Of files below ``raw`` those that hold the voxels of a header (.mhd, .nhdr) among them."""
     found: set[str] = set()
     for file in files:
-        names: list[str] = []
+        metaimages = file.lower().endswith((".mhd", ".mha"))
+        if not metaimages and not file.lower().endswith((".nhdr", ".nrrd")):
+            continue
         if file_state(raw / file)[0] < 0:  # a pipe would be waited for
             continue
         try:
-            if file.lower().endswith((".mhd", ".mha")):
-                names = metaimage.Header(raw / file).files
-            elif file.lower().endswith((".nhdr", ".nrrd")):
-                names = [nrrd.data_file(raw / file)]
+            names = metaimage.Header(raw / file).files if metaimages else [nrrd.data_file(raw / file)]
         except Exception:  # whatever is wrong with a header: the index lists it
             continue
         found.update((PurePosixPath(file).parent / name).as_posix() for name in names if name)
