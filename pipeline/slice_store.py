@@ -23,7 +23,9 @@ class SourceSlice:
     @property
     def normalized(self) -> np.ndarray:
         """Z-scores, float32 (rows, columns)."""
-        return (self.pixels - np.float32(self.mean)) / np.float32(self.std)
+        scores = self.pixels - np.float32(self.mean)
+        scores /= np.float32(self.std)
+        return scores
 
 
 def write_slices(

@@ -32,6 +32,7 @@ from workflow.bench import (  # fmt: skip
     patches,
     plain_network,
     records,
+    window,
 )
 from workflow.bench.__main__ import as_table, main
 from workflow.bench.guesses import Sizes
@@ -95,6 +96,13 @@ def test_all_ways_of_cutting_make_the_same_patches(way: type[patches.Contender])
     made.views = [View(17, True, 1), View(-20, False, -1)]
     made.run()
     assert made.answer() < 0.01  # of the picture's standard deviation, so rotation, flip and shift agree
+
+
+def test_both_ways_to_a_z_score_agree() -> None:
+    plain, ours = window.Plain(2), window.Ours(2)
+    assert plain.run() == ours.run() == 2
+    assert np.abs(plain.answer() - ours.answer()).max() < 0.02  # the published way has 256 values
+    assert ours.answer().std() > 0.5
 
 
 def test_training_without_dropout_is_the_same_algorithm(tmp_path: Path) -> None:
@@ -198,11 +206,13 @@ def test_jobs_of_the_memory_section_fit_their_commands(tmp_path: Path) -> None:
 
 
 def test_every_section_is_asked_for() -> None:
-    modules = (bootstrap, collection, coverage, headers, intervals, memory, network, patches, records)
+    modules = (
+        bootstrap, collection, coverage, headers, intervals, memory, network, patches, records, window
+    )  # fmt: skip
     sections = {
         value for module in modules for name, value in vars(module).items() if name.startswith("bench")
     }
-    assert len(sections) == 11
+    assert len(sections) == 12
     assert sections == set(bench_main.SECTIONS.values())
 
 

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from pipeline.errors import ConstantImageError
-from pipeline.patches.normalization import Statistics, check_not_blank, clip_window, paper_bytes
+from pipeline.patches.normalization import (
+    BLANK_SHARE,
+    Statistics,
+    check_not_blank,
+    clip_window,
+    paper_bytes,
+)
+from pipeline.readers.dicom import rescale
+from pipeline.readers.pixels import Pixels
 
 
 def statistics_of(*parts: list[float]) -> Statistics:
@@ -53,6 +61,47 @@ def test_a_nearly_blank_slice_is_an_error() -> None:
         check_not_blank(values)
     values[:200] = np.arange(1, 201)
     check_not_blank(values)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.floats(0.9, 1), st.integers(0, 2**32 - 1))
+def test_a_slice_is_blank_by_all_its_values_and_not_by_some(
+    rows: int, columns: int, share: float, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    values = random.integers(0, 9, (rows, columns)).astype("f4")
+    values[random.random(values.shape) < share] = 5
+    most = np.unique(values, return_counts=True)[1].max() / values.size
+    if most > BLANK_SHARE:
+        with pytest.raises(ConstantImageError, match=f"one value in {most:.1%} of the slice"):
+            check_not_blank(values)
+    else:
+        check_not_blank(values)
+
+
+@given(
+    st.sampled_from(["u1", "i2", "u2", "i4"]),
+    st.sampled_from([1.0, -1.0, 2.0, 0.5, 1.7, 255.0, 300.0, 1e-3]),
+    st.sampled_from([0.0, -1024.0, 0.25, 3.3, 8e6, 2.0**24]),
+)
+def test_rescaled_values_are_rounded_once(dtype: str, slope: float, intercept: float) -> None:
+    stored = np.array([0, 1, 2, 77, 99, 127, 255, 4095, 32767, 65535]).astype(dtype)
+    ds = Dataset()
+    ds.Modality, ds.RescaleSlope, ds.RescaleIntercept = "CT", slope, intercept
+    exact = (stored.astype("f8") * slope + intercept).astype("f4")
+    found = rescale.physical(ds, stored)
+    assert found.dtype == "f4"
+    assert found.tobytes() == exact.tobytes()
+    assert not np.shares_memory(found, stored)
+
+
+def test_padding_is_left_out_and_darkest_in_a_slice() -> None:
+    values, valid = np.array([[1.0, -9.0], [3.0, 2.0]], "f4"), np.array([[True, False], [True, True]])
+    pixels = Pixels(values, valid)
+    assert pixels.real(values).tolist() == [1, 3, 2]
+    assert pixels.unpadded(values).tolist() == [[1, 1], [3, 2]]
+    whole = Pixels(values, np.ones((2, 2), bool))
+    assert whole.real(values).ravel().tolist() == [1, -9, 3, 2]
+    assert whole.unpadded(values).tolist() == values.tolist()
 
 
 def test_window_limits_in_physical_units() -> None:

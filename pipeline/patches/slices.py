@@ -96,11 +96,9 @@ def read_series(
                 pixels = read_pixels(raw / file)
                 note = note or pixels.note
                 values = clip_window(pixels.values, window)
-                statistics.add(values[pixels.valid])
+                statistics.add(pixels.real(values))
                 if (file, "") in wanted:
-                    # Padding is darker than anything real; in a patch it must not outweigh the tissue.
-                    darkest = values.min(where=pixels.valid, initial=values.max())
-                    slices[wanted[file, ""]] = np.where(pixels.valid, values, darkest)
+                    slices[wanted[file, ""]] = pixels.unpadded(values)
             if whole:
                 statistics.add(clip_window(read_whole(raw / task.files[0], task.rows[0][2]), window))
                 for (file, name), number in wanted.items():

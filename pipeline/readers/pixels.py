@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from pipeline.errors import InputError, NotFiniteError, TagValueError
 from pipeline.pool import in_child
@@ -30,6 +31,16 @@ class Pixels:
     valid: np.ndarray
     note: str = ""
     """What a reader should hear about how the values were made."""
+
+    def real(self, values: np.ndarray) -> np.ndarray:
+        """Those of ``values`` (rows, columns) that are no padding."""
+        return values if self.valid.all() else values[self.valid]
+
+    def unpadded(self, values: np.ndarray) -> np.ndarray:
+        """``values`` with the darkest real one as padding: in a patch it must not outweigh the tissue."""
+        if self.valid.all():
+            return values
+        return np.where(self.valid, values, values.min(where=self.valid, initial=values.max()))
 
 
 def check_finite(values: np.ndarray, path: Path) -> None:
@@ -76,15 +87,20 @@ def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
     return np.take(voxels, index, axis=axis).T
 
 
+def of_stored(ds: Dataset, stored: np.ndarray) -> Pixels:
+    """The pixels of a plain data set with these stored values; raises MissingTagError or TagValueError."""
+    values, valid = rescale.physical(ds, stored), ~rescale.padding(ds, stored)
+    if tags.modality(ds) == "CT":
+        valid &= values > UNDECLARED_PADDING_HU
+    return Pixels(values, valid, rescale.note(ds))
+
+
 @in_child
 def _read_dicom(path: Path) -> Pixels:
     """A DICOM file or frame; a decoder that is at a loss may end its process."""
     ds, stored = dicom.read_dataset(path)
     try:
-        values, valid = rescale.physical(ds, stored), ~rescale.padding(ds, stored)
-        if tags.modality(ds) == "CT":
-            valid &= values > UNDECLARED_PADDING_HU
-        return Pixels(values, valid, rescale.note(ds))
+        return of_stored(ds, stored)
     except InputError as error:
         error.file = error.file or str(path)
         raise

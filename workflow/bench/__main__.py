@@ -24,6 +24,7 @@ from workflow.bench import (
     network,
     patches,
     records,
+    window,
 )
 from workflow.bench.measure import Result, Size, machine
 
@@ -31,6 +32,7 @@ log = logging.getLogger("typhon")
 
 
 SECTIONS: dict[str, Callable[[Size], list[Result]]] = {
+    "window": window.bench,
     "patches": patches.bench,
     "training": network.bench_training,
     "frozen": network.bench_frozen,

@@ -35,7 +35,7 @@ def padding(ds: Dataset, stored: np.ndarray) -> np.ndarray:
     if bits.min() < -(1 << size - 1) or bits.max() >= 1 << size:
         raise TagValueError(f"{value:g}", expected=f"a PixelPaddingValue of {size} bits")
     low, high = sorted(bits.astype(f"u{stored.dtype.itemsize}").astype(stored.dtype))
-    return (stored >= low) & (stored <= high)
+    return np.asarray(stored == low) if low == high else (stored >= low) & (stored <= high)
 
 
 def _rescale(ds: Dataset) -> tuple[float, float] | None:
@@ -118,6 +118,17 @@ def note(ds: Dataset) -> str:
     return "" if same else "RescaleSlope and RescaleIntercept are used, not its other real-world mapping"
 
 
+def _scaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """The rescaled values, rounded once to float32, in which they are made where all are whole and exact."""
+    whole = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 and slope.is_integer()
+    if whole and intercept.is_integer() and 2**16 * abs(slope) + abs(intercept) < 2**24:
+        values = stored.astype("f4")
+        values *= slope
+        values += intercept
+        return values
+    return np.asarray((stored * slope + intercept).astype("f4"))
+
+
 def physical(ds: Dataset, stored: np.ndarray) -> np.ndarray:
     """Stored values → physical units (HU in CT), float32.
 
@@ -136,7 +147,7 @@ def physical(ds: Dataset, stored: np.ndarray) -> np.ndarray:
         except Exception as error:  # a LUT of a wrong length or type raises anything
             raise TagValueError(str(error), expected="a readable ModalityLUTSequence") from error
     elif rescale is not None:
-        values = stored * rescale[0] + rescale[1]
+        values = _scaled(stored, *rescale)
     else:
         values = _by_mapping(ds, stored)
     is_ct = tags.modality(ds) == "CT"
@@ -144,5 +155,5 @@ def physical(ds: Dataset, stored: np.ndarray) -> np.ndarray:
         if is_ct:
             raise MissingTagError("none", expected="tags RescaleSlope, RescaleIntercept")
         values = stored
-    values = values.astype("f4")
+    values = values.astype("f4", copy=values is stored)
     return -values if ds.get("PhotometricInterpretation") == "MONOCHROME1" and not is_ct else values
