@@ -67,8 +67,8 @@ def test_roc_names_each_run_and_the_mean_with_its_interval(tmp_path: Path) -> No
 def test_roc_names_newcombes_interval_and_the_one_over_splits(tmp_path: Path) -> None:
     more = {"ci95": [0.25, 1.0], "ci95_kind": "newcombe", "corrected95": [0.5, 0.875]}
     made = plot_roc(figures_of(1) | more, [predictions(tmp_path, 0)])
-    shown = "mean 0.750\n95 % (Newcombe) [0.250, 1.000]\n95 %, splits [0.500, 0.875]"
-    assert legend(made.axes[0])[-1] == shown
+    shown = "AUROC 0.750\n95 % (Newcombe) [0.250, 1.000]\n95 %, splits [0.500, 0.875]"
+    assert legend(made.axes[0]) == ["chance", shown]  # a single run is its own mean
 
 
 def test_roc_of_many_runs_names_their_range(tmp_path: Path) -> None:

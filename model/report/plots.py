@@ -61,7 +61,8 @@ def plot_roc(figures: dict[str, Any], predictions: Sequence[Path]) -> Figure:
             runs.append(_run(figures, numbered(path, "fold"), numbered(path, "seed")))
     if of_each:
         return _draw_each(made, axes, figures, of_each, curves)
-    for number, (curve, run) in enumerate(zip(curves, runs, strict=True)):
+    single = len(curves) == 1  # its own curve would lie under that of the mean
+    for number, (curve, run) in enumerate(zip(curves, runs, strict=True) if not single else ()):
         named = f"fold {run['fold']}, seed {run['seed']}: {run['auroc']:.3f}"
         label = named if len(curves) <= _NAMED_RUNS else None
         axes.plot(*curve, color=COLOURS[1 + number % 5], linewidth=1, alpha=0.6, label=label)
@@ -70,7 +71,7 @@ def plot_roc(figures: dict[str, Any], predictions: Sequence[Path]) -> Figure:
         label = f"{len(curves)} runs: {min(values):.3f} to {max(values):.3f}"
         axes.plot([], [], color=GREY, linewidth=1, label=label)
     if curves:
-        axes.plot(*mean_curve(curves), color=COLOURS[0], linewidth=2.5, label=_headline(figures))
+        axes.plot(*mean_curve(curves), color=COLOURS[0], linewidth=2.5, label=_headline(figures, single))
         axes.legend(loc="lower right")
     else:
         axes.text(0.5, 0.5, figures.get("auroc_reason", "no curve"), ha="center", va="center", wrap=True)
@@ -115,8 +116,9 @@ def _tested(figures: dict[str, Any]) -> dict[str, Any]:
     return {"dataset": figures["target"], "split": "test", "state": figures["state"]}
 
 
-def _headline(figures: dict[str, Any]) -> str:
-    text = "mean" if figures["auroc"] is None else f"mean {figures['auroc']:.3f}"
+def _headline(figures: dict[str, Any], single: bool = False) -> str:
+    text = "AUROC" if single else "mean"
+    text += "" if figures["auroc"] is None else f" {figures['auroc']:.3f}"
     patients = "95 % (Newcombe)" if figures["ci95_kind"] == NEWCOMBE else "95 %, patients"
     for key, name in (("ci95", patients), ("corrected95", "95 %, splits")):
         if figures[key] is not None:

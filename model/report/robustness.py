@@ -23,7 +23,7 @@ def plot(rows: Sequence[Row], title: str) -> Figure:
     grid = made.subplots(-(-len(CORRUPTIONS) // COLUMNS), COLUMNS, sharey=True).ravel()
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for axes, (name, corruption) in zip(grid, CORRUPTIONS.items(), strict=False):
-        draw_chance(axes, label="guessing")
+        draw_chance(axes, label="chance")
         for number, (method, colour) in enumerate(zip(methods, cycle(COLOURS), strict=False)):
             shown = [row for row in rows if row["method"] == method and row["corruption"] in (CLEAN[0], name)]
             own = [row for row in shown if row.get("auroc") is not None]

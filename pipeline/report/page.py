@@ -14,38 +14,51 @@ from pipeline.files import NUMBER
 Html = NewType("Html", str)
 
 STYLE = """
-:root { color-scheme: light dark }
+:root { color-scheme: light dark; --page: #fff; --shade: #0005 }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1.2rem;
   color: #222 }
 h1 { font-size: 1.6rem }
 h2 { font-size: 1.2rem; margin-top: 2.2rem }
-.wide { overflow-x: auto }
+.wide { overflow-x: auto; background-image: linear-gradient(90deg, var(--page) 30%, transparent),
+  linear-gradient(270deg, var(--page) 30%, transparent), linear-gradient(90deg, var(--shade), transparent),
+  linear-gradient(270deg, var(--shade), transparent); background-repeat: no-repeat;
+  background-position: -1px 0, calc(100% + 1px) 0, 0 0, 100% 0;
+  background-size: 2.4rem 100%, 2.4rem 100%, .8rem 100%, .8rem 100%;
+  background-attachment: local, local, scroll, scroll } /* a shade where a table goes on */
 table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #ddd; vertical-align: top }
 td { max-width: 30rem; overflow-wrap: break-word }
+.many { min-width: 48rem }
 .right { text-align: right; white-space: nowrap }
 .ok { color: #17692c }
 .warning { color: #8a5a00; font-weight: 600 }
 .failed { color: #b00020; font-weight: 700 }
 .note { color: #555; font-size: .87rem }
-img, svg { max-width: 100%; height: auto }
+.flow { display: flex; flex-wrap: wrap; gap: .6rem 1.6rem; list-style: none; padding: 0 1.6rem 0 0 }
+.flow li { position: relative; border: 1px solid #889; padding: .4rem .7rem; text-align: center;
+  font-size: .82rem }
+.flow b { display: block; font-size: 1.1rem; white-space: nowrap }
+.flow li:not(:last-child)::after { content: "→"; position: absolute; left: calc(100% + .35rem); top: 35% }
+img { max-width: 100%; height: auto }
 img { background: #fff }
 @media (max-width: 40rem) {
   body { margin: 1rem auto; padding: 0 .7rem }
 }
 @media (prefers-color-scheme: dark) {
-  body { color: #ddd; background: #16191d }
+  :root { --page: #16191d; --shade: #fff5 }
+  body { color: #ddd; background: var(--page) }
   a { color: #8ab4f8 }
   th, td { border-color: #444 }
   .ok { color: #7bc98f }
   .warning { color: #e3b341 }
   .failed { color: #ff7b84 }
   .note { color: #aaa }
-  svg { background: #eee }
 }
 """
-BOX, GAP, HEIGHT = 118, 44, 96
-"""Width of a box of a flow chart, width of an arrow, and height of the chart, in pixels."""
+
+
+FITTING = 5
+"""Columns that a phone may squeeze; more than these scroll, so that intervals stay on one line."""
 
 
 def text(value: object) -> Html:
@@ -85,7 +98,8 @@ def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]], marked: 
             cells.append(_cell("td", row.get(name, ""), kind))
         body.append(f"<tr>{''.join(cells)}</tr>")
     inside = f"<thead><tr>{head}</tr></thead><tbody>\n{chr(10).join(body)}\n</tbody>"
-    return Html(f'<div class="wide"><table>{inside}</table></div>')
+    many = ' class="many"' if len(columns) > FITTING else ""
+    return Html(f'<div class="wide"><table{many}>{inside}</table></div>')
 
 
 def _cell(tag: str, value: object, kind: str) -> str:
@@ -111,29 +125,9 @@ def picture(path: str | Path, words: str) -> Html:
 
 
 def flow(boxes: Sequence[tuple[str, str]]) -> Html:
-    """A flow chart from left to right: boxes of a number and a name."""
-    parts = []
-    for place, (number, name) in enumerate(boxes):
-        left = place * (BOX + GAP) + 1
-        middle = left + BOX / 2
-        size = 20 if len(number) < 9 else 15
-        parts.append(
-            f'<rect x="{left}" y="1" width="{BOX}" height="{HEIGHT - 2}" fill="#f4f6f8" stroke="#667"/>'
-            f'<text x="{middle}" y="42" font-size="{size}" font-weight="600">{text(number)}</text>'
-            f'<text x="{middle}" y="68" font-size="13">{text(name)}</text>'
-        )
-        if place:
-            y = HEIGHT / 2
-            parts.append(
-                f'<path d="M{left - GAP + 4} {y} H{left - 6}" stroke="#667" marker-end="url(#head)"/>'
-            )
-    width = len(boxes) * (BOX + GAP) - GAP + 2
-    return Html(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}"'
-        ' text-anchor="middle">'
-        '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="6" refY="3" orient="auto">'
-        '<path d="M0 0 L6 3 L0 6" fill="none" stroke="#667"/></marker></defs>' + "".join(parts) + "</svg>"
-    )
+    """A flow chart from left to right, in several rows on a narrow page: a number and a name each."""
+    steps = "".join(f"<li><b>{text(number)}</b>{text(name)}</li>" for number, name in boxes)
+    return Html(f'<ol class="flow">{steps}</ol>')
 
 
 def page(title: str, parts: Sequence[Html]) -> str:
