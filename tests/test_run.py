@@ -293,3 +293,17 @@ def test_a_report_is_of_the_last_run_that_began_and_not_of_a_word_mistyped(tmp_p
     (tmp_path / driver.FILE).write_text(json.dumps(facts | {"argv": ["results/prob_auc.json"]}))
     assert run.main(["report"]) == 0
     assert reported == [["old"], ["old"]]
+
+
+def test_a_report_is_of_the_directory_that_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv(driver.MARK, "")  # set back afterwards
+    for name in ("here/near", "far"):
+        (tmp_path / name / "results/probe/fold0").mkdir(parents=True)
+        driver.record(tmp_path / name, [name], tmp_path)
+    monkeypatch.chdir(tmp_path / "here")
+    reported = []
+    monkeypatch.setattr(run, "make_report", lambda *given: reported.append(given) or 0)
+    for words in (["report"], ["report", "--directory", "../far", "--configfile", "a.yaml", "report.zip"]):
+        assert run.main(words) == 0
+        monkeypatch.chdir(tmp_path / "here")
+    assert reported == [(["here/near"], []), (["far"], ["report.zip"])]

@@ -30,6 +30,8 @@ LARGEST_PAGE = 50 << 20
 """Bytes of a report in one page. Chromium opened 50 MiB in 2 s, 100 in 5, 200 in 16 and 400 in 64."""
 LEAST_ROOM = 1 << 20
 """Bytes that Snakemake may write before the first job."""
+REMEMBERED = ("directory", "configfile", "config")
+"""Options that a report has from its run."""
 STYLE = ROOT / "workflow" / "report" / "report.css"
 
 
@@ -113,7 +115,7 @@ def without_records(folder: Path) -> str:
         return ""
     return (
         f"{folder.resolve()} has results and no records of them (.snakemake/metadata): they count as up to "
-        "date, whatever settings and code made them. If in doubt, make them anew: --forceall"
+        "date, whatever settings and code made them. If in doubt, make them again: --forceall"
     )
 
 
@@ -179,8 +181,10 @@ def demo(argv: Sequence[str]) -> int:
 
 
 def report(argv: Sequence[str]) -> int:
-    """The report of the last run in this folder or one below it, beside its results."""
-    folders = [Path(), *Path().glob("*/")]
+    """The report of the last run in this folder or one below it, or in that of ``--directory``."""
+    words = arguments.parse(argv, get_argument_parser())
+    named = words.values("directory")
+    folders = [Path(named[0])] if named else [Path(), *Path().glob("*/")]
     # What trained nothing, for want of downloads say, or listed citations alone, has nothing to report.
     trained = [folder for folder in folders if any(Path(folder, "results").glob("*/fold*"))]
     # A run from before there was a record of its beginning has the other one only.
@@ -193,7 +197,8 @@ def report(argv: Sequence[str]) -> int:
     if last is None:
         raise InputError("none", expected="a run to report on", remedy="run the workflow first: ./run demo")
     os.chdir(last["started_in"])
-    return make_report(last["argv"], argv)
+    others = [word for name, option in words.options if name not in REMEMBERED for word in option]
+    return make_report(last["argv"], [*others, *words.targets])
 
 
 def make_report(line: Sequence[str], names: Sequence[str] = ()) -> int:
