@@ -325,11 +325,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "image, patient_id, finding_id, x,y,z or x_mm,y_mm,z_mm, time, and extent",
     )  # fmt: skip
     add_flags(parser, Options, ["columns"])
-    parser.add_argument("--at", metavar="X,Y[,Z]", help="zero-based column,row[,slice]; without: the middle")
-    parser.add_argument("--time", default="", help="which time of a volume that has several, from 0")
+    parser.add_argument("--at", metavar="X,Y[,Z]", help="zero-based column,row[,slice]; default: the middle")
+    parser.add_argument("--time", default="", help="which time point of a volume with several, from 0")
     parser.add_argument(
         "--extent", default="",
-        help="how large the patch is, such as '40 mm', where the training findings have extents of their own",
+        help="size of the patch, such as '40 mm', if each training finding had a size of its own",
     )  # fmt: skip
     parser.add_argument("--mm", action="store_true", help="--at is in millimetres, LPS")
     parser.add_argument(
@@ -337,22 +337,20 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="folders of runs, such as results/typhon/fold0/seed0, or results/typhon for all of its runs",
     )  # fmt: skip
     parser.add_argument("--dataset", help="whose decision maker predicts; default: the target of the run")
-    parser.add_argument(
-        "--patient-id", default=NAME["patient_id"], help="the order of views is drawn from it"
-    )
-    parser.add_argument("--finding-id", default=NAME["finding_id"], help="and from this one")
+    parser.add_argument("--patient-id", default=NAME["patient_id"], help="seeds the order of the views")
+    parser.add_argument("--finding-id", default=NAME["finding_id"], help="likewise")
     parser.add_argument(
         "--prevalence", type=_shares, metavar="SHARE",
-        help="tell the calibrated probability also where this share of all is positive, such as 0.01; of"
-        " several classes or labels for the shares benign=0.9,malignant=0.1",
+        help="also give the calibrated probability for this share of positives, such as 0.01; with several"
+        " classes or labels, such as benign=0.9,malignant=0.1",
     )  # fmt: skip
     parser.add_argument(
         "--saliency", action="store_true",
-        help="draw on what parts of the patch the score depends: saliency.png",
+        help="draw saliency.png: the parts of the patch that the score depends on",
     )  # fmt: skip
     parser.add_argument(
         "--nearest", type=int, default=0, metavar="N",
-        help="name so many of the training findings that are most like the case, of a probe or of auto",
+        help="list this many training findings most like the case; for a probe or auto",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("prediction"), help="folder to write to")
     return parser.parse_args(_joined(argv))

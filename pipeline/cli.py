@@ -1,4 +1,4 @@
-"""How a step ends: what a user can mend is one line, never a traceback."""
+"""How a step ends: what a user can fix is one line, never a traceback."""
 
 import os
 import select
@@ -13,7 +13,7 @@ BROKEN_PIPE = 128 + 13
 
 
 def run_cli(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> None:
-    """Run a step's ``main``; what a user can mend ends it with one line and exit 1."""
+    """Run a step's ``main``; what a user can fix ends it with one line and exit 1."""
     try:
         main(argv)
     except InputError as error:

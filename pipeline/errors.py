@@ -13,7 +13,7 @@ LONGEST = 1000
 
 
 class InputError(Exception):
-    """Something about the input that the user can mend; never a bug of ours."""
+    """Something about the input that the user can fix; never a bug of ours."""
 
     code = "E-INPUT"
     expected = ""
@@ -62,13 +62,13 @@ def _rebuild(kind: type[InputError], found: str, file: str, expected: str, remed
 class UnreadableError(InputError):
     code = "E-READ"
     expected = "a readable file"
-    remedy = "mend its permissions, its disk or its mount, or restore it"
+    remedy = "fix its permissions, its disk or its mount, or restore it"
 
 
 class AccessError(InputError):
     code = "E-ACCESS"
     expected = "access to it"
-    remedy = "mend its permissions, its disk or its mount and run again; it may be whole, so keep it"
+    remedy = "fix its permissions, its disk or its mount and run again; it may be whole, so keep it"
 
 
 class NotDicomError(InputError):
@@ -206,7 +206,7 @@ class ColumnError(InputError):
 class TableError(InputError):
     code = "E-CSV"
     expected = "a table as this program writes it"
-    remedy = "delete it and run again; its rule makes it anew"
+    remedy = "delete it and run again; its rule makes it again"
 
 
 class DuplicateFindingError(InputError):
@@ -272,7 +272,7 @@ class EmptyError(InputError):
 
 class SkippedError(InputError):
     code = "E-SKIPPED"
-    remedy = "look at the reasons there and mend the input"
+    remedy = "look at the reasons there and fix the input"
 
 
 class RawMissingError(InputError):
@@ -338,7 +338,7 @@ class TokenError(InputError):
 
 class StoreError(InputError):
     code = "E-STORE"
-    remedy = "delete the file and run again; its rule makes it anew"
+    remedy = "delete the file and run again; its rule makes it again"
 
 
 class StrangeStoreError(StoreError):

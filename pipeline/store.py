@@ -145,7 +145,7 @@ def read_info(path: str | Path) -> StoreInfo:
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"version {version}", file=path, expected=f"schema version {SCHEMA_VERSION}",
-                remedy=f"make it anew: ./run --force {path}",
+                remedy=f"make it again: ./run --force {path}",
             )  # fmt: skip
         texts = {name: need(file, f"findings/{name}").asstr()[:] for name in TEXT_COLUMNS}
         findings = pd.DataFrame(texts, dtype=str)

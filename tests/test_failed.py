@@ -70,7 +70,6 @@ def test_the_block_says_what_where_what_to_do_and_what_is_kept(tmp_path, capsys)
         *(f"    Training {number}: {tmp_path}/a.log" for number in range(3)),
         "    and 1 more",
         "",
-        "4 of 9 steps failed, 3 wait for them or were not begun. The 2 that are done are kept: mend what is said above "
-        "and give the same command again.",
+        "Of 9 steps 4 failed, 2 are done and kept, 3 did not start. Fix what is named above and give the same command again.",
         "All that Snakemake says is in s.log",
     ]

@@ -52,7 +52,7 @@ def test_one_method_is_the_heading_and_what_it_stands_on_follows(tmp_path: Path)
     assert "1 split, 1 run of each method." in body
     assert "Left out of a: 15 files found, 13 files readable. 2 E-DCM-TRUNC truncated." in body
     assert "13 findings with a label and a place, 12 findings with a slice. 1 E-GEO-GAP &lt;gap&gt;." in body
-    assert "Checks of a: 2 well, 1 warning (people)." in body
+    assert "Checks of a: 2 passed, 1 warning (people)." in body
     assert body.index("Caution: All findings are of one data set.") < body.index("data:image/png;base64,")
 
 

@@ -196,7 +196,7 @@ def test_a_result_of_an_older_version_is_one_clear_line(tmp_path: Path) -> None:
         results.read(path)
     assert str(caught.value) == (
         f"E-PREDICTIONS {path}: expected a result with ci95_kind, found that of an older version;"
-        " delete the file and run again; its rule makes it anew"
+        " delete the file and run again; its rule makes it again"
     )
 
 

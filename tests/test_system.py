@@ -48,7 +48,7 @@ def test_a_step_that_has_no_access_ends_with_one_line_that_names_the_reason(numb
     with pytest.raises(SystemExit) as caught:
         run_cli(failing(number))
     message = str(caught.value.code)
-    assert message.startswith(f"E-ACCESS: expected access to it, found {os.strerror(number)}; mend")
+    assert message.startswith(f"E-ACCESS: expected access to it, found {os.strerror(number)}; fix")
     assert "\n" not in message
 
 

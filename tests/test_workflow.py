@@ -296,7 +296,7 @@ class TestMessages:
         assert before.count("E-TEST x: expected a, found b") == before.count("Failed: Splitting ") == 3
         where, end = after.strip("\n").split("\n\n")
         assert "    Splitting brain, fold 0: logs/data/brain/splits/fold0.log" in where.splitlines()
-        assert "3 of 3 steps failed, 0 wait for them or were not begun. The 0 that are done are kept" in end
+        assert "Of 3 steps 3 failed, 0 are done and kept, 0 did not start." in end
         (log,) = re.findall(r"^All that Snakemake says is in (\S+)$", end, re.M)
         assert Path(log).read_text().count("Error in rule split_findings") == 3
         snakemake(built, *DEMO, "--forcerun", "split_findings")

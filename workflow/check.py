@@ -30,14 +30,14 @@ HEADING = ("data set", "kind", "files", "MB", "findings", "patients", "classes",
 SAMPLES = 5
 """Pictures that are read and cut to see how long all take."""
 NOTES = (
-    "patients: none where nobody knows them, and near-duplicates make up the groups.\n"
+    "patients: none where they are unknown; near-duplicates then make up the groups.\n"
     "store: all views of all findings.\n"
-    "minutes: to read and cut them on this machine's {cores} cores, by {samples} pictures of each data set.\n"
-    "What is empty takes reading whole series to know."
+    "minutes: to read and cut them on this machine, {cores} cores, by {samples} pictures of each data set.\n"
+    "Empty: whole series would have to be read to know."
 )
 ESTIMATE = (
     "An estimate, from a probe of this machine: about {minutes} minutes on its {cores} cores if nothing else "
-    "runs{more}.\nHalf or twice as much is no surprise. What is done already counts as if it were not."
+    "runs{more}.\nHalf or twice as much is possible. Steps that are done already count too."
 )
 
 

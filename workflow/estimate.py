@@ -2,7 +2,7 @@
 
 Findings are counted by :mod:`workflow.check`. A step costs its jobs, at COSTS scaled to this machine by a
 probe of a tenth of a second, and its findings: pictures are read and cut, and networks make a batch and a
-step of training, here and now, and that is multiplied. So half as much or twice as much is no surprise; an
+step of training, here and now, and that is multiplied. So half or twice as much is possible; an
 hour for an estimate of a minute is.
 """
 

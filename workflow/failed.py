@@ -82,8 +82,8 @@ def block(failures: Failures, logs: Sequence[str]) -> str:
     if count:
         done, waiting = failures.done, failures.total - failures.done - count
         lines.append(
-            f"{count} of {failures.total} steps failed, {waiting} wait for them or were not begun. The "
-            f"{done} that are done are kept: mend what is said above and give the same command again."
+            f"Of {failures.total} steps {count} failed, {done} are done and kept, {waiting} did not start. "
+            "Fix what is named above and give the same command again."
         )
     if logs:
         lines.append(f"All that Snakemake says is in {', '.join(logs)}")

@@ -144,7 +144,7 @@ def _read_log(path: Path, header: Sequence[str]) -> tuple[dict[tuple[int, int, s
     try:
         known = {(int(number), int(stage), name): float(value) for number, stage, name, value in rows}
     except ValueError:
-        log.warning("%s is damaged: starting anew", path)
+        log.warning("%s is damaged: starting over", path)
         return {}, 0
     return known, len(whole.encode())
 

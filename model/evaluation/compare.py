@@ -46,7 +46,7 @@ def read_results(paths: Iterable[Path]) -> list[Figures]:
         found = {each["method"]: each[key] for each in figures}
         if len(set(found.values())) > 1:
             each = ", ".join(f"{value} of {name}" for name, value in found.items())
-            raise UnpairedError(each, expected=f"one {key}", remedy="score all methods anew")
+            raise UnpairedError(each, expected=f"one {key}", remedy="score all methods again")
     return figures
 
 

@@ -38,8 +38,8 @@ NOTES = {
         " internal, with a 95 % interval. Below 0: the networks rank these findings worse.",
     ),
     "calibration": (
-        "prevalence and calibrated are for the share of positives in training: an intercept beside 0 says"
-        " that positives are rarer or more frequent here, or look otherwise.",
+        "prevalence and calibrated are for the share of positives in training: an intercept off 0 says"
+        " that positives are rarer or more frequent here, or look different.",
     ),
     "operating": (
         "Thresholds are those of the target's validation findings, carried over as they are. Predictive"

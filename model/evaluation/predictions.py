@@ -42,7 +42,7 @@ class PredictionsError(InputError):
     """Predictions that are no predictions of these splits."""
 
     code = "E-PREDICTIONS"
-    remedy = "delete the file and run again; its rule makes it anew"
+    remedy = "delete the file and run again; its rule makes it again"
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,11 @@ COLUMNS = (
 NOTES = (
     "difference: the AUROC of the corrupted findings less that of the same findings as they are, by the same"
     " runs, with a 95 % interval for other patients.",
-    "[0, 0]: all pairs are ranked as before. Of few findings that says little; look at auroc95.",
-    "none: as they are, scored beside the corrupted ones. It is the method's AUROC, but of probes and the"
-    " like where an encoder sees fewer views than evaluation_views.",
-    "Patches are changed as they are stored, after normalization: a change of the whole series that a Z-score"
-    " takes back is not among them.",
+    "[0, 0]: all pairs are ranked as before. With few findings that says little; look at auroc95.",
+    "none: the findings as they are, scored beside the corrupted ones. This is the method's AUROC, except for"
+    " probes and the like whose encoder sees fewer views than evaluation_views.",
+    "Patches are corrupted as they are stored, after normalization. So changes of a whole series that its"
+    " Z-score would undo are not among them.",
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def Extractor(channels: int, side: int, *, name: str, options: Mapping[str, Any]
         raise ConfigError(
             f"as {found}", file=f"network module:{name}",
             expected=f"the class as the network was made with it, {options.get('code')}",
-            remedy="bring that file back, or train anew",
+            remedy="bring that file back, or train again",
         )  # fmt: skip
     module, _, kind = name.partition(":")
     make: Any = getattr(_load(module, Path.cwd()), kind, None)

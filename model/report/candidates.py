@@ -18,8 +18,8 @@ from pipeline.cli import run_cli
 Runs = Mapping[tuple[int, int], Mapping[str, Any]]
 """What run.json has under ``model``, by fold and seed."""
 NOTES = (
-    "weight: of the candidate's probabilities in the mean that scores a finding; counts in: the runs in which"
-    " that is not 0.",
+    "weight: that of the candidate in the mean of probabilities that scores a finding; counts in: the runs in"
+    " which it is not 0.",
     "inner: AUROC per finding on inner folds of the findings that the run learned from, mean over folds."
     " Learner and weights were chosen without the fold that they are judged on.",
     "seconds: processor time of all fits of a run. Features are measured once per data set: see run times.",

@@ -67,8 +67,8 @@ def left_out(fingerprint: pd.DataFrame, target: str) -> Iterator[str]:
 
 
 def checked(checks: pd.DataFrame, target: str) -> str:
-    """How many checks of the target are well, and the names of the others."""
-    found = [f"{(checks['result'] == OK).sum()} well"]
+    """How many checks of the target passed, and the names of the others."""
+    found = [f"{(checks['result'] == OK).sum()} passed"]
     for result, words in ((WARNING, ("warning", "warnings")), (FAILED, ("failed", "failed"))):
         names = checks.loc[checks["result"] == result, "check"].tolist()
         found += [f"{len(names)} {words[len(names) > 1]} ({', '.join(names)})"] if names else []

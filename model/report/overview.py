@@ -24,12 +24,13 @@ NOTES = (
     "AUROC: of two findings, one positive and one negative, how often the positive one scores higher; 0.5 "
     "is chance, 1 is perfect. A finding's score is the mean over its views; the figure is the mean over "
     "all runs.",
-    "95 %, other patients: what if other patients had been tested? In closed form, by patient, on the scale "
-    "of the logit; Newcombe's where that has no width, as where all pairs are ranked rightly.",
-    "95 %, resampled: the same question by 2,000 resamples of the test groups; too narrow in small tests.",
+    "95 %, other patients: what if other patients had been tested? In closed form, clustered by patient, on "
+    "the logit scale; Newcombe's interval where that has no width, because all pairs are ranked correctly.",
+    "95 %, resampled: the same question, answered by 2,000 resamples of the test groups; too narrow in small "
+    "tests.",
     "95 %, other splits: what if the data had been split otherwise? It allows for training sets that overlap "
     f"and needs {LEAST} splits.",
-    "Groups: patients, however their ids are spelt; where nobody knows the patients, near-duplicate images.",
+    "Groups: patients, however their ids are spelt; near-duplicate images where patients are unknown.",
     "Look at the number of findings, and of positive ones, before any difference. Methods share their test "
     "findings, so overlapping intervals say nothing about a difference: see the paired differences under "
     "Comparison.",

@@ -23,7 +23,7 @@ FILLED, PARTLY, OPEN = STATES = ("filled in", "partly", "open")
 COLUMNS = ("checklist", "item", "topic", "state", "answer", "for the authors")
 NOTHING = "this run has nothing of it"
 NOTES = (
-    "state: filled in by the program; partly, where authors have to add to it; open, where they alone know.",
+    "state: filled in, by the program; partly, where authors must add something; open, where only they know.",
     "Topics are in our words. The checklists are those of Collins et al. 2024, BMJ 385:e078378 (TRIPOD+AI),"
     " and Tejani et al. 2024, Radiology: Artificial Intelligence 6:e240300 (CLAIM): fill in the originals"
     " from this page.",

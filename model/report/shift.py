@@ -29,11 +29,11 @@ SCANNER = {"scanner": "scanner"}
 SHOWN = 3
 """Kinds that are named."""
 NOTES = (
-    "training: the target's findings that train in some fold; numbers are the median with the 5th and the"
-    " 95th percentile, kinds the most frequent ones, each with its share.",
+    "training: the target's findings that train in any fold. Numbers are the median with the 5th and the 95th"
+    " percentile; kinds are the most frequent ones, each with its share.",
     "outside: the share of external findings beyond the range of training, or of a kind that training lacks.",
-    "auroc: how often a value of the external data set is larger than one of training, with a 95 % interval"
-    " over groups; 0.5 where both are alike, near 0 or 1 where this alone tells the two data sets apart.",
+    "auroc: how often an external value is larger than a training value, with a 95 % interval over groups:"
+    " 0.5 if both are alike, near 0 or 1 if this value alone tells the two data sets apart.",
 )
 
 

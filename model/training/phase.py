@@ -140,7 +140,7 @@ def check_names(phases: Iterable[Phase], target: str, known: Iterable[str]) -> N
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             raise ConfigError(
                 name, file=place, expected=f"one of the data sets {', '.join(known)}",
-                remedy=f"did you mean {near[0]}?" if near else "give its store, or mend the name",
+                remedy=f"did you mean {near[0]}?" if near else "give its store, or fix the name",
             )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def _parse(entry: Mapping[str, Any]) -> Phase:
             f"missing {missing}, unknown {unknown}",
             file=f"phase {entry.get('name')}",
             expected=f"the keys {sorted(known)}",
-            remedy=f"did you mean {', '.join(near)}?" if near else "mend the method",
+            remedy=f"did you mean {', '.join(near)}?" if near else "fix the method",
         )
     layers = entry.get("layers")
     for expected, odd in layers_problems(layers):

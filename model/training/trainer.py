@@ -374,7 +374,7 @@ class Trainer:
         for name in ("history", "gradients"):
             path = self._folder.path / f"{name}.csv"
             if not path.exists() or path.stat().st_size < progress[name]:
-                log.warning("%s has lost rows: starting anew", path)
+                log.warning("%s has lost rows: starting over", path)
                 return
         self.progress = Progress(**progress)
         self._use_rates()

@@ -23,7 +23,7 @@ Asked = Callable[[Wildcards], Any]
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """End the run with the line, or the lines, of what the user can mend."""
+    """End the run with the line, or the lines, of what the user can fix."""
     try:
         yield
     except (InputError, RefusedError) as error:
