@@ -1,5 +1,6 @@
 """How a step ends: what a user can fix is one line, never a traceback."""
 
+import gc
 import os
 import select
 import sys
@@ -8,12 +9,16 @@ from collections.abc import Callable, Sequence
 from pipeline.errors import InputError
 from pipeline.system import of_system
 
+COLLECT = (700, 10, 10)
+"""When Python collects garbage, unless told otherwise (gc.set_threshold)."""
 BROKEN_PIPE = 128 + 13
 """The status of a program that a shell ends because nobody reads on, as of ``| head``."""
 
 
 def run_cli(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> None:
     """Run a step's ``main``; what a user can fix ends it with one line and exit 1."""
+    gc.freeze()  # what was imported stays: the collector need not look at it again
+    gc.set_threshold(*COLLECT)
     try:
         main(argv)
     except InputError as error:

@@ -32,6 +32,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
+gc.disable()  # until all is imported and collected
+
 LONGEST = (
     "small_run", "several_classes", "kill", "resume", "workflow", "beside", "search_workflow", "fuzz", "steps",
     "downloads", "train", "predict", "system", "export", "privacy", "embeddings", "compare", "auto", "audit", "families",
@@ -59,6 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what was imported and collected: it stays to the end."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from pipeline.patches import cut, slices
 from pipeline.phantom import write_phantom
 from pipeline.provenance import ROOT
 from pipeline.readers import index
+from tests import warm
 from tests.copies import copy_code
 from tests.warm import Process, start
 
@@ -283,18 +284,21 @@ CONFIG = {
 }  # fmt: skip
 
 
+LINE = (
+    "--directory", ".", "--configfile", "tiny.json", "--snakefile", "Snakefile", "--cores", "2",
+    "--resources", "gpu=0", "--",
+)  # fmt: skip
+
+
 def drive(folder: Path, *targets: str) -> contextlib.AbstractContextManager[Process]:
     """``./run`` of the copy of the project in ``folder``."""
-    line = ("--directory", ".", "--configfile", "tiny.json", "--cores", "2", "--resources", "gpu=0", *targets)
-    return started("workflow.run", *line, "--snakefile", "Snakefile", folder=folder, code=folder)
+    return started("workflow.run", *LINE, *targets, folder=folder, code=folder)
 
 
-def finish(folder: Path, *targets: str) -> str:
-    """Let ``./run`` come to its end, and return what it printed."""
-    with drive(folder, *targets) as process:
-        printed, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, printed
-    return printed
+def finish(folder: Path, *targets: str) -> None:
+    """Let ``./run`` come to its end; nobody looks at its processes."""
+    ended = warm.run(folder, [*LINE, *targets], code=folder, timeout=120)
+    assert ended.returncode == 0, ended.printed
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ LIBRARIES = (
     "snakemake.cli", "snakemake.workflow", "torch", "pandas", "pyarrow.parquet", "h5py", "scipy.ndimage", "pydicom",
     "matplotlib.figure", "matplotlib.backends.backend_agg", "safetensors.torch", "PIL.Image", "imagehash", "pydantic",
     "jsonschema", "tqdm", "sklearn.linear_model", "SimpleITK", "nibabel", "multiprocessing.forkserver",
+    "torch._dynamo", "pyarrow.dataset", "pyarrow.pandas_compat", "matplotlib.pyplot", "snakemake.report.html_reporter",
 )  # fmt: skip
 """What others wrote and most commands import."""
 JOBS = ROOT / "tests" / "jobs.sh"
