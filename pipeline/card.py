@@ -18,8 +18,6 @@ import pandas as pd
 from pipeline.cli import run_cli
 from pipeline.errors import StoreError
 from pipeline.files import read_csv, write_text
-from pipeline.readers import stacks
-from pipeline.readers.index import read_index
 from pipeline.slice_store import read_statistics
 from pipeline.splits.split import read_splits
 from pipeline.store import AUGMENTATIONS, PATCH_SIDE, read_info, read_patches
@@ -92,6 +90,8 @@ def measure(
     statistics : mean and standard deviation of the series of each row.
     patches : the same of the un-augmented patch of each row, see :func:`moments`.
     """
+    from pipeline.readers import stacks  # whoever reads a card alone needs no readers of images
+
     dicoms = index[index["format"] == "dicom"]
     counts = dicoms["file"].groupby(stacks.numbers(dicoms)).transform("size")
     known = index[["file", "format", "modality", "slice_thickness_mm", "slices"]].set_index("file")
@@ -156,6 +156,8 @@ def measured_findings(
 
     Raises StoreError where one of them has no slice.
     """
+    from pipeline.readers.index import read_index
+
     info = read_info(store)
     place = {
         key: number for number, key in enumerate(zip(*(info.findings[name] for name in KEY), strict=True))

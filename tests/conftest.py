@@ -61,6 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what was imported and collected: it stays to the end."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # as long as there is memory, to look for garbage only takes time
     gc.enable()
 
 

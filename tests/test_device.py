@@ -100,6 +100,16 @@ def test_a_worker_that_the_system_killed_ends_the_step_with_one_line() -> None:
         list(parallel(_die, range(6), processes=2, label="x"))
 
 
+def test_a_step_with_a_network_imports_no_compiler_and_no_reader_of_images() -> None:
+    code = (
+        "import sys; from model.device import set_up; import model.inference.score_views; set_up(0);"
+        "import torch; assert torch.are_deterministic_algorithms_enabled();"
+        "print({'torch._dynamo', 'sympy', 'pydicom', 'nibabel', 'SimpleITK'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
 DRAWING = {
     **dict.fromkeys(
         (
