@@ -4,7 +4,6 @@ The log begins with the command, ready to be pasted, and ends with the seconds. 
 terminal only: whatever redraws its line is no log line.
 """
 
-import gc
 import io
 import logging
 import os
@@ -19,11 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipeline.cli import import_quickly
 from pipeline.system import INTERRUPTED
-
-IMPORTS = 200_000
-"""Objects between two collections of garbage while modules are imported: they leave hardly any, and to
-look for it at every 700 takes a tenth of their time. ``run_cli`` goes back to that."""
 
 
 class Tee(io.TextIOBase):
@@ -76,7 +72,7 @@ def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
     sys.argv = [module, *arguments]
     sys.stderr = Tee(terminal, log)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    gc.set_threshold(IMPORTS)
+    import_quickly()
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         status = 0

@@ -130,9 +130,8 @@ def download(
             raise _all_in_one(errors)
     except KeyboardInterrupt:
         manifest.write(raw, entries, whole=False)
-        os._exit(
-            INTERRUPTED
-        )  # threads in the middle of a series would go on for minutes; no file can be half
+        # Threads in the middle of a series would go on for minutes; no file can be half.
+        os._exit(INTERRUPTED)
     except BaseException:
         pool.shutdown(cancel_futures=True)
         manifest.write(raw, entries, whole=False)

@@ -181,7 +181,7 @@ def read_row(start: bytes, file: BinaryIO, size: int) -> dict[str, Any] | None:
 def _row(data: bytes, size: int) -> dict[str, Any]:
     """The row of a header that lies within ``data``; else raises struct.error."""
     at, syntax = _meta(data)
-    found, at, length = _elements(data, at) if syntax == EXPLICIT else _elements_without_vr(data, at)
+    found, at, length = _elements(data, at, explicit=syntax == EXPLICIT)
     get = found.get
     if get("SpecificCharacterSet", b"").rstrip(b" ") not in CHARACTER_SETS:
         raise _OddError
@@ -228,50 +228,36 @@ def _meta(data: bytes) -> tuple[int, bytes]:
             syntax = data[at - length : at]
 
 
-def _elements(data: bytes, at: int) -> tuple[Elements, int, int]:
-    """The wanted elements of a data set with explicit VR; where its pixels begin, and their length."""
+def _elements(data: bytes, at: int, *, explicit: bool) -> tuple[Elements, int, int]:
+    """The wanted elements of a data set; where its pixels begin, and their length.
+
+    With implicit VR an element has the VR of the dictionary.
+    """
     found: Elements = {}
     last = 0
+    if not explicit and all(0x40 < letter < 0x5B for letter in data[at + 4 : at + 6]):
+        raise _OddError  # it looks explicit after all
     while True:
-        key, vr, length = _explicit(data, at)
-        at += 8
-        if vr in LONG:
-            (length,) = _long(data, at)
-            at += 4
-            if length == UNDEFINED:
-                if vr != SEQUENCE or key in WANTED:
-                    raise _OddError
-                at = _end_of_sequence(data, at, DEPTH)
-                continue
-        elif vr not in SHORT:
-            raise _OddError
+        if explicit:
+            key, vr, length = _explicit(data, at)
+            at += 8
+            if vr in LONG:
+                (length,) = _long(data, at)
+                at += 4
+            elif vr not in SHORT:
+                raise _OddError
+        else:
+            key, length = _implicit(data, at)
+            vr = None
+            at += 8
+        if length == UNDEFINED:
+            if vr != SEQUENCE or key in WANTED:
+                raise _OddError
+            at = _end_of_sequence(data, at, DEPTH)
+            continue
         if key in WANTED:
             name, vrs, number = WANTED[key]
-            if vr not in vrs or number <= last:
-                raise _OddError
-            if key == PIXELS:
-                return found, at, length
-            if length > LONGEST:
-                raise _OddError
-            last = number
-            found[name] = data[at : at + length]
-        at += length
-
-
-def _elements_without_vr(data: bytes, at: int) -> tuple[Elements, int, int]:
-    """The same with implicit VR, whose VRs are those of the dictionary."""
-    found: Elements = {}
-    last = 0
-    if all(0x40 < letter < 0x5B for letter in data[at + 4 : at + 6]):  # is it explicit after all?
-        raise _OddError
-    while True:
-        key, length = _implicit(data, at)
-        at += 8
-        if length == UNDEFINED:
-            raise _OddError
-        if key in WANTED:
-            name, _, number = WANTED[key]
-            if number <= last:
+            if number <= last or (explicit and vr not in vrs):
                 raise _OddError
             if key == PIXELS:
                 return found, at, length
