@@ -295,15 +295,21 @@ def test_a_report_is_of_the_last_run_that_began_and_not_of_a_word_mistyped(tmp_p
     assert reported == [["old"], ["old"]]
 
 
-def test_a_report_is_of_the_directory_that_is_named(tmp_path, monkeypatch):
+def test_a_report_is_of_the_directory_and_config_that_are_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(driver.MARK, "")  # set back afterwards
     for name in ("here/near", "far"):
         (tmp_path / name / "results/probe/fold0").mkdir(parents=True)
-        driver.record(tmp_path / name, [name], tmp_path)
+        driver.record(tmp_path / name, [name, "--configfile", "a.yaml"], tmp_path)
     monkeypatch.chdir(tmp_path / "here")
     reported = []
     monkeypatch.setattr(run, "make_report", lambda *given: reported.append(given) or 0)
-    for words in (["report"], ["report", "--directory", "../far", "--configfile", "a.yaml", "report.zip"]):
+    for words in (["report"], ["report", "--directory", "../far", "--configfile", "../a.yaml", "report.zip"]):
         assert run.main(words) == 0
         monkeypatch.chdir(tmp_path / "here")
-    assert reported == [(["here/near"], []), (["far"], ["report.zip"])]
+    a = ["--configfile", "a.yaml"]
+    assert reported == [(["here/near", *a], []), (["far", *a], ["report.zip"])]
+    assert run.main(["report", "--directory", "../far", "--configfile", "../b.yaml"]) == 1
+    said = capsys.readouterr().err
+    assert (
+        f"expected that of the last run here, {tmp_path}/a.yaml, found --configfile {tmp_path}/b.yaml" in said
+    )

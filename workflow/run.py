@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from snakemake.cli import get_argument_parser
 from snakemake.cli import main as snakemake
@@ -196,9 +197,25 @@ def report(argv: Sequence[str]) -> int:
     last = driver.read(newest, names[newest]) if newest is not None else None
     if last is None:
         raise InputError("none", expected="a run to report on", remedy="run the workflow first: ./run demo")
+    _check_reported(words, last)
     os.chdir(last["started_in"])
     others = [word for name, option in words.options if name not in REMEMBERED for word in option]
     return make_report(last["argv"], [*others, *words.targets])
+
+
+def _check_reported(words: arguments.Words, last: Mapping[str, Any]) -> None:
+    """Refuse to report on a run with other config files than those that are named."""
+    ran = arguments.parse(last["argv"], get_argument_parser())
+    named, known = (
+        [Path(folder, file).resolve() for file in line.values("configfile") or ()]
+        for folder, line in (("", words), (last["started_in"], ran))
+    )
+    if named and named != known:
+        found, expected = (" ".join(map(str, files)) or "none" for files in (named, known))
+        raise InputError(
+            f"--configfile {found}", expected=f"that of the last run here, {expected}",
+            remedy="run it with that file first, name its --directory, or leave the option out",
+        )  # fmt: skip
 
 
 def make_report(line: Sequence[str], names: Sequence[str] = ()) -> int:
