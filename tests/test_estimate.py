@@ -76,7 +76,7 @@ def test_what_nobody_knows_is_said():
         "guess a start for classical",
     }  # fmt: skip
     text = expected([*made.values()], 2)
-    assert "if nothing else runs, and what is empty" in text
+    assert "if nothing else runs. Steps that have no minutes above come on top." in text
 
 
 def test_the_table_adds_up():

@@ -120,8 +120,11 @@ def expected(steps: Sequence[estimate.Step], cores: int) -> str:
         (step.name, f"{step.jobs}", _rounded(step.seconds and step.seconds / 60), _rounded(step.megabytes))
         for step in steps
     ]
-    rows.append(("in all", f"{sum(step.jobs for step in steps)}", _rounded(seconds / 60), _rounded(sizes)))
-    more = ", and what is empty" if any(step.seconds is None for step in steps) else ""
+    least, more = "", ""
+    if any(step.seconds is None for step in steps):
+        least, more = "> ", ". Steps that have no minutes above come on top"
+    jobs = f"{sum(step.jobs for step in steps)}"
+    rows.append(("in all", jobs, least + _rounded(seconds / 60), least + _rounded(sizes)))
     return "\n\n".join(
         [table(rows), ESTIMATE.format(minutes=_rounded(seconds / 60 / cores), cores=cores, more=more)]
     )
