@@ -208,7 +208,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--people",
         nargs="+",
         metavar="NAME",
-        help="whose patients each data set has, in the same order; those of one name are the same people",
+        help="name of the people in each data set, in the same order; equal names are the same people",
     )
     parser.add_argument(
         "--leak",
@@ -222,7 +222,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--subset", nargs="+", choices=WAYS, default=[],
-        help="which: each number drawn anew, of training beside the whole validation, as many of each class",
+        help="how --budget draws: each number by itself, from training beside the whole validation, or as "
+        "many of each class",
     )  # fmt: skip
 
 

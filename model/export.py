@@ -250,7 +250,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "model", type=Path, nargs="+", metavar="RUN",
         help="folders of runs, such as results/typhon/fold0/seed0, or results/typhon for all of its runs",
     )  # fmt: skip
-    parser.add_argument("--dataset", help="whose decision maker is exported; default: the target of the run")
+    parser.add_argument(
+        "--dataset", help="the data set whose head is exported; default: the target of the run"
+    )
     parser.add_argument(
         "--card-only", action="store_true",
         help="write the model card, README.md, of any runs, also of those that ONNX cannot hold",

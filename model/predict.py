@@ -336,9 +336,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--model", type=Path, nargs="+", required=True,
         help="folders of runs, such as results/typhon/fold0/seed0, or results/typhon for all of its runs",
     )  # fmt: skip
-    parser.add_argument("--dataset", help="whose decision maker predicts; default: the target of the run")
-    parser.add_argument("--patient-id", default=NAME["patient_id"], help="seeds the order of the views")
-    parser.add_argument("--finding-id", default=NAME["finding_id"], help="likewise")
+    parser.add_argument("--dataset", help="the data set whose head predicts; default: the target of the run")
+    parser.add_argument(
+        "--patient-id",
+        default=NAME["patient_id"],
+        help="id of the patient; with --finding-id it determines the order of the views",
+    )
+    parser.add_argument("--finding-id", default=NAME["finding_id"], help="id of the finding")
     parser.add_argument(
         "--prevalence", type=_shares, metavar="SHARE",
         help="also give the calibrated probability for this share of positives, such as 0.01; with several"

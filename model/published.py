@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write a public Hydra state dict as a model file that model.inference.score_views reads."""
     parser = argparse.ArgumentParser(prog="python -m model.published", description=main.__doc__)
     parser.add_argument("file", type=Path, metavar="FILE.pth", help="a state dict, saved by torch.save")
-    parser.add_argument("--dataset", required=True, help="data set that its decision maker is for")
+    parser.add_argument("--dataset", required=True, help="data set that its head is for")
     parser.add_argument("--out", type=Path, required=True, help="model.safetensors to write")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

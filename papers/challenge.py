@@ -239,7 +239,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sub.add_argument("--index", type=Path, required=True, help="index.parquet of the raw folder")
     sub.add_argument("--raw", type=Path, required=True, help=f"folder of the downloads, with {OFFICIAL}")
     sub.add_argument("--skipped", type=Path, required=True, help="skipped.csv of the challenge's collection")
-    sub.add_argument("--max-skipped", type=int, default=0, help="failed findings that are put up with")
+    sub.add_argument("--max-skipped", type=int, default=0, help="number of failed findings that are accepted")
     sub.add_argument("--out", type=Path, required=True, help="CSV to write")
     sub.set_defaults(run=write)
     sub = kinds.add_parser("score", help="AUROC of such a CSV")

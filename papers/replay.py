@@ -155,7 +155,7 @@ def _row(*cells: object) -> dict[str, object]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write OUT/hydra/history.csv and OUT/transfer/history.csv from the public logs."""
     parser = argparse.ArgumentParser(prog="python -m papers.replay", description=main.__doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the logs lie")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the logs")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder to write to")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -68,7 +68,7 @@ class UnreadableError(InputError):
 class AccessError(InputError):
     code = "E-ACCESS"
     expected = "access to it"
-    remedy = "fix its permissions, its disk or its mount and run again; it may be whole, so keep it"
+    remedy = "fix its permissions, its disk or its mount and run again; keep the file, it may be intact"
 
 
 class NotDicomError(InputError):
@@ -256,7 +256,7 @@ class LeakError(InputError):
 
 class VerifyError(InputError):
     code = "E-VERIFY"
-    expected = "data that a result can stand on"
+    expected = "data that pass all checks"
     remedy = "look at verify.html beside it"
 
 
@@ -283,7 +283,7 @@ class ArchiveError(InputError):
     """An archive that is not unpacked."""
 
     code = "E-ZIP"
-    remedy = "download it again; if it stays so, tell those who offer it"
+    remedy = "download it again; if that does not help, tell those who offer it"
 
 
 class ArchiveFormatError(ArchiveError):
@@ -317,14 +317,12 @@ class ArchiveBombError(ArchiveError):
 
 class ArchiveChecksumError(ArchiveError):
     code = "E-ZIP-CRC"
-    expected = "a whole archive whose checksums hold"
+    expected = "a complete archive with correct checksums"
 
 
 class ChecksumError(InputError):
     code = "E-SUM"
-    remedy = (
-        "remove the file to have it fetched again; if it was published anew, it has to be looked at first"
-    )
+    remedy = "remove the file, and it is fetched again; if a new version was published, check that first"
 
 
 class TokenError(InputError):
@@ -390,13 +388,13 @@ class DiskError(InputError):
 
 class MemoryShortError(InputError):
     code = "E-OOM"
-    expected = "memory enough"
+    expected = "enough memory"
     remedy = "run fewer jobs at once, or lower batch_size or views; what was finished is kept"
 
 
 class NetError(InputError):
     code = "E-NET"
-    remedy = "run again: what is there is kept"
+    remedy = "run again: complete files are kept"
 
 
 class LockedError(InputError):

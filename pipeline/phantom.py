@@ -50,13 +50,13 @@ def _check_free(out: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: ``python -m pipeline.phantom prostatex --out data/raw/prostatex``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.phantom", description=__doc__)
     parser.add_argument("kind", choices=sorted(KINDS))
     parser.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
-    parser.add_argument("--patients", type=int, default=24, help="how many patients, for brain pictures")
+    parser.add_argument("--patients", type=int, default=24, help="number of patients; for brain, of pictures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--test", type=int, default=0, help="prostatex: patients of the challenge's test besides"
+        "--test", type=int, default=0, help="prostatex: number of additional patients of the challenge's test"
     )
     arguments = parser.parse_args(argv)
     _check_free(arguments.out)

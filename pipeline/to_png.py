@@ -1,17 +1,17 @@
-"""Write every readable image below a folder as PNG, to be looked at with any program.
+"""Write every readable image below a folder as PNG, for any other program.
 
-Each slice is stretched from its least to its greatest value (thesis, algorithm 1). Beside the sources, or
-below --out in the same folders:
+Each slice is stretched from its lowest to its highest value (thesis, algorithm 1). The pictures are written
+beside their sources, or to the same folders below --out:
 
 DICOM               Instance{number}_{name}.png
-NIfTI               {name}_{axis}_slice{n}.png, of four dimensions {name}_{axis}_time{t}_slice{n}.png
+NIfTI               {name}_{axis}_slice{n}.png, with time {name}_{axis}_time{t}_slice{n}.png
 MetaImage, NRRD,
 .npy                {name}_{axis}_{n}.png
-Pictures            {name}.png, with --out alone: beside the source they are pictures already
+Pictures            {name}.png, only with --out: beside their source they would repeat it
 
-Slices and times count from 0. Where two sources would make the same name, or a file of that name is there
-that this program did not write, the whole name of the source stands in it: {name}.{suffix}. Nothing of a
-header goes into a file.
+Slices and times count from 0. If two sources would get the same name, or another program wrote a file of
+that name, the picture gets the whole name of its source: {name}.{suffix}. Nothing of a
+header goes into a picture.
 """
 
 import argparse
@@ -201,11 +201,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.to_png", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write there and not beside the sources")
-    parser.add_argument("--axis", choices=[*AXES, "all"], default="z", help="of volumes and arrays")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the images")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write to this folder, not beside the sources"
+    )
+    parser.add_argument("--axis", choices=[*AXES, "all"], default="z", help="axis of volumes and arrays")
     parser.add_argument("--flip", action="store_true", help="upside down: the first row at the bottom")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="slices made at once")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if not args.folder.is_dir():

@@ -85,7 +85,7 @@ def test_memory_that_there_is_not_is_one_line_whoever_asked_for_it() -> None:
     for ask in (lambda _: np.empty(2**60, "u1"), told()(lambda _: torch.empty(2**60))):
         with pytest.raises(SystemExit) as caught:
             run_cli(ask)
-        assert str(caught.value.code).startswith("E-OOM: expected memory enough, found ")
+        assert str(caught.value.code).startswith("E-OOM: expected enough memory, found ")
         assert "\n" not in str(caught.value.code)
 
 

@@ -295,7 +295,9 @@ class TestBothServices:
     @pytest.mark.parametrize("how", ["cut", "wrong", "html"])
     def test_what_always_fails_is_one_line_and_nothing_half_is_left(self, get: Downloads, how: str) -> None:
         get.server.fail(get.one, how, times=99)
-        with pytest.raises(NetError, match=r"^E-NET http://127.*found .*; run again: what is there is kept$"):
+        with pytest.raises(
+            NetError, match=r"^E-NET http://127.*found .*; run again: complete files are kept$"
+        ):
             get(Patience(tries=2, pause_s=0.01, timeout_s=0.2))
         assert list(contents(get.raw)) == [manifest.UNFINISHED]
         get.server.faults.clear()
@@ -517,7 +519,7 @@ class TestIdc:
             again(lambda: http.read(url, {}, most=1, patience=QUICK), Patience(tries=2, pause_s=0.01))
         assert str(caught.value) == (
             f"E-NET {url}: found ConnectionRefusedError: [Errno 111] Connection refused; "
-            "run again: what is there is kept"
+            "run again: complete files are kept"
         )
         assert [record.getMessage()[:6] for record in caplog.records] == ["Trying"]
 

@@ -57,7 +57,7 @@ del thing
 """
 
 
-@pytest.mark.parametrize("then", ["time.sleep(50)", "sys.exit('E-OOM: expected memory enough')"])
+@pytest.mark.parametrize("then", ["time.sleep(50)", "sys.exit('E-OOM: expected enough memory')"])
 def test_an_interrupt_that_python_drops_in_a_finalizer_comes_again(tmp_path, then):
     process, log = run(tmp_path, DROPPED + then)
     assert process.returncode == 130

@@ -264,7 +264,7 @@ EDITS = {
         "epochs between validations",
         "how often to validate",
     ),
-    "the meaning of a choice": ("model/training/train.py", "a dropout of 0 is none", "0 is no dropout"),
+    "the meaning of a choice": ("model/training/train.py", "a dropout of 0 means none", "0 is no dropout"),
     "a log text": ("model/training/trainer.py", "leaving, to go on later", "until later"),
     "another kind of data set": (
         "pipeline/datasets/mine.py",

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--model", type=Path, required=True, help="model file of a run, with its card beside it"
     )
-    parser.add_argument("--target", required=True, help="the data set whose decision maker scores")
+    parser.add_argument("--target", required=True, help="the data set whose head scores")
     parser.add_argument("--store", type=Path, required=True, help="patches.h5 of the external data set")
     parser.add_argument("--split", type=Path, required=True, help="its splits/fold0.csv")
     parser.add_argument("--people", required=True, help="a name for its people")

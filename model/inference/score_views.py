@@ -86,15 +86,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--out", type=Path, nargs="+", required=True, help="predictions.csv to write for each model"
     )
     parser.add_argument(
-        "--unlabelled", type=Path, help="patches.h5 of findings without labels, to score instead"
+        "--unlabelled", type=Path, help="patches.h5 of findings without labels, which are scored instead"
     )
-    parser.add_argument("--target", help="with --unlabelled: the data set whose decision maker scores them")
+    parser.add_argument("--target", help="with --unlabelled: the data set whose head scores them")
     parser.add_argument("--card", type=Path, help="card.json to write, …/fold0/seed0/card.json")
     parser.add_argument(
-        "--cards", type=Path, nargs="*", default=[], help="with --card: that of each data set"
+        "--cards", type=Path, nargs="*", default=[], help="with --card: the card of each data set"
     )
     parser.add_argument("--method", help="with --card: name of the method")
-    parser.add_argument("--state", choices=STATES, help="with --card: the state that predictions take")
+    parser.add_argument("--state", choices=STATES, help="with --card: the state that predicts")
     parser.add_argument("--views", type=int, default=11, help="with --unlabelled: views of each finding")
     options = parser.parse_args(argv)
     if len(options.model) != len(options.out):

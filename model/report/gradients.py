@@ -105,9 +105,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m model.report.gradients", description=__doc__)
     parser.add_argument("--gradients", type=Path, required=True, metavar="CSV", help="gradients.csv of a run")
     parser.add_argument(
-        "--step", nargs="*", default=[], metavar="PHASE/EPOCH/BATCH", help="which; all by default"
+        "--step", nargs="*", default=[], metavar="PHASE/EPOCH/BATCH", help="steps to draw; default: all"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG")
+    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="picture to write")
     args = parser.parse_args(argv)
     draw_gradient_flow(chosen(read_gradients(args.gradients), args.step, args.gradients), args.out)
 

@@ -113,5 +113,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of every command that reads patches into tensors."""
     dataset.add_arguments(parser)
     parser.add_argument(
-        "--gpu", type=int, default=0, help="GPUs the job may use: 0 = CPU, 1 = CUDA if there is one, else CPU"
+        "--gpu",
+        type=int,
+        default=0,
+        help="GPUs that the job may use: 0 is the CPU, 1 is CUDA if there is a GPU",
     )

@@ -63,7 +63,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     data.add_arguments(parser)
     parser.add_argument(
-        "--network", type=Path, required=True, help="model file to start from, as of model.bootstrap.guess"
+        "--network",
+        type=Path,
+        required=True,
+        help="model file to start from, such as that of model.bootstrap.guess",
     )
     parser.add_argument("--phases", type=parse_phases, required=True, help="JSON list of phases")
     parser.add_argument("--seed", type=int, required=True, help="seed of batches and dropout")
@@ -85,27 +88,28 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--follow",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="put the target's test AUROC, and its AUROC through the first phase's decision maker, into the "
+        help="put the target's test AUROC, and its AUROC with the head of the first phase, into the "
         "history; nothing is chosen by them",
     )
     for name, values in CHOICES.items():
         parser.add_argument(
             f"--{name}", choices=values, default=values[0],
             help={
-                "loss": "cross-entropy of the logits, or, as published, of a softmax taken for logits; or "
+                "loss": "cross-entropy of the logits; or, as published, of a softmax mistaken for logits; or "
                 "the absolute or squared error of the softmax",
                 "frozen": "a frozen extractor does not change, or its batch norm moves and its dropout is on",
-                "handover": "a phase that selects its best state leaves all of it, or its last heads",
-                "zero-dropout": "a dropout of 0 is none, or leaves the former one on",
-                "selection": "metric by which a state is better, or, as published, neither AUROC nor "
-                "accuracy is lower",
+                "handover": "a phase that selects its best state hands on all of it, or its extractor with "
+                "the last heads",
+                "zero-dropout": "a dropout of 0 means none, or keeps the former value",
+                "selection": "metric that makes a state better; as published, neither AUROC nor "
+                "accuracy may be lower",
             }[name],
         )  # fmt: skip
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of training on CUDA; CPU is float32",
+        help="arithmetic of training on CUDA; the CPU always uses float32",
     )
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="folder for progress, removed on success"

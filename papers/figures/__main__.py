@@ -93,17 +93,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     listed = "; ".join(f"{name}: {figure.paper}" for name, figure in FIGURES.items())
     parser.add_argument("name", choices=FIGURES, metavar="NAME", help=listed)
     parser.add_argument(
-        "--runs", nargs="*", type=Path, default=[], metavar="DIR", help="results/{method}/fold0/seed0 …"
+        "--runs",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="folders of runs: results/{method}/fold0/seed0 …",
     )
     parser.add_argument(
-        "--results", nargs="*", type=Path, default=[], metavar="JSON", help="results/{method}_auc.json …"
+        "--results",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="JSON",
+        help="results of methods: results/{method}_auc.json …",
     )
-    parser.add_argument("--target", required=True, metavar="DATASET")
+    parser.add_argument("--target", required=True, metavar="DATASET", help="data set that is classified")
     parser.add_argument(
         "--published", nargs="*", type=Path, default=[], metavar="CSV",
         help="Hydra's public logs as a history.csv, drawn in grey beneath ours",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG")
+    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="picture to write")
     args = parser.parse_args(argv)
     runs: dict[str, list[Path]] = {}
     for run in args.runs:

@@ -1,6 +1,6 @@
-"""Download the images of a collection: only what is missing or no longer what it was, and check every file.
+"""Download the images of a collection: only what is missing or has changed, with a check of every file.
 
-A file counts as there when its SHA-256 is that of the manifest, or its MD5 that of the service.
+A file is kept if it has the SHA-256 of the manifest, or the MD5 of the service.
 """
 
 import argparse
@@ -159,14 +159,14 @@ def _shown(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: ``python -m pipeline.download.images prostatex --out data/raw/prostatex``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.download.images", description=__doc__)
     parser.add_argument("kind", choices=sorted(COLLECTIONS))
-    parser.add_argument("--out", type=Path, required=True, help="the raw folder; what is in it stays")
-    parser.add_argument("--source", choices=sorted(ENDPOINTS), default="idc", help="which service")
-    parser.add_argument("--endpoint", help="its address, where it is not its own")
-    parser.add_argument("--series", choices=["needed", "all"], default="needed")
+    parser.add_argument("--out", type=Path, required=True, help="the raw folder; existing files stay")
+    parser.add_argument("--source", choices=sorted(ENDPOINTS), default="idc", help="service to download from")
+    parser.add_argument("--endpoint", help="another address of the service")
+    parser.add_argument("--series", choices=["needed", "all"], default="needed", help="series to download")
     parser.add_argument("--index", type=Path, help="another release of the index of the Imaging Data Commons")
-    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="how many at a time")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="connections at a time")
     arguments = parser.parse_args(argv)
     index, endpoint = arguments.index or offline_index(), arguments.endpoint or ENDPOINTS[arguments.source]
     raw, wanted = arguments.out, choose(arguments.kind, arguments.series, index)

@@ -81,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--others-findings", type=Path, nargs="+", required=True, help="findings.csv of each")
     parser.add_argument("--same", nargs="*", default=[], help="data sets with the same people")
     parser.add_argument("--skipped", type=Path, required=True, help="skipped.csv")
-    parser.add_argument("--max-skipped", type=int, default=0, help="failed findings that are put up with")
+    parser.add_argument(
+        "--max-skipped", type=int, default=0, help="number of failed findings that are accepted"
+    )
     parser.add_argument("--evaluation-views", type=int, default=11)
     parser.add_argument("--out", type=Path, required=True, help="splits/fold{fold}.csv")
     args = parser.parse_args(argv)

@@ -288,13 +288,15 @@ def labelled(store: Path) -> StoreInfo:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of every command that writes a split table."""
-    parser.add_argument("--store", type=Path, required=True, help="patches.h5")
+    parser.add_argument("--store", type=Path, required=True, help="patches.h5 of the data set")
     parser.add_argument(
         "--beside", type=Path, nargs="*", default=[], metavar="STORE",
         help="patches.h5 of the other data sets of the experiment that have the same people",
     )  # fmt: skip
-    parser.add_argument("--skipped", type=Path, required=True, help="skipped.csv")
-    parser.add_argument("--max-skipped", type=int, default=0, help="failed findings that are put up with")
+    parser.add_argument("--skipped", type=Path, required=True, help="skipped.csv of the data set")
+    parser.add_argument(
+        "--max-skipped", type=int, default=0, help="number of failed findings that are accepted"
+    )
     parser.add_argument("--n", type=int, default=1, help="number of folds, repeats or sites")
     parser.add_argument("--validation", type=float, default=0.2, help="fraction of groups")
     parser.add_argument("--test", type=float, default=0.2, help="fraction of groups")
@@ -304,13 +306,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--evaluation", choices=["all", "balanced"], default="all",
         help="findings of validation and test: all, or as many of each class, drawn once",
     )  # fmt: skip
-    parser.add_argument("--majority-views", type=int, default=60)
     parser.add_argument(
-        "--training-views", type=int, help="views of every training finding, instead of balance"
+        "--majority-views", type=int, default=60, help="views per finding of the larger class"
     )
-    parser.add_argument("--evaluation-views", type=int, default=11)
+    parser.add_argument(
+        "--training-views", type=int, help="views of every training finding, whatever its class"
+    )
+    parser.add_argument(
+        "--evaluation-views", type=int, default=11, help="views per validation or test finding"
+    )
     parser.add_argument("--balance", choices=["views", "undersample"], default="views")
-    parser.add_argument("--out", type=Path, required=True, help="splits/fold{fold}.csv")
+    parser.add_argument("--out", type=Path, required=True, help="splits/fold{fold}.csv to write")
 
 
 def views_of(args: argparse.Namespace) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def checks(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Check a data set; ends with an error where a result could not be trusted."""
+    """Check a data set; end with an error if its results could not be trusted."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.verify", description=main.__doc__)
     parser.add_argument("folder", type=Path, help="folder of the data set, such as data/prostatex")
     parser.add_argument("--raw", type=Path, required=True, help="folder of the downloads; never written to")
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--people",
         nargs="*",
         metavar="NAME",
-        help="whose patients the data set and those beside have; equal names are the same people",
+        help="name of the people in the data set and in each of --beside; equal names are the same people",
     )
     parser.add_argument("--folds", type=int, help="splits of the experiment; default: all in the folder")
     parser.add_argument("--leak", choices=["refuse", "warn"], default="refuse",
@@ -65,8 +65,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--licence", default="", help="a line of attribution below the pictures")
     parser.add_argument("--out", type=Path, help="verify.html; default: in the folder")
     parser.add_argument("--table", type=Path, help="verify.csv; default: in the folder")
-    parser.add_argument("--exit-zero", action="store_true", help="leave the verdict to who reads the table")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument(
+        "--exit-zero",
+        action="store_true",
+        help="exit with 0 even if a check fails; the table has the verdicts",
+    )
+    parser.add_argument("--processes", type=int, default=1, help="processes at once")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     out, written = args.out or args.folder / "verify.html", args.table or args.folder / "verify.csv"

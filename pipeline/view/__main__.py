@@ -75,14 +75,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     what = "DICOM file or folder, NIfTI, MetaImage, NRRD, a picture, .npy, slices.h5, patches.h5"
     parser.add_argument("path", type=Path, metavar="PATH", help=what)
-    parser.add_argument("--series", default="", help="which series of a folder; without, a line lists them")
-    parser.add_argument("--axis", choices=[*AXES, "all"], default="z", help="all: one after the other")
-    parser.add_argument("--flip", action="store_true", help="the first row at the bottom")
-    parser.add_argument("--findings", type=Path, metavar="CSV", help="findings.csv whose findings are marked")
-    parser.add_argument("--slice", type=int, default=0, help="first slice that is shown, counted from 0")
-    parser.add_argument("--time", type=int, default=0, help="first time that is shown, counted from 0")
     parser.add_argument(
-        "--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="values of black and white"
+        "--series", default="", help="which series of a folder to show; without it, a line lists them"
+    )
+    parser.add_argument(
+        "--axis",
+        choices=[*AXES, "all"],
+        default="z",
+        help="axis of the slices; all: one axis after the other",
+    )
+    parser.add_argument("--flip", action="store_true", help="put the first row at the bottom")
+    parser.add_argument("--findings", type=Path, metavar="CSV", help="mark the findings of this findings.csv")
+    parser.add_argument("--slice", type=int, default=0, help="slice to show first, counted from 0")
+    parser.add_argument("--time", type=int, default=0, help="time to show first, counted from 0")
+    parser.add_argument(
+        "--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="values that are black and white"
     )
     parser.add_argument("--screenshot", type=Path, metavar="PNG", help="write the picture and open no window")
     args = parser.parse_args(argv)

@@ -74,12 +74,12 @@ def _run(name: str, place: int, args: argparse.Namespace, stop: Event) -> Tally:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read small valid files, changed at random, as the steps do; what is neither read nor refused fails."""
     parser = argparse.ArgumentParser(prog="./run fuzz", description=main.__doc__)
-    parser.add_argument("seconds", type=float, metavar="SECONDS", help="for each reader")
+    parser.add_argument("seconds", type=float, metavar="SECONDS", help="seconds for each reader")
     parser.add_argument(
-        "--only", nargs="+", choices=READERS, metavar="READER", help=f"of {', '.join(READERS)}"
+        "--only", nargs="+", choices=READERS, metavar="READER", help=f"some of {', '.join(READERS)}"
     )
-    parser.add_argument("--seed", type=int, default=0, help="the same one gives the same inputs; default 0")
-    parser.add_argument("--tries", type=float, default=math.inf, help="of each reader at most")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same inputs; default 0")
+    parser.add_argument("--tries", type=float, default=math.inf, help="largest number of inputs per reader")
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count() or 1, help="readers at a time; default: one per core"
     )

@@ -14,23 +14,25 @@ from workflow.study.record import FOLDER, Record, commit
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m workflow.study", description=__doc__)
-    parser.add_argument("--record", type=Path, default=FOLDER, help="what is kept (default %(default)s)")
+    parser.add_argument(
+        "--record", type=Path, default=FOLDER, help="folder of what is kept (default %(default)s)"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="make what is not kept yet, in the order of the plan")
+    run = commands.add_parser("run", help="make the runs that are not kept yet, in the order of the plan")
     tune = commands.add_parser("tune", help="make the trials of learning rates that are not kept yet")
     for each in (run, tune):
         each.add_argument(
             "--raw", required=True, help="folders of the pictures, as for ./run: '{brain: …, busi: …}'"
         )
         each.add_argument("words", nargs="*", help="further words for ./run, after --, such as -- --cores 1")
-    keep = commands.add_parser("keep", help="keep what is finished")
-    keep.add_argument("--commit", help="of the code that made it (default: that of this code)")
+    keep = commands.add_parser("keep", help="keep the runs that are finished")
+    keep.add_argument("--commit", help="commit of the code that made it (default: that of this code)")
     for each in (run, tune, keep):
         each.add_argument(
             "--folder", type=Path, default=Path("study"), help="where runs are made (default study)"
         )
-        each.add_argument("--methods", nargs="+", help="these alone")
-        each.add_argument("--targets", nargs="+", help="these alone")
+        each.add_argument("--methods", nargs="+", help="only these methods")
+        each.add_argument("--targets", nargs="+", help="only these targets")
     commands.add_parser("tables", help="write tables and pictures from what is kept")
     return parser.parse_args(argv)
 
