@@ -55,23 +55,23 @@ class Options:
     """CSV of findings (`image, patient_id, finding_id, label` and a point), relative to the raw folder or
     absolute"""
     labels: dict[str, Class] | None = None
-    """with `table`, what its labels mean, where they are not 0 and 1 or words for them: `{B: 0, M: 1}`, or
+    """with `table`, what its labels mean, if they are not 0 and 1 or words for them: `{B: 0, M: 1}`, or
     `{normal: 0, benign: 1, malignant: 2}`; every label of the table has to be among them, in any case of
     letters"""
     label_columns: Annotated[list[Annotated[str, MinLen(1)]], MinLen(2), MaxLen(MOST)] | None = None
-    """with `table`, its columns of labels in place of `label`, where a finding may have several: `[mass,
+    """with `table`, its columns of labels in place of `label`, if a finding may have several: `[mass,
     nodule]`; in each 0, 1 or words for them, or nothing where nobody knows"""
     columns: Annotated[dict[Column, Annotated[str, MinLen(1)]], MinLen(1)] | None = None
-    """with `table`, what its columns are called, where they are called otherwise: `{image: file, patient_id:
-    case}`; one column may serve as two"""
+    """with `table`, the names of its columns, if they have other names: `{image: file, patient_id: case}`;
+    one column may serve as two"""
     folders: dict[str, Class] | None = None
     """instead of a CSV, the label (0, 1 and so on) of all images in a folder of that name, at any depth"""
     exclude: str | None = None
-    """with `folders`, a regular expression; files whose names match, such as masks, are no images"""
+    """with `folders`, a regular expression; files whose names match, such as masks, do not count as images"""
     patient_pattern: str | None = None
     """with `folders`, a regular expression whose first group, matched against the file name, is the patient;
-    one with a / is matched against the path below the raw folder; without any patients are unknown and
-    near-duplicates make up the groups"""
+    one with a / is matched against the path below the raw folder; without a pattern, patients are unknown,
+    and near-duplicates form the groups"""
     extent_column: Annotated[str, MinLen(1)] | None = None
     """with `table`, its column that says how large the patch of each finding is, such as `40 mm` or `60 px`;
     a number alone has the unit at the end of the header, `size_mm`; where a cell is empty `extent` counts"""

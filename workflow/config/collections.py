@@ -51,9 +51,9 @@ class Own(Collection):
         Annotated[str, Field(pattern="^10[.][0-9]{4,9}/[^ ]+$", examples=["10.7937/K9TCIA.2017.MURS5CL"])]
         | None
     ) = None
-    """their DOI, likewise"""
+    """DOI of the data, for the same places"""
     citation: Text | None = None
-    """how they want to be cited, likewise"""
+    """citation that the owners of the data ask for, for the same places"""
 
 
 def _model(name: str, kind: datasets.Kind) -> type[Collection]:

@@ -32,17 +32,17 @@ class Download(Section):
     """the open buckets of the Imaging Data Commons, or the REST interface of the National Biomedical Imaging
     Archive"""
     series: Literal["needed", "all"] = "needed"
-    """those that the workflow reads (T2, ADC and highest b-value of PROSTATEx; every CT of LUNGx), or all
-    images of the collection"""
+    """the series that the workflow reads (T2, ADC and highest b-value of PROSTATEx; every CT of LUNGx), or
+    all images of the collection"""
     endpoint: (
         Annotated[str, Field(pattern="^https?://", examples=["https://s3.us-east-1.amazonaws.com"])] | None
     ) = None
-    """address of the source, where it is a mirror; null is its own"""
+    """address of a mirror of the source; null is the source itself"""
     index: Text | None = None
     """file of another release of the index of the Imaging Data Commons (`idc_index.parquet`); null is the one
     that is installed"""
     connections: Annotated[int, Field(ge=1, le=64)] = 8
-    """series that are fetched at a time"""
+    """number of series fetched at a time"""
 
 
 class Split(Section):
@@ -59,8 +59,8 @@ class Split(Section):
     n: Annotated[int, Field(ge=1, le=1000)] = 1
     """number of folds (at least 3), repeats or sites (at least 2); 1 otherwise"""
     validation: Share = 0.2
-    """share of the groups for validation; with folds the fold after the test, with `given` and `official`
-    (where none is marked) and `sites` of the groups that train"""
+    """share of the groups for validation. With folds it is the fold after the test; with `given` and
+    `official` (where none is marked) and `sites` it is a share of the groups that train"""
     test: Share = 0.2
     """share of the groups for the test; with folds one fold, with `given`, `sites` and `official` of data
     sets without the column or lists"""
@@ -111,20 +111,20 @@ class Comparison(Section):
     leaves each phase its own"""
     reference: Text | None = None
     """method that the others are compared with, one of `methods`; null is classical if it is one of them,
-    else the first"""
+    otherwise the first"""
     pairs: Literal["reference", "all"] = "reference"
-    """differences to look at, of each method to the reference or of every pair; p-values are adjusted for as
-    many"""
+    """differences to compute: of each method to the reference, or of every pair; p-values are adjusted for
+    their number"""
     difference: Annotated[float, Field(gt=0, le=1), AS_WRITTEN] = 0.03
-    """difference of AUROCs for which to say how many paired runs would find it"""
+    """difference of AUROCs for which the table tells how many paired runs would detect it"""
 
 
 class Training(Section):
     """How to train; `paper` is what the public code did."""
 
     loss: Literal["logits", "paper", "l1", "mse"] = "logits"
-    """cross-entropy of the logits, or, as published, of a softmax that is taken for logits; or the absolute
-    (l1) or squared (mse) error of the softmax"""
+    """cross-entropy of the logits, or, as published, of a softmax that is mistaken for logits; or the
+    absolute (l1) or squared (mse) error of the softmax"""
     frozen: Literal["eval", "paper"] = "eval"
     """a frozen extractor does not change at all, or, as in Typhon's public code, its batch norm moves on and
     its dropout stays on"""
@@ -132,7 +132,7 @@ class Training(Section):
     """a phase that selects its best state hands on all of it, or, as in Hydra's public code, the best
     extractor with the last heads"""
     zero_dropout: Literal["zero", "paper"] = "zero"
-    """a dropout of 0 is none, or, as in Typhon's public code, leaves the former one on"""
+    """a dropout of 0 means none, or, as in Typhon's public code, keeps the former value"""
     selection: Literal["auroc", "loss", "accuracy", "precision", "recall", "f1", "specificity", "paper"] = (
         "auroc"
     )
@@ -144,13 +144,13 @@ class Search(Section):
     """Grid search, which the target `search` runs."""
 
     method: Text | None = None
-    """method whose settings are searched; null is no search"""
+    """method whose settings are searched; with null there is no search"""
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     """values to try for keys below `hyperparameters/{method}`, such as `training.learning_rate: [1.0e-3,
     1.0e-4]`; every combination is a candidate"""
     skip: list[Natural] = []
-    """candidates to leave out, by number, such as one whose training diverged; they keep their number and
-    stand in the table without a figure"""
+    """candidates to leave out, by number, such as one whose training diverged; they keep their number and are
+    in the table without a figure"""
 
 
 class Subset(Section):
@@ -160,8 +160,8 @@ class Subset(Section):
     """findings of a smaller number are among those of a larger one; or each number draws anew, as published
     by Romero et al."""
     counts: Literal["learned", "training"] = "learned"
-    """what a budget counts, training and validation findings, for both are learned from, or, as published by
-    Romero et al., training findings alone, beside the whole validation"""
+    """what a budget counts: training and validation findings, since both are learned from, or, as published
+    by Romero et al., training findings alone, beside the whole validation"""
     classes: Literal["share", "equal"] = "share"
     """classes have the share that they have in the split, or, as published by Romero et al., as many findings
     each as long as there are some; several labels are drawn without regard to them"""
@@ -175,16 +175,16 @@ class Curve(Section):
     whole: bool = True
     """whether there is a run with all findings"""
     findings: Annotated[list[Positive], Field(min_length=1)] = [25, 50, 100, 200]
-    """training and validation findings of the target, as `budget` takes them; a number that there is not in
-    each fold is refused"""
+    """training and validation findings of the target, as `budget` takes them; a number that some fold does
+    not have is refused"""
 
 
 class LeaveOneOut(Section):
     """Transfer to one task after the other from all others, which the target `leave_one_out` makes."""
 
     tasks: list[Name] = []
-    """data sets, each of which is the target once, after pre-training on all other `datasets`; none is no
-    such experiment"""
+    """data sets, each of which is the target once, after pre-training on all other `datasets`; an empty list
+    leaves the experiment out"""
     network: str = "efficientnet_lite0"
     """network of all sources, of docs/networks.md"""
     sources: dict[Name, Text] = {"random": "random", "imagenet": "imagenet"}
@@ -213,37 +213,40 @@ class Evaluation(Section):
     """steps of training whose gradients are written into `gradients.csv` of each run, `phase/epoch/batch`
     counted from 1; phase `*` is each phase, and of an epoch with fewer batches the last one is taken"""
     follow: bool = True
-    """at each validation, put the target's test AUROC and its AUROC through the first phase's decision maker
-    into the history, for curves; nothing is chosen by them"""
+    """at each validation, put the target's test AUROC and its AUROC with the head of the first phase into the
+    history, for curves; nothing is chosen by them"""
 
 
 class Operating(Section):
     """Thresholds from which a finding is called positive, chosen on validation findings."""
 
     sensitivity: list[Share] = [0.9]
-    """besides the largest Youden index, the highest threshold with at least this sensitivity in validation"""
+    """the highest threshold with at least this sensitivity in validation, beside that of the largest Youden
+    index"""
     specificity: list[Share] = [0.9]
-    """and the lowest one with at least this specificity there"""
+    """the lowest threshold with at least this specificity in validation"""
     prevalence: Share | None = None
-    """share of positives for which predictive values are told, such as 0.01 for a screening; null is that of
-    the test findings"""
+    """share of positives for predictive values, such as 0.01 for screening; null is that of the test
+    findings"""
     coverage: list[Share] = [0.9]
-    """share of new patients of whom a conformal set is to hold all positives, and all negatives"""
+    """share of new patients whose positive findings should all be in their conformal sets, and likewise for
+    negative findings"""
 
 
 class Subgroups(Section):
     """Parts of the test findings to tell figures of, in `results/subgroups.csv`."""
 
     columns: list[Text] = []
-    """what to part them by, such as `[sex, age]`: columns of `table`, of the target's findings.csv, or of its
-    index (`manufacturer`, `model`, `slice_thickness_mm`); none is no table of subgroups"""
+    """columns that make the subgroups, such as `[sex, age]`: columns of `table`, of the target's
+    findings.csv, or of its index (`manufacturer`, `model`, `slice_thickness_mm`); without any there is no
+    table of subgroups"""
     table: Text | None = None
-    """CSV with `patient_id`, with `finding_id` where findings of a patient differ, and columns"""
+    """CSV with `patient_id`, with `finding_id` if findings of a patient differ, and the columns"""
     names: dict[Literal["patient_id", "finding_id"], Text] = {}
-    """its headers where they are others, such as `patient_id: case`"""
+    """its headers if they have other names, such as `patient_id: case`"""
     cuts: dict[Text, Annotated[list[float], Field(min_length=1)]] = {}
-    """where to cut a column of numbers, such as `age: [50, 70]`; without, one of more than eight numbers is
-    cut into thirds"""
+    """where to cut a column of numbers, such as `age: [50, 70]`; without cuts, a column of more than eight
+    numbers is cut into thirds"""
     minimum: Positive = 10
     """positive findings, and negative ones, that a level needs in the test to be scored"""
 
@@ -253,12 +256,12 @@ class Covariates(Section):
 
     columns: list[Text] = []
     """columns such as `[age, sex]`, of `table`, of the target's findings.csv, or of its index; numbers are
-    standardised, words become a number for each; a missing number counts as the median and is told, a
-    missing word is one of its own"""
+    standardised, words become a number for each; a missing number counts as the median, with a mark that it
+    is missing; a missing word counts as a word of its own"""
     table: Text | None = None
-    """CSV with `patient_id`, with `finding_id` where findings of a patient differ, and columns"""
+    """CSV with `patient_id`, with `finding_id` if findings of a patient differ, and the columns"""
     names: dict[Literal["patient_id", "finding_id"], Text] = {}
-    """its headers where they are others, such as `patient_id: case`"""
+    """its headers if they have other names, such as `patient_id: case`"""
 
 
 class Encoder(Section):
@@ -279,11 +282,11 @@ class Online(Section):
     """How far views may be from the stored patch with `augmentation: online`; each is drawn uniformly."""
 
     rotation: Annotated[float, Field(ge=0, le=MOST_RANGE["rotation"]), AS_WRITTEN, in_unit("degrees")] = 20
-    """to either side"""
+    """largest angle, to either side"""
     scale: Annotated[float, Field(ge=0, le=MOST_RANGE["scale"]), AS_WRITTEN, in_unit("fraction")] = 0.12
     """how much more, or less, of the image a view shows"""
     shift: Annotated[float, Field(ge=0, le=MOST_RANGE["shift"]), AS_WRITTEN, in_unit("fraction")] = 0.04
-    """of the side, to each of the four sides"""
+    """share of the patch's side, in all four directions"""
     brightness: Annotated[float, Field(ge=0, le=MOST_RANGE["brightness"]), AS_WRITTEN] = 0.2
     """standard deviations of the series, up or down, in training alone"""
 
@@ -296,7 +299,7 @@ class Phantom(Section):
     seed: Natural = 0
     """seed of the synthetic data"""
     test: Annotated[int, Field(ge=0, le=1000), in_unit("patients")] = 0
-    """patients of the PROSTATEx challenge's test besides, with their labels in `truth.csv`"""
+    """additional patients, of the PROSTATEx challenge's test, with their labels in `truth.csv`"""
 
 
 class Config(Section):
@@ -306,7 +309,8 @@ class Config(Section):
     """folder of indexes, patch stores and splits; may point into another run, so that experiments share
     them"""
     raw: dict[str, Text] = {}
-    """folder with the downloads of a data set, where it is not `{data}/raw/{dataset}`; never written to"""
+    """folder with the downloads of a data set, if it is not `{data}/raw/{dataset}`; nothing is written
+    there"""
     published: Text | None = None
     """folder with the public logs of Hydra (`hydra_…csv` and `standard_TL_…csv`), which then stand beside
     ours in tables and figures"""
@@ -342,11 +346,11 @@ class Config(Section):
     evaluation_views: Views = 11
     """views per validation or test finding whose scores are averaged (enhanced prediction)"""
     balance: Literal["views", "undersample"] = "views"
-    """how training sees both classes equally often, by the number of views or by drawing as many of each
-    class anew every epoch"""
+    """how training sees all classes equally often: by the number of views, or by drawing as many of each
+    class in every epoch"""
     budget: dict[Name, Positive] = {}
     """how many training and validation findings of a data set may be learned from, by its name; `subset` says
-    which, and the test is as it was"""
+    which; the test does not change"""
     subset: Subset = Subset()
     collections: dict[Name, AnyCollection]
     """how each data set is read; one entry per data set, of one kind"""
@@ -376,10 +380,10 @@ class Config(Section):
     """network that learns, of docs/networks.md, such as `resnet18`, `folder:PATH` or `module:my.file:Net`;
     `papers` is that of the papers"""
     weights: Text = "random"
-    """what it begins with, the best of random candidates, `imagenet`, `folder` of a `folder:PATH`, a file of
-    weights (.safetensors, .pth, .pt), or the extractors of other runs, fold by fold and seed by seed,
-    `results/METHOD`; with all but the first, heads begin as probes of the training findings, and nothing is
-    guessed"""
+    """the weights that the network starts from: the best of random candidates, `imagenet`, `folder` of a
+    `folder:PATH`, a file of weights (.safetensors, .pth, .pt), or the extractors of other runs, fold by fold
+    and seed by seed, `results/METHOD`; with all but the first, heads begin as probes of the training
+    findings, and nothing is guessed"""
     encoders: dict[Name, Encoder] = {"lite0": Encoder(), "lite0-96": Encoder(side=96)}
     """fixed networks whose features methods such as `probe` use, by a name of your own"""
     challenge: Annotated[Name, Field(examples=["prostatex-test"])] | None = None
@@ -390,8 +394,9 @@ class Config(Section):
     `results/{method}_challenge.json`"""
     external: list[Name] = []
     """collections that no step sees before the test, such as `[site_b]`: each run scores them, and
-    `results/external/` tells what it comes to; cut as the target, of nobody who is in `datasets`"""
+    `results/external/` has the results. They are cut like the target, and nobody in them may be in
+    `datasets`"""
     log: Literal["mlflow", "wandb"] | None = None
-    """whom jobs tell settings, losses, validation and results besides, MLflow or Weights & Biases; no result
-    depends on it"""
+    """service to which jobs also report settings, losses, validation and results: MLflow or Weights & Biases;
+    no result depends on it"""
     phantom: Phantom | None = None

@@ -81,12 +81,12 @@ class Step(Section):
     batches: Annotated[Positive, in_unit("batches")] | None = None
     """batches of each data set per epoch; null is a full pass"""
     batch_size: Annotated[int, Field(ge=2), in_unit("samples")] = 64
-    """findings' views per batch"""
+    """views per batch"""
     learning_rate: Rates = 0.0003
     """step size of the optimizer; one number, a mapping from data set to number, or `find`, which has a trial
     of 200 steps with a growing rate choose the one at which the loss is least"""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """what makes a step of gradients"""
+    """method that turns gradients into steps"""
     weight_decay: Annotated[float, Field(ge=0), AS_WRITTEN] = 0
     """pull of weights towards 0: an L2 penalty with adam and sgd, decoupled with adamw"""
     momentum: Annotated[float, Field(ge=0, lt=1), AS_WRITTEN] = 0.9
@@ -113,9 +113,9 @@ class Step(Section):
     """a batch is normalised by its own mean and variance (train), or by the statistics that the network came
     with (eval), which then serve its evaluation as well; null is eval where `weights` are not random"""
     balance: Literal["views", "undersample"] | None = None
-    """how this step balances classes; null is as `balance` says for all"""
+    """how this step balances classes; null follows `balance` of the config"""
     weight: Weights = 1.0
-    """of a data set's loss in a joint step; one number, or a mapping from data set to number"""
+    """weight of a data set's loss in a joint step; one number, or a mapping from data set to number"""
     share: Annotated[float, Field(ge=0, le=1), AS_WRITTEN, in_unit("fraction")] = 1
     """with `comparison/target_samples`, the share of them that each data set of the step gives"""
 
@@ -147,9 +147,9 @@ class Finetune(Section):
     network: str = "efficientnet_lite0"
     """the network of this method, whatever `network` says"""
     weights: Text = "imagenet"
-    """what it begins with, whatever `weights` says"""
+    """the weights that it starts from, whatever `weights` says"""
     head: Literal["probe", "new"] = "probe"
-    """how its head begins, as a probe of the training findings or, as published by Romero et al., with random
+    """how its head starts, as a probe of the training findings or, as published by Romero et al., with random
     weights"""
     training: Tuning = Tuning()
     """its only step"""
@@ -161,7 +161,7 @@ class Pretrain(Section):
     network: str = "efficientnet_lite0"
     """the network of this method, whatever `network` says"""
     weights: Text = "imagenet"
-    """what it begins with, whatever `weights` says"""
+    """the weights that it starts from, whatever `weights` says"""
     training: Pretraining = Pretraining()
     """its only step; its settings are those of `finetune`, but for batches of 32"""
 
@@ -209,7 +209,7 @@ class ProbeCovariates(Section):
     encoder: str = "lite0"
     """an entry of `encoders`"""
     penalties: Penalties = [1e-5, 1e-4, 1e-3, 1e-2]
-    """those of the probe; those of the regression are of `covariates`"""
+    """penalties of the probe; the regression has those of `covariates`"""
     folds: Annotated[int, Field(ge=2)] = 5
     """inner folds"""
 
@@ -231,7 +231,7 @@ class ProbeKnn(Section):
     encoder: str = "lite0"
     """an entry of `encoders`"""
     neighbours: Annotated[list[Positive], Field(min_length=1)] = [5, 10, 20, 50]
-    """how many findings are asked; inner folds choose one"""
+    """numbers of neighbours, of which inner folds choose one"""
     folds: Annotated[int, Field(ge=2)] = 5
     """inner folds"""
 
@@ -246,7 +246,7 @@ class Radiomics(Section):
     elastic_net: Settings = [0.01, 0.1]
     """the same with a penalty that is half L1, half L2"""
     forest: list[Positive] = [5]
-    """least samples in the leaves of random forests"""
+    """smallest number of samples in the leaves of random forests"""
     folds: Annotated[int, Field(ge=2)] = 5
     """inner folds"""
 
@@ -267,7 +267,7 @@ class Adc(Section):
     collection: Name | None = None
     """collection of the target's findings that has the channel adc; null is the target itself"""
     radius: Annotated[float, Field(gt=0), AS_WRITTEN, in_unit("mm")] = 5
-    """of the disc around the finding; 5 mm is that of a tumour of half a millilitre"""
+    """radius of the disc around the finding; 5 mm is that of a tumour of half a millilitre"""
 
 
 def _sections() -> dict[str, Any]:
