@@ -65,16 +65,16 @@ rule tabulate_costs:
         rules=lambda wildcards: json.dumps(
             # Without the methods that there are, which may grow.
             {
-                rule.name: strip_wildcard_constraints(rule.benchmark)
+                rule.name: strip_wildcard_constraints(rule.log[0])
                 for rule in workflow.rules
-                if rule.benchmark
+                if rule.log
             }
         ),
         code=code("workflow.costs"),
     message:
         "Summing up run times and memory"
     shell:
-        "python -m workflow.job {log} workflow.costs --benchmarks benchmarks --rules {params.rules:q}"
+        "python -m workflow.job {log} workflow.costs --logs logs --rules {params.rules:q}"
         " --out {output.csv} --picture {output.picture}"
 
 

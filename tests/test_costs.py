@@ -9,34 +9,35 @@ from pipeline.errors import EmptyError
 from pipeline.files import read_csv
 from workflow import costs, software
 
-HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 RULES = {
-    "train_model": "benchmarks/results/{method}/seed{seed}/model.tsv",
-    "draw_roc": "benchmarks/results/{method}/roc.tsv",
-    "write_paper_table": "benchmarks/results/tables/{table}.tsv",
-    "tabulate_effects": "benchmarks/results/tables/effects.tsv",
+    "train_model": "logs/results/{method}/seed{seed}/model.log",
+    "draw_roc": "logs/results/{method}/roc.log",
+    "write_paper_table": "logs/results/tables/{table}.log",
+    "tabulate_effects": "logs/results/tables/effects.log",
 }
 
 
-def job(path: str, seconds: float, memory: str, cpu: str) -> None:
-    file = Path("benchmarks", path)
+def job(path: str, end: str) -> None:
+    file = Path("logs", path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"{HEADER}{seconds}\t0:00:01\t{memory}\t1\t1\t1\t0\t0\t0\t{cpu}\n")
+    file.write_text(f"python -m a\n1 of 2 done after all\n{end}\n")
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    job("results/a/seed0/model.tsv", 10, "300", "9")
-    job("results/b/seed12/model.tsv", 30.5, "200", "29")
-    job("results/a/roc.tsv", 0.5, "NA", "-")  # over before it was measured
-    job("results/tables/effects.tsv", 2, "1", "1")
-    job("results/elsewhere.tsv", 100, "1", "1")  # of a rule that there is no longer
+    job("results/a/seed0/model.log", "done after 10.0 s (CPU 9.0 s, 300 MB)")
+    job("results/b/seed12/model.log", "done after 30.5 s (CPU 29.0 s, 200 MB)")
+    job("results/c/seed3/model.log", "failed with 1 after 90.0 s (CPU 9.0 s, 900 MB)")
+    job("results/d/seed3/model.log", "training 3/9")  # under way
+    job("results/a/roc.log", "done after 0.5 s")  # of a version that did not measure more
+    job("results/tables/effects.log", "done after 2.0 s (CPU 1.0 s, 1 MB)")
+    job("results/elsewhere.log", "done after 100.0 s (CPU 1.0 s, 1 MB)")  # of a rule that there is no longer
     return tmp_path
 
 
 def test_jobs_of_a_rule_are_added_up_and_the_largest_memory_counts() -> None:
-    table = costs.summed(costs.read_benchmarks(Path("benchmarks"), RULES))
+    table = costs.summed(costs.read_logs(Path("logs"), RULES))
     assert list(table["rule"]) == ["train_model", "tabulate_effects", "draw_roc"]
     first, _, second = table.to_dict("records")
     assert first == {
@@ -48,8 +49,8 @@ def test_jobs_of_a_rule_are_added_up_and_the_largest_memory_counts() -> None:
 def test_what_was_not_measured_is_empty_and_not_0() -> None:
     costs.main(
         [
-            "--benchmarks",
-            "benchmarks",
+            "--logs",
+            "logs",
             "--rules",
             json.dumps(RULES),
             "--out",
@@ -66,9 +67,9 @@ def test_what_was_not_measured_is_empty_and_not_0() -> None:
     assert Path("c.png").stat().st_size > 5_000
 
 
-def test_no_benchmark_at_all_is_one_line() -> None:
-    with pytest.raises(EmptyError, match=r"E-EMPTY benchmarks: .*no benchmark of a known rule"):
-        costs.read_benchmarks(Path("benchmarks"), {"train_model": "elsewhere"})
+def test_no_job_at_all_is_one_line() -> None:
+    with pytest.raises(EmptyError, match=r"E-EMPTY logs: .*no job of a known rule"):
+        costs.read_logs(Path("logs"), {"train_model": "elsewhere"})
 
 
 def test_a_package_that_is_not_as_locked_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:

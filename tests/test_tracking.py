@@ -8,7 +8,7 @@ import pytest
 
 from tests.test_config import CONFIG
 from tests.test_tensorboard import HISTORY
-from workflow import job, tracking
+from workflow import execute, tracking
 from workflow.config import checked
 
 RESULT = {
@@ -105,8 +105,8 @@ def test_a_job_tells_when_it_is_done_and_not_when_it_failed(monkeypatch):
     told = []
     monkeypatch.setattr(tracking, "tell", lambda module, words: told.append((module, words)))
     monkeypatch.setenv(tracking.VARIABLE, "mlflow")
-    assert job.main(["logs/a.log", "json.tool", "results/typhon_auc.json", "copy.json"]) == 0
-    assert job.main(["logs/a.log", "json.tool", "results/typhon/fold0/seed3/history.csv", "none.json"]) != 0
+    assert execute.main(["logs/a.log", "json.tool", "results/typhon_auc.json", "copy.json"]) == 0
+    assert execute.main(["logs/a.log", "json.tool", "results/typhon/fold0/seed3/history.csv", "none.json"]) != 0
     assert told == [("json.tool", ["results/typhon_auc.json", "copy.json"])]
 
 

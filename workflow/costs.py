@@ -1,4 +1,4 @@
-"""Run times and memory: Snakemake's benchmark of every job, summed up by rule, as a table and a picture."""
+"""Run times and memory: what every job took by its log, summed up by rule, as a table and a picture."""
 
 import argparse
 import json
@@ -15,43 +15,37 @@ from model.report.tabular import write_table
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError
 
-MEASURED = {"seconds": "s", "CPU seconds": "cpu_time", "memory, MB": "max_rss"}
-"""Our names, and those of Snakemake's benchmark files; memory is the largest resident set, in MB."""
+ENDED = re.compile(r"done after (?P<seconds>[\d.]+) s(?: \(CPU (?P<cpu>[\d.]+) s, (?P<memory>\d+) MB\))?$")
+"""The last line of a job's log, see :mod:`workflow.execute`; older ones have the seconds alone."""
 CAPTION = "Run times and memory"
 NOTES = (
     "seconds: of all jobs of a rule, one after another; longest: of one job; CPU seconds: of all their "
     "processes.",
-    "memory: the largest resident set of any job. A job of a second or less is over before it is "
-    "measured: its memory and CPU seconds may be missing.",
+    "memory: the largest resident set of any process of any job.",
     "A job that ran several times counts with its last run; jobs of former settings count while their "
-    "files lie in benchmarks/.",
+    "logs lie in logs/.",
 )
 
 
-def read_benchmarks(folder: Path, rules: Mapping[str, str]) -> pd.DataFrame:
-    """A row per job: rule, seconds, CPU seconds, memory (MB); what was not measured is NaN.
+def read_logs(folder: Path, rules: Mapping[str, str]) -> pd.DataFrame:
+    """A row per job that is done: rule, seconds, CPU seconds, memory (MB); what was not measured is NaN.
 
-    ``rules`` holds, by rule, the path of its benchmark files from the working directory, with wildcards in
-    braces; where several fit, the one with the most literal signs does. Files of no known rule are left out.
-    Raises EmptyError if none is left.
+    ``rules`` holds, by rule, the path of its logs from the working directory, with wildcards in braces; where
+    several fit, the one with the most literal signs does. Logs of no known rule are left out. Raises
+    EmptyError if none is left.
     """
     rows = []
     parts = {name: re.split(r"\{\w+\}", pattern) for name, pattern in rules.items()}
     order = sorted(parts, key=lambda name: -sum(map(len, parts[name])))
     likes = {name: ".+".join(map(re.escape, parts[name])) for name in order}
-    for path in sorted(folder.rglob("*.tsv")):
+    for path in sorted(folder.rglob("*.log")):
         rule = next((name for name, like in likes.items() if re.fullmatch(like, path.as_posix())), None)
-        if rule is not None:
-            table = pd.read_csv(path, sep="\t")
-            numbers = {name: pd.to_numeric(table[key], "coerce") for name, key in MEASURED.items()}
-            rows.append({
-                "rule": rule,
-                "seconds": numbers["seconds"].sum(min_count=1),
-                "CPU seconds": numbers["CPU seconds"].sum(min_count=1),
-                "memory, MB": numbers["memory, MB"].max(),
-            })  # fmt: skip
+        last = path.read_text(encoding="utf-8", errors="replace").rstrip().rpartition("\n")[2]
+        if rule is not None and (ended := ENDED.match(last)):
+            seconds, cpu, memory = (float(number or "nan") for number in ended.groups())
+            rows.append({"rule": rule, "seconds": seconds, "CPU seconds": cpu, "memory, MB": memory})
     if not rows:
-        raise EmptyError("no benchmark of a known rule", file=folder)
+        raise EmptyError("no job of a known rule that is done", file=folder)
     return pd.DataFrame(rows)
 
 
@@ -87,14 +81,14 @@ def plot(table: pd.DataFrame) -> Figure:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Sum up the benchmarks of all jobs by rule."""
+    """Sum up what all jobs took by rule."""
     parser = argparse.ArgumentParser(prog="python -m workflow.costs", description=main.__doc__)
-    parser.add_argument("--benchmarks", type=Path, required=True, metavar="DIR", help="folder of the files")
+    parser.add_argument("--logs", type=Path, required=True, metavar="DIR", help="folder of the logs")
     parser.add_argument("--rules", type=json.loads, required=True, metavar="JSON", help="{rule: pattern}")
     parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="with .md, .tex, .html beside")
     parser.add_argument("--picture", type=Path, required=True, metavar="PNG")
     args = parser.parse_args(argv)
-    table = summed(read_benchmarks(args.benchmarks, args.rules))
+    table = summed(read_logs(args.logs, args.rules))
     formats = {"seconds": ".1f", "longest": ".1f", "CPU seconds": ".1f", "memory, MB": ".0f"}
     write_table(table, args.out.with_suffix(""), CAPTION, NOTES, formats=formats)
     with mpl.rc_context(STYLE):

@@ -22,7 +22,7 @@ REPEATED = re.compile(
 )
 """How what else Snakemake says of failures begins."""
 ENDED = re.compile(r"(done|failed with (-?\d+)) after ")
-"""How the log of a job ends, see :mod:`workflow.job`."""
+"""How the log of a job ends, see :mod:`workflow.execute`."""
 
 
 @dataclass

@@ -1,124 +1,75 @@
-"""Run a module as ``python -m`` would, with its errors on the terminal and in a log file.
+"""A job of the workflow: ``python -m workflow.job LOG MODULE [ARGUMENTS …]``.
 
-The log begins with the command, ready to be pasted, and ends with the seconds. Progress bars go to the
-terminal only: whatever redraws its line is no log line.
+Where ``./run`` keeps a process that forks jobs (:mod:`workflow.warm`), the job comes from there; else this
+process becomes it. Until that is known, nothing is imported that takes time.
 """
 
-import io
-import logging
+import contextlib
+import json
 import os
-import runpy
-import shlex
 import signal
+import socket
 import sys
-import threading
-import time
-import traceback
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Mapping, Sequence
 
-from pipeline.cli import import_quickly
-from pipeline.system import INTERRUPTED
+WARM = "TYPHON_WARM"
+"""Environment variable that names the socket of the process that forks jobs."""
 
 
-class Tee(io.TextIOBase):
-    """A text stream that passes everything on and copies whole lines without carriage returns to a log."""
+def ask(
+    name: str, module: str, words: Sequence[str], folder: str, environment: Mapping[str, str],
+    files: Sequence[int],
+) -> tuple[int, socket.socket] | None:  # fmt: skip
+    """Have ``python -m module`` forked, on three open files, by the process behind a socket.
 
-    def __init__(self, stream: TextIO, log: TextIO) -> None:
-        self.stream, self.log, self.line = stream, log, ""
-
-    def write(self, text: str) -> int:
-        """Pass ``text`` on; log the lines that it completes."""
-        self.stream.write(text)
-        *lines, self.line = (self.line + text).split("\n")
-        for line in lines:
-            kept = line.rpartition("\r")[2]
-            if kept.strip():
-                self.log.write(f"{kept}\n")
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush both; a partly written line waits for its end."""
-        self.stream.flush()
-        self.log.flush()
-
-    def isatty(self) -> bool:
-        """Whether a person is watching: progress bars ask."""
-        return self.stream.isatty()
-
-    def fileno(self) -> int:
-        """The terminal's descriptor, for subprocesses and faulthandler."""
-        return self.stream.fileno()
-
-
-def run(log: TextIO, module: str, arguments: Sequence[str]) -> int:
-    """Run ``module`` with ``arguments`` and return its exit status; stderr is copied to ``log``."""
-    start, terminal, dropped = time.monotonic(), sys.stderr, threading.Event()
-
-    def again(unraisable: Any) -> None:
-        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-            sys.__unraisablehook__(unraisable)
-            return
-        # Python drops what is raised in a finalizer. The step would go on without its processes, which had
-        # the same interrupt, or fail and say that the system has ended them.
-        dropped.set()
-        once_more = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
-        once_more.daemon = True
-        once_more.start()
-
-    sys.unraisablehook = again
-    print(f"python -m {shlex.join([module, *arguments])}", file=log, flush=True)
-    sys.argv = [module, *arguments]
-    sys.stderr = Tee(terminal, log)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    import_quickly()
+    Returns the number of what was forked and a socket that will tell how it ended; if that is closed before,
+    it is killed. None where nobody answers, or that process does not take it.
+    """
+    answers = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    call = json.dumps([module, [*words], folder, dict(environment), identity()])
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-        status = 0
-    except SystemExit as leave:
-        status = _status(leave.code)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # more of them would break off what is still to be said
-        status = INTERRUPTED
-    except Exception:  # a bug of ours: the traceback belongs in the log as well
-        traceback.print_exc()
-        status = 1
-    if status and dropped.is_set():
-        status = INTERRUPTED
-    print(
-        f"{'done' if status == 0 else f'failed with {status}'} after {time.monotonic() - start:.1f} s",
-        file=log,
-    )
-    sys.stderr.flush()
-    sys.stderr, sys.unraisablehook = terminal, sys.__unraisablehook__
+        answers.connect(f"\0{name}")
+        socket.send_fds(answers, [call.encode()], files)
+        if pid := answers.recv(64):
+            return int(pid), answers
+    except OSError:  # it is not there yet, not on this machine, or the call is too long
+        pass
+    answers.close()
+    return None
+
+
+def identity() -> list[str]:
+    """What two processes share where one can do the work of the other: Python, mounts, process group."""
+    mounts = os.stat("/proc/self/ns/mnt").st_ino if sys.platform == "linux" else 0  # noqa: PTH116
+    return [sys.prefix, str(mounts), str(os.getpgrp())]
+
+
+def ended(answers: socket.socket) -> int:
+    """How a forked process ended, negative for a signal: that of SIGKILL where who forked it is gone."""
+    with answers:
+        return int(answers.recv(64) or -signal.SIGKILL)
+
+
+def end(status: int) -> int:
+    """An exit status as it is; a signal ends this process too."""
+    if status < 0:
+        with contextlib.suppress(OSError):  # SIGKILL has no other handler
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
     return status
 
 
-def _status(code: Any) -> int:
-    """The exit status that Python gives to ``sys.exit(code)``; a message is printed."""
-    if code is None or isinstance(code, int):
-        return int(code or 0)
-    print(code, file=sys.stderr)
-    return 1
+def main() -> int:
+    """Run the job of ``sys.argv``; its exit status."""
+    if name := os.environ.get(WARM):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is forked has it as well, and decides
+        here = os.getcwd()  # noqa: PTH109 pathlib takes a while to import
+        if asked := ask(name, "workflow.execute", sys.argv[1:], here, os.environ, [0, 1, 2]):
+            return end(ended(asked[1]))
+        signal.signal(signal.SIGINT, before)
+    from workflow.execute import main as execute
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m workflow.job LOG MODULE [ARGUMENTS …]``."""
-    path, module, *arguments = sys.argv[1:] if argv is None else argv
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with Path(path).open("w", encoding="utf-8", buffering=1) as log:
-            status = run(log, module, arguments)
-    except KeyboardInterrupt:  # a second one
-        status = INTERRUPTED
-    if status == INTERRUPTED and "pipeline.pool" in sys.modules:
-        sys.modules["pipeline.pool"].leave(status)
-    if status == 0 and os.environ.get("TYPHON_LOG"):
-        from workflow.tracking import tell  # which most jobs do not need
-
-        tell(module, arguments)
-    return status
+    return execute()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """``./run``: a few words of its own; everything else goes to Snakemake, in an order that it understands."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -17,7 +18,7 @@ from snakemake.cli import main as snakemake
 from pipeline.errors import ConfigError, InputError
 from pipeline.provenance import ROOT
 from pipeline.system import INTERRUPTED, of_system, room
-from workflow import arguments, config, driver
+from workflow import arguments, config, driver, warm
 from workflow.plan import asked
 from workflow.summary import summary
 
@@ -144,7 +145,8 @@ def run(argv: Sequence[str]) -> int:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     asked.TARGETS[:] = line.targets
     try:
-        snakemake(line.line())
+        with contextlib.nullcontext() if named & READ_ONLY else warm.beside():
+            snakemake(line.line())
     except SystemExit as leave:
         if isinstance(leave.code, str):  # a message of ours from the Snakefile
             print(leave.code, file=sys.stderr)
