@@ -44,6 +44,13 @@ def wait_for(condition, seconds=60.0):
         time.sleep(0.05)
 
 
+def forks_jobs(pid):
+    try:
+        return b"workflow.warm" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # ended meanwhile
+        return False
+
+
 @pytest.fixture
 def running(tmp_path):
     """A folder in which ``./run`` is in the middle of a long job; everything is ended afterwards."""
@@ -66,6 +73,7 @@ def test_after_kill_9_the_next_run_ends_the_orphans_clears_the_lock_and_complete
     mark = driver.read(folder)["mark"]
     process.kill()
     process.wait()
+    wait_for(lambda: not any(map(forks_jobs, driver._marked(mark))))  # which ends by itself
     orphans = driver._marked(mark)
     assert orphans, "Snakemake's jobs outlive it"
     (folder / "quick").touch()

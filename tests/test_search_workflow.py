@@ -94,7 +94,7 @@ class TestMessages:
 
 def test_a_candidate_that_diverges_stops_no_other_and_can_be_left_out(tmp_path):
     project = copy_project(tmp_path)  # with a stub for every step, which fails for the logs named in ``fail``
-    (project / "workflow" / "job.py").write_text(FAILING)
+    (project / "workflow" / "execute.py").write_text(FAILING)
     (project / "config" / "search.yaml").write_text(SEARCH)
     log = "logs/results/search/typhon/candidate0/fold1/seed0/model.log"
     (project / "demo").mkdir()

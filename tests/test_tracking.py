@@ -106,7 +106,9 @@ def test_a_job_tells_when_it_is_done_and_not_when_it_failed(monkeypatch):
     monkeypatch.setattr(tracking, "tell", lambda module, words: told.append((module, words)))
     monkeypatch.setenv(tracking.VARIABLE, "mlflow")
     assert execute.main(["logs/a.log", "json.tool", "results/typhon_auc.json", "copy.json"]) == 0
-    assert execute.main(["logs/a.log", "json.tool", "results/typhon/fold0/seed3/history.csv", "none.json"]) != 0
+    assert (
+        execute.main(["logs/a.log", "json.tool", "results/typhon/fold0/seed3/history.csv", "none.json"]) != 0
+    )
     assert told == [("json.tool", ["results/typhon_auc.json", "copy.json"])]
 
 

@@ -28,33 +28,38 @@ STUB = """
 import os
 import sys
 from pathlib import Path
-log, module, *words = sys.argv[1:]
-Path(log).write_text(" ".join(words))
-if Path("fail").exists() and module in Path("fail").read_text():
-    if "kill" in Path("fail").read_text():
-        os.kill(os.getpid(), 9)
-    Path(log).write_text("E-TEST x: expected a, found b; mend it\\nfailed with 1 after 0.1 s\\n")
-    sys.exit("E-TEST x: expected a, found b; mend it")
-OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--gradients", "--run",
-       "--scores", "--seen", "--picture", "--card", "--models")
-if module == "pipeline.verify":
-    OUT += ("--table",)
-if module == "workflow.cite":
-    OUT += ("--markdown", "--bibtex")
-flag = ""
-for word in words:
-    if word.startswith("--"):
-        flag = word
-    elif (flag in OUT or flag.startswith("--out-")) and not Path(word).exists():  # such inputs are there already
-        path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.report.tensorboard") else Path(word)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{module} {words}")
-        if module in ("model.evaluation.compare", "papers.tables", "model.search.choose", "workflow.costs",
-                      "model.evaluation.assess", "model.report.reporting") and path.suffix == ".csv":
-            for suffix in (".md", ".tex", ".html"):
-                path.with_suffix(suffix).write_text("")
-    elif flag == "--runs" and module == "model.evaluation.assess":
-        Path(word, "operating.json").write_text("")
+
+def main():
+    log, module, *words = sys.argv[1:]
+    Path(log).write_text(" ".join(words))
+    if Path("fail").exists() and module in Path("fail").read_text():
+        if "kill" in Path("fail").read_text():
+            os.kill(os.getpid(), 9)
+        Path(log).write_text("E-TEST x: expected a, found b; mend it\\nfailed with 1 after 0.1 s\\n")
+        sys.exit("E-TEST x: expected a, found b; mend it")
+    OUT = ("--out", "--skipped", "--files", "--choices", "--near-duplicates", "--best", "--history", "--gradients", "--run",
+           "--scores", "--seen", "--picture", "--card", "--models")
+    if module == "pipeline.verify":
+        OUT += ("--table",)
+    if module == "workflow.cite":
+        OUT += ("--markdown", "--bibtex")
+    flag = ""
+    for word in words:
+        if word.startswith("--"):
+            flag = word
+        elif (flag in OUT or flag.startswith("--out-")) and not Path(word).exists():  # such inputs are there already
+            path = Path(word, "1.dcm") if module in ("pipeline.phantom", "model.report.tensorboard") else Path(word)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{module} {words}")
+            if module in ("model.evaluation.compare", "papers.tables", "model.search.choose", "workflow.costs",
+                          "model.evaluation.assess", "model.report.reporting") and path.suffix == ".csv":
+                for suffix in (".md", ".tex", ".html"):
+                    path.with_suffix(suffix).write_text("")
+        elif flag == "--runs" and module == "model.evaluation.assess":
+            Path(word, "operating.json").write_text("")
+
+if __name__ == "__main__":
+    main()
 """
 
 
@@ -99,7 +104,7 @@ DEMO = ("--directory", "demo", "--configfile", "config/demo.yaml")
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("built"))
-    (project / "workflow" / "job.py").write_text(STUB)
+    (project / "workflow" / "execute.py").write_text(STUB)
     snakemake(project, *DEMO)
     return project
 

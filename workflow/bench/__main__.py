@@ -20,6 +20,7 @@ from workflow.bench import (
     coverage,
     headers,
     intervals,
+    jobs,
     memory,
     network,
     patches,
@@ -42,6 +43,7 @@ SECTIONS: dict[str, Callable[[Size], list[Result]]] = {
     "statistics": intervals.bench,
     "coverage": coverage.bench,
     "headers": headers.bench,
+    "jobs": jobs.bench,
     "memory": memory.bench,
     "collection": collection.bench,
 }
