@@ -25,7 +25,7 @@ import traceback
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import NamedTuple, NoReturn
 
@@ -58,9 +58,7 @@ def beside() -> Iterator[None]:
     finally:
         del os.environ[WARM]
         process.stdin.close()  # type: ignore[union-attr]
-        with contextlib.suppress(
-            subprocess.TimeoutExpired
-        ):  # jobs that are to be stopped may take their time
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a job that is to stop may take its time
             process.wait(LAST_WORDS_S)
 
 
@@ -79,10 +77,8 @@ class Call(NamedTuple):
             os.dup2(file, number)
             os.close(file)
         os.chdir(self.folder)
-        ours, theirs = (
-            set(each.get("PYTHONPATH", "").split(os.pathsep)) for each in (os.environ, self.environment)
-        )
-        sys.path = [*sorted(theirs - ours - {""}), *(path for path in sys.path if path not in ours - theirs)]
+        ours, theirs = (_code(each) for each in (os.environ, self.environment))
+        sys.path = [*theirs, *(path for path in sys.path if path not in ours)]
         os.environ.clear()
         os.environ.update(self.environment)
         sys.argv = [self.module, *self.words]
@@ -90,6 +86,11 @@ class Call(NamedTuple):
         sys.stdin = os.fdopen(0, closefd=False)
         sys.stdout = os.fdopen(1, "w", 1 if by_line else -1, closefd=False)
         sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
+
+
+def _code(environment: Mapping[str, str]) -> list[str]:
+    """The folders of PYTHONPATH."""
+    return [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 class Forked(NamedTuple):
