@@ -27,6 +27,7 @@ from workflow.bench import (  # fmt: skip
     headers,
     in_use,
     intervals,
+    jobs,
     memory,
     network,
     patches,
@@ -207,12 +208,12 @@ def test_jobs_of_the_memory_section_fit_their_commands(tmp_path: Path) -> None:
 
 def test_every_section_is_asked_for() -> None:
     modules = (
-        bootstrap, collection, coverage, headers, intervals, memory, network, patches, records, window
+        bootstrap, collection, coverage, headers, intervals, jobs, memory, network, patches, records, window,
     )  # fmt: skip
     sections = {
         value for module in modules for name, value in vars(module).items() if name.startswith("bench")
     }
-    assert len(sections) == 12
+    assert len(sections) == 13
     assert sections == set(bench_main.SECTIONS.values())
 
 

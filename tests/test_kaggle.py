@@ -21,7 +21,7 @@ from pipeline.download import kaggle
 from pipeline.download.http import PassingError, Patience
 from pipeline.errors import ArchiveFormatError, ChecksumError, NetError, TokenError
 from pipeline.provenance import ROOT
-from workflow import downloads, job
+from workflow import downloads, execute
 from workflow.config import checked
 
 USER, KEY = "somebody", "0123456789abcdef-secret"
@@ -297,7 +297,7 @@ def step(
 
     def run() -> tuple[int, str, str]:
         arguments = [str(tmp_path / "log.txt"), "pipeline.download.kaggle", "--out", str(tmp_path / "raw")]
-        status = job.main(arguments)
+        status = execute.main(arguments)
         return status, "".join(capfd.readouterr()), (tmp_path / "log.txt").read_text(encoding="utf-8")
 
     return run
