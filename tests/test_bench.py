@@ -227,6 +227,14 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert figures["machine"]["python"] in capsys.readouterr().out
 
 
+def test_forked_jobs_are_measured_with_what_forks_them(capsys: pytest.CaptureFixture[str]) -> None:
+    (result,) = jobs.bench(Size(rounds=1, files=0, quick=True))
+    assert 0.05 < result.plain[0] < 20
+    assert 0.05 < result.ours[0] < 20
+    main(["--quick", "--only", "jobs"])
+    assert "start of a job that imports PyTorch and pandas" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("kind", [network.OurTraining, network.OurFrozen])
 def test_training_is_timed_without_scoring_any_finding(
     kind: type[network.OurTraining], tmp_path: Path
