@@ -64,11 +64,7 @@ rule tabulate_costs:
     params:
         rules=lambda wildcards: json.dumps(
             # Without the methods that there are, which may grow.
-            {
-                rule.name: strip_wildcard_constraints(rule.log[0])
-                for rule in workflow.rules
-                if rule.log
-            }
+            {rule.name: strip_wildcard_constraints(rule.log[0]) for rule in workflow.rules if rule.log}
         ),
         code=code("workflow.costs"),
     message:
