@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -110,6 +111,17 @@ def test_the_projects_own_code_is_read_by_every_job() -> None:
     for value in ("1", "22", "333"):
         Path("own.py").write_text(f"value = {value}")
         assert run("import own; print(own.value)").stdout == f"{value}\n"
+
+
+def test_the_projects_own_code_counts_as_such_within_the_environment_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the project lies in /usr/local/src and Python in /usr."""
+    for name in ("pipeline.within", "within"):
+        made = ModuleType(name)
+        made.__file__ = f"{sys.prefix}/{name}.py"
+        monkeypatch.setitem(sys.modules, name, made)
+    assert warm.imported(set(sys.modules) - {"pipeline.within", "within"}) == ["within"]
 
 
 @pytest.mark.usefixtures("server")

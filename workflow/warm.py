@@ -33,6 +33,8 @@ from workflow.job import WARM, end, identity
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """As Snakemake has it for a job of one thread; those of more have processes of their own."""
+OURS = ("model", "papers", "pipeline", "tests", "workflow")
+"""Packages that each job imports itself, wherever they lie: a copy of the project may have others."""
 LARGEST_CALL = 1 << 20
 """Bytes; Linux takes a fifth of that at once, as it comes."""
 LAST_WORDS_S = 1.0
@@ -131,6 +133,7 @@ def imported(before: set[str]) -> list[str]:
         name
         for name, module in list(sys.modules.items())
         if name not in before
+        and name.partition(".")[0] not in OURS
         and str(getattr(module, "__file__", None)).startswith((sys.prefix, sys.base_prefix))
     ]
 
@@ -205,7 +208,7 @@ class Main(ModuleType):
 def run(call: Call, names: int) -> NoReturn:
     """Run the module of a call, tell what it imported, and end as it does."""
     before = set(sys.modules)
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("workflow", "tests")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
         del sys.modules[name]  # the call's own may be others
     sys.modules["__mp_main__"] = Main("__mp_main__")
     try:
