@@ -163,7 +163,7 @@ rule predict_findings:
         "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
     wildcard_constraints:
         method="|".join(variants.networks(config)),
-    priority: 1
+    priority: 2  # before the next training: what is stopped then has the scores of all that it trained
     conda:
         "../environment.yml"
     threads: 1

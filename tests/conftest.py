@@ -74,6 +74,13 @@ def log_level() -> Iterator[None]:
     log.setLevel(level)
 
 
+@pytest.fixture(autouse=True)
+def torch_seed() -> None:
+    """Let what a test draws depend on no test before it."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data beside the repository; tests that need it are skipped where it is absent."""

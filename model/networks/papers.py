@@ -114,6 +114,6 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    weight = (conv.weight.double() * scale[:, None, None, None]).float()
-    bias = (norm.bias.double() - norm.running_mean.double() * scale).float()
+    weight = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
+    bias = (norm.bias.double() - norm.running_mean.double() * scale).to(conv.weight.dtype)
     return channels_last(weight), bias
