@@ -24,7 +24,7 @@ HEADING = """\
 |---|---|
 | [config.yaml](config.yaml) | PROSTATEx with LUNGx and brain MRI, 10,000 epochs, five seeds |
 | [paper.yaml](paper.yaml) | the same exactly as published, oddities included |
-| [thesis.yaml](thesis.yaml) | the thesis' first part: three channels, PROSTATEx alone, the challenge |
+| [thesis.yaml](thesis.yaml) | the first part of the thesis: three channels, PROSTATEx alone, the challenge |
 | [demo.yaml](demo.yaml) | synthetic data, minutes on two cores: `./run demo` |
 | [three-sets.yaml](three-sets.yaml) | brain MRI, breast ultrasound and chest X-rays, no DICOM needed |
 | [targeted-transfer.yaml](targeted-transfer.yaml) | Romero et al. on chest X-rays: `./run targeted` |
@@ -79,7 +79,7 @@ def readme() -> str:
     whole, defs = schema.load(), schema.load()["$defs"]
     common = {name: defs[min(KINDS)]["properties"][name] for name in Collection.model_fields}
     common.pop("extent")  # whose default is of each kind
-    steps = "Defaults; `config/config.yaml` sets others for most steps."
+    steps = "The defaults of a step; `config/config.yaml` sets others for most steps."
     parts = [HEADING, "## Keys", "", table(whole["properties"])]
     parts += ["", "## `hyperparameters/{method}/{step}`", "", steps, "", table(defs["Step"]["properties"])]
     usual, tuned = (defs[name]["properties"] for name in ("Step", "Tuning"))
@@ -87,9 +87,9 @@ def readme() -> str:
         f"`{key}: {plain.spell(part['default'])}`" for key, part in tuned.items()
         if part["default"] != usual[key]["default"]
     ]  # fmt: skip
-    parts += ["", f"Those of `finetune/training` are others: {', '.join(others)}."]
-    parts[-1] += f" Those of `pretrain/training` too, with `batch_size: {Pretraining().batch_size}`."
-    parts += ["", "## `collections/{dataset}`", "", "Of every kind of data set.", "", table(common)]
+    parts += ["", f"`finetune/training` has other defaults: {', '.join(others)}."]
+    parts[-1] += f" `pretrain/training` has the same, with `batch_size: {Pretraining().batch_size}`."
+    parts += ["", "## `collections/{dataset}`", "", "Keys of every kind of data set.", "", table(common)]
     for kind in KINDS:
         keys, text = defs[kind]["properties"], defs[kind]["description"]
         own = {name: part for name, part in keys.items() if name not in {"kind", *common}}

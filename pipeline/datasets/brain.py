@@ -37,10 +37,10 @@ class Options:
     """The Kaggle brain MRI images, folders `yes` and `no`, with a CSV of lesion centres."""
 
     no_lesion_centre: Literal["matched", "head"] = "matched"
-    """centre of the patch in images without a lesion, drawn from the lesions' offsets or the head's centre,
-    which gives the label away"""
+    """centre of the patch in images without a lesion: drawn from the offsets of lesions (matched), or the
+    centre of the head, which gives the label away (head)"""
     seed: Annotated[int, Ge(0)] = 0
-    """seed of the matched centres"""
+    """random seed of the matched centres"""
 
 
 def _annotators(table: pd.DataFrame, path: Path) -> dict[str, Point]:

@@ -50,20 +50,21 @@ class Options:
     """NIH ChestX-ray14 as downloaded: its 14 labels as one task, or one of them as a task of two classes."""
 
     label: Label | None = None
-    """label that counts as positive; null is all of them, of which an image may have several"""
+    """label that counts as positive; null takes all labels, of which an image may have several"""
     against: Literal["rest", "no_finding"] = "rest"
-    """with `label`, what is negative, all other images or only those without any finding"""
+    """with `label`, the negative images: all others (rest), or only those without any finding (no_finding)"""
     without: Label | None = None
-    """with all labels, the label of a target to transfer to: it is left out, and every patient with an image
-    that has it (ChestX-ray13)"""
+    """with all labels, the label of a target to transfer to. The label is left out, and so is every patient
+    with an image that has it (ChestX-ray13)"""
     negatives: Annotated[float, Gt(0), Le(1)] | None = None
-    """of the patients who never have the label, the share that a target takes, always the same ones; beside
-    `without` they are left to that target; null is all of them with `label`, none with `without`"""
+    """share of the patients without the label that a target takes, always the same ones; with `without`,
+    they are left to that target. null is all of them with `label`, none with `without`"""
     version: Literal[2020, 2017] = 2020
-    """version of the labels, `Data_Entry_2017_v2020.csv` or the first, `Data_Entry_2017.csv`"""
+    """version of the labels: that of 2020, `Data_Entry_2017_v2020.csv`, or the first,
+    `Data_Entry_2017.csv`"""
     width: Width | None = None
-    """columns that a picture is reduced to when it is read, such as 250, and as many rows as its aspect has;
-    null keeps all, with 4 bytes of disk for each pixel"""
+    """number of columns to which a picture is reduced when it is read, such as 250; its aspect ratio stays.
+    null keeps all pixels, with 4 bytes of disk for each"""
 
     def __post_init__(self) -> None:
         """Raise ConfigError, with the key as its file, for options that do not fit together."""

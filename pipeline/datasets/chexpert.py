@@ -42,12 +42,13 @@ class Options:
 
     uncertain: Literal["best", "zeros", "ones", "ignore"] = "best"
     """what an uncertain label counts as: 1 for Atelectasis, Edema and Pleural Effusion and 0 for Cardiomegaly
-    and Consolidation (best, as Romero et al. chose by the results of Irvin et al.), 0, 1, or nobody knows"""
+    and Consolidation (best, as Romero et al. chose by the results of Irvin et al.), 0 (zeros), 1 (ones), or
+    unknown (ignore)"""
     projection: Literal["all", "frontal"] = "all"
-    """all images, or only frontal ones, as those of ChestX-ray14 are"""
+    """all images, or only frontal ones, like those of ChestX-ray14"""
     width: Width | None = None
-    """columns that a picture is reduced to when it is read, such as 250, and as many rows as its aspect has;
-    null keeps all, with 4 bytes of disk for each pixel"""
+    """number of columns to which a picture is reduced when it is read, such as 250; its aspect ratio stays.
+    null keeps all pixels, with 4 bytes of disk for each"""
 
 
 def classes(_: Options) -> Classes:

@@ -33,8 +33,8 @@ class Options:
     regions: list[Region] | None = None
     """parts of the arm to take; null is all seven"""
     width: Width | None = None
-    """columns that a picture is reduced to when it is read, such as 250, and as many rows as its aspect has;
-    null keeps all, with 4 bytes of disk for each pixel"""
+    """number of columns to which a picture is reduced when it is read, such as 250; its aspect ratio stays.
+    null keeps all pixels, with 4 bytes of disk for each"""
 
 
 def _lines(raw: Path, documents: Iterable[str], name: str) -> tuple[Path, list[str]]:

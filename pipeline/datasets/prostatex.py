@@ -46,12 +46,13 @@ class Options:
     """PROSTATEx as downloaded, with its two training CSV files."""
 
     channels: Annotated[list[Literal["t2", "dwi", "adc"]], MinLen(1)] = field(default_factory=lambda: ["dwi"])
-    """series stacked on the same tissue as channels of a patch"""
+    """series that become the channels of a patch, all cut around the same tissue"""
     part: Literal["train", "test"] = "train"
-    """patients of the official training tables, or of the test tables, which have no labels; the latter are
-    cut alike but cannot be trained on"""
+    """patients of the official training tables, or of the test tables; the latter have no labels, are cut
+    in the same way and cannot be trained on"""
     slice_rule: Literal["geometry", "paper"] = "geometry"
-    """the slice nearest to the finding's position in space, or InstanceNumber k+1 as published"""
+    """slice of a finding: the one nearest to its position in space (geometry), or InstanceNumber k+1, as
+    published (paper)"""
 
 
 def needed(descriptions: Sequence[str]) -> list[bool]:

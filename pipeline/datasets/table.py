@@ -60,10 +60,10 @@ class Options:
     letters"""
     label_columns: Annotated[list[Annotated[str, MinLen(1)]], MinLen(2), MaxLen(MOST)] | None = None
     """with `table`, its columns of labels in place of `label`, if a finding may have several: `[mass,
-    nodule]`; in each 0, 1 or words for them, or nothing where nobody knows"""
+    nodule]`; each cell is 0, 1 or a word for them, or empty if the label is unknown"""
     columns: Annotated[dict[Column, Annotated[str, MinLen(1)]], MinLen(1)] | None = None
-    """with `table`, the names of its columns, if they have other names: `{image: file, patient_id: case}`;
-    one column may serve as two"""
+    """with `table`, the names of its columns, if they are called otherwise: `{image: file, patient_id:
+    case}`; one column may serve as two"""
     folders: dict[str, Class] | None = None
     """instead of a CSV, the label (0, 1 and so on) of all images in a folder of that name, at any depth"""
     exclude: str | None = None
@@ -74,14 +74,14 @@ class Options:
     and near-duplicates form the groups"""
     extent_column: Annotated[str, MinLen(1)] | None = None
     """with `table`, its column that says how large the patch of each finding is, such as `40 mm` or `60 px`;
-    a number alone has the unit at the end of the header, `size_mm`; where a cell is empty `extent` counts"""
+    a number alone has the unit at the end of the header, `size_mm`; for an empty cell, `extent` counts"""
     axis: Literal[0, 1, 2] | None = None
     """axis of a volume along which slices are taken; null is the last"""
     colour: Literal["rgb"] | None = None
     """`rgb` reads pictures in three channels, red, green and blue; null makes them grey"""
     neighbours: str | None = None
-    """distance such as `3 mm`: the slice of a finding and those so far on both sides of it are three
-    channels; of volumes and DICOM series"""
+    """distance such as `3 mm`, for volumes and DICOM series: the slice of a finding and the slices at this
+    distance on both sides become three channels"""
 
     def __post_init__(self) -> None:
         """Raise ConfigError, with the key as its file, for options that do not fit together."""

@@ -28,32 +28,33 @@ class Collection(Section):
     window: Window | None = None
     """lowest and highest physical value kept, such as Hounsfield units; null keeps all"""
     intensity: Literal["series", "paper"] = "series"
-    """Z-score per series (per image for JPEG and PNG) in float32, or the published 8-bit way"""
+    """how values are normalised: by a Z-score per series (per image for JPEG and PNG) in float32 (series),
+    or in the published 8-bit way (paper)"""
     patients: Text | None = None
-    """name of the people in the data set; data sets of one name (a data set's own name is one, too) or of one
-    raw folder, or one in another, have the same people and are split together; null is its own name"""
+    """name of the people in the data set; null is the name of the data set. Data sets with the same name
+    here, in the same raw folder, or one inside the other, have the same people and are split together"""
     near_duplicates: bool = True
-    """look for near-duplicate images, each with every other; where all patients are known they are only
-    reported, and a collection of a hundred thousand images may do without"""
+    """whether to compare each image with every other to find near-duplicates. If all patients are known,
+    near-duplicates are only reported, so a collection of a hundred thousand images can do without"""
     training_views: Views | None = None
-    """views of every training finding alike, as published for LUNGx (240) and Kaggle brain (200); null
+    """number of views of every training finding, as published for LUNGx (240) and Kaggle brain (200); null
     balances the classes by `majority_views`"""
     max_skipped: Annotated[int, Field(ge=0)] = 0
-    """findings or files that may fail before the data set is refused"""
+    """number of findings or files that may fail before the data set is refused"""
 
 
 class Own(Collection):
     """A data set of a kind that ``config/datasets.csv`` does not have."""
 
     licence: Text | None = None
-    """licence of the data, for the foot of pictures, the store and `cite`"""
+    """licence of the data, shown at the foot of pictures, in the store and by `cite`"""
     doi: (
         Annotated[str, Field(pattern="^10[.][0-9]{4,9}/[^ ]+$", examples=["10.7937/K9TCIA.2017.MURS5CL"])]
         | None
     ) = None
-    """DOI of the data, for the same places"""
+    """DOI of the data, shown in the same places"""
     citation: Text | None = None
-    """citation that the owners of the data ask for, for the same places"""
+    """citation that the owners of the data ask for, shown in the same places"""
 
 
 def _model(name: str, kind: datasets.Kind) -> type[Collection]:

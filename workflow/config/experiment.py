@@ -29,8 +29,8 @@ class Download(Section):
     """How `download` fetches images."""
 
     source: Literal["idc", "nbia"] = "idc"
-    """the open buckets of the Imaging Data Commons, or the REST interface of the National Biomedical Imaging
-    Archive"""
+    """where images come from: the open buckets of the Imaging Data Commons (idc), or the REST interface of
+    the National Biomedical Imaging Archive (nbia)"""
     series: Literal["needed", "all"] = "needed"
     """the series that the workflow reads (T2, ADC and highest b-value of PROSTATEx; every CT of LUNGx), or
     all images of the collection"""
@@ -49,25 +49,26 @@ class Split(Section):
     """How the groups (patients, or clusters of near-duplicates) of a data set are parted."""
 
     kind: Literal["holdout", "folds", "repeats", "paper", "all", "given", "sites", "official"] = "holdout"
-    """one hold-out, k folds with rotating test, n independent hold-outs, one hold-out as published (each
-    class apart in the order of its patients, so that a patient may be in two splits), all findings for
-    training, to predict a `challenge`, what a `column` of your table says: the parts (given), or sites, each
-    of which is the test once; or the lists that come with a collection (official)"""
+    """how splits are made. holdout: one hold-out; folds: k folds with rotating test; repeats: n independent
+    hold-outs; paper: one hold-out as published (each class apart, in the order of its patients, so that a
+    patient may be in two splits); all: all findings for training, to predict a `challenge`; given: as a
+    `column` of your table says; sites: each site of a `column` is the test once; official: by the lists that
+    come with a collection"""
     column: Text | None = None
-    """of the target's table, for `given` the column that says train, validation or test, for `sites` the one
-    of the site"""
+    """column of the target's table: with `given` the one that says train, validation or test, with `sites`
+    the one of the site"""
     n: Annotated[int, Field(ge=1, le=1000)] = 1
     """number of folds (at least 3), repeats or sites (at least 2); 1 otherwise"""
     validation: Share = 0.2
-    """share of the groups for validation. With folds it is the fold after the test; with `given` and
-    `official` (where none is marked) and `sites` it is a share of the groups that train"""
+    """share of the groups for validation. With `folds` it is the fold after the test; with `sites`, and with
+    `given` and `official` if no validation is marked, it is a share of the training groups"""
     test: Share = 0.2
-    """share of the groups for the test; with folds one fold, with `given`, `sites` and `official` of data
-    sets without the column or lists"""
+    """share of the groups for the test. With `folds` it is one fold; with `given`, `sites` and `official`
+    it is for data sets without the column or lists"""
     evaluation: Literal["all", "balanced"] = "all"
-    """findings of validation and test, all of them or, as Romero et al. have it, all of the smallest class
-    and as many of each other, drawn once for all methods, seeds and budgets; several labels are left as they
-    are"""
+    """which findings validation and test have: all of them; or, as Romero et al. have it, all of the smallest
+    class and as many of each other class, drawn once for all methods, seeds and budgets (balanced). Data sets
+    with several labels are not balanced"""
     seed: Natural = 0
     """seed of the splits, apart from the seeds of training; `paper` and `all` draw nothing"""
 
@@ -76,39 +77,41 @@ class Bootstrap(Section):
     """Random weight guessing, which picks the network that training starts from."""
 
     candidates: Positive = 200
-    """random networks that are scored"""
+    """number of random networks that are scored"""
     views: Views = 1
     """views per finding used for scoring"""
     rule: Literal["minimum", "paper"] = "minimum"
-    """which candidate wins, the one with the highest minimum AUROC over the data sets or the published
-    rule"""
+    """which candidate is chosen: the one with the highest minimum AUROC over the data sets (minimum), or the
+    one by the published rule (paper)"""
     batch_norm: Literal["calibrated", "paper"] = "calibrated"
-    """batch-norm statistics while scoring, from one pass over the data or the initial ones as published"""
+    """batch-norm statistics while scoring: from one pass over the data (calibrated), or the initial ones, as
+    published (paper)"""
     data: Literal["validation", "paper"] = "validation"
-    """what candidates are scored on, validation or, as published, training and validation"""
+    """findings on which candidates are scored: validation, or training and validation, as published
+    (paper)"""
     search: Literal["exhaustive", "staged"] = "exhaustive"
-    """score every candidate in full, or in stages that drop those which cannot win; as a rule the same pick
-    in a fraction of the time"""
+    """score every candidate in full (exhaustive), or in stages that drop candidates which cannot win
+    (staged). Stages usually make the same choice in a fraction of the time"""
     initialization: Literal["usual", "torch", "moments"] = "usual"
-    """`weights` as they are, and random ones as published (Xavier); torch draws random ones as PyTorch does;
-    moments draws those of `weights` anew, with the mean and standard deviation of each layer (Romero et
-    al.)"""
+    """usual takes `weights` as they are, and random weights as published (Xavier); torch draws random
+    weights as PyTorch does; moments replaces `weights` by random ones with the mean and standard deviation
+    of each layer (Romero et al.)"""
     start: Literal["shared", "own"] = "shared"
-    """with at least two methods that train, shared scores random networks once, on all data sets that any of
-    them trains on, and all start from the same one; own has each method pick its own, on the data sets of its
-    first phase"""
+    """with at least two methods that train, shared scores random networks once, on all data sets that any
+    method trains on, and all methods start from the same one; with own, each method chooses one on the data
+    sets of its first phase"""
 
 
 class Comparison(Section):
     """What makes methods comparable, and how they are compared where there are at least two."""
 
     target_samples: Annotated[Positive, in_unit("samples")] | None = None
-    """training views of the target that every method may see; each phase then trains for its `share` of them,
-    in epochs of one batch per data set, whatever its own `epochs` and `batches` say; null leaves each method
-    its own length"""
+    """number of training views of the target that every method may see. Each phase then trains for its
+    `share` of them, in epochs of one batch per data set, whatever its `epochs` and `batches` say. With
+    null, each method has its own length"""
     batch_size: Annotated[int, Field(ge=2), in_unit("samples")] | None = 8
-    """with `target_samples`, the batch size of every phase, so that methods take as many steps too; null
-    leaves each phase its own"""
+    """with `target_samples`, the batch size of every phase, so that methods also take as many steps; with
+    null, each phase has its own"""
     reference: Text | None = None
     """method that the others are compared with, one of `methods`; null is classical if it is one of them,
     otherwise the first"""
@@ -123,21 +126,22 @@ class Training(Section):
     """How to train; `paper` is what the public code did."""
 
     loss: Literal["logits", "paper", "l1", "mse"] = "logits"
-    """cross-entropy of the logits, or, as published, of a softmax that is mistaken for logits; or the
+    """cross-entropy of the logits (logits), or of a softmax mistaken for logits, as published (paper); or the
     absolute (l1) or squared (mse) error of the softmax"""
     frozen: Literal["eval", "paper"] = "eval"
-    """a frozen extractor does not change at all, or, as in Typhon's public code, its batch norm moves on and
-    its dropout stays on"""
+    """whether a frozen extractor does not change at all (eval), or its batch norm keeps moving and its
+    dropout stays on, as in Typhon's public code (paper)"""
     handover: Literal["best", "paper"] = "best"
-    """a phase that selects its best state hands on all of it, or, as in Hydra's public code, the best
-    extractor with the last heads"""
+    """whether a phase that selects its best state hands on all of it (best), or the best extractor with the
+    last heads, as in Hydra's public code (paper)"""
     zero_dropout: Literal["zero", "paper"] = "zero"
-    """a dropout of 0 means none, or, as in Typhon's public code, keeps the former value"""
+    """whether a dropout of 0 means no dropout (zero), or keeps the former value, as in Typhon's public code
+    (paper)"""
     selection: Literal["auroc", "loss", "accuracy", "precision", "recall", "f1", "specificity", "paper"] = (
         "auroc"
     )
-    """validation metric by which a state is the best, or, as published, one whose AUROC and accuracy are not
-    lower"""
+    """validation metric by which a state is the best; with paper, as published, a state is better if
+    neither its AUROC nor its accuracy is lower"""
 
 
 class Search(Section):
@@ -157,14 +161,15 @@ class Subset(Section):
     """How the findings within a `budget` are chosen."""
 
     nested: bool = True
-    """findings of a smaller number are among those of a larger one; or each number draws anew, as published
-    by Romero et al."""
+    """whether the findings of a smaller number are among those of a larger one; with false, the findings of
+    each number are drawn independently, as published by Romero et al."""
     counts: Literal["learned", "training"] = "learned"
-    """what a budget counts: training and validation findings, since both are learned from, or, as published
-    by Romero et al., training findings alone, beside the whole validation"""
+    """what a budget counts: training and validation findings, since methods learn from both (learned), or
+    only training findings, beside all validation findings, as published by Romero et al. (training)"""
     classes: Literal["share", "equal"] = "share"
-    """classes have the share that they have in the split, or, as published by Romero et al., as many findings
-    each as long as there are some; several labels are drawn without regard to them"""
+    """whether classes have the same share as in the split (share), or the same number of findings as long
+    as there are enough, as published by Romero et al. (equal). Several labels are drawn without regard to
+    them"""
 
 
 class Curve(Section):
@@ -183,48 +188,49 @@ class LeaveOneOut(Section):
     """Transfer to one task after the other from all others, which the target `leave_one_out` makes."""
 
     tasks: list[Name] = []
-    """data sets, each of which is the target once, after pre-training on all other `datasets`; an empty list
+    """data sets that are each the target once, after pre-training on all other `datasets`; an empty list
     leaves the experiment out"""
     network: str = "efficientnet_lite0"
-    """network of all sources, of docs/networks.md"""
+    """network of all sources, from docs/networks.md"""
     sources: dict[Name, Text] = {"random": "random", "imagenet": "imagenet"}
-    """weights of that network to compare with, by a name of your own, as `weights` has them"""
+    """weights of this network to compare with, by a name of your own, written as in `weights`"""
     pretraining: list[str] = ["pretrain"]
-    """methods, or variants, that train the network on the other data sets; each is a source of its name"""
+    """methods, or variants, that train the network on the other data sets; each is a source under its name"""
     ways: Annotated[list[str], Field(min_length=1)] = ["probe_svm", "probe", "finetune"]
-    """what is made of each source, `probe_svm`, `probe`, `probe_knn`, `finetune`, or variants of them"""
+    """methods that use each source: `probe_svm`, `probe`, `probe_knn`, `finetune`, or variants of them"""
     views: Views = 16
-    """views of each finding that probes see, if so many are stored"""
+    """number of views of each finding that probes see, if that many are stored"""
 
 
 class Evaluation(Section):
     """How a trained model is evaluated."""
 
     batch_norm: Literal["recalibrated", "mixed", "per_set"] = "recalibrated"
-    """batch-norm statistics for evaluation, recomputed on the evaluated data set's training part, the running
-    mixture as published, or one set of running statistics per data set"""
+    """batch-norm statistics for evaluation: recomputed on the training part of the evaluated data set
+    (recalibrated), the running mixture, as published (mixed), or running statistics for each data set
+    (per_set)"""
     every: Annotated[Positive, in_unit("epochs")] = 100
-    """rounds between two validations"""
+    """number of epochs between two validations"""
     state: Literal["last", "best"] = "last"
-    """which state of a run the result takes, the last or the one best in validation; both are reported"""
+    """the state of a run that the result takes: the last, or the best in validation; both are reported"""
     gradients: list[
         Annotated[str, Field(pattern="^.+/[1-9][0-9]*/[1-9][0-9]*$", examples=["specialization/10/1"])]
     ] = ["*/1/6"]
-    """steps of training whose gradients are written into `gradients.csv` of each run, `phase/epoch/batch`
-    counted from 1; phase `*` is each phase, and of an epoch with fewer batches the last one is taken"""
+    """training steps whose gradients are written into `gradients.csv` of each run, as `phase/epoch/batch`
+    counted from 1. Phase `*` is every phase; in an epoch with fewer batches, the last one is taken"""
     follow: bool = True
-    """at each validation, put the target's test AUROC and its AUROC with the head of the first phase into the
-    history, for curves; nothing is chosen by them"""
+    """whether each validation adds the target's test AUROC, and its AUROC with the head of the first phase,
+    to the history, for curves; nothing is chosen by them"""
 
 
 class Operating(Section):
     """Thresholds from which a finding is called positive, chosen on validation findings."""
 
     sensitivity: list[Share] = [0.9]
-    """the highest threshold with at least this sensitivity in validation, beside that of the largest Youden
-    index"""
+    """each gives the highest threshold with at least this sensitivity in validation, in addition to the
+    threshold with the largest Youden index"""
     specificity: list[Share] = [0.9]
-    """the lowest threshold with at least this specificity in validation"""
+    """each gives the lowest threshold with at least this specificity in validation"""
     prevalence: Share | None = None
     """share of positives for predictive values, such as 0.01 for screening; null is that of the test
     findings"""
@@ -248,7 +254,7 @@ class Subgroups(Section):
     """where to cut a column of numbers, such as `age: [50, 70]`; without cuts, a column of more than eight
     numbers is cut into thirds"""
     minimum: Positive = 10
-    """positive findings, and negative ones, that a level needs in the test to be scored"""
+    """number of positive, and of negative, test findings that a level needs to be scored"""
 
 
 class Covariates(Section):
@@ -268,14 +274,14 @@ class Encoder(Section):
     """A fixed network."""
 
     network: str = "efficientnet_lite0"
-    """its network, of docs/networks.md"""
+    """network of the encoder, from docs/networks.md"""
     weights: Text = "imagenet"
-    """its weights, `imagenet` where it has some, `folder` of a `folder:PATH`, `random`, a file
-    (.safetensors, .pth, .pt), or the extractors of runs, `results/METHOD`"""
+    """weights of the encoder: `imagenet` if the network has such weights, `folder` for a `folder:PATH`,
+    `random`, a file (.safetensors, .pth, .pt), or `results/METHOD`, the extractors of runs"""
     side: Pixels | None = 160
     """width and height to which patches are resized; null is `patch`"""
     views: Views = 16
-    """views of each finding that are embedded, if so many are stored"""
+    """number of views of each finding that are embedded, if that many are stored"""
 
 
 class Online(Section):
@@ -284,22 +290,23 @@ class Online(Section):
     rotation: Annotated[float, Field(ge=0, le=MOST_RANGE["rotation"]), AS_WRITTEN, in_unit("degrees")] = 20
     """largest angle, to either side"""
     scale: Annotated[float, Field(ge=0, le=MOST_RANGE["scale"]), AS_WRITTEN, in_unit("fraction")] = 0.12
-    """how much more, or less, of the image a view shows"""
+    """largest share by which a view shows more or less of the image"""
     shift: Annotated[float, Field(ge=0, le=MOST_RANGE["shift"]), AS_WRITTEN, in_unit("fraction")] = 0.04
-    """share of the patch's side, in all four directions"""
+    """largest shift in each of the four directions, as a share of the patch's side"""
     brightness: Annotated[float, Field(ge=0, le=MOST_RANGE["brightness"]), AS_WRITTEN] = 0.2
-    """standard deviations of the series, up or down, in training alone"""
+    """largest change of brightness, up or down, in standard deviations of the series; in training only"""
 
 
 class Phantom(Section):
     """With this key the workflow itself writes synthetic raw data; only config/demo.yaml has it."""
 
     patients: Annotated[int, Field(ge=8, le=1000), in_unit("patients")] = 24
-    """patients (or images) per data set"""
+    """number of patients (or images) per data set"""
     seed: Natural = 0
     """seed of the synthetic data"""
     test: Annotated[int, Field(ge=0, le=1000), in_unit("patients")] = 0
-    """additional patients, of the PROSTATEx challenge's test, with their labels in `truth.csv`"""
+    """number of additional patients, for the test of the PROSTATEx challenge, with their labels in
+    `truth.csv`"""
 
 
 class Config(Section):
@@ -315,8 +322,8 @@ class Config(Section):
     """folder with the public logs of Hydra (`hydra_…csv` and `standard_TL_…csv`), which then stand beside
     ours in tables and figures"""
     accept_download: bool = False
-    """that the licences of the collections are accepted and `download` may fetch them; until then it prints
-    what it would fetch"""
+    """whether you accept the licences of the collections; until then, `download` only prints what it would
+    fetch"""
     download: Download = Download()
     datasets: Annotated[list[Name], Field(min_length=1)]
     """the data sets that train together, in the order in which each epoch visits them; each has an entry in
@@ -335,10 +342,9 @@ class Config(Section):
     view_seed: Natural = 0
     """seed of the order of the views"""
     augmentation: Literal["stored", "online"] = "stored"
-    """stored cuts all views beforehand; online stores one patch of each finding with a margin, from which
-    training draws rotation (±20°), flip, scale (±12 %), shift (±4 %) and brightness anew for each sample, or
-    what `online` has instead; `views` is then how many views of a finding there may be in a pass, and none of
-    them takes room"""
+    """stored cuts all views beforehand; online stores one patch of each finding with a margin, and training
+    draws rotation (±20°), flip, scale (±12 %), shift (±4 %) and brightness for each sample, or what `online`
+    says. `views` is then the largest number of views of a finding in a pass; views take no disk space"""
     online: Online = Online()
     majority_views: Views = 60
     """views per training finding of the larger class; the smaller class gets floor(this · n0/n1), at most
@@ -346,11 +352,11 @@ class Config(Section):
     evaluation_views: Views = 11
     """views per validation or test finding whose scores are averaged (enhanced prediction)"""
     balance: Literal["views", "undersample"] = "views"
-    """how training sees all classes equally often: by the number of views, or by drawing as many of each
-    class in every epoch"""
+    """how training sees all classes equally often: by the number of views per finding (views), or by
+    drawing as many of each class in every epoch (undersample)"""
     budget: dict[Name, Positive] = {}
-    """how many training and validation findings of a data set may be learned from, by its name; `subset` says
-    which; the test does not change"""
+    """number of training and validation findings to learn from, by data set; `subset` says which ones. The
+    test does not change"""
     subset: Subset = Subset()
     collections: dict[Name, AnyCollection]
     """how each data set is read; one entry per data set, of one kind"""
@@ -360,9 +366,9 @@ class Config(Section):
     training: Training = Training()
     variants: dict[Name, dict[str, Any]] = {}
     """methods with other settings, by a name of your own, such as `slow: {method: typhon, evaluation: {every:
-    10}}`; beside `method` stands what is laid over the config for this one: keys of `network`, `weights`,
-    `bootstrap`, `hyperparameters`, `training`, `evaluation`, `budget` and `precision`; `methods` has to name
-    it. With `target` (and `datasets`) of its own it is a source that others begin with, `weights:
+    10}}`. The keys beside `method` override the config for this variant: `network`, `weights`, `bootstrap`,
+    `hyperparameters`, `training`, `evaluation`, `budget` and `precision`. `methods` has to name the variant.
+    With its own `target` (and `datasets`) it is a source from which others start, by `weights:
     results/NAME`"""
     search: Search = Search()
     curve: Curve = Curve()
@@ -371,24 +377,25 @@ class Config(Section):
     operating: Operating = Operating()
     subgroups: Subgroups = Subgroups()
     robustness: bool = False
-    """whether the report tells what noise, blur, less contrast, turns and JPEG do to the AUROC;
-    `results/robustness.csv` does in any case. It takes 16 evaluations of the test"""
+    """whether the report shows what noise, blur, less contrast, rotation and JPEG do to the AUROC. This
+    takes 16 evaluations of the test. You can ask for `results/robustness.csv` in any case"""
     covariates: Covariates = Covariates()
     precision: Literal["float32", "bfloat16"] = "float32"
     """arithmetic of training on CUDA; the CPU always uses float32"""
     network: str = "papers"
-    """network that learns, of docs/networks.md, such as `resnet18`, `folder:PATH` or `module:my.file:Net`;
-    `papers` is that of the papers"""
+    """network to train, from docs/networks.md, such as `resnet18`, `folder:PATH` or `module:my.file:Net`;
+    `papers` is the network of the papers"""
     weights: Text = "random"
-    """the weights that the network starts from: the best of random candidates, `imagenet`, `folder` of a
-    `folder:PATH`, a file of weights (.safetensors, .pth, .pt), or the extractors of other runs, fold by fold
-    and seed by seed, `results/METHOD`; with all but the first, heads begin as probes of the training
-    findings, and nothing is guessed"""
+    """weights from which the network starts: `random`, the best of random candidates; `imagenet`; `folder`,
+    for a `folder:PATH`; a file of weights (.safetensors, .pth, .pt); or `results/METHOD`, the extractors of
+    other runs, fold by fold and seed by seed. With all but `random`, heads start as probes of the training
+    findings, and no random weights are guessed"""
     encoders: dict[Name, Encoder] = {"lite0": Encoder(), "lite0-96": Encoder(side=96)}
     """fixed networks whose features methods such as `probe` use, by a name of your own"""
     challenge: Annotated[Name, Field(examples=["prostatex-test"])] | None = None
-    """collection with `part: test` whose findings each method predicts, for `results/{method}_challenge.csv`;
-    cut as the target, and in its raw folder unless `raw` names another"""
+    """collection with `part: test` whose findings each method predicts, for
+    `results/{method}_challenge.csv`. It is cut like the target, and read from the target's raw folder
+    unless `raw` names another"""
     truth: Text | None = None
     """CSV with the labels of the challenge's findings (`ProxID, fid, ClinSig` or `proxid, clinsig`), for
     `results/{method}_challenge.json`"""

@@ -41,14 +41,25 @@ class Schedule(TypedDict):
     """How the learning rate changes; `model.training.phase.schedule_problems` knows what each kind has."""
 
     kind: Literal["plateau", "cosine", "one-cycle"]
+    """plateau lowers the rate when validation no longer improves, and needs `factor` and `patience`; cosine
+    lets it fall along half a cosine; one-cycle lets it rise and then fall"""
     factor: NotRequired[Share]
+    """plateau: number by which the rate is multiplied"""
     patience: NotRequired[Natural]
+    """plateau: the rate falls after more than this many validations in a row without progress"""
     watch: NotRequired[Literal["validation", "loss", "paper"]]
+    """plateau: what has to improve. validation is the validation AUROC, the default; loss is the validation
+    loss; paper is the AUROC of training, which has to fall, as in the public code"""
     until: NotRequired[Rate]
+    """plateau: the step ends when the rate is below this number; by default it trains all its `epochs`"""
     rise: NotRequired[Share]
+    """one-cycle: share of the steps in which the rate rises; 0.3 by default"""
     start: NotRequired[Share]
+    """one-cycle: rate of the first step, as a share of `learning_rate`; 1/25 by default"""
     end: NotRequired[Share]
+    """cosine and one-cycle: rate at the end, as a share of `learning_rate`; by default 0 and 1/25,000"""
     momentum: NotRequired[Annotated[list[Share], Field(min_length=2, max_length=2)]]
+    """one-cycle: momentum at the lowest and at the highest rate; `[0.95, 0.85]` by default"""
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -56,9 +67,14 @@ class Layers(TypedDict):
     """Which layers move, how fast and from when on; `model.training.layers` knows what each key means."""
 
     groups: NotRequired[Annotated[Positive, AS_WRITTEN] | None]
+    """number of groups that consecutive layers form; by default, or with null, each layer is a group"""
     decay: NotRequired[Annotated[float, Field(gt=0, le=1), AS_WRITTEN]]
+    """rate of a group as a share of the rate of the next group towards the head; 1 by default"""
     fixed: NotRequired[Share]
+    """share of the groups, those nearest the image, that never move; 0 by default"""
     unfreeze: NotRequired[list[Annotated[float, Field(ge=0, lt=1), AS_WRITTEN]]]
+    """shares of the steps at which the second-to-last group, the one before it and so on start to move;
+    without it, all groups move from the first step"""
 
 
 Weight = Annotated[float, Field(gt=0), AS_WRITTEN]
@@ -83,41 +99,35 @@ class Step(Section):
     batch_size: Annotated[int, Field(ge=2), in_unit("samples")] = 64
     """views per batch"""
     learning_rate: Rates = 0.0003
-    """step size of the optimizer; one number, a mapping from data set to number, or `find`, which has a trial
-    of 200 steps with a growing rate choose the one at which the loss is least"""
+    """step size of the optimizer: one number, a mapping from data set to number, or `find`, which tries 200
+    steps with a growing rate and takes the rate with the lowest loss"""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """method that turns gradients into steps"""
     weight_decay: Annotated[float, Field(ge=0), AS_WRITTEN] = 0
     """pull of weights towards 0: an L2 penalty with adam and sgd, decoupled with adamw"""
     momentum: Annotated[float, Field(ge=0, lt=1), AS_WRITTEN] = 0.9
-    """of sgd"""
+    """momentum of sgd"""
     dropout: Annotated[Dropouts, in_unit("fraction")] = 0.3
     """share of activations dropped in training; one number, or a mapping from data set to number"""
     select: Literal["last", "best"] = "last"
-    """the state that the step leaves behind, its last or the best in validation"""
+    """the state that the step leaves behind: its last one, or the best in validation"""
     stop: Positive | None = None
-    """with `select: best`, ends the step after so many validations in a row without a better state"""
+    """with `select: best`, ends the step after this many validations in a row without a better state"""
     schedule: Schedule | None = None
-    """null keeps the rate; {kind: plateau, factor: 0.01, patience: 2} multiplies it by factor after more than
-    patience validations in which AUROC did not rise (`watch: paper` watches it as the public code did, on
-    training and the wrong way round; `watch: loss, until: 1.0e-6` watches the loss of validation, which
-    should fall, and ends the step once the rate is below that one); {kind: cosine, end: 0} lets it fall along
-    half a cosine; {kind: one-cycle, rise: 0.3, start: 0.04, end: 4.0e-5, momentum: [0.95, 0.85]} lets it rise
-    and fall"""
+    """how the rate changes, such as `{kind: plateau, factor: 0.01, patience: 2}` or `{kind: one-cycle}`; null
+    keeps it"""
     layers: Layers | None = None
-    """null moves all layers at one rate; {decay: 0.85, fixed: 0.33} gives each layer that share of the rate
-    of the next one towards the head, and never moves the third nearest the image; {groups: 3, decay: 0.33,
-    unfreeze: [0.1, 0.2]} does so for three groups, of which the middle one moves after 10 % of the steps
-    and the first after 20 %"""
+    """which layers move, how fast and from when on, such as `{decay: 0.85, fixed: 0.33}` or
+    `{groups: 3, decay: 0.33, unfreeze: [0.1, 0.2]}`; null moves all layers at one rate"""
     batch_norm: Literal["train", "eval"] | None = None
-    """a batch is normalised by its own mean and variance (train), or by the statistics that the network came
-    with (eval), which then serve its evaluation as well; null is eval where `weights` are not random"""
+    """what normalises a batch: its own mean and variance (train), or the statistics that the network came
+    with (eval), which evaluation then uses as well; null is eval if `weights` are not random"""
     balance: Literal["views", "undersample"] | None = None
     """how this step balances classes; null follows `balance` of the config"""
     weight: Weights = 1.0
     """weight of a data set's loss in a joint step; one number, or a mapping from data set to number"""
     share: Annotated[float, Field(ge=0, le=1), AS_WRITTEN, in_unit("fraction")] = 1
-    """with `comparison/target_samples`, the share of them that each data set of the step gives"""
+    """with `comparison/target_samples`, the share of these samples that each data set of the step gives"""
 
 
 class Tuning(Step):
@@ -149,8 +159,8 @@ class Finetune(Section):
     weights: Text = "imagenet"
     """the weights that it starts from, whatever `weights` says"""
     head: Literal["probe", "new"] = "probe"
-    """how its head starts, as a probe of the training findings or, as published by Romero et al., with random
-    weights"""
+    """how its head starts: as a probe of the training findings (probe), or with random weights, as published
+    by Romero et al. (new)"""
     training: Tuning = Tuning()
     """its only step"""
 
@@ -163,14 +173,14 @@ class Pretrain(Section):
     weights: Text = "imagenet"
     """the weights that it starts from, whatever `weights` says"""
     training: Pretraining = Pretraining()
-    """its only step; its settings are those of `finetune`, but for batches of 32"""
+    """its only step, with the settings of `finetune` except for batches of 32"""
 
 
 class Rwg(Section):
     """The best of many random networks, not trained."""
 
     candidates: Positive = 1000
-    """random networks, in place of `bootstrap/candidates`"""
+    """number of random networks, in place of `bootstrap/candidates`"""
 
 
 class Logistic(Section):
@@ -180,7 +190,7 @@ class Logistic(Section):
     """divisors of the penalty (C of scikit-learn), of which inner folds of the training findings choose
     one"""
     folds: Annotated[int, Field(ge=2)] = 5
-    """inner folds"""
+    """number of inner folds"""
 
 
 class Probe(Section):
@@ -191,7 +201,7 @@ class Probe(Section):
     penalties: Penalties = [1e-5, 1e-4, 1e-3, 1e-2]
     """divisors of the penalty (C of scikit-learn), of which inner folds choose one"""
     folds: Annotated[int, Field(ge=2)] = 5
-    """inner folds"""
+    """number of inner folds"""
 
 
 class CovariatesAlone(Section):
@@ -200,7 +210,7 @@ class CovariatesAlone(Section):
     penalties: Penalties = [0.01, 0.1, 1, 10]
     """divisors of the penalty (C of scikit-learn), of which inner folds choose one"""
     folds: Annotated[int, Field(ge=2)] = 5
-    """inner folds"""
+    """number of inner folds"""
 
 
 class ProbeCovariates(Section):
@@ -211,7 +221,7 @@ class ProbeCovariates(Section):
     penalties: Penalties = [1e-5, 1e-4, 1e-3, 1e-2]
     """penalties of the probe; the regression has those of `covariates`"""
     folds: Annotated[int, Field(ge=2)] = 5
-    """inner folds"""
+    """number of inner folds"""
 
 
 class ProbeSvm(Section):
@@ -222,7 +232,7 @@ class ProbeSvm(Section):
     penalties: Penalties = [0.01]
     """divisors of the penalty (C of scikit-learn), of which inner folds choose one"""
     folds: Annotated[int, Field(ge=2)] = 5
-    """inner folds"""
+    """number of inner folds"""
 
 
 class ProbeKnn(Section):
@@ -233,7 +243,7 @@ class ProbeKnn(Section):
     neighbours: Annotated[list[Positive], Field(min_length=1)] = [5, 10, 20, 50]
     """numbers of neighbours, of which inner folds choose one"""
     folds: Annotated[int, Field(ge=2)] = 5
-    """inner folds"""
+    """number of inner folds"""
 
 
 class Radiomics(Section):
@@ -248,7 +258,7 @@ class Radiomics(Section):
     forest: list[Positive] = [5]
     """smallest number of samples in the leaves of random forests"""
     folds: Annotated[int, Field(ge=2)] = 5
-    """inner folds"""
+    """number of inner folds"""
 
 
 class Auto(Section):
@@ -258,7 +268,7 @@ class Auto(Section):
     """entries of `encoders`, each for a `probe` with its penalties, and `radiomics` and `intensity`, with the
     classifiers of `radiomics` and the penalties of `logistic`"""
     folds: Annotated[int, Field(ge=2)] = 5
-    """inner folds"""
+    """number of inner folds"""
 
 
 class Adc(Section):
@@ -267,7 +277,7 @@ class Adc(Section):
     collection: Name | None = None
     """collection of the target's findings that has the channel adc; null is the target itself"""
     radius: Annotated[float, Field(gt=0), AS_WRITTEN, in_unit("mm")] = 5
-    """radius of the disc around the finding; 5 mm is that of a tumour of half a millilitre"""
+    """radius of the disc around the finding; a tumour of half a millilitre has a radius of 5 mm"""
 
 
 def _sections() -> dict[str, Any]:

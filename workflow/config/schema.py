@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 from pipeline.options import meanings
 from workflow.config.collections import KINDS, Collection, Own
 from workflow.config.experiment import Config
+from workflow.config.methods import Layers, Schedule
 from workflow.config.types import Section
 from workflow.plain import spell
 
@@ -49,6 +50,7 @@ def load() -> dict[str, Any]:
         for base in Section.__subclasses__()
         for model in (base, *base.__subclasses__())  # which may have other defaults
     }
+    texts |= {part.__name__: meanings(part) for part in (Schedule, Layers)}
     common = {**meanings(Collection), **meanings(Own)}
     texts |= {name: {**meanings(kind.Options), **common} for name, kind in KINDS.items()}
     for name, part in [*whole["$defs"].items(), ("Config", whole)]:
