@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from model import export, networks
 from model.bootstrap import guess
@@ -17,6 +18,7 @@ from model.files import pretrained, weights
 from model.inference.evaluated import Evaluated
 from model.networks import base
 from model.networks.base import Description, build, initialize
+from model.networks.efficientnet import Conv
 from model.training import train
 from model.training.learner import grouped
 from pipeline.errors import ConfigError, ModelError, PickledError
@@ -161,6 +163,19 @@ class TestChannels:
         initialize(network, 0)
         assert network.extractor.state_dict()["conv1.weight"].shape == (64, planes, 7, 7)
         assert network.eval()(torch.randn(2, channels, 32, 32), "a").isfinite().all()
+
+    @pytest.mark.parametrize(
+        ("size", "stride", "side"), [(3, 1, 9), (5, 1, 8), (3, 2, 9), (3, 2, 8), (5, 2, 8), (1, 1, 7)]
+    )
+    def test_a_convolution_pads_as_tensorflow_does(self, size: int, stride: int, side: int) -> None:
+        conv, picture = Conv(2, 4, size, stride), torch.randn(3, 2, side, side)
+        rows = -(-side // stride)
+        needed = max((rows - 1) * stride + size - side, 0)
+        before, after = needed // 2, needed - needed // 2  # the odd one comes last
+        around = functional.pad(picture, (before, after, before, after))
+        expected = functional.conv2d(around, conv.weight, stride=stride)
+        assert expected.shape[2:] == (rows, rows)
+        torch.testing.assert_close(conv(picture), expected, atol=1e-6, rtol=1e-6)
 
     def test_z_scores_are_clipped_and_halved_for_lite_alone(self) -> None:
         patches = torch.tensor([-9.0, -3, 0, 1, 8]).view(1, 1, 1, 5)
