@@ -83,6 +83,29 @@ def test_every_anchor_is_there(page: str) -> None:
     assert lost == []
 
 
+ITEM = re.compile(r"\s*([-*+]|\d+\.) ")
+
+
+def swallowed(text: str) -> list[str]:
+    """Items of lists that the site shows as a part of the paragraph before them, unlike GitHub."""
+    blocks = [block.splitlines() for block in re.split(r"\n\s*\n", site.FENCE.sub("", text).strip("\n"))]
+    return [line for first, *rest in blocks if not ITEM.match(first) for line in rest if ITEM.match(line)]
+
+
+def test_an_item_needs_an_empty_line_behind_a_paragraph() -> None:
+    assert swallowed("A table:\n\n  Its note.\n- **Next**: a\n  line\n2. third") == [
+        "- **Next**: a",
+        "2. third",
+    ]
+    assert swallowed("Its note.\n\n- first\n  - within\n  on\n- second\n\n```\nls\n- no item\n```\n") == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_lists_and_tables_look_alike_on_github_and_on_the_site(page: str) -> None:
+    assert swallowed(TEXTS[page]) == []
+    assert r"\|" not in site.FENCE.sub("", TEXTS[page]), "the site shows the backslash of code in a table"
+
+
 @pytest.mark.parametrize(
     ("page", "text", "expected"),
     [
