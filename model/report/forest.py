@@ -32,7 +32,7 @@ def plot_differences(differences: Sequence[Difference], title: str) -> Figure:
                 axes.plot(interval, [y, y], color=COLOURS[colour], linewidth=width, alpha=alpha)
         axes.plot([each.value], [row], "o", color="black", markersize=5)
         axes.annotate(
-            f"{each.value:+.3f}".replace("-", "−"),
+            f"{each.value:+z.3f}".replace("-", "−"),
             (1.01, row),
             xycoords=("axes fraction", "data"),
             va="center",

@@ -72,7 +72,7 @@ def plot_leaks(table: pd.DataFrame) -> Figure:
         axes.plot([row["honest"], row["claimed"]], [place, place], color=GREY, linewidth=2, zorder=1)
         axes.plot(row["honest"], place, "o", color=COLOURS[0])
         axes.plot(row["claimed"], place, "o", color=COLOURS[1])
-        shown = f"{row['inflation']:+.3f}".replace("-", "−")
+        shown = f"{row['inflation']:+z.3f}".replace("-", "−")
         axes.annotate(shown, (1.01, place), xycoords=("axes fraction", "data"), va="center")
     axes.set_yticks(range(len(table)), [f"{row.target}: {row.sin}" for row in table.itertuples()])
     axes.set_ylim(len(table) - 0.4, -0.6)
