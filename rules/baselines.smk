@@ -61,9 +61,9 @@ rule measure_patches:
     output:
         features="<data>/{dataset}/embeddings/{features}.h5",
     log:
-        "logs/data/{dataset}/embeddings/{features}.log",
+        "logs/data/{dataset}/measures/{features}.log",
     benchmark:
-        "benchmarks/data/{dataset}/embeddings/{features}.tsv"
+        "benchmarks/data/{dataset}/measures/{features}.tsv"
     wildcard_constraints:
         features="|".join(MEASURED),
     priority: 1
@@ -93,9 +93,9 @@ rule fit_baseline:
         best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
         run="results/{method}/fold{fold}/seed{seed}/run.json",
     log:
-        "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
+        "logs/results/{method}/fold{fold}/seed{seed}/baseline.log",
     benchmark:
-        "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/baseline.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, {*BASELINES} - {"probe", *COVARIATES, *STACKED})),
     priority: 1
@@ -134,9 +134,9 @@ rule fit_probe:
         card="results/{method}/fold{fold}/seed{seed}/card.json",
         nearest="results/{method}/fold{fold}/seed{seed}/nearest.safetensors",
     log:
-        "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
+        "logs/results/{method}/fold{fold}/seed{seed}/probe.log",
     benchmark:
-        "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/probe.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, ["probe"])),
     priority: 1
@@ -176,9 +176,9 @@ rule fit_covariates:
         best="results/{method}/fold{fold}/seed{seed}/best/predictions.csv",
         run="results/{method}/fold{fold}/seed{seed}/run.json",
     log:
-        "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
+        "logs/results/{method}/fold{fold}/seed{seed}/covariates.log",
     benchmark:
-        "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/covariates.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, COVARIATES)),
     priority: 1
@@ -219,9 +219,9 @@ rule fit_candidates:
         card="results/{method}/fold{fold}/seed{seed}/card.json",
         nearest="results/{method}/fold{fold}/seed{seed}/nearest.safetensors",
     log:
-        "logs/results/{method}/fold{fold}/seed{seed}/predictions.log",
+        "logs/results/{method}/fold{fold}/seed{seed}/candidates.log",
     benchmark:
-        "benchmarks/results/{method}/fold{fold}/seed{seed}/predictions.tsv"
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/candidates.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, STACKED)),
     priority: 1

@@ -48,9 +48,9 @@ rule predict_challenge_simply:
     output:
         predictions="results/{method}/fold{fold}/seed{seed}/challenge.csv",
     log:
-        "logs/results/{method}/fold{fold}/seed{seed}/challenge.log",
+        "logs/results/{method}/fold{fold}/seed{seed}/challenge_simply.log",
     benchmark:
-        "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge.tsv"
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge_simply.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, {*BASELINES} - {*COVARIATES, *STACKED})),
     conda:
@@ -82,9 +82,9 @@ rule predict_challenge_by_candidates:
     output:
         predictions="results/{method}/fold{fold}/seed{seed}/challenge.csv",
     log:
-        "logs/results/{method}/fold{fold}/seed{seed}/challenge.log",
+        "logs/results/{method}/fold{fold}/seed{seed}/challenge_candidates.log",
     benchmark:
-        "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge.tsv"
+        "benchmarks/results/{method}/fold{fold}/seed{seed}/challenge_candidates.tsv"
     wildcard_constraints:
         method="|".join(variants.names(config, STACKED)),
     conda:

@@ -23,9 +23,9 @@ rule split_external:
     output:
         split="<data>/{dataset}/splits/fold{fold}.csv",
     log:
-        "logs/data/{dataset}/splits/fold{fold}.log",
+        "logs/data/{dataset}/splits/external/fold{fold}.log",
     benchmark:
-        "benchmarks/data/{dataset}/splits/fold{fold}.tsv"
+        "benchmarks/data/{dataset}/splits/external/fold{fold}.tsv"
     wildcard_constraints:
         dataset=EXTERNAL,
     conda:

@@ -620,6 +620,16 @@ class TestRules:
             logs = re.findall(r'log:\n *"logs/(.*)\.log"', block)
             assert logs == re.findall(r'benchmark:\n *"benchmarks/(.*)\.tsv"', block)
 
+    def test_no_two_rules_share_a_log(self):
+        """By its log, what a job took is added to the figures of its rule."""
+        logs = [
+            re.sub(r"\{\w+\}", "{}", log)
+            for _, block in self.rules()
+            for log in re.findall(r'log:\n *"(logs/.*)"', block)
+        ]
+        assert len(logs) > 60
+        assert sorted(logs) == sorted(set(logs))
+
     def test_nothing_runs_inside_the_driver(self):
         for match, block in self.rules():
             assert not re.search(r"^    (run|script|notebook):", block, flags=re.MULTILINE), match.group(1)
