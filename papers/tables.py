@@ -184,7 +184,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--target", required=True)
     parser.add_argument("--datasets", nargs="+", required=True, help="in the order of their turns")
     parser.add_argument("--kind", default="prostatex", help="kind of the target's collection, or phantom")
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="with .md and .tex beside it")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="table to write, with .md and .tex beside it"
+    )
     args = parser.parse_args(argv)
     stem = args.out.with_suffix("")
     if args.table == "inconsistencies":

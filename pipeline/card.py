@@ -253,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"))
     parser.add_argument("--slice-rule", default="geometry")
     parser.add_argument("--axis", type=int, default=2)
-    parser.add_argument("--width", type=int, help="columns that pictures are reduced to")
+    parser.add_argument("--width", type=int, help="number of columns to which pictures are reduced")
     parser.add_argument("--views", type=int, required=True, help="views of a finding that are averaged")
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     args = parser.parse_args(argv)

@@ -84,8 +84,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Sum up what all jobs took by rule."""
     parser = argparse.ArgumentParser(prog="python -m workflow.costs", description=main.__doc__)
     parser.add_argument("--logs", type=Path, required=True, metavar="DIR", help="folder of the logs")
-    parser.add_argument("--rules", type=json.loads, required=True, metavar="JSON", help="{rule: pattern}")
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="with .md, .tex, .html beside")
+    parser.add_argument(
+        "--rules", type=json.loads, required=True, metavar="JSON", help="pattern of the logs of each rule"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CSV",
+        help="table to write, with .md, .tex and .html beside it",
+    )
     parser.add_argument("--picture", type=Path, required=True, metavar="PNG")
     args = parser.parse_args(argv)
     table = summed(read_logs(args.logs, args.rules))

@@ -90,21 +90,27 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m model.baselines.auto", description=__doc__)
     dataset.add_arguments(parser)
-    parser.add_argument("--candidates", nargs="+", required=True, help="their names, the simplest first")
+    parser.add_argument(
+        "--candidates", nargs="+", required=True, help="names of the candidates, the simplest first"
+    )
     parser.add_argument("--features", type=Path, nargs="+", required=True, help="features of each")
     parser.add_argument(
         "--learners", type=json.loads, required=True, metavar="JSON",
-        help="of each candidate, the simplest first: {name: [[kind, setting], …]}",
+        help="learners of each candidate, the simplest first: {name: [[kind, setting], …]}",
     )  # fmt: skip
-    parser.add_argument("--folds", type=int, default=5, help="inner folds")
+    parser.add_argument("--folds", type=int, default=5, help="number of inner folds")
     parser.add_argument("--seed", type=int, default=0, help="seed of the inner folds")
     parser.add_argument("--method", required=True, help="name of the method")
     parser.add_argument("--target", required=True, help="name of the data set")
     parser.add_argument("--state", choices=STATES, required=True, help="the state that predictions take")
     parser.add_argument("--data-card", type=Path, required=True, help="card of the data set")
     parser.add_argument("--out", type=Path, required=True, help="predictions.csv to write")
-    parser.add_argument("--best", type=Path, required=True, help="the same once more: there is one state")
-    parser.add_argument("--models", type=Path, nargs=2, required=True, help="of both states, equal")
+    parser.add_argument(
+        "--best", type=Path, required=True, help="the same again, as the best state: there is one state"
+    )
+    parser.add_argument(
+        "--models", type=Path, nargs=2, required=True, help="model files of both states, which are equal"
+    )
     parser.add_argument("--run", type=Path, required=True, help="run.json to write")
     parser.add_argument(
         "--card", type=Path, required=True, help="card.json to write, …/fold0/seed0/card.json"

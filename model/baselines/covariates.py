@@ -182,19 +182,23 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--index", type=Path, required=True, help="index.parquet of the target")
     parser.add_argument("--table", type=Path, help="CSV with patient_id, perhaps finding_id, and columns")
     parser.add_argument(
-        "--names", type=json.loads, default={}, metavar="JSON", help="its headers by our names"
+        "--names", type=json.loads, default={}, metavar="JSON", help="headers of the table by our names"
     )
     parser.add_argument(
         "--penalties", type=float, nargs="+", default=[0.01, 0.1, 1, 10],
         help="divisors of the penalty (scikit-learn's C), to choose from on inner folds",
     )  # fmt: skip
-    parser.add_argument("--embeddings", type=Path, help="of the target: the score of a probe counts too")
+    parser.add_argument(
+        "--embeddings", type=Path, help="embeddings of the target, to use the score of a probe as well"
+    )
     parser.add_argument("--image-penalties", type=float, nargs="+", default=[1e-5, 1e-4, 1e-3, 1e-2],
-                        help="those of the probe")  # fmt: skip
-    parser.add_argument("--folds", type=int, default=5, help="inner folds")
+                        help="penalties of the probe")  # fmt: skip
+    parser.add_argument("--folds", type=int, default=5, help="number of inner folds")
     parser.add_argument("--seed", type=int, default=0, help="seed of the inner folds")
     parser.add_argument("--out", type=Path, required=True, help="predictions.csv to write")
-    parser.add_argument("--best", type=Path, required=True, help="the same once more: there is one state")
+    parser.add_argument(
+        "--best", type=Path, required=True, help="the same again, as the best state: there is one state"
+    )
     parser.add_argument("--run", type=Path, required=True, help="run.json to write")
     return parser.parse_args(argv)
 

@@ -151,12 +151,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         default="imagenet",
         help="imagenet, random, a file of weights, or the model of a run",
     )
-    parser.add_argument("--like", default="", metavar="NAME", help="of a run: whose statistics count")
-    parser.add_argument("--split", type=Path, help="of a run: split table of the store; else all is scored")
-    parser.add_argument("--people", metavar="NAME", help="of a run: whose patients the store has")
-    parser.add_argument("--leak", choices=LEAKS, default="refuse", help="of a run: what to do about leaks")
+    parser.add_argument(
+        "--like", default="", metavar="NAME", help="with a run: data set whose statistics count"
+    )
+    parser.add_argument(
+        "--split", type=Path, help="with a run: split table of the store; without it, all is scored"
+    )
+    parser.add_argument("--people", metavar="NAME", help="with a run: name of the people in the store")
+    parser.add_argument("--leak", choices=LEAKS, default="refuse", help="with a run: what to do about leaks")
     parser.add_argument("--side", type=int, help="pixels to which patches are resized; default: as they are")
-    parser.add_argument("--views", type=int, default=16, help="views of each finding, if so many are stored")
+    parser.add_argument(
+        "--views", type=int, default=16, help="views of each finding, if that many are stored"
+    )
     parser.add_argument("--gpu", type=int, default=0, help="GPUs the job may use")
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder for progress, gone at the end")
     parser.add_argument("--out", type=Path, required=True, help="embeddings to write (HDF5)")

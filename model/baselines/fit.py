@@ -154,11 +154,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
             "--penalties", type=float, nargs="+", default=REGRESSIONS[name],
             help="divisors of the penalty (scikit-learn's C), to choose from on inner folds of the training",
         )  # fmt: skip
-        sub.add_argument("--folds", type=int, default=5, help="inner folds")
-    probe.add_argument("--embeddings", type=Path, required=True, help="those of the store")
-    probe.add_argument("--unlabelled-embeddings", type=Path, help="with --unlabelled: those of that store")
+        sub.add_argument("--folds", type=int, default=5, help="number of inner folds")
+    probe.add_argument("--embeddings", type=Path, required=True, help="embeddings of the store")
+    probe.add_argument(
+        "--unlabelled-embeddings", type=Path, help="with --unlabelled: embeddings of that store"
+    )
     rule = kinds.add_parser("adc", help="one feature: the ADC around the finding")
-    rule.add_argument("--radius", type=float, default=5.0, help="of the disc around the finding, mm")
+    rule.add_argument(
+        "--radius", type=float, default=5.0, help="radius of the disc around the finding, in mm"
+    )
     rule.add_argument("--slices", type=Path, required=True, help="slices.h5 with the ADC maps")
     rule.add_argument("--findings", type=Path, required=True, help="findings.csv of these slices")
     rule.add_argument("--unlabelled-slices", type=Path, help="with --unlabelled: slices.h5 of its ADC maps")
@@ -171,7 +175,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         )
         sub.add_argument("--views", type=int, default=11, help="with --unlabelled: views of each finding")
         sub.add_argument("--out", type=Path, required=True, help="predictions.csv to write")
-        sub.add_argument("--best", type=Path, help="the same once more: a baseline has one state")
+        sub.add_argument(
+            "--best", type=Path, help="the same again, as the best state: a baseline has one state"
+        )
         sub.add_argument("--run", type=Path, help="run.json to write")
     options = parser.parse_args(argv)
     if options.method == "adc" and options.unlabelled and not options.unlabelled_slices:

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the numbers of all stored views of a data set."""
     parser = argparse.ArgumentParser(prog="python -m model.baselines.measure", description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
-    parser.add_argument("--features", choices=sorted(MEASURES), required=True, help="what is measured")
+    parser.add_argument("--features", choices=sorted(MEASURES), required=True, help="features to measure")
     parser.add_argument("--out", type=Path, required=True, help="features to write (HDF5)")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

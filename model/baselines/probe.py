@@ -62,13 +62,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="python -m model.baselines.probe", description=main.__doc__, allow_abbrev=False
     )
     parser.add_argument("--run", type=Path, required=True, help="run.json of the fit")
-    parser.add_argument("--embeddings", type=Path, required=True, help="those that it is fitted on")
+    parser.add_argument(
+        "--embeddings", type=Path, required=True, help="embeddings that the probe is fitted on"
+    )
     parser.add_argument("--target", required=True, help="name of the data set")
     parser.add_argument("--method", required=True, help="name of the method")
     parser.add_argument("--state", choices=STATES, required=True, help="the state that predictions take")
     parser.add_argument("--data-card", type=Path, required=True, help="card of the data set")
     parser.add_argument(
-        "--models", type=Path, nargs=2, required=True, help="of the last and the best state, equal"
+        "--models",
+        type=Path,
+        nargs=2,
+        required=True,
+        help="model files of the last and the best state, which are equal",
     )
     parser.add_argument(
         "--card", type=Path, required=True, help="card.json to write, …/fold0/seed0/card.json"

@@ -118,12 +118,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
             help=f"take the best threshold with at least this {rate} in validation (default 0.9)",
         )  # fmt: skip
     parser.add_argument(
-        "--prevalence", type=float, metavar="SHARE", help="for predictive values (default: that of the test)"
+        "--prevalence",
+        type=float,
+        metavar="SHARE",
+        help="prevalence for predictive values (default: that of the test)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the resampling (default 0)")
     parser.add_argument(
         "--coverage", nargs="*", type=float, default=[0.9], metavar="SHARE",
-        help="of conformal sets (default 0.9)",
+        help="coverage of conformal sets (default 0.9)",
     )  # fmt: skip
     for name in TABLES:
         parser.add_argument(

@@ -117,15 +117,17 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--difference", type=float, default=DIFFERENCE, metavar="AUROC",
-        help="for which to count the runs needed (default %(default)s)",
+        help="difference for which to count the runs needed (default %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the resampling (default 0)")
     for name, what in (("comparison", "a row per method"), ("differences", "a row per pair")):
         parser.add_argument(
             f"--out-{name}", type=Path, required=True, metavar="CSV",
             help=f"{what}; the same as .md and .tex beside it",
         )  # fmt: skip
-    parser.add_argument("--out-forest", type=Path, required=True, metavar="PNG", help="the differences")
+    parser.add_argument(
+        "--out-forest", type=Path, required=True, metavar="PNG", help="picture of the differences"
+    )
     parser.add_argument("--out-roc", type=Path, required=True, metavar="PNG", help="the mean ROC curves")
     return parser
 

@@ -102,8 +102,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     for rate in ("sensitivity", "specificity"):
         parser.add_argument(f"--{rate}", nargs="*", type=float, default=[0.9], metavar="SHARE",
-                            help=f"least {rate} in validation of a threshold (default 0.9)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
+                            help=f"lowest {rate} of a threshold in validation (default 0.9)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the resampling (default 0)")
     for name in NOTES:
         parser.add_argument(f"--out-{name}", type=Path, required=True, metavar="CSV",
                             help="the same as .md, .tex and .html beside it")  # fmt: skip

@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     add_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="leave_one_out.csv; other tables beside it")
-    parser.add_argument("--differences", type=Path, required=True, help="the same of the differences")
+    parser.add_argument("--differences", type=Path, required=True, help="the same for the differences")
     parser.add_argument("--picture", type=Path, required=True, help="PNG to write")
     options = parser.parse_args(argv)
     transfers = [Transfer.of(figures) for figures in read_all(options.results)]

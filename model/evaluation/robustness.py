@@ -98,7 +98,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m model.evaluation.robustness", description=__doc__)
     results.add_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="with .md, .tex, .html beside")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CSV",
+        help="table to write, with .md, .tex and .html beside it",
+    )
     parser.add_argument("--out-picture", type=Path, required=True, metavar="PNG")
     return parser.parse_args(argv)
 

@@ -219,9 +219,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="Snakemake's …/bootstrap.tsv, for the seconds of the bootstrap",
     )  # fmt: skip
     parser.add_argument(
-        "--state", choices=STATES, default="last", help="state of the headline (default last)"
+        "--state", choices=STATES, default="last", help="state of a run that the result takes (default last)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the resampling (default 0)")
     parser.add_argument("--out", type=Path, required=True, metavar="JSON")
     args = parser.parse_args(argv)
     figures = score(

@@ -169,21 +169,34 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--runs", nargs="+", type=Path, required=True, metavar="DIR", help="results/{method}/fold0/seed0 …"
     )
     parser.add_argument(
-        "--splits", nargs="+", type=Path, required=True, metavar="CSV", help="those of the target, all folds"
+        "--splits", nargs="+", type=Path, required=True, metavar="CSV", help="splits of the target, all folds"
     )
     parser.add_argument("--findings", type=Path, required=True, help="findings.csv of the target")
     parser.add_argument("--index", type=Path, required=True, help="index.parquet of the target")
     parser.add_argument("--table", type=Path, help="CSV with patient_id, perhaps finding_id, and columns")
     parser.add_argument(
-        "--names", type=json.loads, default={}, metavar="JSON", help="its headers by our names"
+        "--names", type=json.loads, default={}, metavar="JSON", help="headers of the table by our names"
     )
-    parser.add_argument("--columns", nargs="+", required=True, help="what to part the test findings by")
-    parser.add_argument("--cuts", type=json.loads, default={}, metavar="JSON", help="where to cut numbers")
+    parser.add_argument("--columns", nargs="+", required=True, help="columns that make the subgroups")
     parser.add_argument(
-        "--minimum", type=int, default=10, help="least positive and negative findings (default 10)"
+        "--cuts",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="values at which to cut columns of numbers",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="CSV", help="with .md, .tex, .html and .png beside"
+        "--minimum",
+        type=int,
+        default=10,
+        help="positive, and negative, findings that a level needs (default 10)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CSV",
+        help="table to write, with .md, .tex, .html and .png beside it",
     )
     return parser.parse_args(argv)
 

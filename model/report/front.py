@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--checks", type=Path, required=True, help="its verify.csv")
     parser.add_argument("--roc", type=Path, required=True, help="the picture of ROC curves")
     parser.add_argument("--external", nargs="*", default=[], help="data sets that no step has seen")
-    parser.add_argument("--synthetic", action="store_true", help="that the data are no patients'")
+    parser.add_argument("--synthetic", action="store_true", help="say that the data are not of patients")
     parser.add_argument("--out", type=Path, required=True, metavar="HTML")
     args = parser.parse_args(argv)
     made = front(

@@ -70,11 +70,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m model.report.learning", description=main.__doc__)
     parser.add_argument("--target", required=True, help="name of the data set")
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="…_auc.json of each point")
-    parser.add_argument("--methods", nargs="+", required=True, help="the method of each")
-    parser.add_argument("--findings", type=int, nargs="+", required=True, help="its findings; 0 is all")
-    parser.add_argument("--splits", type=Path, nargs="+", required=True, help="of the target, of all folds")
+    parser.add_argument("--methods", nargs="+", required=True, help="method of each point")
     parser.add_argument(
-        "--counted", nargs="+", choices=LEARNED, default=list(LEARNED), help="splits whose findings count"
+        "--findings",
+        type=int,
+        nargs="+",
+        required=True,
+        help="findings to learn from at each point; 0 is all",
+    )
+    parser.add_argument(
+        "--splits", type=Path, nargs="+", required=True, help="splits of the target, all folds"
+    )
+    parser.add_argument(
+        "--counted",
+        nargs="+",
+        choices=LEARNED,
+        default=list(LEARNED),
+        help="splits whose findings the numbers count",
     )
     parser.add_argument("--out", type=Path, required=True, help="curve.csv; other tables beside it")
     parser.add_argument("--picture", type=Path, required=True, help="PNG to write")

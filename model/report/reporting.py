@@ -65,11 +65,17 @@ def rows(study: Study) -> Iterator[dict[str, Any]]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the page of a study."""
     parser = argparse.ArgumentParser(prog="python -m model.report.reporting", description=main.__doc__)
-    parser.add_argument("--facts", type=json.loads, required=True, metavar="JSON", help="of the config")
+    parser.add_argument("--facts", type=json.loads, required=True, metavar="JSON", help="facts of the config")
     parser.add_argument("--fingerprints", type=Path, nargs="+", required=True, metavar="CSV")
     parser.add_argument("--splits", type=Path, nargs="+", required=True, help="data/X/splits/fold0.csv …")
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="results/{method}_auc.json …")
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="with .md, .tex, .html beside")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CSV",
+        help="table to write, with .md, .tex and .html beside it",
+    )
     args = parser.parse_args(argv)
     fingerprints = {path.parent.name: read_csv(path) for path in args.fingerprints}
     study = Study(args.facts, fingerprints, read_splits(args.splits), results.read_all(args.results))

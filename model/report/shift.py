@@ -151,7 +151,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--target", type=Path, required=True, help="data folder of the target")
     parser.add_argument("--splits", type=Path, nargs="+", required=True, help="its splits, all folds")
     parser.add_argument("--external", type=Path, nargs="+", required=True, help="data folders")
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="with .md, .tex, .html beside")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CSV",
+        help="table to write, with .md, .tex and .html beside it",
+    )
     args = parser.parse_args(argv)
     training = read(args.target, args.splits, "train")
     rows = [

@@ -146,17 +146,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m model.search.choose", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
     of_score = kinds.add_parser("score", help="compare the candidates and write the best")
-    of_score.add_argument("--method", required=True, help="whose settings are searched")
+    of_score.add_argument("--method", required=True, help="method whose settings are searched")
     of_score.add_argument("--grid", type=json.loads, required=True, help="JSON: the values of each key")
     of_score.add_argument("--skip", nargs="*", type=int, default=[], help="candidates to leave out")
     of_score.add_argument("--target", required=True, help="data set whose validation decides")
     of_score.add_argument(
-        "--folder", type=Path, required=True, help="…/candidate{n}/fold{f}/seed{s} lie here"
+        "--folder", type=Path, required=True, help="folder with candidate{n}/fold{f}/seed{s}"
     )
     of_score.add_argument("--folds", type=int, required=True, help="number of folds")
     of_score.add_argument("--seeds", nargs="+", type=int, required=True)
     of_score.add_argument(
-        "--splits", nargs="+", type=Path, required=True, metavar="CSV", help="of the target"
+        "--splits", nargs="+", type=Path, required=True, metavar="CSV", help="splits of the target"
     )
     of_score.add_argument("--out", type=Path, required=True, help="candidates.csv, with .html beside")
     of_score.add_argument("--best", type=Path, required=True, help="config file to write")

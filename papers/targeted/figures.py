@@ -78,11 +78,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="+", choices=[*POLICIES, *STAGES])
     parser.add_argument("--target", default="", help="name of the data set")
     parser.add_argument("--results", type=Path, nargs="*", default=[], help="…_auc.json of each point")
-    parser.add_argument("--methods", nargs="*", default=[], help="the method of each")
-    parser.add_argument("--findings", type=int, nargs="*", default=[], help="its findings; 0 is all")
-    parser.add_argument("--splits", type=Path, nargs="*", default=[], help="of the target, of all folds")
+    parser.add_argument("--methods", nargs="*", default=[], help="method of each point")
     parser.add_argument(
-        "--counted", nargs="+", choices=LEARNED, default=list(LEARNED), help="splits whose findings count"
+        "--findings", type=int, nargs="*", default=[], help="findings to learn from at each point; 0 is all"
+    )
+    parser.add_argument("--splits", type=Path, nargs="*", default=[], help="splits of the target, all folds")
+    parser.add_argument(
+        "--counted",
+        nargs="+",
+        choices=LEARNED,
+        default=list(LEARNED),
+        help="splits whose findings the numbers count",
     )
     parser.add_argument("--out", type=Path, nargs="+", required=True, help="PNG to write, for each name")
     options = parser.parse_args(argv)

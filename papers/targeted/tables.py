@@ -162,13 +162,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the tables of the targeted transfer."""
     parser = argparse.ArgumentParser(prog="python -m papers.targeted.tables", description=main.__doc__)
     parser.add_argument("--target", required=True, help="name of the data set")
-    parser.add_argument("--task", required=True, help="what the paper calls its task")
+    parser.add_argument("--task", required=True, help="name of the task in the paper")
     parser.add_argument("--results", type=Path, nargs="*", default=[], help="…_auc.json of each point")
-    parser.add_argument("--methods", nargs="*", default=[], help="the method of each")
-    parser.add_argument("--findings", type=int, nargs="*", default=[], help="its findings; 0 is all")
-    parser.add_argument("--splits", type=Path, nargs="+", required=True, help="of the target, of all folds")
+    parser.add_argument("--methods", nargs="*", default=[], help="method of each point")
     parser.add_argument(
-        "--counted", nargs="+", choices=LEARNED, default=list(LEARNED), help="splits whose findings count"
+        "--findings", type=int, nargs="*", default=[], help="findings to learn from at each point; 0 is all"
+    )
+    parser.add_argument(
+        "--splits", type=Path, nargs="+", required=True, help="splits of the target, all folds"
+    )
+    parser.add_argument(
+        "--counted",
+        nargs="+",
+        choices=LEARNED,
+        default=list(LEARNED),
+        help="splits whose findings the numbers count",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the tables")
     options = parser.parse_args(argv)

@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="limits in physical units"
     )
     parser.add_argument("--intensity", choices=["series", "paper"], default="series")
-    parser.add_argument("--width", type=int, help="columns that pictures are reduced to")
+    parser.add_argument("--width", type=int, help="number of columns to which pictures are reduced")
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

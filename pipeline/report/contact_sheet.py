@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True, help="patches.h5")
     parser.add_argument("--findings", type=Path, help="findings.csv; red-dots needs it")
     parser.add_argument("--slices", type=Path, help="slices.h5; red-dots needs it")
-    parser.add_argument("--channel", default="", help="of the contact sheet; the first one by default")
+    parser.add_argument("--channel", default="", help="channel of the contact sheet (default: the first)")
     parser.add_argument("--licence", default="", help="a line of attribution at the foot")
     parser.add_argument("--out", type=Path, required=True, help="PNG to write")
     args = parser.parse_args(argv)

@@ -216,7 +216,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--official", metavar="KIND", help="kind with lists to go by; its keys are flags, too"
     )
-    parser.add_argument("--column", default="", help="of the table: train, validation, test; or the site")
+    parser.add_argument(
+        "--column", default="", help="column of the table: train, validation, test; or the site"
+    )
     parser.add_argument("--table", type=Path, help="the user's CSV, relative to the raw folder or absolute")
     parser.add_argument("--columns", action="append", default=[], metavar="NAME=HEADER")
     parser.add_argument(

@@ -298,8 +298,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-skipped", type=int, default=0, help="number of failed findings that are accepted"
     )
     parser.add_argument("--n", type=int, default=1, help="number of folds, repeats or sites")
-    parser.add_argument("--validation", type=float, default=0.2, help="fraction of groups")
-    parser.add_argument("--test", type=float, default=0.2, help="fraction of groups")
+    parser.add_argument("--validation", type=float, default=0.2, help="share of the groups for validation")
+    parser.add_argument("--test", type=float, default=0.2, help="share of the groups for the test")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fold", type=int, default=0, help="which of the n folds, repeats or sites to write")
     parser.add_argument(

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--folds", type=int, help="splits of the experiment; default: all in the folder")
     parser.add_argument("--leak", choices=["refuse", "warn"], default="refuse",
-                        help="warn: the published splits, which are known to leak")  # fmt: skip
+                        help="warn is for the published splits, which are known to leak")  # fmt: skip
     parser.add_argument("--licence", default="", help="a line of attribution below the pictures")
     parser.add_argument("--out", type=Path, help="verify.html; default: in the folder")
     parser.add_argument("--table", type=Path, help="verify.csv; default: in the folder")

@@ -72,7 +72,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run all sections, or some, and print what they measured."""
     parser = argparse.ArgumentParser(prog="python -m workflow.bench", description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", choices=SECTIONS, metavar="NAME", help=f"of {', '.join(SECTIONS)}"
+        "--only",
+        nargs="+",
+        choices=SECTIONS,
+        metavar="NAME",
+        help=f"sections to measure, of {', '.join(SECTIONS)}",
     )
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes and one round: shows that it runs, no more"

@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--folder",
         type=Path,
         required=True,
-        help="where the variant runs; . is the run itself, which is there",
+        help="folder of the variant; . is the run itself, which exists",
     )
     parser.add_argument("--config", type=json.loads, required=True, help="JSON: its config")
     parser.add_argument(

@@ -113,7 +113,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--measured", nargs="*", type=Path, required=True, metavar="JSON", help="{variant}.json …"
     )
     parser.add_argument("--about", type=json.loads, required=True, help="JSON: the effects and their bases")
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="with .md and .tex beside it")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="table to write, with .md and .tex beside it"
+    )
     args = parser.parse_args(argv)
     measured = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in args.measured}
     about = args.about

@@ -76,7 +76,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="./run fuzz", description=main.__doc__)
     parser.add_argument("seconds", type=float, metavar="SECONDS", help="seconds for each reader")
     parser.add_argument(
-        "--only", nargs="+", choices=READERS, metavar="READER", help=f"some of {', '.join(READERS)}"
+        "--only",
+        nargs="+",
+        choices=READERS,
+        metavar="READER",
+        help=f"readers to fuzz, of {', '.join(READERS)}",
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same inputs; default 0")
     parser.add_argument("--tries", type=float, default=math.inf, help="largest number of inputs per reader")
