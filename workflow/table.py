@@ -16,14 +16,14 @@ HEADING = """\
 <!-- Generated from workflow/config/: python -m workflow.table --write -->
 # Configuration
 
-`config/config.yaml` is the papers' experiment with rates that move the weights. Another file is laid over it:
-`./run --configfile config/paper.yaml`. Lists replace, mappings merge, and single keys can be set with
-`--config 'seeds=[0, 1]'`. Unknown keys are refused, with the nearest one that exists.
+`config/config.yaml` is the papers' experiment with learning rates that move the weights. Another file
+overrides it key by key: `./run --configfile config/paper.yaml`. Lists replace, mappings merge, and
+`--config 'seeds=[0, 1]'` sets single keys. An unknown key is refused; the error names the nearest known one.
 
-| file | what it is |
+| file | content |
 |---|---|
 | [config.yaml](config.yaml) | PROSTATEx with LUNGx and brain MRI, 10,000 epochs, five seeds |
-| [paper.yaml](paper.yaml) | the same exactly as published, oddities included |
+| [paper.yaml](paper.yaml) | the same exactly as published, including oddities |
 | [thesis.yaml](thesis.yaml) | the first part of the thesis: three channels, PROSTATEx alone, the challenge |
 | [demo.yaml](demo.yaml) | synthetic data, minutes on two cores: `./run demo` |
 | [three-sets.yaml](three-sets.yaml) | brain MRI, breast ultrasound and chest X-rays, no DICOM needed |
@@ -35,7 +35,7 @@ HEADING = """\
 | [labels.csv](labels.csv) | label files of the collections: SHA-256, and the address or how to get them |
 | [publications.csv](publications.csv) | papers of methods and data sets, for `./run cite` |
 
-Where the published way differs from the right one, a key takes the value `paper`; right is the default.
+If the published way differs from the right one, a key takes the value `paper`; the default is right.
 """
 
 
