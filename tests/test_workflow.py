@@ -422,11 +422,11 @@ class TestRerun:
         assert "index_raw_files" not in rules
 
     def test_another_amount_of_training_reruns_training_alone(self, built):
-        with edited(built / "config/demo.yaml", "{target_samples: 800}", "{target_samples: 700}"):
+        with edited(built / "config/demo.yaml", "{target_samples: 400}", "{target_samples: 300}"):
             assert set(plan(built, *DEMO)) == TRAINING
 
     def test_a_rerun_that_fails_in_the_middle_leaves_no_stale_result(self, built):
-        less = edited(built / "config/demo.yaml", "{target_samples: 800}", "{target_samples: 700}")
+        less = edited(built / "config/demo.yaml", "{target_samples: 400}", "{target_samples: 300}")
         (built / "demo/fail").write_text("model.training.train")
         try:
             with less:
@@ -473,7 +473,7 @@ class TestRerun:
         try:
             assert plan(built, *DEMO) == {}
             assert warning in snakemake(built, *DEMO, "-n")
-            with edited(built / "config/demo.yaml", "{target_samples: 800}", "{target_samples: 700}"):
+            with edited(built / "config/demo.yaml", "{target_samples: 400}", "{target_samples: 300}"):
                 assert warning in snakemake(built, *DEMO)
         finally:
             shutil.rmtree(records, ignore_errors=True)
