@@ -65,7 +65,7 @@ def plot_curves(panels: dict[str, pd.DataFrame]) -> Figure:
 
 
 def plot_leaks(table: pd.DataFrame) -> Figure:
-    """A row for each target and sin: the honest AUROC, what is claimed, and by how much that is too high."""
+    """A row for each target and leaky protocol: the honest AUROC, the claimed one, and the difference."""
     made = figure(8.4, 1.4 + 0.45 * len(table))
     axes = made.add_subplot()
     for place, row in enumerate(table.to_dict("records")):
@@ -74,7 +74,7 @@ def plot_leaks(table: pd.DataFrame) -> Figure:
         axes.plot(row["claimed"], place, "o", color=COLOURS[1])
         shown = f"{row['inflation']:+z.3f}".replace("-", "−")
         axes.annotate(shown, (1.01, place), xycoords=("axes fraction", "data"), va="center")
-    axes.set_yticks(range(len(table)), [f"{row.target}: {row.sin}" for row in table.itertuples()])
+    axes.set_yticks(range(len(table)), [f"{row.target}: {row.protocol}" for row in table.itertuples()])
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("test AUROC per finding of a probe")

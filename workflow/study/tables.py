@@ -41,7 +41,8 @@ NOTES = {
         "Of comparisons that are complete on all targets. tau is the standard deviation between targets."
         " Rows with brain are shown apart."
     ],
-    "leaky": ["corrected95 is of the inflation, over splits. Splits by picture are not the honest ones."],
+    "leaky": ["corrected95 is the interval of the inflation over splits. Splits by picture are other splits "
+              "than the honest ones, so their difference is not paired."],
     "related": ["Context, not tests. ci95 is for other patients; of three splits there is none over splits."],
     "rates": ["half is at half of the steps, last after the last; taken: of all three on all targets."],
     "progress": ["hours are those in which runs learned and scored, without starting processes."],
@@ -193,7 +194,7 @@ def combined(compared: Sequence[Compared], plan: Sequence[Asked]) -> pd.DataFram
 
 
 def leaky(cells: Sequence[Cell], record: Record) -> pd.DataFrame:
-    """What each sin adds to the AUROC of the honest probe, where all runs are complete."""
+    """What each leaky protocol adds to the AUROC of the honest one, where all runs are complete."""
     rows = []
     known = {
         (cell.target, cell.method): cell for cell in cells if cell.findings == ALL and not record.left(cell)
@@ -201,10 +202,10 @@ def leaky(cells: Sequence[Cell], record: Record) -> pd.DataFrame:
     for target in dict.fromkeys(cell.target for cell in cells if cell.method in (TORN, *CHOSEN)):
         if (honest := known.get((target, HONEST))) is None:
             continue
-        sins = {"splits by picture": [TORN], "the best of four penalties by the test": CHOSEN}
+        protocols = {"splits by picture": [TORN], "the best of four penalties by the test": CHOSEN}
         usual = _of_splits([honest], record)
         ratio = overlap(record.runs(), target)
-        for sin, names in sins.items():
+        for protocol, names in protocols.items():
             if all((target, name) in known for name in names):
                 claimed = _of_splits([known[target, name] for name in names], record)
                 errors = [standard_error(each, ratio) for each in (usual.tolist(), claimed.tolist())]
@@ -212,7 +213,7 @@ def leaky(cells: Sequence[Cell], record: Record) -> pd.DataFrame:
                 half = stdtrit(len(usual) - 1, 0.975) * (hypot(*errors) if TORN in names else paired)
                 inflation = float(claimed.mean() - usual.mean())
                 rows.append({
-                    "target": target, "sin": sin, "splits": len(claimed), "honest": usual.mean(),
+                    "target": target, "protocol": protocol, "splits": len(claimed), "honest": usual.mean(),
                     "claimed": claimed.mean(), "inflation": inflation,
                     "corrected95": (inflation - half, inflation + half),
                 })  # fmt: skip
