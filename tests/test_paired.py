@@ -22,7 +22,7 @@ from model.evaluation.paired import (
     spread_of,
     subtract,
 )
-from model.evaluation.predictions import Evaluated
+from model.evaluation.predictions import Predictions
 from pipeline.seeds import stream
 
 
@@ -155,12 +155,12 @@ def test_order_of_findings_and_other_methods_beside_do_not_matter(seed: int) -> 
 
 
 def test_order_of_runs_does_not_matter() -> None:
-    def run(fold: int, seed: int) -> Evaluated:
+    def run(fold: int, seed: int) -> Predictions:
         scores = stream("run", fold, seed).random(4)
         table = pd.DataFrame(
             {"group_id": list("abcd"), "label": [1, 0, 1, 0], "score": scores, "single": scores}
         )
-        return Evaluated(fold, seed, "t", "test", "last", table)
+        return Predictions(fold, seed, "t", "test", "last", table)
 
     runs = [run(fold, seed) for fold in (0, 10, 2) for seed in (1, 0)]
     first = collect("a", runs)

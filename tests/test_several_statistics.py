@@ -15,7 +15,7 @@ from model.evaluation.delong import groups_by_label, mean_areas
 from model.evaluation.intervals import Fold, by_split, draw, mean_auroc, weighted_means
 from model.evaluation.metrics import aurocs, decisions, macro
 from model.evaluation.paired import collect
-from model.evaluation.predictions import Evaluated
+from model.evaluation.predictions import Predictions
 from model.evaluation.summary import describe, folds_of, summarize
 from model.training.batches import LoopLoader
 from model.training.data import Part
@@ -30,7 +30,7 @@ SIGNS = Classes(("mass", "nodule"), multilabel=True)
 
 def evaluated(
     classes: Classes, labels: np.ndarray, scores: np.ndarray, fold: int = 0, seed: int = 0
-) -> Evaluated:
+) -> Predictions:
     """A run that gives findings these scores; two findings of each patient."""
     names = [f"p{number // 2}" for number in range(len(labels))]
     table = pd.DataFrame({"patient_id": names, "group_id": names, "finding_id": range(len(labels))}).astype(
@@ -39,10 +39,10 @@ def evaluated(
     table[classes.label_columns] = labels.reshape(len(labels), -1)
     for what in ("score", "single"):
         table[classes.columns(what)] = scores
-    return Evaluated(fold, seed, "t", "test", "last", table, classes)
+    return Predictions(fold, seed, "t", "test", "last", table, classes)
 
 
-def drawn(number: int, findings: int = 60) -> Evaluated:
+def drawn(number: int, findings: int = 60) -> Predictions:
     """Three classes with scores that tell them apart a little."""
     rng = stream("several", number)
     labels = np.arange(findings) // 2 % 3
@@ -147,7 +147,9 @@ class TestIntervals:
     @given(st.integers(0, 50))
     def test_splits_are_averaged_over_their_classes(self, number: int) -> None:
         runs = [drawn(2 * number + fold) for fold in range(2)]
-        runs = [Evaluated(fold, 0, "t", "test", "last", run.findings, THREE) for fold, run in enumerate(runs)]
+        runs = [
+            Predictions(fold, 0, "t", "test", "last", run.findings, THREE) for fold, run in enumerate(runs)
+        ]
         folds = folds_of(runs)
         assert [len(split) for split in by_split(folds)] == [3, 3]
         areas = collect("m", runs).areas()

@@ -14,7 +14,7 @@ from model.evaluation.delong import mean_areas
 from model.evaluation.intervals import Fold
 from model.evaluation.levels import known, levels, order
 from model.evaluation.metrics import auroc
-from model.evaluation.subgroups import Part, area, difference
+from model.evaluation.subgroups import SubgroupEstimate, area, difference
 from model.report.subgroups import plot
 from pipeline.errors import ColumnError, ConfigError
 from pipeline.files import write_csv
@@ -25,9 +25,9 @@ def fold(groups: str, labels: Sequence[int], scores: Sequence[float]) -> Fold:
     return Fold(np.array(list(groups)), np.array(labels), np.array([scores], float))
 
 
-def part(value: float, low: float, high: float, groups: str = "abc", *moved: float) -> Part:
+def part(value: float, low: float, high: float, groups: str = "abc", *moved: float) -> SubgroupEstimate:
     made = Estimate(value, np.array(moved or [0.1] * len(groups)), len(groups), len(groups) - 1)
-    return Part(made, (low, high), [fold(groups, [0] * len(groups), [0] * len(groups))])
+    return SubgroupEstimate(made, (low, high), [fold(groups, [0] * len(groups), [0] * len(groups))])
 
 
 class TestDifferences:

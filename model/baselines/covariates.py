@@ -94,7 +94,7 @@ def cells_of(every: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Joint:
+class CovariateModel:
     """Columns, the probe if there is one, and the regression on both."""
 
     columns: Sequence[Column]
@@ -136,7 +136,7 @@ class Fitter:
         finding, view = view_numbers(np.ones(len(table), int))
         return Measured(np.concatenate(parts, axis=1), finding, view, table, self.classes)
 
-    def fit(self, table: pd.DataFrame) -> Joint:
+    def fit(self, table: pd.DataFrame) -> CovariateModel:
         """Choose penalties on inner folds, and fit."""
         cells, chosen = self._of(table), {}
         columns = [column_of(name, cells[name]) for name in self.names]
@@ -148,7 +148,7 @@ class Fitter:
             image = fit_any(patches, chosen["image"])
         measured = self.measured(table, columns, held_out)
         chosen["covariates"] = choose(measured, self.penalties, self.folds, self.seed)
-        return Joint(columns, image, fit_any(measured, chosen["covariates"]), chosen)
+        return CovariateModel(columns, image, fit_any(measured, chosen["covariates"]), chosen)
 
     def _held_out(self, patches: Measured, penalty: float) -> np.ndarray:
         """Scores (findings, problems) of training findings, each by a probe that has not seen its group."""
@@ -164,7 +164,7 @@ class Fitter:
         scores = model.scores(patches.values).reshape(len(patches.finding), -1)
         return np.stack([per_finding(patches, own) for own in scores.T], axis=1)
 
-    def score(self, joint: Joint, table: pd.DataFrame) -> tuple[np.ndarray, Measured]:
+    def score(self, joint: CovariateModel, table: pd.DataFrame) -> tuple[np.ndarray, Measured]:
         """Scores of each finding, and what they are of."""
         image = None
         if self.image is not None and joint.image is not None:

@@ -19,7 +19,7 @@ from model.evaluation.conformal import NEGATIVE, Sets, calibrate, rulings
 from model.evaluation.intervals import Fold
 from model.evaluation.operating import Point, threshold
 from model.evaluation.platt import Platt, logits
-from model.evaluation.predictions import Evaluated, evaluate
+from model.evaluation.predictions import Predictions, evaluate
 from model.evaluation.ranking import Unit, taken_by
 from model.evaluation.results import Figures
 from model.evaluation.summary import folds_of
@@ -163,7 +163,7 @@ class Assessed:
         return known if known == found else None
 
 
-Parts = dict[str, list[Evaluated]]
+Parts = dict[str, list[Predictions]]
 """The validation and the test sets of all runs of a method, by fold and seed."""
 
 
@@ -217,7 +217,7 @@ def _together(parts: Parts, shares: Sequence[Sequence[float]]) -> Together:
     )  # fmt: skip
 
 
-def _training(run: Evaluated, splits: pd.DataFrame) -> list[Sequence[float]]:
+def _training(run: Predictions, splits: pd.DataFrame) -> list[Sequence[float]]:
     """Of each fold the share of positives in each problem among the training findings that have a truth."""
     train = splits[splits["split"] == "train"]
     shares: list[Sequence[float]] = []

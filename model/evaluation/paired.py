@@ -14,7 +14,7 @@ from model.evaluation.corrected import detectable, difference_interval, missing,
 from model.evaluation.delong import Areas, mean_areas
 from model.evaluation.intervals import REPLICATES, Fold, by_split, draw, percentile, weighted_means
 from model.evaluation.metrics import auroc
-from model.evaluation.predictions import Evaluated
+from model.evaluation.predictions import Predictions
 from model.evaluation.summary import folds_of
 from pipeline.errors import InputError
 
@@ -100,7 +100,7 @@ class Difference:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def collect(name: str, runs: Iterable[Evaluated]) -> Runs:
+def collect(name: str, runs: Iterable[Predictions]) -> Runs:
     """The runs of one method, in one state, on one split of one data set."""
     runs = sorted(runs, key=lambda run: (run.fold, run.seed))
     return Runs(name, tuple((run.fold, run.seed) for run in runs), tuple(folds_of(runs)))

@@ -46,7 +46,7 @@ class PredictionsError(InputError):
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Predictions:
     """What one state of one run says of one data set's split.
 
     ``findings`` has one row per finding, sorted by patient_id and finding_id, with group_id, the labels of
@@ -78,7 +78,7 @@ class Predicted:
 
     classes: Classes
     findings: pd.DataFrame
-    """FINDING, and what :class:`Evaluated` has but groups."""
+    """FINDING, and what :class:`Predictions` has but groups."""
 
 
 def columns(several: Iterable[Classes]) -> list[str]:
@@ -191,7 +191,7 @@ def read_splits(paths: Iterable[str | Path]) -> pd.DataFrame:
 def evaluate(
     run: str | Path, state: str, splits: pd.DataFrame, part: tuple[str, str] | None = None,
     file: str | None = None,
-) -> list[Evaluated]:  # fmt: skip
+) -> list[Predictions]:  # fmt: skip
     """The validation and test sets of each data set that a run predicts, as its splits have them.
 
     ``part``, a data set and its split, leaves the others unread. ``file`` of the run has the predictions;
@@ -217,7 +217,7 @@ def evaluate(
         if name in predictions
     }
     return [
-        Evaluated(
+        Predictions(
             fold, seed, dataset, split, state, rows.reset_index(drop=True), predictions[dataset].classes
         )
         for dataset, table in both.items()

@@ -17,7 +17,7 @@ import pandas as pd
 from model.evaluation import results
 from model.evaluation.delong import clustered_interval, mean_areas
 from model.evaluation.intervals import Fold
-from model.evaluation.predictions import Evaluated, PredictionsError, evaluate, read_splits
+from model.evaluation.predictions import Predictions, PredictionsError, evaluate, read_splits
 from model.evaluation.results import Figures
 from model.evaluation.summary import folds_of
 from model.inference.corruptions import CLEAN, CORRUPTIONS, FILE, LEVELS, OF, Level
@@ -43,12 +43,12 @@ NOTES = (
 )  # fmt: skip
 
 
-def read(figures: Figures, runs: Iterable[Path], splits: pd.DataFrame) -> dict[Level, list[Evaluated]]:
+def read(figures: Figures, runs: Iterable[Path], splits: pd.DataFrame) -> dict[Level, list[Predictions]]:
     """What all runs of a method say of the test findings at each level, by fold and seed.
 
     Raises PredictionsError where a run lacks a finding or a level, or a score is no number.
     """
-    found: dict[Level, list[Evaluated]] = {level: [] for level in LEVELS}
+    found: dict[Level, list[Predictions]] = {level: [] for level in LEVELS}
     for run in runs:
         (own,) = evaluate(run, figures["state"], splits, (figures["target"], "test"))
         table, names = read_csv(run / FILE), own.classes.columns()
@@ -71,7 +71,7 @@ def read(figures: Figures, runs: Iterable[Path], splits: pd.DataFrame) -> dict[L
     return {level: sorted(those, key=lambda one: (one.fold, one.seed)) for level, those in found.items()}
 
 
-def rows(method: str, parts: dict[Level, list[Evaluated]]) -> Iterator[Row]:
+def rows(method: str, parts: dict[Level, list[Predictions]]) -> Iterator[Row]:
     """A row per level. Of several classes or labels the AUROC is their mean."""
     clean = folds_of(parts[CLEAN])
     groups = len({group for fold in clean for group in fold.groups})

@@ -20,7 +20,7 @@ import pandas as pd
 from model.evaluation.corrected import overlap
 from model.evaluation.delong import NEWCOMBE
 from model.evaluation.intervals import REPLICATES
-from model.evaluation.predictions import STATES, Evaluated, PredictionsError, evaluate, read_splits
+from model.evaluation.predictions import STATES, Predictions, PredictionsError, evaluate, read_splits
 from model.evaluation.results import counted
 from model.evaluation.summary import describe, summarize, with_reasons
 from pipeline.cli import run_cli
@@ -113,7 +113,7 @@ def score(
     """
     table = read_splits(splits)
     evaluated = [part for run in runs for name in STATES for part in evaluate(run, name, table)]
-    together: dict[tuple[str, str, str], list[Evaluated]] = {}
+    together: dict[tuple[str, str, str], list[Predictions]] = {}
     for part in evaluated:
         together.setdefault((part.dataset, part.split, part.state), []).append(part)
     if (target, "test", state) not in together:

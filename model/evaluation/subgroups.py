@@ -63,7 +63,7 @@ FIGURES: dict[str, tuple[Statistic, Callable[[Estimate], Interval]]] = {
 }
 
 
-class Part(NamedTuple):
+class SubgroupEstimate(NamedTuple):
     """A figure of some of the findings, its interval, and the folds that it stands on."""
 
     made: Estimate
@@ -71,7 +71,7 @@ class Part(NamedTuple):
     folds: Sequence[Fold]
 
 
-def difference(first: Part, second: Part) -> Interval:
+def difference(first: SubgroupEstimate, second: SubgroupEstimate) -> Interval:
     """95 % interval of ``first`` less ``second``, from the intervals of both (MOVER; Zou 2008).
 
     Unlike a symmetric one it keeps its width where a share is 0 or 1, and stays within [-1, 1]. A patient
@@ -86,7 +86,7 @@ def difference(first: Part, second: Part) -> Interval:
     return p - q - away(p - low, most - q), p - q + away(high - p, q - least)
 
 
-def _correlation(first: Part, second: Part) -> float:
+def _correlation(first: SubgroupEstimate, second: SubgroupEstimate) -> float:
     """Of the errors of two figures, by the groups that both stand on."""
     own, others = (
         np.unique(np.concatenate([fold.groups for fold in part.folds])) for part in (first, second)
@@ -143,11 +143,11 @@ def _row(one: Assessed, other: Assessed, minimum: int) -> Row:
 
 def part(
     folds: Sequence[Fold], statistic: Statistic, interval: Callable[[Estimate], Interval]
-) -> Part | None:
+) -> SubgroupEstimate | None:
     """A figure of the folds in which it is defined; None if it is in none."""
     whole = [fold for fold in folds if statistic(fold.labels, fold.scores[0]) is not None]
     made = estimate(whole, statistic, compares=statistic is area) if whole else None
-    return None if made is None else Part(made, interval(made), whole)
+    return None if made is None else SubgroupEstimate(made, interval(made), whole)
 
 
 def _said(one: Assessed, thresholds: Sequence[Sequence[float]] | None) -> list[Fold]:

@@ -11,7 +11,7 @@ from model.evaluation.corrected import area_interval, missing
 from model.evaluation.delong import clustered_interval
 from model.evaluation.intervals import REPLICATES, Fold, bootstrap, by_split, mean_auroc
 from model.evaluation.metrics import aurocs, decisions, macro
-from model.evaluation.predictions import Evaluated
+from model.evaluation.predictions import Predictions
 from pipeline.classes import UNKNOWN, Classes
 
 
@@ -85,7 +85,7 @@ def positives(classes: Classes, table: pd.DataFrame) -> tuple[int | None, str]:
     return None, f"{classes}: see positives_by"
 
 
-def describe(run: Evaluated) -> dict[str, Any]:
+def describe(run: Predictions) -> dict[str, Any]:
     """The entry of ``runs``: AUROCs, counts, and the metrics of the class that each finding is given."""
     table, classes = run.findings, run.classes
     count, why = positives(classes, table)
@@ -111,7 +111,7 @@ def describe(run: Evaluated) -> dict[str, Any]:
 
 
 def summarize(
-    runs: Sequence[Evaluated], generator: np.random.Generator, overlap: float, replicates: int = REPLICATES
+    runs: Sequence[Predictions], generator: np.random.Generator, overlap: float, replicates: int = REPLICATES
 ) -> Line:
     """Mean AUROC and intervals of the runs (all folds and seeds) of one data set, split and state.
 
@@ -157,7 +157,7 @@ def _by(classes: Classes, folds: Sequence[Fold], findings: pd.DataFrame) -> dict
     return {"auroc_by": areas, "ci95_by": intervals, "positives_by": classes.counts(findings)}
 
 
-def folds_of(runs: Sequence[Evaluated], score: str = "score") -> list[Fold]:
+def folds_of(runs: Sequence[Predictions], score: str = "score") -> list[Fold]:
     """The test sets of runs of one data set, split and state, by fold and within each by problem.
 
     ``score`` is a column of their findings: score (mean over views) or single (view 0). The runs of a fold

@@ -37,7 +37,7 @@ NOTES = (
 )
 
 
-class Part(NamedTuple):
+class Cohort(NamedTuple):
     """What is known of some findings of a data set."""
 
     rows: pd.DataFrame
@@ -49,7 +49,7 @@ class Part(NamedTuple):
     classes: Classes
 
 
-def read(folder: Path, splits: Sequence[Path], split: str) -> Part:
+def read(folder: Path, splits: Sequence[Path], split: str) -> Cohort:
     """The findings of a data folder that are in a split of some fold."""
     info, index = read_info(folder / "patches.h5"), folder / "index.parquet"
     every = pd.concat([read_splits(path) for path in splits], ignore_index=True)
@@ -64,10 +64,10 @@ def read(folder: Path, splits: Sequence[Path], split: str) -> Part:
         scanner=scanner.to_numpy(),
     )  # fmt: skip
     table = info.findings[[*KEY, "group_id", *info.classes.label_columns]].merge(some[KEY], on=KEY)
-    return Part(rows, measured, table, info.classes)
+    return Cohort(rows, measured, table, info.classes)
 
 
-def shifted(training: Part, external: Part) -> Iterator[dict[str, Any]]:
+def shifted(training: Cohort, external: Cohort) -> Iterator[dict[str, Any]]:
     """A row for each thing that is known of both, or of one of them."""
     for what, count in (("findings", len), ("groups", lambda table: table["group_id"].nunique())):
         yield {"what": what, "training": count(training.table), "external": count(external.table)}
@@ -88,10 +88,10 @@ def shifted(training: Part, external: Part) -> Iterator[dict[str, Any]]:
             yield from _numbers(named, channel, *((values[key], groups) for values, groups in parts))
 
 
-def _share(part: Part, place: int) -> str:
-    truth = part.classes.truth(part.table)[:, place]
+def _share(cohort: Cohort, place: int) -> str:
+    truth = cohort.classes.truth(cohort.table)[:, place]
     known = truth != UNKNOWN
-    groups, labels = part.table["group_id"].to_numpy(object)[known], (truth[known] == 1).astype(float)
+    groups, labels = cohort.table["group_id"].to_numpy(object)[known], (truth[known] == 1).astype(float)
     made = estimate([Fold(groups, labels, labels[None])], lambda _, values: mean(values))
     if made is None:
         return ""

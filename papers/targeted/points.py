@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from model.evaluation.paired import Runs, collect
-from model.evaluation.predictions import Evaluated, evaluate
+from model.evaluation.predictions import Predictions, evaluate
 from model.evaluation.results import read
 
 RESULT = "_auc.json"
@@ -101,9 +101,9 @@ class Scored:
     def __init__(self, curves: Curves, splits: pd.DataFrame) -> None:
         self._curves = curves
         self._splits = splits
-        self._read: dict[tuple[str, int], list[Evaluated]] = {}
+        self._read: dict[tuple[str, int], list[Predictions]] = {}
 
-    def _evaluated(self, method: str, number: int) -> list[Evaluated]:
+    def _evaluated(self, method: str, number: int) -> list[Predictions]:
         point = self._curves[method][number]
         if (method, number) not in self._read:
             target, state = point.result["target"], point.result["state"]
@@ -135,7 +135,7 @@ class Scored:
         return _together("chosen", parts)
 
 
-def _together(name: str, parts: Mapping[int, Sequence[Evaluated]]) -> Runs:
+def _together(name: str, parts: Mapping[int, Sequence[Predictions]]) -> Runs:
     """Runs with several numbers of findings as runs of one method: on the same test findings in each fold."""
     seeds = sorted({part.seed for of_number in parts.values() for part in of_number})
     return collect(name, [

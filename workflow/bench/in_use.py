@@ -108,12 +108,14 @@ def intervals(
     }
 
 
-def part_of(fold: Fold) -> subgroups.Part | None:
+def part_of(fold: Fold) -> subgroups.SubgroupEstimate | None:
     """The AUROC of a whole test set, to compare with that of another."""
     return subgroups.part([fold], subgroups.area, Estimate.ranked)
 
 
-def difference_of(first: subgroups.Part | None, second: subgroups.Part | None) -> Interval | None:
+def difference_of(
+    first: subgroups.SubgroupEstimate | None, second: subgroups.SubgroupEstimate | None
+) -> Interval | None:
     """Of ``first`` less ``second``; None where one is."""
     return None if first is None or second is None else subgroups.difference(first, second)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from model.evaluation.paired import Difference, Runs, UnpairedError, collect, pair, subtract
-from model.evaluation.predictions import Evaluated
+from model.evaluation.predictions import Predictions
 from model.report.tabular import text, write_table
 from pipeline.classes import of_columns
 from pipeline.cli import run_cli
@@ -28,7 +28,7 @@ def read_runs(name: str, measured: Measured) -> Runs:
     """The target's test findings as the runs of a variant score them."""
     table = pd.DataFrame(measured["findings"])
     return collect(name, [
-        Evaluated(int(fold), int(seed), measured["target"], "test", "", rows, of_columns(table.columns))
+        Predictions(int(fold), int(seed), measured["target"], "test", "", rows, of_columns(table.columns))
         for (fold, seed), rows in table.groupby(["fold", "seed"])
     ])  # fmt: skip
 
