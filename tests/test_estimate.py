@@ -6,7 +6,7 @@ from tests.test_config import CONFIG
 from workflow import estimate
 from workflow.check import expected
 from workflow.config import checked
-from workflow.estimate import Data, Step, least, network, probe, steps
+from workflow.estimate import Data, StepCost, least, network, probe, steps
 
 ROUND = {"job": 1.0, "network job": 2.0, "page": 3.0, "choice": 5.0, "file": 0.1, "MB": 0.2, "cut view": 0.01,
          "measured view": 0.001}  # fmt: skip
@@ -32,8 +32,8 @@ def of(data=KNOWN, pace=1.0, **changes):
 def test_reading_takes_what_samples_took_and_a_job_for_each_file_of_the_data_set():
     made = of(methods=["logistic"])
     # index, findings, slices, patches, skipped; three splits and three cards
-    assert made["read, cut and split a"] == Step("read, cut and split a", 11, 50 + 11, 10.0)
-    assert made["fit logistic"] == Step("fit logistic", 4, 3 * 2 + 1, 6.0)
+    assert made["read, cut and split a"] == StepCost("read, cut and split a", 11, 50 + 11, 10.0)
+    assert made["fit logistic"] == StepCost("fit logistic", 4, 3 * 2 + 1, 6.0)
     assert of(pace=2, methods=["logistic"])["read, cut and split a"].seconds == 50 + 22, (
         "samples are of this machine"
     )
@@ -80,7 +80,7 @@ def test_what_nobody_knows_is_said():
 
 
 def test_the_table_adds_up():
-    text = expected([Step("read", 2, 60.0, 5.0), Step("train", 1, 600.0, 20.0)], 4)
+    text = expected([StepCost("read", 2, 60.0, 5.0), StepCost("train", 1, 600.0, 20.0)], 4)
     assert text.splitlines()[:4] == [
         "step    jobs  minutes of one core  MB",
         "read    2     1.0                  5.0",

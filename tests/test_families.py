@@ -20,7 +20,7 @@ from model.networks import base
 from model.networks.base import Description, build, initialize
 from model.networks.efficientnet import Conv
 from model.training import train
-from model.training.learner import grouped
+from model.training.updater import grouped
 from pipeline.errors import ConfigError, ModelError, PickledError
 from pipeline.files import sha256
 from tests.published_like import drawn, ramps

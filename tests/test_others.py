@@ -23,7 +23,7 @@ from model.inference.evaluated import Evaluated
 from model.networks import base
 from model.networks.base import Description, build, initialize
 from model.training import train
-from model.training.learner import grouped
+from model.training.updater import grouped
 from pipeline.errors import ConfigError, InputError, ModelError
 from pipeline.store import read_embeddings
 from tests.stores import make_store

@@ -17,8 +17,8 @@ from model.inference import batch_norm
 from model.inference.scores import evaluate
 from model.networks.base import Description, build
 from model.training import data, train
-from model.training.learner import grouped
 from model.training.phase import Phase, parse_phases
+from model.training.updater import grouped
 from pipeline.classes import Classes
 from pipeline.errors import ConfigError, ModelError
 from pipeline.files import read_csv, write_csv

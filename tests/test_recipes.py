@@ -19,11 +19,11 @@ from model.report import rates
 from model.training import data, finder
 from model.training.checkpoint import Folder
 from model.training.layers import Layers
-from model.training.learner import grouped
 from model.training.phase import FIND, Phase, parse_phases
 from model.training.schedule import Plateau, curve
 from model.training.settings import Settings
 from model.training.trainer import Trainer
+from model.training.updater import grouped
 from pipeline.errors import ConfigError
 from pipeline.files import read_csv
 from pipeline.provenance import ROOT
@@ -80,7 +80,7 @@ def test_a_phase_ends_after_the_validation_that_takes_its_rate_too_low(trainer: 
 
 class TestFinder:
     def test_the_rate_grows_by_the_same_factor_from_a_millionth_to_one(self) -> None:
-        rates = np.array([finder.rate(step) for step in range(finder.STEPS)])
+        rates = np.array([finder.rate(step) for step in range(finder.TRIAL_STEPS)])
         assert (rates[0], rates[-1]) == pytest.approx((1e-6, 1.0))
         np.testing.assert_allclose(rates[1:] / rates[:-1], 1e6 ** (1 / 199))
 
@@ -99,7 +99,7 @@ class TestFinder:
         assert finder.diverged([*calm, *[4.0] * 6])  # (2 · .7 + 6 · 4) / 8 = 3.175, above 4 · .7
 
     def test_it_leaves_no_trace_but_the_rate(self, trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(finder, "STEPS", 40)
+        monkeypatch.setattr(finder, "TRIAL_STEPS", 40)
         layers = Layers(groups=2, decay=0.5, unfreeze=[0.4])
         asked = trainer(phase(learning_rate=FIND, schedule=ONE_CYCLE, layers=layers))
         with asked._folder:
@@ -118,7 +118,7 @@ class TestFinder:
     def test_a_run_cut_in_a_trial_or_after_it_ends_in_the_same_weights(
         self, trainer: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(finder, "STEPS", 30)
+        monkeypatch.setattr(finder, "TRIAL_STEPS", 30)
         current = phase(learning_rate=FIND, schedule=ONE_CYCLE)
         whole = trainer(current, "whole")
         with whole._folder:
@@ -169,7 +169,7 @@ def test_three_groups_have_a_ninth_a_third_and_all_of_the_rate_and_wait_without_
 
     def spied(now: Phase) -> None:
         states.append(copies())
-        (optimizer,) = made.learner.optimizers.values()
+        (optimizer,) = made.updater.optimizers.values()
         used.append([group["lr"] for group in optimizer.param_groups])
         after_step(now)
 

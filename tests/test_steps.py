@@ -18,12 +18,12 @@ from model.networks.papers import Extractor, head
 from model.training import data
 from model.training.checkpoint import Folder
 from model.training.layers import Layers
-from model.training.learner import grouped
 from model.training.losses import loss
 from model.training.phase import Phase
-from model.training.records import Step
+from model.training.records import StepSelector
 from model.training.settings import Settings
 from model.training.trainer import Trainer
+from model.training.updater import grouped
 from pipeline.classes import UNNAMED
 from pipeline.errors import ConfigError
 from pipeline.files import read_csv
@@ -80,7 +80,7 @@ def assert_same_weights(one: Network, other: Network) -> None:
 
 
 def copies(made: Trainer) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in made.learner.state().items()}
+    return {name: value.clone() for name, value in made.updater.state().items()}
 
 
 def history(made: Trainer) -> list[list[str]]:
@@ -480,7 +480,7 @@ class TestOptimizers:
         for step in ("turns", "joint"):
             made = trainer(phase(epochs=1, step=step, dropout=wanted))
             seen: dict[str, set[float]] = {}
-            decide = made.learner._decide
+            decide = made.updater._decide
 
             def spy(name: str, features: torch.Tensor, made: Trainer = made, seen: Any = seen,
                     decide: Any = decide) -> torch.Tensor:  # fmt: skip
@@ -489,7 +489,7 @@ class TestOptimizers:
                 seen[name] = {module.p for module in parts if isinstance(module, Dropout)}
                 return logits
 
-            monkeypatch.setattr(made.learner, "_decide", spy)
+            monkeypatch.setattr(made.updater, "_decide", spy)
             made.run()
             assert seen == {name: {value} for name, value in wanted.items()}
 
@@ -525,8 +525,8 @@ class TestLayers:
     ) -> None:
         made = trainer(phase(datasets=("a",), layers=Layers(fixed=0.5)))
         before = copies(made)
-        made.learner.set_optimizers(made.phases[0])
-        (optimizer,) = made.learner.optimizers.values()
+        made.updater.set_optimizers(made.phases[0])
+        (optimizer,) = made.updater.optimizers.values()
         held = {id(value) for group in optimizer.param_groups for value in group["params"]}
         assert held == {
             id(value) for part in (*list(made.network.extractor)[2:], made.network.maker("a"))
@@ -545,9 +545,9 @@ class TestLayers:
         current = phase(datasets=("a",), epochs=3, batch_norm="eval")
         made = trainer(current, double=True, batch_norm=mode)
         with torch.no_grad():
-            made.learner.running["a"][1] *= 0.7
+            made.updater.running["a"][1] *= 0.7
         plain = plain_network()
-        batch_norm.attach(plain, made.learner.running["a"].clone())
+        batch_norm.attach(plain, made.updater.running["a"].clone())
         plain.eval()
         adam = torch.optim.Adam([*plain.extractor.parameters(), *plain.maker("a").parameters()], lr=1e-3)
         part, steps = made._train["a"], made._plan(current)
@@ -632,7 +632,7 @@ class TestPaper:
 
 
 def test_gradients_of_the_steps_that_are_named_are_written_down(trainer: Callable[..., Trainer]) -> None:
-    steps = tuple(map(Step.parse, ["first/x/2/1", "training/1/99", "*/2/2", "none/1/1"]))
+    steps = tuple(map(StepSelector.parse, ["first/x/2/1", "training/1/99", "*/2/2", "none/1/1"]))
     made = trainer(
         phase("first/x", ("b",), batches=3, epochs=2),
         phase(datasets=("a",), batches=2, epochs=2),
@@ -652,7 +652,7 @@ def test_gradients_of_the_steps_that_are_named_are_written_down(trainer: Callabl
 @pytest.mark.parametrize("text", ["training", "1/1", "training/0/1", "training/1/0", "training/x/1", "/1/1"])
 def test_a_step_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"unpack|invalid literal|/"):
-        Step.parse(text)
+        StepSelector.parse(text)
 
 
 def test_gradients_of_an_early_step_are_written_down_by_layer(trainer: Callable[..., Trainer]) -> None:

@@ -94,16 +94,16 @@ def test_training_is_algorithm_1_written_plainly(
     for one, other in zip(ours.network.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-9, rtol=0)
     means = torch.cat([norm.running_mean for norm in batch_norm.norms(plain)])
-    torch.testing.assert_close(ours.learner.running["a"][0], means)
+    torch.testing.assert_close(ours.updater.running["a"][0], means)
 
 
 def test_extractor_weights_are_shared_and_moments_are_not(
     trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = trainer(phase())
-    monkeypatch.setattr(made.learner, "end", lambda: None)
-    made.learner.set_optimizers(made.phases[0])
-    optimizers = made.learner.optimizers
+    monkeypatch.setattr(made.updater, "end", lambda: None)
+    made.updater.set_optimizers(made.phases[0])
+    optimizers = made.updater.optimizers
     groups = [{id(weight) for weight in optimizers[name].param_groups[0]["params"]} for name in NAMES]
     assert groups[0] & groups[1] == {id(weight) for weight in made.network.extractor.parameters()}
     made.run()
@@ -125,8 +125,8 @@ def test_each_data_set_gives_its_batches_in_turn(trainer: Callable[..., Trainer]
 def test_a_rate_per_data_set_goes_to_its_optimizer(trainer: Callable[..., Trainer]) -> None:
     rates = {"a": 1e-3, "b.c": 1e-4}
     made = trainer()
-    made.learner.set_optimizers(phase(learning_rate=rates))
-    optimizers = made.learner.optimizers
+    made.updater.set_optimizers(phase(learning_rate=rates))
+    optimizers = made.updater.optimizers
     assert {name: optimizer.param_groups[0]["lr"] for name, optimizer in optimizers.items()} == rates
 
 
@@ -259,13 +259,13 @@ def test_a_rate_that_rounding_eats_is_warned_about(
     made = trainer()
 
     def warn(of: Phase) -> None:
-        made.learner.set_optimizers(of)
-        made.learner._warn_of_rounding(of)
+        made.updater.set_optimizers(of)
+        made.updater._warn_of_rounding(of)
 
     warn(phase(learning_rate=3e-4))
     assert not caplog.messages
     # algorithm.md Q6: at 8e-10 a step is below half a unit in the last place where |w| > 0.016.
-    weights_ = made.learner.parameters(phase(), "a")
+    weights_ = made.updater.parameters(phase(), "a")
     values = torch.cat([weight.detach().flatten() for weight in weights_]).abs()
     share = (values >= 2**-6).float().mean().item()
     assert share > 0.5
@@ -275,9 +275,9 @@ def test_a_rate_that_rounding_eats_is_warned_about(
 
 def test_weights_that_are_said_not_to_move_do_not(trainer: Callable[..., Trainer]) -> None:
     made = trainer(phase(learning_rate=8e-10, epochs=1))
-    before = [weight.detach().clone() for weight in made.learner.parameters(made.phases[0], "a")]
+    before = [weight.detach().clone() for weight in made.updater.parameters(made.phases[0], "a")]
     made.run()
-    for old, new in zip(before, made.learner.parameters(made.phases[0], "a"), strict=True):
+    for old, new in zip(before, made.updater.parameters(made.phases[0], "a"), strict=True):
         still = torch.from_numpy(np.spacing(old.abs().numpy()) / 2 > 8.5e-10)
         assert torch.equal(old[still], new.detach()[still])
 

@@ -111,7 +111,7 @@ def sampled(config: Mapping[str, Any], dataset: str, found: Found) -> tuple[floa
     return spent / count * len(found.images), size / count * len(found.images) / 1e6
 
 
-def expected(steps: Sequence[estimate.Step], cores: int) -> str:
+def expected(steps: Sequence[estimate.StepCost], cores: int) -> str:
     """The table of what each step is likely to take, and all of them."""
     seconds = sum(step.seconds or 0 for step in steps)
     sizes = sum(step.megabytes or 0 for step in steps)

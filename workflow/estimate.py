@@ -57,8 +57,8 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A part of an experiment."""
+class StepCost:
+    """What a part of an experiment costs."""
 
     name: str
     jobs: int
@@ -114,7 +114,7 @@ def network(name: str, channels: int, side: int) -> tuple[float, float] | None:
     return least(forward, 1) / BATCH, least(step, 1) / BATCH
 
 
-def steps(config: Mapping[str, Any], data: Mapping[str, Data], pace: float) -> Iterator[Step]:
+def steps(config: Mapping[str, Any], data: Mapping[str, Data], pace: float) -> Iterator[StepCost]:
     """What an experiment consists of; ``pace`` is by how much slower this machine is than that of COSTS."""
     cost = {name: pace * seconds for name, seconds in COSTS.items()}
     splits = config["split"]["n"]
@@ -126,7 +126,7 @@ def steps(config: Mapping[str, Any], data: Mapping[str, Data], pace: float) -> I
             cut = one.findings * config["views"] * cost["cut view"]
             spent = one.files * cost["file"] + one.raw_mb * cost["MB"] + cut
         spent = None if spent is None else spent + jobs * cost["job"]
-        yield Step(f"read, cut and split {name}", jobs, spent, size)
+        yield StepCost(f"read, cut and split {name}", jobs, spent, size)
     counted = {name: one.findings for name, one in data.items()}
     yield from _embeddings(config, counted[config["target"]], cost)
     shared = start.sharing(config)
@@ -136,10 +136,12 @@ def steps(config: Mapping[str, Any], data: Mapping[str, Data], pace: float) -> I
     for method in config["methods"]:
         yield from _method(config, method, counted, cost, guess=method not in shared)
     pages = {*targets.figures(config), *targets.comparison(config)}
-    yield Step("draw pictures and pages", len(pages), len(pages) * cost["page"], len(pages) * 0.2)
+    yield StepCost("draw pictures and pages", len(pages), len(pages) * cost["page"], len(pages) * 0.2)
 
 
-def _embeddings(config: Mapping[str, Any], findings: int | None, cost: Mapping[str, float]) -> Iterator[Step]:
+def _embeddings(
+    config: Mapping[str, Any], findings: int | None, cost: Mapping[str, float]
+) -> Iterator[StepCost]:
     """The features of the target that baselines look at."""
     bases = {training.base(config, method) for method in config["methods"]}
     channels = len(channels_of(config["collections"][config["target"]], config["target"]))
@@ -148,22 +150,22 @@ def _embeddings(config: Mapping[str, Any], findings: int | None, cost: Mapping[s
         taken = network(own["network"], channels, own["side"] or config["patch"])
         views = min(own["views"], config["views"]) * (findings or 0)
         seconds = None if findings is None or taken is None else cost["network job"] + views * taken[0]
-        yield Step(f"look at patches with {name}", 1, seconds, views * EMBEDDED / 1e6)
+        yield StepCost(f"look at patches with {name}", 1, seconds, views * EMBEDDED / 1e6)
     if bases & {*STACKED} and findings is not None:
         views = config["views"] * findings
         seconds = len(MEASURED) * cost["job"] + views * cost["measured view"]
-        yield Step("measure radiomics and intensity", len(MEASURED), seconds)
+        yield StepCost("measure radiomics and intensity", len(MEASURED), seconds)
 
 
 def _method(
     config: Mapping[str, Any], method: str, counted: Mapping[str, int | None], cost: Mapping[str, float],
     *, guess: bool,
-) -> Iterator[Step]:  # fmt: skip
+) -> Iterator[StepCost]:  # fmt: skip
     """All runs of a method: its start, its training, its scores."""
     base, made = training.base(config, method), len(runs(config))
     if base in BASELINES:
         each = cost["network job"] + (cost["choice"] if base in STACKED else 0)
-        yield Step(f"fit {method}", made + 1, made * each + cost["job"], made * 2.0)
+        yield StepCost(f"fit {method}", made + 1, made * each + cost["job"], made * 2.0)
         return
     settings, names = training.settings(config, method), training.datasets(config, method)
     if guess:
@@ -187,13 +189,13 @@ def _method(
             looked += _recalibrating(names)
         looked *= validations + 2
         seconds = made * (2 * cost["network job"] + samples * speed[1] + looked * speed[0]) + cost["job"]
-    yield Step(f"train and score {method}", 2 * made + 1, seconds, made * 10.0)
+    yield StepCost(f"train and score {method}", 2 * made + 1, seconds, made * 10.0)
 
 
 def _start(
     name: str, settings: Mapping[str, Any], names: list[str], counted: Mapping[str, int | None], made: int,
     cost: Mapping[str, float],
-) -> Step:  # fmt: skip
+) -> StepCost:  # fmt: skip
     """The search for a start, ``made`` times."""
     speed, known = _speed(settings, names), [counted.get(each) for each in names]
     seconds = None
@@ -204,7 +206,7 @@ def _start(
         candidates = settings["bootstrap"]["candidates"] if settings["weights"] == "random" else 1
         each = cost["network job"] + candidates * scored * speed[0]
         seconds = made * each
-    return Step(name, made, seconds, made * 4.0)
+    return StepCost(name, made, seconds, made * 4.0)
 
 
 def _speed(settings: Mapping[str, Any], names: list[str]) -> tuple[float, float] | None:

@@ -39,7 +39,7 @@ If the published way differs from the right one, a key takes the value `paper`; 
 """
 
 
-STEPS = ("/Step", "/Tuning", "/Pretraining")
+STEP_SECTIONS = ("/Step", "/Tuning", "/Pretraining")
 """How references to the settings of a step end."""
 
 
@@ -47,7 +47,7 @@ def rows(properties: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
     """Every key below ``properties`` with its path and its part of the schema, but for steps of methods."""
     for name, child in properties.items():
         part, path = schema.resolve(child), f"{prefix}{name}"
-        if "properties" in part and not child.get("$ref", "").endswith(STEPS):
+        if "properties" in part and not child.get("$ref", "").endswith(STEP_SECTIONS):
             if schema.NULL in child.get("anyOf", ()):
                 yield path, {**part, "properties": {}}
             for below, inner in rows(part["properties"], f"{path}/"):

@@ -14,14 +14,14 @@ import numpy as np
 from torch import Tensor
 
 from model.training import schedule
-from model.training.learner import Learner
 from model.training.phase import Phase
 from model.training.schedule import Setting
-from model.training.steps import Step
+from model.training.steps import PhaseSteps
+from model.training.updater import Updater
 
 log = logging.getLogger("typhon")
 LOWEST, HIGHEST = 1e-6, 1.0
-STEPS = 200
+TRIAL_STEPS = 200
 """Of a trial: 33 for each factor of ten of the rate."""
 AROUND = 8
 """A smoothed loss is the mean over so many steps to either side: it does not lag behind the rate."""
@@ -35,7 +35,7 @@ def rate(step: int) -> float:
     >>> round(rate(0), 9), round(rate(199), 9)
     (1e-06, 1.0)
     """
-    return float(LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1)))
+    return float(LOWEST * (HIGHEST / LOWEST) ** (step / (TRIAL_STEPS - 1)))
 
 
 def smoothed(losses: Sequence[float]) -> np.ndarray:
@@ -72,9 +72,9 @@ def trial(phase: Phase) -> Phase:
 
 
 def find(
-    learner: Learner,
+    updater: Updater,
     tried: Phase,
-    steps: Step,
+    steps: PhaseSteps,
     dropout: Mapping[str, float],
     features: Callable[[str], Tensor],
     stopping: Callable[[], None],
@@ -84,23 +84,23 @@ def find(
     Parameters
     ----------
     tried : what :func:`trial` made of the phase; ``steps`` are its steps.
-    dropout, features : as :meth:`Learner.begin` takes them.
+    dropout, features : as :meth:`Updater.begin` takes them.
     stopping : is called after each step, and may raise.
     """
-    before = {name: value.clone() for name, value in learner.state().items()}
-    learner.begin(tried, STEPS, dropout, features)
+    before = {name: value.clone() for name, value in updater.state().items()}
+    updater.begin(tried, TRIAL_STEPS, dropout, features)
     losses: list[float] = []
     samples = 0
-    for number in range(STEPS):
+    for number in range(TRIAL_STEPS):
         batch = steps.batch(number)
-        schedule.apply(Setting(rate(number) / HIGHEST), learner.optimizers[steps.optimizer(batch)], HIGHEST)
-        losses.append(float(steps.loss(learner.step(tried, steps, batch, number), batch)))
+        schedule.apply(Setting(rate(number) / HIGHEST), updater.optimizers[steps.optimizer(batch)], HIGHEST)
+        losses.append(float(steps.loss(updater.step(tried, steps, batch, number), batch)))
         samples += sum(len(drawn) for _, drawn in batch)
         stopping()
         if diverged(losses):
             break
-    learner.end()
-    learner.go_back(before)
+    updater.end()
+    updater.go_back(before)
     if not math.isfinite(losses[-1]):
         losses.pop()
     found = best_rate(losses)

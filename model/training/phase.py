@@ -10,7 +10,7 @@ from model.training.layers import Layers
 from model.training.layers import problems as layers_problems
 from pipeline.errors import ConfigError
 
-STEPS = ("turns", "joint", "mixed")
+STEP_KINDS = ("turns", "joint", "mixed")
 """What one step sees; model.training.steps has a class for each. turns: a batch of one data set, each set
 having an optimizer of its own (Typhon, Algorithm 1); joint: a batch of each data set, forwarded apart, their
 gradients summed; mixed: one batch in which the data sets are equally likely, each sample going to its own
@@ -176,7 +176,7 @@ def _problems(phase: Phase) -> Iterable[tuple[str, object]]:
         if value is not None and value < 1:
             yield f"{key} of 1 or more", value
     for key, allowed in (
-        ("step", STEPS), ("select", SELECT), ("optimizer", OPTIMIZERS), ("batch_norm", BATCH_NORM),
+        ("step", STEP_KINDS), ("select", SELECT), ("optimizer", OPTIMIZERS), ("batch_norm", BATCH_NORM),
         ("balance", (None, *BALANCES)),
     ):  # fmt: skip
         if getattr(phase, key) not in allowed:

@@ -12,8 +12,8 @@ GRADIENTS_COLUMNS = ("phase", "epoch", "batch", "dataset", "layer", "mean", "max
 
 
 @dataclass(frozen=True)
-class Step:
-    """A step of training, by the name of its phase (``*``: of each), its epoch and its batch, from 1.
+class StepSelector:
+    """Selects a step of training by the name of its phase (``*``: of each), its epoch and its batch, from 1.
 
     In an epoch with fewer batches its last one is meant.
     """
@@ -23,8 +23,8 @@ class Step:
     batch: int
 
     @classmethod
-    def parse(cls, text: str) -> "Step":
-        """A step from ``phase/epoch/batch``; the phase may hold a slash. Raises ValueError."""
+    def parse(cls, text: str) -> "StepSelector":
+        """A selector from ``phase/epoch/batch``; the phase may hold a slash. Raises ValueError."""
         phase, epoch, batch = text.rsplit("/", 2)
         step = cls(phase, int(epoch), int(batch))
         if not phase or min(step.epoch, step.batch) < 1:

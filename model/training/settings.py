@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.training.records import Step
+from model.training.records import StepSelector
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Settings:
     selection: str = "auroc"
     """The validation metric that decides which state is best, of a loss the lowest; paper: neither AUROC nor
     accuracy is lower."""
-    gradients: tuple[Step, ...] = (Step("*", 1, 6),)
+    gradients: tuple[StepSelector, ...] = (StepSelector("*", 1, 6),)
     """The steps whose gradients are written down; as in the thesis (figure 5.5), once in each phase."""
 
 

@@ -1,7 +1,7 @@
 """What one step of training is: which samples it sees, what their losses amount to, and what it moves.
 
 Like a loop-loader's batch, a step's is a pure function of its number. A new kind of step is a class here, and
-its name in ``model.training.phase.STEPS``.
+its name in ``model.training.phase.STEP_KINDS``.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ Extract = Callable[[str, Tensor], Tensor]
 """Features of inputs, with the dropout and the batch-norm statistics of a data set."""
 
 
-class Step(ABC):
+class PhaseSteps(ABC):
     """The steps of a phase.
 
     ``names`` are those of the random stream, where batches are drawn from one.
@@ -66,7 +66,7 @@ class Step(ABC):
         """Change gradients before the optimizer sees them."""
 
 
-class Turns(Step):
+class Turns(PhaseSteps):
     """One data set per step: all batches of the first, then all of the second, and so on.
 
     Each data set has an optimizer of its own over the shared extractor and its head: weights are shared and
@@ -97,7 +97,7 @@ class Turns(Step):
         return batch[0][0]
 
 
-class Joint(Step):
+class Joint(PhaseSteps):
     """A batch of each data set per step, forwarded apart; their losses are summed, each by its weight.
 
     A full pass is that of the longest data set, and the others go on.
@@ -115,7 +115,7 @@ class Joint(Step):
         return (losses * losses.new_tensor([self._phase.weighs(name) for name, _ in batch])).sum()
 
 
-class Mixed(Step):
+class Mixed(PhaseSteps):
     """Samples of all data sets in one batch, each drawn with the weight 1 / (data sets · size of its own).
 
     An epoch has as many batches as there would be in turns, so that each data set gives as many samples
@@ -159,5 +159,5 @@ class Mixed(Step):
                     parameter.grad.mul_(sum(own.values()) / count)
 
 
-KINDS: dict[str, type[Step]] = {"turns": Turns, "joint": Joint, "mixed": Mixed}
-"""By name, as model.training.phase.STEPS has them."""
+KINDS: dict[str, type[PhaseSteps]] = {"turns": Turns, "joint": Joint, "mixed": Mixed}
+"""By name, as model.training.phase.STEP_KINDS has them."""

@@ -32,7 +32,7 @@ from model.training.batches import BALANCES
 from model.training.checkpoint import Folder
 from model.training.checks import judged_in, misfits, unlike_heads
 from model.training.phase import Phase, check_names, parse_phases
-from model.training.records import GRADIENTS_COLUMNS, Step
+from model.training.records import GRADIENTS_COLUMNS, StepSelector
 from model.training.settings import Settings
 from model.training.trainer import Trainer
 from pipeline.classes import Classes
@@ -120,7 +120,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--history", type=Path, required=True, help="history.csv to write")
     parser.add_argument("--gradients", type=Path, required=True, help="gradients.csv to write")
     parser.add_argument(
-        "--record", type=step, nargs="*", default=[Step("*", 1, 6)], metavar="PHASE/EPOCH/BATCH",
+        "--record", type=step, nargs="*", default=[StepSelector("*", 1, 6)], metavar="PHASE/EPOCH/BATCH",
         help="steps whose gradients are written there, counted from 1; phase * is each",
     )  # fmt: skip
     parser.add_argument("--run", type=Path, required=True, help="run.json to write")
@@ -130,10 +130,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def step(text: str) -> Step:
+def step(text: str) -> StepSelector:
     """A step of training as the command line names it."""
     try:
-        return Step.parse(text)
+        return StepSelector.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not PHASE/EPOCH/BATCH") from error
 
@@ -250,7 +250,7 @@ def draw_gradients(trainer: Trainer, folder: Path) -> Path:
     draw = importlib.import_module("model.report.gradients").draw_gradient_flow
     phase = trainer.phases[trainer.progress.phase]
     at = (phase.name, *trainer.place())
-    rows = [(*at, "+".join(phase.datasets), *row) for row in trainer.learner.gradients()]
+    rows = [(*at, "+".join(phase.datasets), *row) for row in trainer.updater.gradients()]
     picture = folder / "gradients.png"
     draw(pd.DataFrame(rows, columns=GRADIENTS_COLUMNS), picture)
     return picture

@@ -19,11 +19,11 @@ from model.training import finder
 from model.training.batches import LoopLoader
 from model.training.checkpoint import Folder
 from model.training.data import Dataset, read_part
-from model.training.learner import Learner
 from model.training.phase import FIND, Phase, dropped
 from model.training.records import GRADIENTS_COLUMNS, HISTORY_COLUMNS, Records
 from model.training.settings import Progress, Settings
-from model.training.steps import KINDS, Step
+from model.training.steps import KINDS, PhaseSteps
+from model.training.updater import Updater
 from model.training.validation import Judge, better
 from pipeline.errors import LossError
 
@@ -63,15 +63,15 @@ class Trainer:
         self._folder = folder
         self._checkpoint_seconds = checkpoint_seconds
         self._train = {name: read_part(dataset, "train", device) for name, dataset in datasets.items()}
-        self.learner = Learner(network, self._train, settings, device, tables)
+        self.updater = Updater(network, self._train, settings, device, tables)
         self.network = network
         self._judge = Judge(
             network,
             datasets,
             self._train,
-            running=self.learner.running,
+            running=self.updater.running,
             recalibrate=settings.batch_norm == "recalibrated",
-            together=self.learner.together,
+            together=self.updater.together,
             followed=settings.target if settings.follow else None,
             device=device,
             count=self._count_evaluated,
@@ -137,7 +137,7 @@ class Trainer:
     def _begin_phase(self, phase: Phase, total: int) -> None:
         self._arrange(self.progress.phase)
         self._judge.renew()
-        self.learner.begin(phase, total, self._dropouts(phase), self._features)
+        self.updater.begin(phase, total, self._dropouts(phase), self._features)
 
     def _features(self, name: str) -> Tensor:
         return self._judge.features(name, self._train[name])
@@ -150,7 +150,7 @@ class Trainer:
             self._judge.renew()
             tried = finder.trial(phase)
             found, samples = finder.find(
-                self.learner, tried, self._plan(tried), self._dropouts(phase), self._features,
+                self.updater, tried, self._plan(tried), self._dropouts(phase), self._features,
                 self.leave_if_stopped,
             )  # fmt: skip
             self.progress.rates[phase.name], self.progress.samples[phase.name] = found, samples
@@ -166,7 +166,7 @@ class Trainer:
         """Whether a phase has gone on long enough without a better state, or all its rates are too low."""
         if phase.stop is not None and self.progress.stale >= phase.stop:
             return True
-        rules = self.learner.schedules.values()
+        rules = self.updater.schedules.values()
         return bool(rules) and all(rule.over for rule in rules)
 
     def _dropouts(self, phase: Phase) -> dict[str, float]:
@@ -176,25 +176,25 @@ class Trainer:
     def _arrange(self, index: int) -> None:
         """Prepare the network for the phases up to ``index``, in their order."""
         while self._arranged <= index:
-            self.learner.arrange(self.phases[self._arranged])
+            self.updater.arrange(self.phases[self._arranged])
             self._arranged += 1
 
     def _end_phase(self, phase: Phase) -> None:
         if best := self.progress.phase_best:
             # Only what was handed on had the wrong heads: the file of the best state was whole.
             last = self.progress.phase == len(self.phases) - 1
-            self.learner.go_back(self._phase_best, heads=last or self.settings.handover == "best")
+            self.updater.go_back(self._phase_best, heads=last or self.settings.handover == "best")
             self.progress.selected.append(best)
             log.info("%s leaves its state of epoch %d", phase.name, best["epoch"])
         if self.progress.phase == 0 and self.settings.target in phase.datasets:
             self._reference = copy.deepcopy(self.network.maker(self.settings.target))
-        self.learner.end()
+        self.updater.end()
         self._tick(phase)
         self.progress.phase, self.progress.step = self.progress.phase + 1, 0
         self.progress.phase_best, self._phase_best, self.progress.schedule = None, {}, {}
         self.progress.stale = 0
 
-    def _plan(self, phase: Phase) -> Step:
+    def _plan(self, phase: Phase) -> PhaseSteps:
         return KINDS[phase.step](phase, self._loaders(phase), "mixture", self.settings.seed, phase.name)
 
     def _loaders(self, phase: Phase) -> dict[str, LoopLoader]:
@@ -209,14 +209,14 @@ class Trainer:
             for name, part in ((name, self._train[name]) for name in phase.datasets)
         }
 
-    def _step(self, phase: Phase, steps: Step) -> None:
+    def _step(self, phase: Phase, steps: PhaseSteps) -> None:
         batch = steps.batch(self.progress.step)
-        losses = self.learner.step(phase, steps, batch, self.progress.step)
+        losses = self.updater.step(phase, steps, batch, self.progress.step)
         names = [name for name, _ in batch]
         epoch, place = divmod(self.progress.step, len(steps))
         at = (phase.name, epoch + 1, place + 1)
         if any(step.is_at(*at, len(steps)) for step in self.settings.gradients):
-            for row in self.learner.gradients():
+            for row in self.updater.gradients():
                 self._gradients.add(*at, "+".join(names), *row)
         self._pending.append((self.progress.step, names, losses))
         for name, samples in batch:
@@ -250,7 +250,7 @@ class Trainer:
     def _validate(self, phase: Phase, epoch: int) -> None:
         """Score the phase's data sets, write the history and keep the state if it is the best."""
         self._check_losses(phase)
-        if not self.learner.fixed(phase):
+        if not self.updater.fixed(phase):
             self._judge.renew()
         try:
             words = [self._validate_dataset(phase, epoch, name) for name in phase.datasets]
@@ -271,7 +271,7 @@ class Trainer:
                 self._history.add(phase.name, epoch, name, split, metric, value)
         if name == (self.settings.target if self.settings.target in phase.datasets else phase.datasets[0]):
             self._keep_best(phase, epoch, scores.metrics(loss=self.settings.selection == "loss"))
-            for schedule in self.learner.schedules.values():
+            for schedule in self.updater.schedules.values():
                 schedule.observe({
                     "train": learned.auroc, "validation": scores.auroc, "loss": scores.loss
                 })  # fmt: skip
@@ -295,7 +295,7 @@ class Trainer:
         self.progress.stale += 1
         if phase.select == "best" and self._better(now, self.progress.phase_best):
             self.progress.phase_best, self.progress.stale = now, 0
-            self._phase_best = {name: weights.plain(value) for name, value in self.learner.state().items()}
+            self._phase_best = {name: weights.plain(value) for name, value in self.updater.state().items()}
         if self.settings.target in phase.datasets and self._better(now, self.progress.best):
             self.progress.best = now
             self.best = weights.export(self.network, self._judge.tables(self.network.datasets))
@@ -343,7 +343,7 @@ class Trainer:
             log.info("%.0f samples per second: about %.1f minutes to go", rate, minutes)
 
     def _slow(self) -> list[Phase]:
-        return [phase for phase in self.phases if not self.learner.fixed(phase)]
+        return [phase for phase in self.phases if not self.updater.fixed(phase)]
 
     def _samples_of_slow(self) -> int:
         return sum(self.progress.samples.get(phase.name, 0) for phase in self._slow())
@@ -356,9 +356,9 @@ class Trainer:
     def _save(self, phase: Phase) -> None:
         self.progress.history = self._history.sync()
         self.progress.gradients = self._gradients.sync()
-        self.progress.schedule = {name: rule.state() for name, rule in self.learner.schedules.items()}
+        self.progress.schedule = {name: rule.state() for name, rule in self.updater.schedules.items()}
         reference = {} if self._reference is None else dict(self._reference.named_parameters())
-        tensors = self.learner.state() | self.learner.moments(phase)
+        tensors = self.updater.state() | self.updater.moments(phase)
         for prefix, part in (("best", self.best), ("phase_best", self._phase_best), ("reference", reference)):
             tensors |= {f"{prefix}.{name}": value for name, value in part.items()}
         self._folder.save(
@@ -380,9 +380,9 @@ class Trainer:
         self._use_rates()
         phase = self.phases[self.progress.phase]
         self._arrange(self.progress.phase)
-        self.learner.go_back(tensors)
-        self.learner.restore_moments(phase, tensors)
-        for name, rule in self.learner.schedules.items():
+        self.updater.go_back(tensors)
+        self.updater.restore_moments(phase, tensors)
+        for name, rule in self.updater.schedules.items():
             rule.restore(self.progress.schedule[name])
         self.best, self._phase_best = _below("best.", tensors), _below("phase_best.", tensors)
         if reference := _below("reference.", tensors):

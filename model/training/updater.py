@@ -22,7 +22,7 @@ from model.training.online import Views
 from model.training.phase import NEW, Phase
 from model.training.schedule import Plateau
 from model.training.settings import Settings
-from model.training.steps import KINDS, Batch, Step
+from model.training.steps import KINDS, Batch, PhaseSteps
 from pipeline.errors import ConfigError
 from pipeline.seeds import seed
 
@@ -37,8 +37,8 @@ LOST_SHARE = 0.01
 """Share of weights that rounding may hold still without a warning."""
 
 
-class Learner:
-    """A network in training, on data that stays where it is."""
+class Updater:
+    """A network in training and the optimizers that update it, on data that stays where it is."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class Learner:
                     parameter.requires_grad_(moves)
             log.info("%s: step %d moves %d of %d layers", phase.name, number, sum(moving), len(moving))
 
-    def step(self, phase: Phase, steps: Step, batch: Batch, number: int) -> Tensor:
+    def step(self, phase: Phase, steps: PhaseSteps, batch: Batch, number: int) -> Tensor:
         """One step on a batch, step ``number`` of its phase; the loss of each data set in it."""
         self._unfreeze(phase, number)
         # Dropout of each step has a stream of its own, so no random state needs to be kept.
@@ -190,7 +190,7 @@ class Learner:
             return inputs.drawn(samples, "augmentation", self._settings.seed, phase.name, name, number)
         return inputs[samples]
 
-    def _logits(self, phase: Phase, steps: Step, batch: Batch, number: int) -> list[Tensor]:
+    def _logits(self, phase: Phase, steps: PhaseSteps, batch: Batch, number: int) -> list[Tensor]:
         """Logits of each data set's samples in a batch."""
         inputs = [(name, self._input(phase, number, name, samples)) for name, samples in batch]
         pieces = steps.features(functools.partial(self._features, phase), inputs)

@@ -26,7 +26,7 @@ log = logging.getLogger("typhon")
 COLUMNS = ("group", "item", "channel", "statistic", "value")
 INDEX_COLUMNS = ("file", "format", "manufacturer", "model", "modality", "rows", "columns", "b_value")
 """The only columns of the index that are read; ``file`` joins the tables and is not written."""
-STEPS = ("findings", "slices", "patches")
+FINDING_STEPS = ("findings", "slices", "patches")
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 SAMPLE = 4096
 """Pixels taken from each slice and patch for the quantiles."""
@@ -67,7 +67,7 @@ def step_rows(
     labelled = (named["step"] == "findings") & (named["finding_id"] != "")  # a patient may have none
     remaining = located | set(named["number"][labelled])
     final = {" ".join(key) for key in kept[KEY].to_numpy()}
-    for step in STEPS:
+    for step in FINDING_STEPS:
         yield _row("step", step, "findings before", len(remaining))
         here = named[named["step"] == step]
         remaining = {"findings": located, "slices": remaining - set(here["number"]), "patches": final}[step]

@@ -17,7 +17,7 @@ from pipeline.files import read_csv
 from pipeline.report.drawing import STYLE, save
 from pipeline.splits.split import SPLITS, read_splits
 
-STEPS = {
+STEP_TITLES = {
     "index": "readable",
     "findings": "with a label and a place",
     "slices": "with a slice",
@@ -49,7 +49,7 @@ def stages(fingerprint: pd.DataFrame) -> list[Stage]:
     values = {(row["item"], row["statistic"]): int(row["value"]) for row in steps.to_dict("records")}
     left_out = fingerprint[fingerprint["group"] == "left out"]
     found = [Stage("files found", values["index", "files before"], [])]
-    for step, title in STEPS.items():
+    for step, title in STEP_TITLES.items():
         kind = "files" if step == "index" else "findings"
         found.append(Stage(f"{kind} {title}", values[step, f"{kind} after"], _reasons(left_out, step)))
     return found

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from model.training.methods import METHODS
 from workflow.config.types import AS_WRITTEN, Name, Natural, Positive, Section, Text, in_unit
 
-STEPS = {
+METHOD_STEPS = {
     "typhon": ["training", "specialization"],
     "parallel": ["training"],
     "hydra": ["first", "support_head", "support", "last_head", "last"],
@@ -287,7 +287,7 @@ def _sections() -> dict[str, Any]:
         name: create_model(
             name.title(), __base__=Section, __doc__=METHODS[name].__doc__, **dict.fromkeys(steps, step)
         )
-        for name, steps in STEPS.items()
+        for name, steps in METHOD_STEPS.items()
     } | {
         "finetune": Finetune, "pretrain": Pretrain, "rwg": Rwg, "logistic": Logistic, "probe": Probe,
         "adc": Adc, "covariates": CovariatesAlone, "probe_covariates": ProbeCovariates,
