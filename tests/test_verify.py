@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -448,6 +449,18 @@ def test_text_is_text_wherever_it_stands() -> None:
     assert page.text("<&\"'>") == "&lt;&amp;&quot;&#x27;&gt;"
     assert page.table(["a"], [{"a": "<b>"}], marked="a").count("&lt;b&gt;") == 2
     assert page.flow([("<i>", "<i>")]) == '<ol class="flow"><li><b>&lt;i&gt;</b>&lt;i&gt;</li></ol>'
+
+
+def test_names_of_columns_stay_on_one_line_in_a_table_that_scrolls(tmp_path: Path, browser: Any) -> None:
+    columns = [f"95 %, other splits {number}" for number in range(12)]
+    (tmp_path / "page.html").write_text(
+        page.page("t", [page.table(columns, [dict.fromkeys(columns, "one split")])])
+    )
+    browser.get(f"file://{tmp_path / 'page.html'}")
+    head, row = browser.execute_script(
+        "return [...document.querySelectorAll('tr')].map(row => row.offsetHeight)"
+    )
+    assert head < 1.5 * row
 
 
 def test_the_verdict_is_over_all_data_sets(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ h2 { font-size: 1.2rem; margin-top: 2.2rem }
 table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #ddd; vertical-align: top }
 td { max-width: 30rem; overflow-wrap: break-word }
+th { white-space: nowrap } /* a column is as wide as its name, not as the longest word of it */
 .many { min-width: 48rem }
 .right { text-align: right; white-space: nowrap }
 .ok { color: #17692c }
