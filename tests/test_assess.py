@@ -12,7 +12,7 @@ from model.evaluation import assess
 from model.evaluation.assessed import Assessed
 from model.evaluation.assessment import operating_rows
 from model.evaluation.intervals import Fold
-from model.evaluation.operating import Point
+from model.evaluation.operating import OperatingPoint
 from model.files import operating
 from model.report import operating_points
 from tests.test_compare import HALF, RIGHT, THREE_QUARTERS, Experiment
@@ -71,7 +71,7 @@ def test_thresholds_lie_beside_the_test_curve_with_both_intervals() -> None:
     test = Fold(np.array(list("abcd")), np.array([1, 1, 0, 0]), np.array([[0.9, 0.2, 0.3, 0.1]]))
     known = Fold(np.array(list("ef")), np.array([1, 0]), np.array([[0.7, 0.3]]))
     one = Assessed("m", "", ((0, 0),), (known,), (test,), (0.5,), 0.5)
-    points = [Point(), Point("specificity", 0.8)]
+    points = [OperatingPoint(), OperatingPoint("specificity", 0.8)]
     (axes,) = operating_points.plot([one], operating_rows(one, points, None), points, "title").axes
     drawn = [np.asarray(line.get_xydata(), float) for line in axes.lines]
     marked = [line.tolist() for line in drawn if len(line) == 1]

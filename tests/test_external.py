@@ -19,7 +19,7 @@ from model.report import shift
 from pipeline.errors import ConfigError, InputError, LeakError, SplitError
 from pipeline.files import read_csv, write_csv
 from pipeline.splits import external, seen
-from pipeline.splits.external import Member, shared
+from pipeline.splits.external import StoreContents, shared
 from pipeline.store import read_info, read_patches
 from tests.made_runs import train, write_card, write_patches
 from workflow.config import checked
@@ -109,16 +109,18 @@ class TestSplit:
         ("what", "kind"), [("images", "images of patients"), ("studies", "studies of patients")]
     )
     def test_an_image_or_a_study_of_the_data_sets_is_a_leak_under_any_id(self, what: str, kind: str) -> None:
-        def member(name: str, patients: list[str], values: list[str]) -> Member:
+        def contents(name: str, patients: list[str], values: list[str]) -> StoreContents:
             of: dict[str, Any] = {"images": list(patients), "studies": [""] * len(patients)} | {what: values}
-            return Member(name, pd.Series(patients), pd.Series(of["images"]), pd.Series(of["studies"]))
+            return StoreContents(name, pd.Series(patients), pd.Series(of["images"]), pd.Series(of["studies"]))
 
-        own, other = member("b", ["x", "y", "y"], ["1", "2", "3"]), member("a", ["p", "q"], ["2", "3"])
+        own, other = contents("b", ["x", "y", "y"], ["1", "2", "3"]), contents("a", ["p", "q"], ["2", "3"])
         assert list(shared(own, other, same_people=False)) == [f"{kind} that a has too (1): y"]
-        assert list(shared(own, member("a", ["p"], ["4"]), same_people=True)) == []
+        assert list(shared(own, contents("a", ["p"], ["4"]), same_people=True)) == []
 
     def test_people_whom_nobody_knows_and_files_without_a_study_are_not_the_same(self) -> None:
-        one, two = (Member(name, pd.Series(["?"]), pd.Series([name]), pd.Series([""])) for name in "ab")
+        one, two = (
+            StoreContents(name, pd.Series(["?"]), pd.Series([name]), pd.Series([""])) for name in "ab"
+        )
         assert list(shared(one, two, same_people=True)) == []
 
 

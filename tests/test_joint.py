@@ -17,7 +17,7 @@ from pipeline.files import SKIPPED_COLUMNS, read_csv, write_csv
 from pipeline.splits import joint, seen, split
 from pipeline.splits.people import person
 from pipeline.splits.split import SPLITS, assign, assign_together
-from pipeline.verify.overlap import Member, across
+from pipeline.verify.overlap import DataFolder, across
 from tests.test_config import changed
 from tests.test_split import store_of
 from tests.test_verify import images, member
@@ -317,9 +317,9 @@ def test_a_data_folder_of_before_has_patches_of_65_pixels_and_encoders_that_nobo
 def test_people_that_the_config_says_are_the_same_fail_where_they_are_split_apart(
     ours: str, theirs: str, leak: str, result: str
 ) -> None:
-    def of(name: str, who: str, letter: str) -> Member:
+    def of(name: str, who: str, letter: str) -> DataFolder:
         made = member(name, images((who, who, name, len(name))), letter)
-        return Member(made.name, made.folder, made.folds, made.images, "nih")
+        return DataFolder(made.name, made.folder, made.folds, made.images, "nih")
 
     check = next(across(of("a", "0014", ours), [of("bbb", "14.0", theirs)], leak))
     assert (check.check, check.result, check.count) == ("patients in bbb", result, 1)

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from model.evaluation.clustered import Estimate
 from model.evaluation.intervals import Fold
-from model.evaluation.operating import Point, likelihood_ratio, points, said, threshold
+from model.evaluation.operating import OperatingPoint, likelihood_ratio, points, said, threshold
 from model.evaluation.ranking import UNITS, average_precision, net_benefit, pooled, precision_at, taken_by
 
 TRUTH = np.array([0, 0, 1, 0, 1])
@@ -18,24 +18,26 @@ SCORES = np.array([0.1, 0.2, 0.4, 0.6, 0.8])
 @pytest.mark.parametrize(
     ("point", "expected"),
     [
-        (Point(), 0.3),  # both positives, two of three negatives: as good as .7, and lower
-        (Point("sensitivity", 0.9), 0.3),  # the highest that still finds both
-        (Point("sensitivity", 0.5), 0.7),
-        (Point("specificity", 0.9), 0.7),  # the lowest above all negatives
-        (Point("specificity", 0.6), 0.3),
+        (OperatingPoint(), 0.3),  # both positives, two of three negatives: as good as .7, and lower
+        (OperatingPoint("sensitivity", 0.9), 0.3),  # the highest that still finds both
+        (OperatingPoint("sensitivity", 0.5), 0.7),
+        (OperatingPoint("specificity", 0.9), 0.7),  # the lowest above all negatives
+        (OperatingPoint("specificity", 0.6), 0.3),
     ],
 )
-def test_thresholds_by_hand(point: Point, expected: float) -> None:
+def test_thresholds_by_hand(point: OperatingPoint, expected: float) -> None:
     assert threshold(TRUTH, SCORES, point) == pytest.approx(expected)
 
 
 def test_youden_takes_the_lowest_of_equal_thresholds() -> None:
     """At .3 sensitivity 1 and specificity 1/2, at .7 the other way round."""
-    assert threshold(np.array([0, 1, 0, 1]), np.array([0.2, 0.4, 0.6, 0.8]), Point()) == pytest.approx(0.3)
+    assert threshold(
+        np.array([0, 1, 0, 1]), np.array([0.2, 0.4, 0.6, 0.8]), OperatingPoint()
+    ) == pytest.approx(0.3)
 
 
 def test_one_class_has_no_threshold() -> None:
-    assert threshold(np.array([1, 1]), np.array([0.2, 0.4]), Point()) is None
+    assert threshold(np.array([1, 1]), np.array([0.2, 0.4]), OperatingPoint()) is None
 
 
 @given(
@@ -46,7 +48,9 @@ def test_one_class_has_no_threshold() -> None:
 )
 def test_a_threshold_keeps_the_rate_that_was_asked_for(rows: list[tuple[int, int]], floor: float) -> None:
     truth, scores = np.array(rows).T[0], np.array(rows).T[1] / 10
-    low, high = (threshold(truth, scores, Point(rate, floor)) for rate in ("sensitivity", "specificity"))
+    low, high = (
+        threshold(truth, scores, OperatingPoint(rate, floor)) for rate in ("sensitivity", "specificity")
+    )
     assert low is not None
     assert high is not None
     assert (scores[truth == 1] > low).mean() >= floor - 1e-9

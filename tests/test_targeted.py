@@ -17,7 +17,7 @@ from papers import targeted
 from papers.targeted import figures, panels, tables
 from papers.targeted.differences import published_p
 from papers.targeted.measures import MEASURES, Evidence
-from papers.targeted.points import Curves, Scored, auroc_of_chosen, choose, read_points
+from papers.targeted.points import Curves, ScoredRuns, auroc_of_chosen, choose, read_points
 from pipeline.errors import EmptyError
 from pipeline.provenance import ROOT
 from tests.test_compare import HALF, RIGHT, THREE_QUARTERS, Experiment
@@ -125,7 +125,7 @@ def test_claims_stand_beside_what_our_runs_say(written: Path) -> None:
 
 def test_gains_and_numbers_from_which_on_something_holds(points: Points) -> None:
     curves = points.curves
-    evidence = Evidence(curves, Scored(curves, read_splits(points.made.splits)), 1.0)
+    evidence = Evidence(curves, ScoredRuns(curves, read_splits(points.made.splits)), 1.0)
 
     def ours(measure: str, findings: int | None = None) -> str:
         claim = targeted.Claim("", (), "", measure, "imagenet", "imagenet-features", findings)

@@ -25,7 +25,7 @@ from pipeline.report import page
 from pipeline.verify import __main__ as verify
 from pipeline.verify import joined, screenshots
 from pipeline.verify.checks import Check, alignment, half_spacings, outside_share, slice_places
-from pipeline.verify.overlap import Member, across, exact_duplicates, near_duplicates
+from pipeline.verify.overlap import DataFolder, across, exact_duplicates, near_duplicates
 from pipeline.verify.page import slice_audit
 from pipeline.verify.screenshots import correlation, listed
 from tests.etl import build
@@ -198,13 +198,13 @@ def images(*rows: tuple[str, str, str, int], label: str = "0", study: str = "") 
     )
 
 
-def member(name: str, table: pd.DataFrame, splits: str, folder: Path = Path()) -> Member:
+def member(name: str, table: pd.DataFrame, splits: str, folder: Path = Path()) -> DataFolder:
     """A data set whose patients are in these splits, given by their first letters."""
     names = {"t": "train", "v": "validation", "e": "test"}
     rows = pd.DataFrame(
         {"patient_id": table["patient_id"], "finding_id": "1", "split": [names[s] for s in splits]}
     )
-    return Member(name, folder, (rows,), table)
+    return DataFolder(name, folder, (rows,), table)
 
 
 A = images(("a1", "a1", "x", 0), ("a2", "a2", "y", 0xFF00), ("a3", "a3", "z", 0xFFFF0000))
@@ -212,7 +212,7 @@ A = images(("a1", "a1", "x", 0), ("a2", "a2", "y", 0xFF00), ("a3", "a3", "z", 0x
 
 def test_identical_slices_are_told_where_groups_or_labels_differ() -> None:
     def check(*more: pd.DataFrame) -> tuple[object, ...]:
-        found = exact_duplicates(Member("a", Path(), (), pd.concat([A, *more])))
+        found = exact_duplicates(DataFolder("a", Path(), (), pd.concat([A, *more])))
         return found.result, found.count, found.detail
 
     fine = "images under different ids, all in one group and of one label"
@@ -285,7 +285,7 @@ def test_near_duplicates_of_a_patient_in_two_splits_are_told(tmp_path: Path, ord
     pair = {"patient_id_1": "a1", "patient_id_2": "a2", "distance": 2, "merged": False}
     write_csv(tmp_path / "near_duplicates.csv", findings.PAIR_COLUMNS, [pair])
     splits = pd.DataFrame({"patient_id": ["a1", "a1", "a2"], "split": ["train", "test", "test"]})
-    check = near_duplicates(Member("a", tmp_path, (splits.iloc[order],), A))
+    check = near_duplicates(DataFolder("a", tmp_path, (splits.iloc[order],), A))
     assert (check.result, check.count) == ("warning", 1)
 
 

@@ -92,7 +92,7 @@ def search(
     return Race(count, {name: 1 / number for name, number in pairs.items()}, stages, score).run()
 
 
-class Scored:
+class CandidateScores:
     """The scores of candidates, each on the disk as soon as it is known: a killed run goes on after them."""
 
     def __init__(self, candidates: Candidates, count: int, folder: Folder) -> None:
@@ -245,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     count = options.candidates
     with Folder(options.checkpoint, facts) as folder:
-        with closing(Scored(candidates, count, folder)) as score:
+        with closing(CandidateScores(candidates, count, folder)) as score:
             known = search(options.search, options.rule, count, pairs, len(candidates.stages), score)
         accepted = RULES[options.rule](known)
         picked = accepted[-1]

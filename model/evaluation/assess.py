@@ -26,7 +26,7 @@ from model.evaluation.assessment import (
     ranking_rows,
     units,
 )
-from model.evaluation.operating import FILE, SCHEMA, Point, points
+from model.evaluation.operating import FILE, SCHEMA, OperatingPoint, points
 from model.evaluation.platt import Platt
 from model.evaluation.predictions import numbered, read_splits
 from model.evaluation.ranking import UNITS
@@ -45,7 +45,11 @@ CLASSES = (
 
 
 def points_of_run(
-    one: Assessed, number: int, points: Sequence[Point], rows: Sequence[Row], coverages: Sequence[float]
+    one: Assessed,
+    number: int,
+    points: Sequence[OperatingPoint],
+    rows: Sequence[Row],
+    coverages: Sequence[float],
 ) -> dict[str, Any]:
     """What operating.json of a method's run has of one problem; ``rows`` are its rows of the table."""
     places = [(fold, run) for fold, runs in enumerate(one.lines) for run in range(len(runs))]
@@ -83,8 +87,8 @@ def _line(one: Assessed, line: Platt | Temperature | str) -> dict[str, Any] | No
 
 
 def write_points(
-    problems: Sequence[Assessed], figures: results.Figures, runs: Sequence[Path], points: Sequence[Point],
-    rows: Sequence[Row], coverages: Sequence[float],
+    problems: Sequence[Assessed], figures: results.Figures, runs: Sequence[Path],
+    points: Sequence[OperatingPoint], rows: Sequence[Row], coverages: Sequence[float],
 ) -> None:  # fmt: skip
     """Write operating.json into the folder of each run of a method."""
     places = {(numbered(run, "fold"), numbered(run, "seed")): run for run in runs}

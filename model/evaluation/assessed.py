@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 from model.evaluation.calibration import platt
 from model.evaluation.conformal import NEGATIVE, Sets, calibrate, rulings
 from model.evaluation.intervals import Fold
-from model.evaluation.operating import Point, threshold
+from model.evaluation.operating import OperatingPoint, threshold
 from model.evaluation.platt import Platt, logits
 from model.evaluation.predictions import Predictions, evaluate
 from model.evaluation.ranking import Unit, taken_by
@@ -155,7 +155,7 @@ class Assessed:
             made.append(replace(fold, scores=np.stack(signed)))
         return made
 
-    def thresholds(self, point: Point, unit: Unit = "finding") -> list[list[float]] | None:
+    def thresholds(self, point: OperatingPoint, unit: Unit = "finding") -> list[list[float]] | None:
         """Of each run of each fold; None where validation lacks a class."""
         folds = [taken_by(fold, unit) for fold in self.validation]
         found = [[threshold(fold.labels, scores, point) for scores in fold.scores] for fold in folds]

@@ -11,7 +11,7 @@ from model.evaluation.clustered import Estimate, Interval, estimate
 from model.evaluation.delong import clustered_interval
 from model.evaluation.intervals import mean_auroc
 from model.evaluation.operating import (
-    Point,
+    OperatingPoint,
     false_alarms,
     likelihood_ratio,
     missed,
@@ -139,7 +139,7 @@ def ranking_rows(one: Assessed) -> list[Row]:
     return rows
 
 
-def operating_rows(one: Assessed, points: Sequence[Point], prevalence: float | None) -> list[Row]:
+def operating_rows(one: Assessed, points: Sequence[OperatingPoint], prevalence: float | None) -> list[Row]:
     """What each threshold comes to on the test, per finding and per patient."""
     rows = []
     for unit in units(one):

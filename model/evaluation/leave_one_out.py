@@ -46,7 +46,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class Compared:
+class SourceComparison:
     """Two sources of one target in one way."""
 
     target: str
@@ -59,7 +59,7 @@ class Compared:
 def compare(
     transfers: Sequence[Transfer], runs: Sequence[Path], splits: pd.DataFrame, *,
     replicates: int = REPLICATES, seed: int = 0,
-) -> list[Compared]:  # fmt: skip
+) -> list[SourceComparison]:  # fmt: skip
     """Every pair of sources of each target in each way, the later source less the earlier one.
 
     Parameters
@@ -78,7 +78,7 @@ def compare(
         paired = pair(methods, stream("score", seed, target, "test"), replicates)
         names = [each.source for each in own]
         found += [
-            Compared(target, way, names[one], names[other],
+            SourceComparison(target, way, names[one], names[other],
                      subtract(paired, one, other, overlap=overlap(known, target)))
             for one, other in pairs(names, names[0], "all")
         ]  # fmt: skip
@@ -119,7 +119,7 @@ def transfers_table(transfers: Sequence[Transfer]) -> Table:
     return Table(pd.DataFrame(rows, dtype=object), caption, notes, {})
 
 
-def differences_table(compared: Sequence[Compared]) -> Table:
+def differences_table(compared: Sequence[SourceComparison]) -> Table:
     """A row per pair of sources of each target in each way; p-values adjusted for the whole table."""
     rows: list[dict[str, Any]] = []
     adjusted = holm([each.difference.p_corrected for each in compared])

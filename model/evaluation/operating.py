@@ -20,8 +20,8 @@ YOUDEN = "youden"
 
 
 @dataclass(frozen=True)
-class Point:
-    """How a threshold is chosen: the largest Youden index, or the least ``floor`` of a rate."""
+class OperatingPoint:
+    """An operating point, by how its threshold is chosen: Youden's index, or a rate of at least ``floor``."""
 
     rate: str = YOUDEN
     """youden, sensitivity or specificity."""
@@ -31,22 +31,22 @@ class Point:
     def name(self) -> str:
         """What tables and files call it.
 
-        >>> Point().name, Point("sensitivity", 0.95).name
+        >>> OperatingPoint().name, OperatingPoint("sensitivity", 0.95).name
         ('youden', 'sensitivity 0.95')
         """
         return self.rate if self.rate == YOUDEN else f"{self.rate} {self.floor:g}"
 
 
-def points(sensitivity: Sequence[float], specificity: Sequence[float]) -> list[Point]:
+def points(sensitivity: Sequence[float], specificity: Sequence[float]) -> list[OperatingPoint]:
     """The Youden index, and these least rates."""
     return [
-        Point(),
-        *(Point("sensitivity", floor) for floor in sensitivity),
-        *(Point("specificity", floor) for floor in specificity),
+        OperatingPoint(),
+        *(OperatingPoint("sensitivity", floor) for floor in sensitivity),
+        *(OperatingPoint("specificity", floor) for floor in specificity),
     ]
 
 
-def threshold(labels: np.ndarray, scores: np.ndarray, point: Point) -> float | None:
+def threshold(labels: np.ndarray, scores: np.ndarray, point: OperatingPoint) -> float | None:
     """The threshold that a point takes on these (validation) findings; None where one class is missing.
 
     It lies half-way between two scores (or a score and 0 or 1). Of those that keep a least sensitivity it is

@@ -22,7 +22,7 @@ from model.evaluation.clustered import Estimate, Interval, Linear, Statistic, es
 from model.evaluation.delong import components
 from model.evaluation.intervals import Fold
 from model.evaluation.levels import KEY, UNKNOWN, known, levels, order
-from model.evaluation.operating import Point, said, sensitivity, specificity
+from model.evaluation.operating import OperatingPoint, said, sensitivity, specificity
 from model.evaluation.predictions import read_splits
 from model.evaluation.ranking import UNITS
 from model.report.drawing import STYLE, save
@@ -125,7 +125,7 @@ def _where(parts: Parts, table: pd.DataFrame, column: str, level: str, *, equal:
 def _row(one: Assessed, other: Assessed, minimum: int) -> Row:
     """Counts, and each figure with its difference to the other findings where both have enough findings."""
     row: Row = counts(one, UNITS[0])
-    thresholds = one.thresholds(Point())
+    thresholds = one.thresholds(OperatingPoint())
     for name, (statistic, interval) in FIGURES.items():
         first, second = (
             part(each.test if name == "auroc" else _said(each, thresholds), statistic, interval)

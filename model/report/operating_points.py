@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from model.evaluation.assessed import SCORE, Assessed
-from model.evaluation.operating import Point
+from model.evaluation.operating import OperatingPoint
 from model.evaluation.ranking import UNITS
 from model.evaluation.roc import mean_curve, roc
 from model.report.drawing import CHANCE, COLOURS, GREY, entry, figure
@@ -21,7 +21,9 @@ SMALLEST = 4.5
 """Marker of the last point; one that lies under others is larger."""
 
 
-def plot(problems: Sequence[Assessed], rows: Sequence[Row], points: Sequence[Point], title: str) -> Figure:
+def plot(
+    problems: Sequence[Assessed], rows: Sequence[Row], points: Sequence[OperatingPoint], title: str
+) -> Figure:
     """A panel per method and problem; ``rows`` are those of the table of operating points."""
     columns = min(COLUMNS, len(problems))
     lines = -(-len(problems) // columns)
@@ -69,7 +71,7 @@ def _draw(axes: Axes, row: Row, colour: str, size: float) -> None:
     axes.plot([x], [y], "o", color=colour, markersize=size, clip_on=False)  # at 1 it would lose its half
 
 
-def _asked(axes: Axes, point: Point, colour: str) -> None:
+def _asked(axes: Axes, point: OperatingPoint, colour: str) -> None:
     """The rate that was asked of validation."""
     style: dict[str, Any] = {"color": colour, "linewidth": 0.8, "linestyle": (0, (1, 2))}
     if point.rate == "sensitivity":

@@ -17,8 +17,8 @@ PAIRS, CLAIMS = FOLDER / "pairs.csv", FOLDER / "claims.csv"
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A figure of the paper: test AUROC by training findings of methods that differ in one thing."""
+class PaperStage:
+    """A stage of the paper, and its figure: test AUROC of methods that differ in one thing, by findings."""
 
     paper: str
     about: str
@@ -29,26 +29,26 @@ class Stage:
 
 
 SOURCES = {"none": "no transfer", "imagenet": "ImageNet", "mura": "MURA", "chexpert": "CheXpert"}
-STAGES: dict[str, Stage] = {
-    "targeted_3": Stage("Figure 3", "networks and radiomics", {
+STAGES: dict[str, PaperStage] = {
+    "targeted_3": PaperStage("Figure 3", "networks and radiomics", {
         "none-regular": "DenseNet121, no transfer", "imagenet-regular": "DenseNet121, from ImageNet",
         "radiomics": "radiomics",
     }),
-    "targeted_4": Stage("Figure 4", "training methods", {
+    "targeted_4": PaperStage("Figure 4", "training methods", {
         "none-regular": "regular", "none": "one-cycle",
     }, "none"),
-    "targeted_5": Stage("Figure 5", "transfer methods, from ImageNet", {
+    "targeted_5": PaperStage("Figure 5", "transfer methods, from ImageNet", {
         "imagenet-features": "feature extractor", "imagenet-all": "fine-tune all",
         "imagenet": "gradual unfreezing",
     }, "imagenet"),
-    "targeted_6": Stage(
+    "targeted_6": PaperStage(
         "Figure 6", "sources, DenseNet121", {**SOURCES, "cxr13": "Chest X-ray 13"}, "chexpert"
     ),
-    "targeted_7": Stage(
+    "targeted_7": PaperStage(
         "Figure 7", "sources, ResNet50", {f"resnet-{name}": text for name, text in SOURCES.items()},
         "resnet-chexpert",
     ),
-    "targeted_8": Stage("Figure 8", "initialisation", {
+    "targeted_8": PaperStage("Figure 8", "initialisation", {
         "none": "PyTorch default", "imagenet": "transferred", "moments": "moments of each layer kept",
     }, "imagenet"),
 }  # fmt: skip

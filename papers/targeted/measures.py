@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from model.evaluation.paired import Difference
 from papers.targeted import Claim
 from papers.targeted.differences import paired_difference
-from papers.targeted.points import Curves, Scored, auroc_of_chosen, choose, common
+from papers.targeted.points import Curves, ScoredRuns, auroc_of_chosen, choose, common
 
 NOT_RUN = "not run"
 BAR = 0.7
@@ -20,7 +20,7 @@ class Evidence:
     """All points of an experiment, and the test findings of their runs."""
 
     curves: Curves
-    scored: Scored
+    scored: ScoredRuns
     overlap: float
     """Test over training findings of a split."""
 

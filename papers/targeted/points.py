@@ -17,8 +17,8 @@ RESULT = "_auc.json"
 
 
 @dataclass(frozen=True)
-class Point:
-    """A method with so many findings to learn from."""
+class CurvePoint:
+    """A point of a learning curve: a method with so many findings to learn from."""
 
     method: str
     findings: int
@@ -43,7 +43,7 @@ class Point:
         }
 
 
-Curves = dict[str, dict[int, Point]]
+Curves = dict[str, dict[int, CurvePoint]]
 """By method and number of findings, in rising order."""
 
 
@@ -56,7 +56,7 @@ def read_points(
         zip(methods, (n or everything for n in findings), results, strict=True)
     ):
         folder = path.with_name(path.name.removesuffix(RESULT))
-        curves[method][number] = Point(method, number, read(path), folder)
+        curves[method][number] = CurvePoint(method, number, read(path), folder)
     return curves
 
 
@@ -79,7 +79,7 @@ def choose(curves: Curves) -> dict[int, dict[tuple[int, int], str]]:
     return chosen
 
 
-def common(curves: Iterable[Mapping[int, Point]]) -> list[int]:
+def common(curves: Iterable[Mapping[int, CurvePoint]]) -> list[int]:
     """The numbers of findings that all of some methods have."""
     sets = [set(points) for points in curves]
     return sorted(set.intersection(*sets)) if sets else []
@@ -95,7 +95,7 @@ def auroc_of_chosen(curves: Curves, chosen: Mapping[int, Mapping[tuple[int, int]
     return found
 
 
-class Scored:
+class ScoredRuns:
     """The test findings of all runs, read when they are asked for."""
 
     def __init__(self, curves: Curves, splits: pd.DataFrame) -> None:

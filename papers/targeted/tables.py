@@ -16,7 +16,7 @@ from papers.numbers import read_cells
 from papers.targeted import STAGES, TABLES, TASKS, claims, drawn, pairs
 from papers.targeted.differences import paired_difference, published_p
 from papers.targeted.measures import Evidence, ours
-from papers.targeted.points import Scored, auroc_of_chosen, choose, read_points
+from papers.targeted.points import ScoredRuns, auroc_of_chosen, choose, read_points
 from pipeline.classes import LABEL
 from pipeline.cli import run_cli
 
@@ -183,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     splits = read_splits(options.splits)
     everything = learned_from(options.splits, options.counted)
     curves = read_points(options.methods, options.findings, options.results, everything)
-    evidence = Evidence(curves, Scored(curves, splits), overlap(splits, options.target))
+    evidence = Evidence(curves, ScoredRuns(curves, splits), overlap(splits, options.target))
     made = {
         "targeted_1": lambda: positives(splits, options.target, options.task),
         "targeted_tests": lambda: tests(evidence, options.task),

@@ -34,8 +34,8 @@ SPLIT_COLOURS = {"train": "#e8f1f8", "validation": "#fdf1e3", "test": "#e6f4ef"}
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What is there after a step."""
+class FlowStage:
+    """What is left after a step; a box of the flow chart."""
 
     title: str
     count: int
@@ -43,15 +43,15 @@ class Stage:
     """Lines of what the step left out."""
 
 
-def stages(fingerprint: pd.DataFrame) -> list[Stage]:
+def stages(fingerprint: pd.DataFrame) -> list[FlowStage]:
     """The stages of a data set, from the rows of its fingerprint.csv; the first two count files."""
     steps = fingerprint[fingerprint["group"] == "step"]
     values = {(row["item"], row["statistic"]): int(row["value"]) for row in steps.to_dict("records")}
     left_out = fingerprint[fingerprint["group"] == "left out"]
-    found = [Stage("files found", values["index", "files before"], [])]
+    found = [FlowStage("files found", values["index", "files before"], [])]
     for step, title in STEP_TITLES.items():
         kind = "files" if step == "index" else "findings"
-        found.append(Stage(f"{kind} {title}", values[step, f"{kind} after"], _reasons(left_out, step)))
+        found.append(FlowStage(f"{kind} {title}", values[step, f"{kind} after"], _reasons(left_out, step)))
     return found
 
 
@@ -72,7 +72,7 @@ def parts(split: pd.DataFrame) -> list[tuple[str, int, int]]:
     return [(name, len(part), part["group_id"].nunique()) for name, part in rows if len(part)]
 
 
-def draw(datasets: dict[str, tuple[list[Stage], list[tuple[str, int, int]]]], folds: int) -> Figure:
+def draw(datasets: dict[str, tuple[list[FlowStage], list[tuple[str, int, int]]]], folds: int) -> Figure:
     """A panel per data set; splits are those of the first of ``folds``."""
     figure, grid = plt.subplots(
         1, len(datasets), figsize=(WIDTH * len(datasets), HEIGHT), squeeze=False, layout="constrained"

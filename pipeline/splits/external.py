@@ -23,7 +23,7 @@ KEY = ["patient_id", "finding_id"]
 
 
 @dataclass(frozen=True)
-class Member:
+class StoreContents:
     """Who and what a data set holds, a value for each finding of its store."""
 
     name: str
@@ -34,16 +34,16 @@ class Member:
     """UIDs of DICOM studies; empty for other files."""
 
 
-def member(info: StoreInfo, findings: Path) -> Member:
+def contents(info: StoreInfo, findings: Path) -> StoreContents:
     """Read a store and its findings.csv."""
     rows = read_csv(findings).drop_duplicates(KEY)[[*KEY, "study_uid"]]
     kept = info.findings[KEY].astype(str).merge(rows, "left", KEY)
-    return Member(
+    return StoreContents(
         info.dataset, kept["patient_id"], pd.Series(images(info.path)), kept["study_uid"].fillna("")
     )
 
 
-def shared(own: Member, other: Member, *, same_people: bool) -> Iterator[str]:
+def shared(own: StoreContents, other: StoreContents, *, same_people: bool) -> Iterator[str]:
     """What of an external data set is in another one, a line for each kind.
 
     ``same_people`` says that equal ids are the same person.
@@ -67,7 +67,7 @@ def shared(own: Member, other: Member, *, same_people: bool) -> Iterator[str]:
             yield _told(kind, met, other)
 
 
-def _told(kind: str, names: pd.Series, other: Member) -> str:
+def _told(kind: str, names: pd.Series, other: StoreContents) -> str:
     more = f" and {len(names) - NAMED_OFFENDERS} more" if len(names) > NAMED_OFFENDERS else ""
     return f"{kind} that {other.name} has too ({len(names)}): {', '.join(names[:NAMED_OFFENDERS])}{more}"
 
@@ -90,9 +90,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     skipped.check(args.skipped, args.max_skipped)
     info = labelled(args.store)
-    own = member(info, args.findings)
+    own = contents(info, args.findings)
     for store, findings in zip(args.others, args.others_findings, strict=True):
-        other = member(read_info(store), findings)
+        other = contents(read_info(store), findings)
         refuse(
             shared(own, other, same_people=other.name in args.same), "refuse", args.store,
             expected="an external data set of people whom no other data set holds",

@@ -27,8 +27,8 @@ def checks(
     tables: Tables,
     seen: Sequence[Look],
     cues: Sequence[shortcuts.Cue],
-    member: overlap.Member,
-    others: Sequence[overlap.Member],
+    own: overlap.DataFolder,
+    others: Sequence[overlap.DataFolder],
     shots: screenshots.Shots,
     *,
     leak: str = "refuse",
@@ -40,10 +40,10 @@ def checks(
     yield screenshots.check(shots)
     yield shortcuts.check(cues)
     yield overlap.identity(tables.findings)
-    yield overlap.split_leaks(member, leak)
-    yield overlap.exact_duplicates(member)
-    yield overlap.near_duplicates(member)
-    yield from overlap.across(member, others, leak)
+    yield overlap.split_leaks(own, leak)
+    yield overlap.exact_duplicates(own)
+    yield overlap.near_duplicates(own)
+    yield from overlap.across(own, others, leak)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -76,8 +76,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     out, written = args.out or args.folder / "verify.html", args.table or args.folder / "verify.csv"
     tables = read_tables(args.folder)
     folders = [args.folder, *args.beside]
-    member, *others = (
-        overlap.read_member(folder, args.folds, people, processes=args.processes)
+    own, *others = (
+        overlap.read_folder(folder, args.folds, people, processes=args.processes)
         for folder, people in zip(folders, args.people or [""] * len(folders), strict=True)
     )
     pictures = documents(args.folder / "index.parquet")
@@ -85,9 +85,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     slices = args.folder / "slices.h5"
     seen = looks(tables.info, tables.findings, slices, processes=args.processes)
     cues = shortcuts.cues(tables.info, tables.findings, tables.index, seen, args.raw)
-    results = list(checks(tables, seen, cues, member, others, shots, leak=args.leak))
+    results = list(checks(tables, seen, cues, own, others, shots, leak=args.leak))
     write_csv(written, COLUMNS, map(asdict, results))
-    write_text(out, write_page(tables, member, results, cues, shots, args.licence))
+    write_text(out, write_page(tables, own, results, cues, shots, args.licence))
     counts = pd.Series([check.result for check in results]).value_counts()
     log.info("%s: %s", out, ", ".join(f"{count} {result}" for result, count in counts.items()))
     if bad := failed(read_csv(written)):

@@ -27,7 +27,7 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Member:
+class DataFolder:
     """A data set of the experiment, by its folder: who is in which split, and its images.
 
     ``folds`` has a split table per fold; ``images`` a row per slice with patient_id, group_id, finding_id,
@@ -48,7 +48,9 @@ def _image(number: int, slices: Path) -> tuple[str, int] | None:
     return hashlib.sha256(source.pixels.tobytes()).hexdigest(), phash(source.pixels)
 
 
-def read_member(folder: Path, folds: int | None = None, people: str = "", *, processes: int = 1) -> Member:
+def read_folder(
+    folder: Path, folds: int | None = None, people: str = "", *, processes: int = 1
+) -> DataFolder:
     """Read a data set's folder; its first ``folds`` split tables, or all that are there."""
     tables = sorted(folder.glob("splits/fold*.csv"), key=lambda path: (len(path.name), path.name))
     findings = read_csv(folder / "findings.csv")
@@ -64,7 +66,7 @@ def read_member(folder: Path, folds: int | None = None, people: str = "", *, pro
         digest=[image[0] for image in found if image],
         hash=np.array([image[1] for image in found if image], "u8"),
     )
-    return Member(folder.name, folder, tuple(map(read_splits, tables[:folds])), images, people)
+    return DataFolder(folder.name, folder, tuple(map(read_splits, tables[:folds])), images, people)
 
 
 def _split_of(table: pd.DataFrame) -> dict[tuple[str, str], str]:
@@ -91,24 +93,24 @@ def identity(findings: pd.DataFrame) -> Check:
     return Check("people", WARNING if count else OK, count, "; ".join(remarks(findings)) or fine)
 
 
-def split_leaks(member: Member, leak: str) -> Check:
+def split_leaks(own: DataFolder, leak: str) -> Check:
     """Groups, patients and identical patches in several splits of a fold; a warning with ``leak="warn"``."""
-    if not member.folds:
+    if not own.folds:
         return Check("splits", NONE, 0, "no splits")
     found = [
         f"fold {fold}: {offenders}"
-        for fold, table in enumerate(member.folds)
-        for offenders in leaks(member.folder / "patches.h5", table)
+        for fold, table in enumerate(own.folds)
+        for offenders in leaks(own.folder / "patches.h5", table)
     ]
     bad = FAILED if leak == "refuse" else WARNING
-    nothing = f"no group, patient or patch in two splits; folds: {len(member.folds)}"
+    nothing = f"no group, patient or patch in two splits; folds: {len(own.folds)}"
     detail = "; ".join(found) or nothing
     return Check("splits", bad if found else OK, len(found), detail)
 
 
-def exact_duplicates(member: Member) -> Check:
+def exact_duplicates(own: DataFolder) -> Check:
     """Identical slices under different patient ids: whether one group holds them and their labels agree."""
-    by_image = member.images.groupby(["channel", "digest"])
+    by_image = own.images.groupby(["channel", "digest"])
     shared = [part for _, part in by_image if persons(part["patient_id"]).nunique() > 1]
     apart = [part for part in shared if part["group_id"].nunique() > 1]
     contrary = [part for part in shared if part["label"].nunique() > 1]
@@ -120,11 +122,11 @@ def exact_duplicates(member: Member) -> Check:
     return Check("exact duplicates", WARNING if names else OK, len(names), detail)
 
 
-def crossing(member: Member) -> list[dict[str, object]]:
+def crossing(own: DataFolder) -> list[dict[str, object]]:
     """The rows of near_duplicates.csv with the folds in which the two images are in two splits."""
-    splits_of = [_splits_of(table) for table in member.folds]
+    splits_of = [_splits_of(table) for table in own.folds]
     rows: list[dict[str, object]] = []
-    for pair in read_csv(member.folder / "near_duplicates.csv").to_dict("records"):
+    for pair in read_csv(own.folder / "near_duplicates.csv").to_dict("records"):
         patients = person(pair["patient_id_1"]), person(pair["patient_id_2"])
         ends = [tuple(map(splits.get, patients)) for splits in splits_of]
         apart = [f"fold {fold}" for fold, (one, two) in enumerate(ends) if one and two and len(one | two) > 1]
@@ -132,9 +134,9 @@ def crossing(member: Member) -> list[dict[str, object]]:
     return rows
 
 
-def near_duplicates(member: Member) -> Check:
+def near_duplicates(own: DataFolder) -> Check:
     """Whether near-duplicate images under different ids are in two splits of a fold."""
-    rows = crossing(member)
+    rows = crossing(own)
     apart = [row for row in rows if row["in two splits"]]
     detail = f"{len(rows)} pairs under different ids, none in two splits"
     if apart:
@@ -144,7 +146,7 @@ def near_duplicates(member: Member) -> Check:
 
 
 def _tested(
-    own: Member, other: Member, pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]]
+    own: DataFolder, other: DataFolder, pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]]
 ) -> list[str]:
     """Of pairs of findings (own, other) those where one trains and the other is validated or tested."""
     found = []
@@ -157,7 +159,7 @@ def _tested(
     return found
 
 
-def shared_patients(own: Member, other: Member, leak: str) -> Check:
+def shared_patients(own: DataFolder, other: DataFolder, leak: str) -> Check:
     """Patient ids of both data sets, and whether one trains in one and is validated or tested in the other.
 
     That fails only where ids mean the same in both: the config says so, or a patient has a study or an
@@ -200,7 +202,7 @@ def shared_patients(own: Member, other: Member, leak: str) -> Check:
     return Check(f"patients in {other.name}", result, len(found) or len(patients), detail)
 
 
-def across(own: Member, others: Sequence[Member], leak: str) -> Iterator[Check]:
+def across(own: DataFolder, others: Sequence[DataFolder], leak: str) -> Iterator[Check]:
     """Patients, identical slices and near-duplicate slices that other data sets of the experiment share.
 
     It fails only where one of the first two trains in one data set and is validated or tested in the other.

@@ -78,7 +78,7 @@ def series_rows(tables: Tables) -> list[dict[str, object]]:
     ]  # fmt: skip
 
 
-def flow_boxes(tables: Tables, member: overlap.Member) -> list[tuple[str, str]]:
+def flow_boxes(tables: Tables, own: overlap.DataFolder) -> list[tuple[str, str]]:
     """The counts from files to splits, as boxes of a flow chart."""
     steps = {
         (row["item"], row["statistic"]): row["value"]
@@ -97,8 +97,8 @@ def flow_boxes(tables: Tables, member: overlap.Member) -> list[tuple[str, str]]:
         (f"{steps['patches', 'findings after']:,}", "with patches"),
         (f"{len(tables.info.findings) * tables.info.views:,}", "patches"),
     ]
-    if member.folds:
-        counts = member.folds[0]["split"].value_counts()
+    if own.folds:
+        counts = own.folds[0]["split"].value_counts()
         numbers = " / ".join(str(counts.get(name, 0)) for name in SPLITS)
         boxes.append((numbers, "train / val. / test"))
     return boxes
@@ -182,20 +182,20 @@ def _left_out(skipped: pd.DataFrame) -> page.Html:
 
 def write_page(
     tables: Tables,
-    member: overlap.Member,
+    own: overlap.DataFolder,
     results: Sequence[Check],
     cues: Sequence[Cue],
     shots: Shots,
     licence: str,
 ) -> str:
     """The page of a data set as HTML."""
-    pairs = overlap.crossing(member)
+    pairs = overlap.crossing(own)
     columns = ["patient_id_1", "patient_id_2", "distance", "merged", "in two splits"]
     return page.page(
         f"Can {tables.info.dataset} be trusted?",
         [
             page.table(COLUMNS, map(asdict, results), marked="result"),
-            page.section("From files to splits", page.flow(flow_boxes(tables, member))),
+            page.section("From files to splits", page.flow(flow_boxes(tables, own))),
             _pictures(tables.folder, licence),
             _shortcuts(cues),
             _slices(tables.choices, shots),
