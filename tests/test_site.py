@@ -100,9 +100,26 @@ def test_an_item_needs_an_empty_line_behind_a_paragraph() -> None:
     assert swallowed("Its note.\n\n- first\n  - within\n  on\n- second\n\n```\nls\n- no item\n```\n") == []
 
 
+def restarted(text: str) -> list[str]:
+    """Items of numbered lists that the site counts from 1 again, since a block before them is no part of the list."""
+    lost, within = [], False
+    for block in re.split(r"\n\s*\n", text):
+        number = re.match(r"(\d+)\. ", block)
+        if number and number[1] != "1" and not within:
+            lost.append(block.splitlines()[0])
+        within = bool(number) or (within and block.startswith("    "))
+    return lost
+
+
+def test_a_block_within_a_numbered_list_is_indented_by_four() -> None:
+    assert restarted("1. a\n2. b\n\n   | c |\n\n3. d\n4. e") == ["3. d"]
+    assert restarted("1. a\n2. b\n\n    | c |\n\n3. d\n\nText.\n\n1. a") == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_lists_and_tables_look_alike_on_github_and_on_the_site(page: str) -> None:
     assert swallowed(TEXTS[page]) == []
+    assert restarted(TEXTS[page]) == []
     assert r"\|" not in site.FENCE.sub("", TEXTS[page]), "the site shows the backslash of code in a table"
 
 
