@@ -29,7 +29,7 @@ TABLES = {
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One number of a paper."""
 
     paper: str
@@ -50,15 +50,15 @@ class Cell:
     source: str
 
 
-def read_cells(table: str | None = None) -> list[Cell]:
+def read_cells(table: str | None = None) -> list[TableCell]:
     """The numbers of one table, or all of them, in their order."""
     return [cell for cell in _cells() if table in (None, cell.table)]
 
 
 @functools.cache
-def _cells() -> tuple[Cell, ...]:
+def _cells() -> tuple[TableCell, ...]:
     with CELLS.open(encoding="utf-8", newline="") as file:
-        return tuple(Cell(**row) for row in csv.DictReader(file))
+        return tuple(TableCell(**row) for row in csv.DictReader(file))
 
 
 def methods_of(table: str, run: Iterable[str]) -> list[str]:

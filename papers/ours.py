@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from model.evaluation.delong import NEWCOMBE
-from papers.numbers import Cell, compared, needs_history
+from papers.numbers import TableCell, compared, needs_history
 
 NOT_RUN = "not run"
 SUPPORTS = {"support1": "brain", "support2": "lungx"}
@@ -42,7 +42,7 @@ class Experiment:
     split: str = "holdout"
     """Kind of the splits; with all, nothing is left to test but the challenge's findings."""
 
-    def value(self, cell: Cell) -> Value:
+    def value(self, cell: TableCell) -> Value:
         """What belongs beside ``cell``; nothing where there is nothing to compare."""
         if not cell.measure:
             return Value("")
@@ -61,7 +61,7 @@ class Experiment:
             return self._compared(cell, measure, other[0])
         return self._measured(cell, measure)
 
-    def _setting(self, cell: Cell) -> Value:
+    def _setting(self, cell: TableCell) -> Value:
         if cell.measure == "candidates":
             return Value(f"{self.candidates[cell.method]}")
         phase = next((phase for phase in self.phases[cell.method] if phase["name"] == cell.phase), None)
@@ -86,7 +86,7 @@ class Experiment:
         free = (role for role in SUPPORTS if role not in found)
         return {"target": self.target, **found, **dict(zip(free, others, strict=False))}
 
-    def _measured(self, cell: Cell, measure: str) -> Value:
+    def _measured(self, cell: TableCell, measure: str) -> Value:
         if needs_history(measure):
             return self._of_histories(cell, measure)
         result = self.results[cell.method]
@@ -103,7 +103,7 @@ class Experiment:
         ]
         return _mean(values)
 
-    def _compared(self, cell: Cell, measure: str, other: str) -> Value:
+    def _compared(self, cell: TableCell, measure: str, other: str) -> Value:
         own, theirs = self.results[cell.method], self.results[cell.method if other == "validation" else other]
         if measure == "samples":
             ratio = samples(own) / samples(theirs) if samples(theirs) else float("nan")
@@ -117,7 +117,7 @@ class Experiment:
         note = "" if other == "validation" else "intervals: differences.csv"
         return Value(f"{areas[0] - areas[1]:+.3f}", note=note)
 
-    def _of_histories(self, cell: Cell, measure: str) -> Value:
+    def _of_histories(self, cell: TableCell, measure: str) -> Value:
         if measure.startswith("test@"):
             epoch = int(measure.removeprefix("test@"))
             values = [self._at(table, epoch) for table in self.histories[cell.method]]

@@ -39,7 +39,7 @@ _COLUMN = re.compile(r"(?P<phase>DS\d/(?:Full|Frozen))/.+/(?P<split>Training|Val
 
 
 @dataclass(frozen=True)
-class Curve:
+class LoggedCurve:
     """One metric over the epochs of a phase."""
 
     phase: str
@@ -50,13 +50,13 @@ class Curve:
     """As written, by epoch."""
 
 
-def read_logs(folder: Path) -> dict[str, list[Curve]]:
+def read_logs(folder: Path) -> dict[str, list[LoggedCurve]]:
     """The curves of each method whose logs lie in ``folder``, phase by phase.
 
     Raises EmptyError where there is no log, ColumnError for one with other columns, InputError for a value
     that is no number or a curve that is there twice.
     """
-    curves: dict[str, list[Curve]] = {}
+    curves: dict[str, list[LoggedCurve]] = {}
     for path in sorted(folder.glob("*.csv")):
         own, reference = _OWN.fullmatch(path.name), _REFERENCE.fullmatch(path.name)
         if own:
@@ -75,25 +75,25 @@ def read_logs(folder: Path) -> dict[str, list[Curve]]:
     return curves
 
 
-def _own(path: Path, dataset: str) -> Iterator[Curve]:
+def _own(path: Path, dataset: str) -> Iterator[LoggedCurve]:
     for name, values in _table(path).items():
         column = _COLUMN.fullmatch(str(name))
         metric = METRICS.get(column["metric"]) if column else None
         if not column or not metric:
             raise ColumnError(str(name), file=path, expected="columns DS1/Full/…/Training/auc")
-        yield Curve(column["phase"], dataset, SPLITS[column["split"].lower()], metric, values)
+        yield LoggedCurve(column["phase"], dataset, SPLITS[column["split"].lower()], metric, values)
 
 
-def _reference(path: Path, phase: str, split: str) -> Iterator[Curve]:
+def _reference(path: Path, phase: str, split: str) -> Iterator[LoggedCurve]:
     table = _table(path)
     unknown = [name for name in table if name not in METRICS]
     if unknown:
         raise ColumnError(", ".join(unknown), file=path, expected=f"columns {', '.join(METRICS)}")
     for name, values in table.items():
-        yield Curve(phase, TARGET, split, f"reference_{METRICS[str(name)]}", values)
+        yield LoggedCurve(phase, TARGET, split, f"reference_{METRICS[str(name)]}", values)
         # In the first phase the reference is what trains; its own log may be there as well.
         if phase == FIRST and split == "validation":
-            yield Curve(phase, TARGET, split, METRICS[str(name)], values)
+            yield LoggedCurve(phase, TARGET, split, METRICS[str(name)], values)
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -112,7 +112,7 @@ def _table(path: Path) -> pd.DataFrame:
     return table.set_index(table["epoch"].astype(int)).drop(columns="epoch")
 
 
-def _once(curves: Sequence[Curve], folder: Path) -> None:
+def _once(curves: Sequence[LoggedCurve], folder: Path) -> None:
     seen: set[tuple[str, ...]] = set()
     for curve in curves:
         key = (curve.phase, curve.dataset, curve.split, curve.metric)
@@ -126,7 +126,7 @@ def _once(curves: Sequence[Curve], folder: Path) -> None:
         seen.add(key)
 
 
-def history(curves: Sequence[Curve]) -> Iterator[dict[str, object]]:
+def history(curves: Sequence[LoggedCurve]) -> Iterator[dict[str, object]]:
     """Rows of history.csv in the order of training.
 
     The samples seen, which the logs do not tell, are counted by the published sizes of the data sets.

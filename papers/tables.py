@@ -11,7 +11,7 @@ import pandas as pd
 from model.evaluation.intervals import NEGATIVES, POSITIVES, newcombe, published_interval
 from model.evaluation.results import counted, read_all
 from model.report.tabular import write_table
-from papers.numbers import TABLES, Cell, read_cells, read_inconsistencies
+from papers.numbers import TABLES, TableCell, read_cells, read_inconsistencies
 from papers.ours import NOT_RUN, Experiment, best
 from pipeline.cli import run_cli
 from pipeline.files import read_csv
@@ -42,7 +42,7 @@ def paper_table(name: str, experiment: Experiment, published: Mapping[str, pd.Da
     return pd.DataFrame(lines)
 
 
-def _interval(cell: Cell) -> str:
+def _interval(cell: TableCell) -> str:
     """The interval of a published AUROC: of a test, which is a whole number of pairs, or of the challenge."""
     if cell.measure == "test":
         low, high = published_interval(round(float(cell.value) * PAIRS) / PAIRS)
@@ -53,7 +53,7 @@ def _interval(cell: Cell) -> str:
     return f"[{low:.3f}, {high:.3f}]"
 
 
-def _replayed(cell: Cell, published: Mapping[str, pd.DataFrame]) -> str:
+def _replayed(cell: TableCell, published: Mapping[str, pd.DataFrame]) -> str:
     if not cell.measure.startswith("best_") or cell.paper != "hydra" or cell.method not in published:
         return ""
     found = best(published[cell.method], cell.phase)
@@ -107,7 +107,7 @@ def _data(experiment: Experiment, kind: str) -> str:
     return f"Ours: target {experiment.target} among {names}; other splits than the published one."
 
 
-def _steps(cells: Sequence[Cell], experiment: Experiment) -> list[str]:
+def _steps(cells: Sequence[TableCell], experiment: Experiment) -> list[str]:
     """Which data set of ours stands for which of theirs."""
     said = []
     for method in dict.fromkeys(cell.method for cell in cells if cell.phase):

@@ -16,7 +16,7 @@ from pipeline.datasets.listed import PIXELS, WORLD, extent_of
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import EXTENT, FINDING_COLUMNS
 from pipeline.patches import online, reduced, slices
-from pipeline.patches.cut import cut_views, tasks
+from pipeline.patches.cut import cut_views, located_findings
 from pipeline.patches.normalization import check_not_blank
 from pipeline.patches.ranges import Ranges
 from pipeline.patches.views import Frame, View, frame_of, view_table
@@ -95,16 +95,16 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
     columns = (*FINDING_COLUMNS, "image", "reason")
     rows = pd.DataFrame([[str(one.get(name, "")) for name in columns] for one in found], columns=columns)
     sources = _read(rows, known, raw, how)
-    (task,) = tasks(rows.assign(extent=extent), list(how.channels))
+    (finding,) = located_findings(rows.assign(extent=extent), list(how.channels))
     drawn = how.augmentation == "online"
     ranges = Ranges(**how.online or {})
     margin = online.margin(how.side, ranges) if drawn else 0
-    cut = cut_views(task, sources, how.extent, how.side, how.views, how.view_seed, margin)
+    cut = cut_views(finding, sources, how.extent, how.side, how.views, how.view_seed, margin)
     if isinstance(cut, InputError):
         raise cut
     frames = [
         frame_of(
-            task.extent or how.extent,
+            finding.extent or how.extent,
             source.pixels.shape,
             spot.column,
             spot.row,
@@ -112,7 +112,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
             spot.spacing_row_mm,
             side=how.side,
         )
-        for spot, source in zip(task.spots, sources, strict=True)
+        for spot, source in zip(finding.spots, sources, strict=True)
     ]
     statistics = [(source.mean, source.std) for source in sources]
     names = (how.view_seed, row["patient_id"], row["finding_id"])

@@ -61,7 +61,7 @@ def to_bytes(values: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Picture:
+class NamedPng:
     """A PNG, and what its name has before and behind that of its source."""
 
     content: bytes
@@ -77,7 +77,7 @@ def _encode(values: np.ndarray, *, flip: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _slices(stack: Voxels, axis: str, path: Path, *, flip: bool) -> Iterator[Picture]:
+def _slices(stack: Voxels, axis: str, path: Path, *, flip: bool) -> Iterator[NamedPng]:
     word = "slice" if is_nifti(path.name) else ""
     check_finite(stack.values, path)
     for letter in stack.counts if axis == "all" else axis if axis in stack.counts else "z":
@@ -85,10 +85,10 @@ def _slices(stack: Voxels, axis: str, path: Path, *, flip: bool) -> Iterator[Pic
             at = f"_time{time}" if len(stack.times) > 1 else ""
             for number in range(stack.values.shape[AXES.index(letter)]):
                 plane = stack.plane(letter, number, time)
-                yield Picture(_encode(plane, flip=flip), behind=f"_{letter}{at}_{word}{number}")
+                yield NamedPng(_encode(plane, flip=flip), behind=f"_{letter}{at}_{word}{number}")
 
 
-def convert(file: str, raw: Path, axis: str, flip: bool) -> list[Picture] | InputError:
+def convert(file: str, raw: Path, axis: str, flip: bool) -> list[NamedPng] | InputError:
     """The pictures of one file, or why it cannot be read; none of a picture that this program wrote."""
     path = raw / file
     if file_state(path)[0] < 0:  # to read a pipe would take for ever
@@ -107,9 +107,9 @@ def convert(file: str, raw: Path, axis: str, flip: bool) -> list[Picture] | Inpu
             return list(_slices(of_volume(path), axis, path, flip=flip))
         content = _encode(read_pixels(path).values, flip=flip)
         if row["format"] == "image":
-            return [Picture(content)]
+            return [NamedPng(content)]
         number = row["instance_number"]
-        return [Picture(content, before=f"Instance{number:.0f}_" if number == number else "Instance_")]
+        return [NamedPng(content, before=f"Instance{number:.0f}_" if number == number else "Instance_")]
     except InputError as error:
         error.file = file
         return error
@@ -130,20 +130,20 @@ def short_name(file: str) -> str:
     return name[: -len(".nii.gz")] if name.lower().endswith(".nii.gz") else PurePosixPath(name).stem
 
 
-class Names:
+class PictureNames:
     """Names for pictures, none twice and none of a file that somebody else wrote."""
 
     def __init__(self) -> None:
         self._taken: set[Path] = set()
 
-    def give(self, folder: Path, file: str, pictures: Sequence[Picture]) -> list[Path]:
+    def give(self, folder: Path, file: str, pictures: Sequence[NamedPng]) -> list[Path]:
         """Where the pictures of a source go: by its short name, else by its whole one, else with a number."""
         whole = PurePosixPath(file).name
         numbered = (f"{whole}-{number}" for number in itertools.count(2))
         names = itertools.chain([short_name(file), whole], numbered)
         return next(paths for name in names if (paths := self._free(folder, name, pictures)) is not None)
 
-    def _free(self, folder: Path, name: str, pictures: Sequence[Picture]) -> list[Path] | None:
+    def _free(self, folder: Path, name: str, pictures: Sequence[NamedPng]) -> list[Path] | None:
         paths = [folder / f"{each.before}{name}{each.behind}.png" for each in pictures]
         # In some file systems a and A are one name.
         keys = [path.with_name(path.name.casefold()) for path in paths]
@@ -183,7 +183,7 @@ def write_pngs(
     if not files:
         raise EmptyError("none", file=raw, expected="images", remedy="give a folder of images")
     function = functools.partial(convert, raw=raw, axis=axis, flip=flip)
-    names, written, errors = Names(), 0, []
+    names, written, errors = PictureNames(), 0, []
     results = parallel(function, files, processes=processes, label="PNG", lost=index.lost)
     for file, result in zip(files, results, strict=True):
         if isinstance(result, InputError):

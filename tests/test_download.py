@@ -22,7 +22,7 @@ from pipeline.download import choice, http, manifest
 from pipeline.download import idc as buckets
 from pipeline.download.choice import Series, choose, offline_index
 from pipeline.download.http import PassingError, Patience, again
-from pipeline.download.images import Source, download, main, service
+from pipeline.download.images import ImageService, download, main, service
 from pipeline.download.manifest import Entry
 from pipeline.errors import ConfigError, DiskError, NetError, StoreError
 from pipeline.files import read_csv, sha256
@@ -97,7 +97,7 @@ class Downloads:
         """What only requests for that series have in their target."""
         return series.prefix if self.source == "idc" else series.uid
 
-    def connect(self, patience: Patience = QUICK) -> Source:
+    def connect(self, patience: Patience = QUICK) -> ImageService:
         return service(self.source, self.address, "prostatex", self.raw, patience)
 
 
@@ -429,7 +429,7 @@ class TestBothServices:
         files = {"idc": victim.with_name(f".{victim.name}.part"),
                  "nbia": get.raw / ".part" / f".{victim.parent.name}.zip.part"}  # fmt: skip
 
-        def connect() -> Source:
+        def connect() -> ImageService:
             there = get.connect()
             files[get.source].parent.mkdir(exist_ok=True)
             # Writing to /dev/full fails as writing to a full disk does.

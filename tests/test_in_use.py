@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.evaluation.platt import Platt
-from model.files.operating import Operating
+from model.files.operating import OperatingSummary
 from model.inference.in_use import Use, as_lines, shares_of
 from pipeline.classes import UNNAMED, Classes
 from pipeline.errors import ConfigError
@@ -19,10 +19,10 @@ HALF = Platt(1, 0, 0.5)
 
 def run(
     threshold: float, line: Platt | None = HALF, prevalence: float = 0.2, *ends: tuple[float, float, float]
-) -> dict[str, Operating]:
+) -> dict[str, OperatingSummary]:
     points = (POINT | {"threshold": threshold}, {"point": "sensitivity 0.9", "threshold": 0.7})
     sets = tuple(dict(zip(("coverage", "positive", "negative"), end, strict=True)) for end in ends)
-    return {"": Operating(prevalence, line, "" if line else "too few", points, sets)}
+    return {"": OperatingSummary(prevalence, line, "" if line else "too few", points, sets)}
 
 
 def test_a_probability_is_for_the_prevalence_of_training_and_for_another_one() -> None:
@@ -51,11 +51,13 @@ SHARES = {"a": 0.2, "b": 0.4, "c": 0.4}
 """Of the classes in training."""
 
 
-def of_three(intercepts: Sequence[float] = (0, 0, 0), *, together: bool = True) -> dict[str, Operating]:
+def of_three(
+    intercepts: Sequence[float] = (0, 0, 0), *, together: bool = True
+) -> dict[str, OperatingSummary]:
     """A run whose temperature is 1, fitted where classes are equally frequent."""
     lines = [Platt(1, intercept, 1 / 3) for intercept in intercepts]
     return {
-        name: Operating(SHARES[name], line, "", (POINT,), together=together)
+        name: OperatingSummary(SHARES[name], line, "", (POINT,), together=together)
         for name, line in zip(THREE.names, lines, strict=True)
     }
 

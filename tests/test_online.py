@@ -19,7 +19,7 @@ from model.training.phase import Phase
 from model.training.settings import Settings
 from model.training.trainer import Trainer
 from pipeline.patches import online
-from pipeline.patches.cut import Spot, Task, cut_views
+from pipeline.patches.cut import LocatedFinding, Spot, cut_views
 from pipeline.patches.ranges import Ranges
 from pipeline.patches.views import Frame, View, centre, resample
 from pipeline.slice_store import SourceSlice
@@ -27,7 +27,7 @@ from pipeline.store import read_info, read_margins, read_patches
 from tests.stores import make_store
 
 CPU = torch.device("cpu")
-TASK = Task("p", "1", (Spot(0, "file", 60.0, 55.0, 0.5, 0.75),))
+FINDING = LocatedFinding("p", "1", (Spot(0, "file", 60.0, 55.0, 0.5, 0.75),))
 EXTENT, SIDE = "24 mm", 40
 
 
@@ -39,8 +39,8 @@ def picture() -> SourceSlice:
 
 class TestViews:
     def test_the_middle_of_the_stored_patch_is_the_unaugmented_view(self) -> None:
-        plain = cut_views(TASK, [picture()], EXTENT, SIDE, 3, 0)
-        wide = cut_views(TASK, [picture()], EXTENT, SIDE, 3, 0, online.margin(SIDE))
+        plain = cut_views(FINDING, [picture()], EXTENT, SIDE, 3, 0)
+        wide = cut_views(FINDING, [picture()], EXTENT, SIDE, 3, 0, online.margin(SIDE))
         assert wide.patches.shape == (1, 1, SIDE + 2 * online.margin(SIDE), SIDE + 2 * online.margin(SIDE))
         middle = online.cut(wide.patches[0], SIDE, wide.aspect, View())
         np.testing.assert_allclose(middle, plain.patches[0], atol=1e-5)
@@ -49,7 +49,7 @@ class TestViews:
     def test_a_view_of_it_is_that_view_of_the_slice(self, number: int) -> None:
         """Pixels of the patch are 0.6 mm, those of the slice 0.5 × 0.75 mm: both turn in mm."""
         view = online.draw(SIDE, "any", number)
-        wide = cut_views(TASK, [picture()], EXTENT, SIDE, 1, 0, online.margin(SIDE))
+        wide = cut_views(FINDING, [picture()], EXTENT, SIDE, 1, 0, online.margin(SIDE))
         frame = Frame(60.0, 55.0, 24 / 0.5 / SIDE, 24 / 0.75 / SIDE, 1.5, SIDE)
         straight = resample(picture().normalized, frame, [view])
         np.testing.assert_allclose(online.cut(wide.patches[0], SIDE, wide.aspect, view), straight, atol=0.02)
@@ -92,10 +92,10 @@ class TestRanges:
         """The picture has 125 pixels, so that both ways only make it larger; pixel 7 is the first of the middle."""
         rows, columns = np.indices((125, 125))
         pixels = SourceSlice(np.float32(np.sin(rows / 7) + np.cos(columns / 9 + rows / 30)), 0.0, 1.0)
-        task = Task("p", "1", (Spot(0, "file", 62.0, 62.0, np.nan, np.nan),))
+        finding = LocatedFinding("p", "1", (Spot(0, "file", 62.0, 62.0, np.nan, np.nan),))
         margin = online.margin(236, ROMERO)
-        wide = cut_views(task, [pixels], "118/125 width, 118/125 height", 236, 1, 0, margin)
-        (whole,) = cut_views(task, [pixels], "whole", 250, 1, 0).patches[0]
+        wide = cut_views(finding, [pixels], "118/125 width, 118/125 height", 236, 1, 0, margin)
+        (whole,) = cut_views(finding, [pixels], "whole", 250, 1, 0).patches[0]
         found = online.cut(wide.patches[0], 236, wide.aspect, View(shift=3, drop=-5))[0]
         np.testing.assert_allclose(found, whole[2 : 2 + 236, 10 : 10 + 236], atol=5e-3)
 

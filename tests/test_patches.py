@@ -381,7 +381,7 @@ def test_a_finding_that_lacks_a_configured_channel_is_not_stacked(stacked: Etl) 
     table = read_csv(stacked.out / "findings.csv")
     first = table[["patient_id", "finding_id"]].iloc[0].tolist()
     lacking = ((table[["patient_id", "finding_id"]] == first).all(axis=1)) & (table["channel"] == "t2")
-    order = cut.tasks(table[~lacking], ["t2", "dwi", "adc"])
+    order = cut.located_findings(table[~lacking], ["t2", "dwi", "adc"])
     assert [task.patient_id for task in order] == list(
         table.drop_duplicates(["patient_id", "finding_id"])["patient_id"].iloc[1:]
     )

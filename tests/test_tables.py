@@ -10,15 +10,17 @@ import pandas as pd
 import pytest
 
 from papers import numbers, recount
-from papers.numbers import Cell, read_cells
+from papers.numbers import TableCell, read_cells
 from papers.ours import Experiment, best, samples, spelt
 from papers.tables import main, notes_of, paper_table
 from pipeline.files import read_csv
 from pipeline.provenance import ROOT
 
 
-def cell(measure: str, method: str = "hydra", phase: str = "", dataset: str = "", value: str = "0.5") -> Cell:
-    return Cell("hydra", "t", "r", "c", value, "", method, phase, dataset, measure, "", "s")
+def cell(
+    measure: str, method: str = "hydra", phase: str = "", dataset: str = "", value: str = "0.5"
+) -> TableCell:
+    return TableCell("hydra", "t", "r", "c", value, "", method, phase, dataset, measure, "", "s")
 
 
 def result(method: str, test: float | None, validation: float = 0.6, **more: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ and what is printed. What the user has set counts.
 
 
 @dataclass(frozen=True)
-class Record:
+class TrackedRun:
     """What there is to tell of one run, or of a method."""
 
     name: str
@@ -93,7 +93,7 @@ def flags(words: Sequence[str]) -> dict[str, str]:
     return {name: " ".join(values) for name, values in found.items()}
 
 
-def of_training(given: Mapping[str, str]) -> Record:
+def of_training(given: Mapping[str, str]) -> TrackedRun:
     """The curves of a run, from its history, and what it was called with."""
     folder = Path(given["out"]).parent
     table = read_csv(Path(given["history"]))
@@ -105,10 +105,10 @@ def of_training(given: Mapping[str, str]) -> Record:
     metrics = list(zip(names, table["value"].astype(float), table["epoch"].astype(int), strict=True))
     facts = json.loads(Path(given["run"]).read_text(encoding="utf-8"))
     known = {name: value for name, value in given.items() if name not in ("stores", "splits", "seen")}
-    return Record("/".join(folder.parts[-3:]), flat({"command": known, "run": facts}), metrics)
+    return TrackedRun("/".join(folder.parts[-3:]), flat({"command": known, "run": facts}), metrics)
 
 
-def of_result(given: Mapping[str, str]) -> Record:
+def of_result(given: Mapping[str, str]) -> TrackedRun:
     """The result of a method, and the config of the experiment."""
     result = json.loads(Path(given["out"]).read_text(encoding="utf-8"))
     found = {"auroc": result["auroc"], "auroc_single": result["auroc_single"]}
@@ -121,7 +121,7 @@ def of_result(given: Mapping[str, str]) -> Record:
     settings = flat(
         {"target": result["target"], "commit": result["provenance"].get("commit"), "config": config}
     )
-    return Record(
+    return TrackedRun(
         result["method"], settings, [(name, value, 0) for name, value in found.items() if value is not None]
     )
 
@@ -137,7 +137,7 @@ def flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
     return found
 
 
-def to_mlflow(told: Record) -> None:
+def to_mlflow(told: TrackedRun) -> None:
     """A run in the server of ``MLFLOW_TRACKING_URI``, or in ``mlruns`` in the folder of the experiment."""
     mlflow = importlib.import_module("mlflow")
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # what it says of errors is told in one line
@@ -166,7 +166,7 @@ def _experiment(client: Any, name: str) -> str:
     return str(found.experiment_id)
 
 
-def to_wandb(told: Record) -> None:
+def to_wandb(told: TrackedRun) -> None:
     """A run in the project of ``WANDB_PROJECT``, or one called as the folder of the experiment."""
     wandb = importlib.import_module("wandb")
     project = os.environ.get("WANDB_PROJECT") or Path.cwd().name
@@ -183,8 +183,8 @@ def _rows(metrics: Sequence[tuple[str, float, int]]) -> Iterator[dict[str, float
         yield {"epoch": epoch} | {name: value for name, value, _ in some}
 
 
-MADE: Mapping[str, Callable[[Mapping[str, str]], Record]] = {
+MADE: Mapping[str, Callable[[Mapping[str, str]], TrackedRun]] = {
     "model.training.train": of_training, "model.evaluation.score": of_result,
 }  # fmt: skip
 """By module, what there is to tell of what it has made."""
-TOLD: Mapping[str, Callable[[Record], None]] = {"mlflow": to_mlflow, "wandb": to_wandb}
+TOLD: Mapping[str, Callable[[TrackedRun], None]] = {"mlflow": to_mlflow, "wandb": to_wandb}

@@ -17,7 +17,7 @@ SHARE = 0.1
 tumour is neither: its darkest tenth lies inside where the mean would take in healthy tissue around it."""
 
 
-class Place(NamedTuple):
+class MapPosition(NamedTuple):
     """Where a finding lies on its map: the number of the slice, pixels, and mm per pixel."""
 
     number: int
@@ -32,7 +32,7 @@ class Maps:
     """Where the ADC slice of each finding (patient_id, finding_id) lies."""
 
     slices: Path
-    places: Mapping[tuple[str, str], Place]
+    places: Mapping[tuple[str, str], MapPosition]
 
 
 def read_maps(findings: Path, slices: Path) -> Maps:
@@ -40,7 +40,7 @@ def read_maps(findings: Path, slices: Path) -> Maps:
     table = read_csv(findings)
     columns = ("column", "row", "spacing_column_mm", "spacing_row_mm")
     places = {
-        (row["patient_id"], row["finding_id"]): Place(
+        (row["patient_id"], row["finding_id"]): MapPosition(
             number, *(float(row[name] or "nan") for name in columns)
         )
         for number, row in enumerate(table.to_dict("records"))

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-Curve = tuple[np.ndarray, np.ndarray]
+RocCurve = tuple[np.ndarray, np.ndarray]
 """False positive rate and true positive rate, both (points,), from (0, 0) to (1, 1), never falling."""
 
 
-def roc(labels: ArrayLike, scores: ArrayLike) -> Curve:
+def roc(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
     """The ROC curve; findings with one score make one slanted line, so that its area is the AUROC.
 
     Raises
@@ -25,7 +25,7 @@ def roc(labels: ArrayLike, scores: ArrayLike) -> Curve:
     return false, true
 
 
-def mean_curve(curves: Sequence[Curve]) -> Curve:
+def mean_curve(curves: Sequence[RocCurve]) -> RocCurve:
     """True positive rates averaged at each false positive rate; its area is the mean of their areas.
 
     A vertical step has two true positive rates at one false positive rate: both ends are averaged.
@@ -36,7 +36,7 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     return np.repeat(grid, 2), np.stack([lower, upper], axis=1).ravel()
 
 
-def _limit(curve: Curve, grid: np.ndarray, side: int) -> np.ndarray:
+def _limit(curve: RocCurve, grid: np.ndarray, side: int) -> np.ndarray:
     """True positive rate at the lower (side 0) or upper (side -1) end of what stands above each abscissa."""
     false, true = curve
     corners, first = np.unique(false, return_index=True)

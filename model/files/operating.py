@@ -60,7 +60,7 @@ _FILE = {
 
 
 @dataclass(frozen=True)
-class Operating:
+class OperatingSummary:
     """What a run says of the scores of one problem."""
 
     prevalence: float
@@ -76,7 +76,7 @@ class Operating:
     """Whether the line is one of several classes, whose scores become probabilities together."""
 
 
-def read(folder: Path, dataset: str, state: str) -> dict[str, Operating]:
+def read(folder: Path, dataset: str, state: str) -> dict[str, OperatingSummary]:
     """Of each problem of a data set, by name (of two classes the empty one); nothing where the run has none.
 
     Raises ValueError with what is wrong with the file in ``folder``.
@@ -93,7 +93,7 @@ def read(folder: Path, dataset: str, state: str) -> dict[str, Operating]:
     if (found["dataset"], found["state"]) != (dataset, state):
         return {}
     return {
-        name: Operating(
+        name: OperatingSummary(
             about["prevalence"],
             Platt(**{key: about["calibration"][key] for key in _LINE["required"]})
             if about["calibration"]

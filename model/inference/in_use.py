@@ -11,7 +11,7 @@ from model.evaluation.operating import FILE
 from model.evaluation.platt import Platt
 from model.evaluation.temperature import Temperature
 from model.files import operating
-from model.files.operating import Operating
+from model.files.operating import OperatingSummary
 from model.files.runs import Run, RunError
 from pipeline.classes import Classes
 from pipeline.errors import ConfigError
@@ -32,7 +32,7 @@ class Use:
     """The operating points of each run, for the classes of one data set."""
 
     classes: Classes
-    runs: tuple[dict[str, Operating], ...]
+    runs: tuple[dict[str, OperatingSummary], ...]
     missing: str = ""
     """Why there are none."""
     prevalence: Mapping[str, float] = field(default_factory=dict)
@@ -101,12 +101,12 @@ class Use:
         return dict(zip(known, np.mean(each, axis=0).tolist(), strict=True))
 
 
-def _platt(about: Operating) -> Platt:
+def _platt(about: OperatingSummary) -> Platt:
     assert about.line is not None
     return about.line
 
 
-def _temperature(classes: Sequence[Operating]) -> Temperature:
+def _temperature(classes: Sequence[OperatingSummary]) -> Temperature:
     """That of a run, from the lines of its classes."""
     lines = [_platt(about) for about in classes]
     intercepts, shares = (
@@ -115,7 +115,7 @@ def _temperature(classes: Sequence[Operating]) -> Temperature:
     return Temperature(lines[0].slope, intercepts, shares)
 
 
-def _points(runs: Sequence[Operating], score: float) -> Sequence[dict[str, Any]]:
+def _points(runs: Sequence[OperatingSummary], score: float) -> Sequence[dict[str, Any]]:
     """Of the points that all runs have, whether ``score`` is positive, and what they come to on the test."""
     thresholds = [{point["point"]: point["threshold"] for point in run.points} for run in runs]
     shared = [point for point in runs[0].points if all(point["point"] in each for each in thresholds)]
@@ -126,7 +126,7 @@ def _points(runs: Sequence[Operating], score: float) -> Sequence[dict[str, Any]]
     return found
 
 
-def _sets(runs: Sequence[Operating], score: float) -> Sequence[dict[str, Any]]:
+def _sets(runs: Sequence[OperatingSummary], score: float) -> Sequence[dict[str, Any]]:
     """Of the coverages that all runs have, what a finding may be: positive, negative, both or neither."""
     ends = [{known["coverage"]: known for known in run.sets} for run in runs]
     found = []

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from model.evaluation import results
 from model.evaluation.delong import NEWCOMBE
 from model.evaluation.predictions import STATES, numbered, read_predictions
-from model.evaluation.roc import Curve, mean_curve, roc
+from model.evaluation.roc import RocCurve, mean_curve, roc
 from model.report import histories
 from model.report.drawing import (  # fmt: skip
     COLOURS,
@@ -46,9 +46,9 @@ def plot_roc(figures: dict[str, Any], predictions: Sequence[Path]) -> Figure:
     """
     made = figure(5.4, 5.8)
     axes = roc_axes(made, "chance")
-    curves: list[Curve] = []
+    curves: list[RocCurve] = []
     runs = []
-    of_each: dict[str, list[Curve]] = {}
+    of_each: dict[str, list[RocCurve]] = {}
     for path in predictions:
         found = read_predictions(path)[figures["target"]]
         test = found.findings[found.findings["split"] == "test"]
@@ -79,7 +79,7 @@ def plot_roc(figures: dict[str, Any], predictions: Sequence[Path]) -> Figure:
     return made
 
 
-def _rocs(classes: Classes, test: pd.DataFrame) -> dict[str, Curve]:
+def _rocs(classes: Classes, test: pd.DataFrame) -> dict[str, RocCurve]:
     """The ROC curve of each problem; none where one lacks a class."""
     curves = {}
     columns = zip(classes.problems, classes.truth(test).T, classes.columns(), strict=True)
@@ -92,7 +92,11 @@ def _rocs(classes: Classes, test: pd.DataFrame) -> dict[str, Curve]:
 
 
 def _draw_each(
-    made: Figure, axes: Axes, figures: dict[str, Any], of_each: dict[str, list[Curve]], every: list[Curve]
+    made: Figure,
+    axes: Axes,
+    figures: dict[str, Any],
+    of_each: dict[str, list[RocCurve]],
+    every: list[RocCurve],
 ) -> Figure:
     """The mean curve over runs of each problem, and that of all of them."""
     for (name, curves), colour in zip(of_each.items(), cycle(COLOURS[1:])):

@@ -3,13 +3,13 @@
 import re
 from fractions import Fraction
 
-from papers.numbers import Cell, read_cells
+from papers.numbers import TableCell, read_cells
 
 METRICS = ("accuracy", "precision", "recall", "f1", "specificity", "auroc")
 """At the threshold one half, but for the last."""
 
 
-def _exact(cell: Cell) -> float:
+def _exact(cell: TableCell) -> float:
     """The number, as the share of pairs that it is where the notes say so."""
     return float(Fraction(cell.note)) if re.fullmatch(r"\d+/\d+", cell.note) else float(cell.value)
 

@@ -33,7 +33,7 @@ FILTERS = ("collection_id", "analysis_result_id", "Modality")
 
 
 @dataclass(frozen=True)
-class Collection:
+class ArchiveCollection:
     """A collection at both services, its modality, and which of a study's descriptions the workflow reads."""
 
     idc: str
@@ -43,8 +43,8 @@ class Collection:
 
 
 COLLECTIONS = {
-    "prostatex": Collection("prostatex", "PROSTATEx", "MR", prostatex.needed),
-    "lungx": Collection(
+    "prostatex": ArchiveCollection("prostatex", "PROSTATEx", "MR", prostatex.needed),
+    "lungx": ArchiveCollection(
         "spie_aapm_lung_ct_challenge", "SPIE-AAPM Lung CT Challenge", "CT", lambda names: [True] * len(names)
     ),
 }
@@ -113,7 +113,7 @@ def choose(kind: str, which: str, index: Path) -> list[Series]:
     return [Series(**row) for row in table.to_dict("records")]
 
 
-def _mask(collection: Collection) -> Callable[[pd.Series], list[bool]]:
+def _mask(collection: ArchiveCollection) -> Callable[[pd.Series], list[bool]]:
     return lambda descriptions: collection.needed(descriptions.tolist())
 
 

@@ -37,14 +37,14 @@ MOST_IN_VAIN = 2
 """Series per connection, tried in vain one after the other, after which the service counts as down."""
 
 
-class Source(Protocol):
+class ImageService(Protocol):
     """A service that has series."""
 
     def fetch(self, series: Series, raw: Path, right: Mapping[str, Entry]) -> list[Entry]:
         """The files of a series as entries, now below ``raw``; those in ``right`` are as they should be."""
 
 
-def service(name: str, endpoint: str, kind: str, raw: Path, patience: Patience) -> Source:
+def service(name: str, endpoint: str, kind: str, raw: Path, patience: Patience) -> ImageService:
     """The service of that name at an address; raises ConfigError unless that is http or https."""
     if urlsplit(endpoint).scheme not in ("https", "http") or not urlsplit(endpoint).hostname:
         raise ConfigError(endpoint, file="download/endpoint", expected="an address with https://")
@@ -95,7 +95,7 @@ def check_room(series: Sequence[Series], right: Sequence[Entry], raw: Path) -> N
 
 
 def download(
-    wanted: Sequence[Series], raw: Path, connect: Callable[[], Source], connections: int = CONNECTIONS
+    wanted: Sequence[Series], raw: Path, connect: Callable[[], ImageService], connections: int = CONNECTIONS
 ) -> int:
     """Fetch those series that are not in ``raw`` as they should be, and return how many these were.
 

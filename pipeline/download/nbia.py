@@ -14,7 +14,7 @@ from pathlib import Path
 import pydicom
 
 from pipeline.download.archive import safe_extract
-from pipeline.download.choice import Collection, Series, checked
+from pipeline.download.choice import ArchiveCollection, Series, checked
 from pipeline.download.http import PassingError, Patience, again, digests, read, save
 from pipeline.download.manifest import Entry, holds
 from pipeline.errors import ArchiveError, NetError
@@ -34,7 +34,7 @@ EXTRA_FILES = 10
 class Nbia:
     """The archive, asked about one collection; may be used by several threads."""
 
-    def __init__(self, endpoint: str, patience: Patience, collection: Collection, raw: Path) -> None:
+    def __init__(self, endpoint: str, patience: Patience, collection: ArchiveCollection, raw: Path) -> None:
         self.endpoint, self.patience = endpoint.rstrip("/"), patience
         self.beside = raw / BESIDE
         shutil.rmtree(self.beside, ignore_errors=True)  # what a crash left
@@ -66,7 +66,7 @@ class Nbia:
     def _url(self, series: Series) -> str:
         return f"{self.endpoint}/getImageWithMD5Hash?SeriesInstanceUID={series.uid}"
 
-    def _counts(self, collection: Collection) -> dict[str, int]:
+    def _counts(self, collection: ArchiveCollection) -> dict[str, int]:
         """How many images the archive has of each series of the collection."""
         url, question = f"{self.endpoint}/getSeries", {"Collection": collection.nbia, "format": "json"}
         answer = read(url, question, most=MOST_LISTED, patience=self.patience)

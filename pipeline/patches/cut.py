@@ -44,7 +44,7 @@ class Spot:
 
 
 @dataclass(frozen=True)
-class Task:
+class LocatedFinding:
     """One finding with a spot per channel, in the order of the channels."""
 
     patient_id: str
@@ -66,17 +66,17 @@ class Cut:
 
 
 def cut(
-    task: Task, slices: Path, extent: str, side: int, views: int, view_seed: int, margin: int
+    finding: LocatedFinding, slices: Path, extent: str, side: int, views: int, view_seed: int, margin: int
 ) -> Cut | InputError | None:
     """All views of one finding; None where a channel was left out before."""
-    sources = [source for spot in task.spots if (source := read_slice(slices, spot.number)) is not None]
-    if len(sources) < len(task.spots):
+    sources = [source for spot in finding.spots if (source := read_slice(slices, spot.number)) is not None]
+    if len(sources) < len(finding.spots):
         return None
-    return cut_views(task, sources, extent, side, views, view_seed, margin)
+    return cut_views(finding, sources, extent, side, views, view_seed, margin)
 
 
 def cut_views(
-    task: Task,
+    finding: LocatedFinding,
     sources: Sequence[SourceSlice],
     extent: str,
     side: int,
@@ -88,12 +88,12 @@ def cut_views(
 
     With a ``margin`` (pixels) it is view 0 alone, with so much more on each side.
     """
-    table = view_table(1 if margin else views, view_seed, task.patient_id, task.finding_id)
+    table = view_table(1 if margin else views, view_seed, finding.patient_id, finding.finding_id)
     channels = []
-    for spot, source in zip(task.spots, sources, strict=True):
+    for spot, source in zip(finding.spots, sources, strict=True):
         place = (spot.column, spot.row, spot.spacing_column_mm, spot.spacing_row_mm)
         try:
-            frame = frame_of(task.extent or extent, source.pixels.shape, *place, side=side)
+            frame = frame_of(finding.extent or extent, source.pixels.shape, *place, side=side)
         except MissingTagError as error:
             error.file = spot.file
             return error
@@ -107,8 +107,8 @@ def cut_views(
     return Cut(np.stack(channels, axis=1), width, height, aspect)
 
 
-def tasks(findings: pd.DataFrame, channels: Sequence[str]) -> list[Task]:
-    """One task per finding that was found on all channels, with its spots in their order."""
+def located_findings(findings: pd.DataFrame, channels: Sequence[str]) -> list[LocatedFinding]:
+    """The findings that were found on all channels, each with its spots in their order."""
     numbered = findings.assign(number=range(len(findings)))
     found = []
     for (patient_id, finding_id), rows in numbered.groupby(["patient_id", "finding_id"], sort=False):
@@ -119,7 +119,7 @@ def tasks(findings: pd.DataFrame, channels: Sequence[str]) -> list[Task]:
                 for _, row in by_channel.loc[channels].iterrows()
             )
             extent = str(rows[EXTENT].iloc[0]) if EXTENT in rows else ""
-            found.append(Task(str(patient_id), str(finding_id), spots, extent))
+            found.append(LocatedFinding(str(patient_id), str(finding_id), spots, extent))
     return found
 
 
@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         extent = importlib.import_module(f"pipeline.datasets.{args.kind}").PAPER_EXTENT
     findings = read_csv(args.findings)
     channels = args.channels or list(dict.fromkeys(findings["channel"]))
-    todo = tasks(findings, channels)
+    todo = located_findings(findings, channels)
     wanted = f"findings on all channels ({', '.join(channels)})"
     nothing = functools.partial(EmptyError, file=args.findings, expected=wanted)
     if not todo:
@@ -198,10 +198,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             view_seed=args.view_seed, margin=margin,
         )  # fmt: skip
         results = parallel(work, todo, processes=args.processes, label="cutting patches")
-        for number, (task, result) in enumerate(zip(todo, results, strict=True)):
+        for number, (finding, result) in enumerate(zip(todo, results, strict=True)):
             if isinstance(result, InputError):
                 skipped.append(
-                    skip("patches", result, patient_id=task.patient_id, finding_id=task.finding_id)
+                    skip("patches", result, patient_id=finding.patient_id, finding_id=finding.finding_id)
                 )
             if not isinstance(result, Cut):
                 yield None

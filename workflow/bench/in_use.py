@@ -19,7 +19,7 @@ from model.evaluation.operating import false_alarms, likelihood_ratio, said, sen
 from model.evaluation.ranking import average_precision
 from pipeline.seeds import stream
 
-Kind = Callable[[Estimate], Interval | None]
+IntervalKind = Callable[[Estimate], Interval | None]
 SOMETIMES = (
     "calibration slope", "sensitivity of a subgroup, difference", "AUROC of a subgroup, difference",
 )  # fmt: skip
@@ -88,7 +88,7 @@ def intervals(
     wrong = [Fold(fold.groups, fold.labels, doubled(right[0].scores))]
     ratio = likelihood_ratio(hits, alarms)
 
-    def of(folds: list[Fold], figure: Statistic, kind: Kind, *, compares: bool) -> Interval | None:
+    def of(folds: list[Fold], figure: Statistic, kind: IntervalKind, *, compares: bool) -> Interval | None:
         made = estimate(folds, figure, compares=compares)
         return None if made is None else kind(made)
 

@@ -19,7 +19,7 @@ CENTRE = 41.5, 63.5
 VIEWS = 60
 
 
-class Picture:
+class KnownPicture:
     """A sum of Gaussians with standard deviation 1 over the slice, known at every point."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Picture:
 
 class _Patches(Contender):
     def __init__(self) -> None:
-        self.picture = Picture()
+        self.picture = KnownPicture()
         self.slice = self.picture.slice()
         step = EXTENT_MM / SPACING_MM / PATCH_SIDE
         self.frame = Frame(*CENTRE, step, step)

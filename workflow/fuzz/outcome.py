@@ -17,7 +17,7 @@ LONGEST = 4000
 
 
 @dataclass(frozen=True)
-class Kind:
+class FailureKind:
     """What tells failures apart: what happened, and the last place in our code."""
 
     what: str
@@ -32,7 +32,7 @@ class Outcome:
     """``fine``, ``refused`` or ``failed``; a failure has a kind, a line about it and a traceback."""
 
     state: str
-    kind: Kind = Kind("", "")
+    kind: FailureKind = FailureKind("", "")
     said: str = ""
     trace: str = ""
 
@@ -59,11 +59,11 @@ def failure(what: str, trace: str, said: str = "") -> Outcome:
     frames = [found for found in FRAME.findall(trace) if found[0] not in OURS]
     place = ":".join(frames[-1]) if frames else ""
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())
-    return Outcome("failed", Kind(what, place), line[:300], trace)
+    return Outcome("failed", FailureKind(what, place), line[:300], trace)
 
 
 def of_end(what: str, stderr: str) -> Outcome:
     """A failure that ended the process; faulthandler writes the last frame first."""
     frames = FRAME.findall(stderr)
     place = ":".join(frames[0]) if frames else ""
-    return Outcome("failed", Kind(what, place), what, stderr[-4000:])
+    return Outcome("failed", FailureKind(what, place), what, stderr[-4000:])

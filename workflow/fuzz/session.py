@@ -16,7 +16,7 @@ from signal import SIGABRT, Signals
 from typing import Any
 
 from pipeline.provenance import ROOT
-from workflow.fuzz.outcome import Kind, Outcome, of_end
+from workflow.fuzz.outcome import FailureKind, Outcome, of_end
 from workflow.fuzz.reader import Input, Reader
 
 READERS = "workflow.fuzz.readers"
@@ -43,7 +43,7 @@ class Tally:
     name: str
     seconds: float = 0.0
     states: Counter[str] = field(default_factory=Counter)
-    failures: dict[Kind, Failure] = field(default_factory=dict)
+    failures: dict[FailureKind, Failure] = field(default_factory=dict)
 
     @property
     def tries(self) -> int:

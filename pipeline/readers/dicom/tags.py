@@ -20,7 +20,7 @@ GROUP = f"functional group: the same, or {REFUSED}"
 
 
 @dataclass(frozen=True)
-class Rule:
+class TagRule:
     """A row of the table; an empty cell cannot happen."""
 
     tag: str
@@ -31,38 +31,39 @@ class Rule:
 
 
 RULES = (
-    Rule("RescaleSlope, RescaleIntercept", f"real-world mapping, else 1 and 0; in CT {NEEDED}",
-         elsewhere=GROUP, contradictory=f"slope 0: {REFUSED}"),
-    Rule("ModalityLUTSequence", "rescale counts",
-         contradictory=f"beside a rescale: {REFUSED}; not used in XA, XRF"),
-    Rule("RealWorldValueMappingSequence", "rescale counts",
-         elsewhere="beside a rescale: not used, and the log says so",
-         contradictory=f"several mappings and no rescale: {REFUSED}"),
-    Rule("Modality", "that of the SOP class", contradictory=f"not that of the SOP class: {REFUSED}"),
-    Rule("PixelPaddingValue", "nothing is padding; in CT what is below −1500 HU",
-         contradictory=f"PixelPaddingRangeLimit alone, or more bits than the pixels: {REFUSED}"),
-    Rule("PixelPaddingRangeLimit", "PixelPaddingValue alone"),
-    Rule("DiffusionBValue", "the maker's private tag, else none",
-         elsewhere="private tag: DiffusionBValue counts",
-         contradictory=f"negative: {REFUSED}"),
-    Rule("private b-value", "none"),
-    Rule("PixelSpacing", f"unknown; {NEEDED} where mm are needed", elsewhere=GROUP,
-         contradictory=f"not positive: {REFUSED}"),
-    Rule("ImagePositionPatient", f"unknown; {NEEDED} where a place is needed", elsewhere=GROUP),
-    Rule("ImageOrientationPatient", f"unknown; {NEEDED} where a place is needed", elsewhere=GROUP,
-         contradictory="not two perpendicular unit vectors: `E-GEO-ORIENT` where a place is needed"),
-    Rule("SliceThickness", f"unknown; {NEEDED} in a series of one slice", elsewhere=GROUP,
-         contradictory=f"negative: {REFUSED}"),
-    Rule("SeriesNumber, AcquisitionNumber, InstanceNumber", "unknown"),
-    Rule("EchoTime", "unknown"),
-    Rule("Rows, Columns, BitsAllocated, SamplesPerPixel", NEEDED),
-    Rule("NumberOfFrames", "1", contradictory=f"pixels of more frames: {REFUSED}; "
-         f"another number of functional groups: {NEEDED}"),
-    Rule("BitsStored", NEEDED, contradictory=f"0, or more than BitsAllocated: {REFUSED}"),
-    Rule("HighBit", "BitsStored − 1",
-         contradictory=f"below BitsStored − 1, or not below BitsAllocated: {REFUSED}"),
-    Rule("PixelRepresentation", NEEDED, contradictory=f"neither 0 nor 1: {REFUSED}"),
-    Rule("PhotometricInterpretation", NEEDED, contradictory=f"unknown, or not of SamplesPerPixel: {REFUSED}"),
+    TagRule("RescaleSlope, RescaleIntercept", f"real-world mapping, else 1 and 0; in CT {NEEDED}",
+            elsewhere=GROUP, contradictory=f"slope 0: {REFUSED}"),
+    TagRule("ModalityLUTSequence", "rescale counts",
+            contradictory=f"beside a rescale: {REFUSED}; not used in XA, XRF"),
+    TagRule("RealWorldValueMappingSequence", "rescale counts",
+            elsewhere="beside a rescale: not used, and the log says so",
+            contradictory=f"several mappings and no rescale: {REFUSED}"),
+    TagRule("Modality", "that of the SOP class", contradictory=f"not that of the SOP class: {REFUSED}"),
+    TagRule("PixelPaddingValue", "nothing is padding; in CT what is below −1500 HU",
+            contradictory=f"PixelPaddingRangeLimit alone, or more bits than the pixels: {REFUSED}"),
+    TagRule("PixelPaddingRangeLimit", "PixelPaddingValue alone"),
+    TagRule("DiffusionBValue", "the maker's private tag, else none",
+            elsewhere="private tag: DiffusionBValue counts",
+            contradictory=f"negative: {REFUSED}"),
+    TagRule("private b-value", "none"),
+    TagRule("PixelSpacing", f"unknown; {NEEDED} where mm are needed", elsewhere=GROUP,
+            contradictory=f"not positive: {REFUSED}"),
+    TagRule("ImagePositionPatient", f"unknown; {NEEDED} where a place is needed", elsewhere=GROUP),
+    TagRule("ImageOrientationPatient", f"unknown; {NEEDED} where a place is needed", elsewhere=GROUP,
+            contradictory="not two perpendicular unit vectors: `E-GEO-ORIENT` where a place is needed"),
+    TagRule("SliceThickness", f"unknown; {NEEDED} in a series of one slice", elsewhere=GROUP,
+            contradictory=f"negative: {REFUSED}"),
+    TagRule("SeriesNumber, AcquisitionNumber, InstanceNumber", "unknown"),
+    TagRule("EchoTime", "unknown"),
+    TagRule("Rows, Columns, BitsAllocated, SamplesPerPixel", NEEDED),
+    TagRule("NumberOfFrames", "1", contradictory=f"pixels of more frames: {REFUSED}; "
+            f"another number of functional groups: {NEEDED}"),
+    TagRule("BitsStored", NEEDED, contradictory=f"0, or more than BitsAllocated: {REFUSED}"),
+    TagRule("HighBit", "BitsStored − 1",
+            contradictory=f"below BitsStored − 1, or not below BitsAllocated: {REFUSED}"),
+    TagRule("PixelRepresentation", NEEDED, contradictory=f"neither 0 nor 1: {REFUSED}"),
+    TagRule("PhotometricInterpretation", NEEDED,
+            contradictory=f"unknown, or not of SamplesPerPixel: {REFUSED}"),
 )  # fmt: skip
 """What is done, tag by tag."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.errors import NotDicomError, OutsideError, UnplacedError, VolumeError
 from pipeline.readers.volumes.byteorder import check_byte_order
-from pipeline.readers.volumes.voxels import Inflated, Source, check_size, fill
+from pipeline.readers.volumes.voxels import ByteSource, Inflated, check_size, fill
 
 TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4",
@@ -177,7 +177,7 @@ class Header:
             try:
                 with (self.path.parent / name).open("rb") as file:
                     self._seek(file, len(part) * dtype.itemsize)
-                    source: Source = Inflated(file) if self.is_true("CompressedData") else file
+                    source: ByteSource = Inflated(file) if self.is_true("CompressedData") else file
                     fill(part, source, dtype, self.path, middle.keep)
                     # At the end of what was packed is its checksum.
                     if isinstance(source, Inflated) and source.read(1):

@@ -16,7 +16,7 @@ PIECE = 2**22
 """Values that are read at once."""
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """What bytes are read from: a file, or what unpacks one."""
 
     def read(self, size: int, /) -> bytes:
@@ -27,7 +27,7 @@ class Source(Protocol):
 class Inflated:
     """The content of a stream that zlib or gzip has packed, from where it stands."""
 
-    def __init__(self, file: Source) -> None:
+    def __init__(self, file: ByteSource) -> None:
         self._file = file
         self._packed = zlib.decompressobj(wbits=47)
 
@@ -55,7 +55,7 @@ def check_size(path: Path, shape: Sequence[int]) -> int:
 
 def fill(
     values: np.ndarray,
-    source: Source,
+    source: ByteSource,
     dtype: np.dtype,
     path: Path,
     convert: Callable[[np.ndarray], np.ndarray] = lambda stored: stored,
