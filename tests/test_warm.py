@@ -140,6 +140,20 @@ def test_what_cannot_be_forked_runs_by_itself(more: dict[str, object]) -> None:
     assert run(FORKED).stdout == "forked\n"
 
 
+def test_a_process_with_threads_does_not_fork_but_for_those_of_the_allocator() -> None:
+    lines = (
+        "import threading, time, pyarrow",
+        "from workflow.warm import alone",
+        "print(alone())",
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+        "print(alone())",
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False
+    )
+    assert (found.stdout, found.stderr) == ("True\nFalse\n", "")
+
+
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_job_dies_with_the_process_that_waits_for_it(number: int) -> None:

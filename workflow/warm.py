@@ -26,6 +26,7 @@ import uuid
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, NoReturn
 
@@ -37,6 +38,8 @@ OURS = ("model", "papers", "pipeline", "tests", "workflow")
 """Packages that each job imports itself, wherever they lie: a copy of the project may have others."""
 LARGEST_CALL = 1 << 20
 """Bytes; Linux takes a fifth of that at once, as it comes."""
+HARMLESS = ("jemalloc_bg_thd",)
+"""Threads that libraries start and take care of in a fork: the allocator of pyarrow."""
 LAST_WORDS_S = 1.0
 """How long to wait for the end of the process that forks jobs."""
 SET_PARENT_DEATH_SIGNAL = 1
@@ -171,10 +174,11 @@ def serve(name: str) -> tuple[Call, int] | None:
                 answers.close()
                 continue
             text, files, _, _ = socket.recv_fds(answers, LARGEST_CALL, 3)
-            if text and json.loads(text)[-1] == identity() and threading.active_count() == 1:
+            if ours := bool(text) and json.loads(text)[-1] == identity():
                 libraries.load()
+            if ours and alone():
                 names = os.memfd_create("names")
-                if not (pid := os.fork()):
+                if not (pid := _fork()):
                     prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
                     signal.signal(signal.SIGINT, before)
                     for each in (listener, answers, *waiting):
@@ -189,6 +193,18 @@ def serve(name: str) -> tuple[Call, int] | None:
             for file in files:
                 os.close(file)
     return None
+
+
+def alone() -> bool:
+    """Whether no other thread runs in this process: what it has locked would stay locked in a fork."""
+    tasks = (Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").iterdir())
+    return sum(name not in HARMLESS for name in tasks) == 1
+
+
+def _fork() -> int:
+    """Fork; from 3.12 on Python counts the threads that are harmless, too, and warns."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        return os.fork()
 
 
 def user_of(connection: socket.socket) -> int:
