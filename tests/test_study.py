@@ -273,6 +273,7 @@ def test_validation_of_a_network_is_kept_by_its_steps_over_all_phases(tmp_path: 
         run(tmp_path, net, fold, [0.1, 0.6, 0.2, 0.7, 0.3, 0.8], FINDINGS)
         write_history(tmp_path / net.folder / net.run(fold) / "history.csv")
         assert record.keep(net, tmp_path / net.folder, "abc", 15) == 1
+        assert bool(pictures._steps([net], record)) == (fold == 0)  # of a part of the splits nothing is drawn
     curves = record.curves(net)
     assert curves is not None
     assert curves.to_dict() == {fold: {2: 0.6, 4: 0.625, 7: 0.75} for fold in ("0", "1")}

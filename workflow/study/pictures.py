@@ -95,10 +95,10 @@ def _curved(cells: Sequence[Cell], record: Record) -> dict[str, pd.DataFrame]:
 
 
 def _steps(cells: Sequence[Cell], record: Record) -> dict[str, dict[str, pd.DataFrame]]:
-    """The curves of all runs that are kept, by target and method."""
+    """The curves of cells that have all their runs, by target and method."""
     found: dict[str, dict[str, pd.DataFrame]] = {}
     for cell in cells:
-        if (table := record.curves(cell)) is not None:
+        if not record.left(cell) and (table := record.curves(cell)) is not None:
             found.setdefault(cell.target, {})[cell.method] = table
     return found
 
