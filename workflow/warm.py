@@ -174,9 +174,10 @@ def serve(name: str) -> tuple[Call, int] | None:
                 answers.close()
                 continue
             text, files, _, _ = socket.recv_fds(answers, LARGEST_CALL, 3)
-            if ours := bool(text) and json.loads(text)[-1] == identity():
+            fits = bool(text) and json.loads(text)[-1] == identity()
+            if fits:
                 libraries.load()
-            if ours and alone():
+            if fits and alone():
                 names = os.memfd_create("names")
                 if not (pid := _fork()):
                     prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
@@ -197,8 +198,11 @@ def serve(name: str) -> tuple[Call, int] | None:
 
 def alone() -> bool:
     """Whether no other thread runs in this process: what it has locked would stay locked in a fork."""
-    tasks = (Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").iterdir())
-    return sum(name not in HARMLESS for name in tasks) == 1
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # it has ended since
+            names.append((task / "comm").read_text().strip())
+    return sum(name not in HARMLESS for name in names) == 1
 
 
 def _fork() -> int:
