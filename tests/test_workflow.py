@@ -630,6 +630,14 @@ class TestRules:
         assert len(logs) > 60
         assert sorted(logs) == sorted(set(logs))
 
+    def test_a_run_is_scored_before_the_next_is_trained(self):
+        priority = {
+            match.group(1): int(found[1])
+            for match, block in self.rules()
+            if (found := re.search(r"^    priority: (\d+)", block, flags=re.MULTILINE))
+        }
+        assert priority.pop("predict_findings") > max(priority.values())
+
     def test_nothing_runs_inside_the_driver(self):
         for match, block in self.rules():
             assert not re.search(r"^    (run|script|notebook):", block, flags=re.MULTILINE), match.group(1)
