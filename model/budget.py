@@ -8,9 +8,8 @@ import pandas as pd
 from pipeline.classes import LABEL
 from pipeline.errors import SplitError
 from pipeline.seeds import stream
+from pipeline.splits.split import LEARNED
 
-LEARNED = ("train", "validation")
-"""Splits that a method may learn from: by fitting, or by choosing."""
 WAYS = ("anew", "training", "equal")
 """How a budget may be taken otherwise: each number drawn anew; of training findings alone, with all of
 validation beside them; as many of each class."""

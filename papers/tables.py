@@ -10,7 +10,7 @@ import pandas as pd
 
 from model.evaluation.intervals import NEGATIVES, POSITIVES, newcombe, published_interval
 from model.evaluation.results import counted, read_all
-from model.report.tabular import write_table
+from model.report.tabular import add_out, write_table
 from papers.numbers import TABLES, TableCell, read_cells, read_inconsistencies
 from papers.ours import NOT_RUN, Experiment, best
 from pipeline.cli import run_cli
@@ -184,9 +184,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--target", required=True)
     parser.add_argument("--datasets", nargs="+", required=True, help="in the order of their turns")
     parser.add_argument("--kind", default="prostatex", help="kind of the target's collection, or phantom")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="CSV", help="table to write, with .md and .tex beside it"
-    )
+    add_out(parser, ".md and .tex")
     args = parser.parse_args(argv)
     stem = args.out.with_suffix("")
     if args.table == "inconsistencies":

@@ -19,7 +19,7 @@ from pipeline.cli import run_cli
 from pipeline.errors import StoreError
 from pipeline.files import read_csv, write_text
 from pipeline.slice_store import read_statistics
-from pipeline.splits.split import read_splits
+from pipeline.splits.split import LEARNED, read_splits
 from pipeline.store import AUGMENTATIONS, PATCH_SIDE, read_info, read_patches
 
 log = logging.getLogger("typhon")
@@ -38,8 +38,6 @@ MEASURES = {
     "patch_sd": ("standard deviation of the patch, in those of the series,", ""),
 }
 """Of these it has the least and the largest; what they are called, and their unit."""
-LEARNED = ("train", "validation")
-"""Splits that methods learn from: networks from the first alone, probes and the like from both."""
 AT_ONCE = 256
 """Findings whose patches are in memory at a time."""
 ROOM = 1e-4

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from model.report.drawing import COLOURS, STYLE, figure, save
-from model.report.tabular import write_table
+from model.report.tabular import add_out, write_table
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError
 
@@ -87,13 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--rules", type=json.loads, required=True, metavar="JSON", help="pattern of the logs of each rule"
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="CSV",
-        help="table to write, with .md, .tex and .html beside it",
-    )
+    add_out(parser)
     parser.add_argument("--picture", type=Path, required=True, metavar="PNG")
     args = parser.parse_args(argv)
     table = summed(read_logs(args.logs, args.rules))

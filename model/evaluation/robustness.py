@@ -23,7 +23,7 @@ from model.evaluation.summary import folds_of
 from model.inference.corruptions import CLEAN, CORRUPTIONS, FILE, LEVELS, OF, Level
 from model.report.drawing import STYLE, save
 from model.report.robustness import plot
-from model.report.tabular import write_table
+from model.report.tabular import add_out, write_table
 from pipeline.cli import run_cli
 from pipeline.files import read_csv
 
@@ -98,13 +98,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m model.evaluation.robustness", description=__doc__)
     results.add_arguments(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="CSV",
-        help="table to write, with .md, .tex and .html beside it",
-    )
+    add_out(parser)
     parser.add_argument("--out-picture", type=Path, required=True, metavar="PNG")
     return parser.parse_args(argv)
 

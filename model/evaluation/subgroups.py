@@ -27,7 +27,7 @@ from model.evaluation.predictions import read_splits
 from model.evaluation.ranking import UNITS
 from model.report.drawing import STYLE, save
 from model.report.subgroups import plot
-from model.report.tabular import write_table
+from model.report.tabular import add_out, write_table
 from pipeline.cli import run_cli
 
 Row = dict[str, Any]
@@ -191,13 +191,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=10,
         help="positive, and negative, findings that a level needs (default 10)",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="CSV",
-        help="table to write, with .md, .tex, .html and .png beside it",
-    )
+    add_out(parser, ".md, .tex, .html and .png")
     return parser.parse_args(argv)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from model.evaluation.predictions import numbered
 from model.evaluation.results import read
-from model.report.tabular import write_table
+from model.report.tabular import add_out, write_table
 from pipeline.cli import run_cli
 
 Runs = Mapping[tuple[int, int], Mapping[str, Any]]
@@ -89,13 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m model.report.candidates", description=main.__doc__)
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json of each run")
     parser.add_argument("--result", type=Path, required=True, help="results/{method}_auc.json")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="CSV",
-        help="table to write, with .md, .tex and .html beside it",
-    )
+    add_out(parser)
     options = parser.parse_args(argv)
     runs = {
         (numbered(path, "fold"), numbered(path, "seed")): json.loads(path.read_text(encoding="utf-8"))[

@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from model.report.drawing import COLOURS, STYLE, figure, save
 from model.report.tabular import write_table
 from pipeline.cli import run_cli
-from pipeline.splits.split import read_splits
+from pipeline.splits.split import LEARNED, read_splits
 
-LEARNED = ("train", "validation")
 SPREAD = 0.012
 """Methods of one number of findings stand beside each other, by this share of it."""
 
@@ -65,6 +64,17 @@ def learned_from(splits: Sequence[Path], counted: Sequence[str] = LEARNED) -> in
     return round(np.mean([read_splits(path)["split"].isin(counted).sum() for path in splits]))
 
 
+def add_counted(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says which splits :func:`learned_from` counts."""
+    parser.add_argument(
+        "--counted",
+        nargs="+",
+        choices=LEARNED,
+        default=list(LEARNED),
+        help="splits whose findings the numbers count",
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the learning curves as a table and a picture."""
     parser = argparse.ArgumentParser(prog="python -m model.report.learning", description=main.__doc__)
@@ -81,13 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--splits", type=Path, nargs="+", required=True, help="splits of the target, all folds"
     )
-    parser.add_argument(
-        "--counted",
-        nargs="+",
-        choices=LEARNED,
-        default=list(LEARNED),
-        help="splits whose findings the numbers count",
-    )
+    add_counted(parser)
     parser.add_argument("--out", type=Path, required=True, help="curve.csv; other tables beside it")
     parser.add_argument("--picture", type=Path, required=True, help="PNG to write")
     options = parser.parse_args(argv)

@@ -13,7 +13,7 @@ import pandas as pd
 from model.evaluation import results
 from model.evaluation.predictions import read_splits
 from model.report.study import Study
-from model.report.tabular import write_table
+from model.report.tabular import add_out, write_table
 from pipeline.cli import run_cli
 from pipeline.files import read_csv
 from pipeline.provenance import ROOT
@@ -69,13 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--fingerprints", type=Path, nargs="+", required=True, metavar="CSV")
     parser.add_argument("--splits", type=Path, nargs="+", required=True, help="data/X/splits/fold0.csv …")
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="results/{method}_auc.json …")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="CSV",
-        help="table to write, with .md, .tex and .html beside it",
-    )
+    add_out(parser)
     args = parser.parse_args(argv)
     fingerprints = {path.parent.name: read_csv(path) for path in args.fingerprints}
     study = Study(args.facts, fingerprints, read_splits(args.splits), results.read_all(args.results))

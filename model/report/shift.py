@@ -13,7 +13,7 @@ import pandas as pd
 
 from model.evaluation.clustered import Estimate, estimate, mean
 from model.evaluation.intervals import Fold
-from model.report.tabular import write_table
+from model.report.tabular import add_out, write_table
 from pipeline.card import KEY, KINDS, MEASURES, measured_findings
 from pipeline.classes import UNKNOWN, Classes
 from pipeline.cli import run_cli
@@ -151,13 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--target", type=Path, required=True, help="data folder of the target")
     parser.add_argument("--splits", type=Path, nargs="+", required=True, help="its splits, all folds")
     parser.add_argument("--external", type=Path, nargs="+", required=True, help="data folders")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="CSV",
-        help="table to write, with .md, .tex and .html beside it",
-    )
+    add_out(parser)
     args = parser.parse_args(argv)
     training = read(args.target, args.splits, "train")
     rows = [

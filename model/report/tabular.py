@@ -4,6 +4,7 @@ A reader of the CSV and a reader of the paper see the same digits, and what was 
 no spreadsheet takes a name for a formula, no page takes it for markup.
 """
 
+import argparse
 import html
 import math
 import re
@@ -61,6 +62,13 @@ def _spec(value: float) -> str:
     if 0 < abs(value) < 0.001:
         return ".2g"
     return ".4f" if abs(value) < 10 else ".1f" if abs(value) < 1000 else ".0f"
+
+
+def add_out(parser: argparse.ArgumentParser, beside: str = ".md, .tex and .html") -> None:
+    """Add the option for the CSV of a table, beside which :func:`write_table` writes the others."""
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help=f"table to write, with {beside} beside it"
+    )
 
 
 def write_table(

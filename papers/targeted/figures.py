@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from model.report.drawing import COLOURS, GREY, STYLE, figure, save
-from model.report.learning import LEARNED, learned_from, plot
+from model.report.learning import add_counted, learned_from, plot
 from model.training.layers import Layers
 from model.training.schedule import one_cycle
 from papers.targeted import POLICIES, STAGES
@@ -83,13 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--findings", type=int, nargs="*", default=[], help="findings to learn from at each point; 0 is all"
     )
     parser.add_argument("--splits", type=Path, nargs="*", default=[], help="splits of the target, all folds")
-    parser.add_argument(
-        "--counted",
-        nargs="+",
-        choices=LEARNED,
-        default=list(LEARNED),
-        help="splits whose findings the numbers count",
-    )
+    add_counted(parser)
     parser.add_argument("--out", type=Path, nargs="+", required=True, help="PNG to write, for each name")
     options = parser.parse_args(argv)
     everything = learned_from(options.splits, options.counted) if options.splits else 0

@@ -10,7 +10,7 @@ import pandas as pd
 
 from model.evaluation.corrected import overlap
 from model.evaluation.predictions import read_splits
-from model.report.learning import LEARNED, learned_from
+from model.report.learning import add_counted, learned_from
 from model.report.tabular import write_table
 from papers.numbers import read_cells
 from papers.targeted import STAGES, TABLES, TASKS, claims, drawn, pairs
@@ -171,13 +171,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--splits", type=Path, nargs="+", required=True, help="splits of the target, all folds"
     )
-    parser.add_argument(
-        "--counted",
-        nargs="+",
-        choices=LEARNED,
-        default=list(LEARNED),
-        help="splits whose findings the numbers count",
-    )
+    add_counted(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the tables")
     options = parser.parse_args(argv)
     splits = read_splits(options.splits)

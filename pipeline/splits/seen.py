@@ -20,9 +20,9 @@ from pipeline.errors import LeakError
 from pipeline.files import write_text
 from pipeline.splits import people
 from pipeline.splits.leakage import NAMED_OFFENDERS, refuse
+from pipeline.splits.split import LEARNED
 
 FILE = "seen.json"
-SPLITS = ("train", "validation")
 LATER = {"train": ("validation", "test", ""), "validation": ("test", "")}
 """In which splits nobody may be whom a network has learned from, and chosen by; findings without a split are
 scored alone."""
@@ -30,7 +30,7 @@ BYTES = 8
 """Of a digest: of a million people and a million others, once in 10 million times two are taken for one."""
 
 _DIGESTS = {"type": "array", "items": {"type": "string", "pattern": f"^[0-9a-f]{{{2 * BYTES}}}$"}}
-_KEYS = {"salt": {"type": "string", "pattern": "^[0-9a-f]{32}$"}, **dict.fromkeys(SPLITS, _DIGESTS)}
+_KEYS = {"salt": {"type": "string", "pattern": "^[0-9a-f]{32}$"}, **dict.fromkeys(LEARNED, _DIGESTS)}
 SCHEMA = {"type": "array", "items": {"type": "object", "properties": _KEYS, "required": list(_KEYS)}}
 
 Entry = dict[str, Any]
@@ -44,10 +44,10 @@ def beside(model: Path) -> Path:
 def entry(tables: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> Entry:
     """Whom a step sees that trains and validates on these findings; arguments as in :func:`check`."""
     known = _known(tables, names)
-    known = known[known["split"].isin(SPLITS)]
+    known = known[known["split"].isin(LEARNED)]
     salt = hashlib.sha256("\n".join(sorted(known["text"].unique())).encode()).hexdigest()[:32]
     digests = _digests(known["text"], salt)
-    return {"salt": salt} | {name: sorted(set(digests[known["split"] == name])) for name in SPLITS}
+    return {"salt": salt} | {name: sorted(set(digests[known["split"] == name])) for name in LEARNED}
 
 
 def write(path: Path, entries: Sequence[Entry]) -> None:

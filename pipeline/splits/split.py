@@ -24,6 +24,8 @@ log = logging.getLogger("typhon")
 
 KINDS = ("holdout", "folds", "repeats", "paper", "all")
 SPLITS = ("train", "validation", "test")
+LEARNED = SPLITS[:2]
+"""Splits that methods learn from: networks fit the first and choose by the second, probes fit both."""
 COLUMNS = ("patient_id", "group_id", "finding_id", LABEL, "split", "views")
 """Of a split table; with several labels there is a column of each."""
 

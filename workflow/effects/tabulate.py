@@ -13,7 +13,7 @@ import yaml
 
 from model.evaluation.paired import Difference, Runs, UnpairedError, collect, pair, subtract
 from model.evaluation.predictions import Predictions
-from model.report.tabular import text, write_table
+from model.report.tabular import add_out, text, write_table
 from pipeline.classes import of_columns
 from pipeline.cli import run_cli
 from pipeline.seeds import stream
@@ -113,9 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--measured", nargs="*", type=Path, required=True, metavar="JSON", help="{variant}.json …"
     )
     parser.add_argument("--about", type=json.loads, required=True, help="JSON: the effects and their bases")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="CSV", help="table to write, with .md and .tex beside it"
-    )
+    add_out(parser, ".md and .tex")
     args = parser.parse_args(argv)
     measured = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in args.measured}
     about = args.about

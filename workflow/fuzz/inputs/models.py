@@ -24,6 +24,7 @@ from pipeline.classes import UNNAMED
 from pipeline.seeds import stream
 from pipeline.slice_store import write_slices
 from pipeline.splits import seen
+from pipeline.splits.split import LEARNED
 from pipeline.store import PATCH_SIDE, write_store
 from workflow.fuzz.inputs.pictures import HOW
 from workflow.fuzz.reader import Input
@@ -105,7 +106,7 @@ def weight_files() -> list[Input]:
 def _entry() -> seen.Entry:
     """Of two people."""
     rows = pd.DataFrame(
-        {"patient_id": ["p", "q"], "finding_id": "1", "split": [*seen.SPLITS], "image": ["i", "j"]}
+        {"patient_id": ["p", "q"], "finding_id": "1", "split": [*LEARNED], "image": ["i", "j"]}
     )
     return seen.entry({"a": rows}, {"a": "a"})
 
