@@ -1,6 +1,7 @@
 """What an experiment is expected to take; values by hand, from costs of round numbers."""
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.test_config import CONFIG
 from workflow import estimate
@@ -88,6 +89,21 @@ def test_the_table_adds_up():
         "in all  3     11                   25",
     ]
     assert "about 2.8 minutes on its 4 cores" in text
+
+
+def test_the_probe_counts_the_work_of_one_thread(monkeypatch):
+    seen = []
+
+    def note(action, _times):
+        action()
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return 1.0
+
+    monkeypatch.setattr(estimate, "least", note)
+    with threadpool_limits(2):
+        probe()
+    assert seen
+    assert {*seen} == {1}
 
 
 def test_a_network_and_the_probe_are_really_timed():

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
+from threadpoolctl import threadpool_limits
 
 from model.baselines.methods import BASELINES, MEASURED, STACKED
 from pipeline.errors import InputError
@@ -21,10 +22,10 @@ from workflow.config.collections import channels_of
 from workflow.plan import runs, start, targets, training
 
 COSTS = {
-    "job": 1.0,  # that starts Python and pandas
-    "network job": 2.5,  # that needs torch as well
-    "page": 2.0,  # or picture of the report
-    "choice": 8.0,  # of the candidates of one run of `auto`
+    "job": 0.4,  # that needs pandas; by `./run`, which has imported it
+    "network job": 1.0,  # that needs torch as well
+    "page": 1.0,  # or picture of the report
+    "choice": 9.0,  # of the candidates of one run of `auto`
     "file": 4e-3,  # whose header is read
     "MB": 0.02,  # of pixels that are read
     "cut view": 2.5e-4,
@@ -88,7 +89,8 @@ def probe() -> float:
             matrix @ matrix
             ndimage.zoom(image, 1.1, order=3)
 
-    return least(work, 9)
+    with threadpool_limits(1):  # or threads that wait for each other would count as work
+        return least(work, 9)
 
 
 def network(name: str, channels: int, side: int) -> tuple[float, float] | None:
