@@ -262,5 +262,5 @@ def test_the_tutorial_s_pictures_and_config_are_what_it_says(
     told, well = check(config)
     assert well
     assert told.splitlines()[1].rpartition("  ")[0].strip() in text
-    for line in re.findall(r"^(?:read|look|measure|fit) .*?  (?:\d+)", told, re.MULTILINE):
+    for line in re.findall(r"^(?:read|look|measure|fit|draw|in) .*?  (?:\d+)", told, re.MULTILINE):
         assert line in text, line
