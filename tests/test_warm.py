@@ -1,6 +1,7 @@
 """A job that a warm process forks ends, prints and dies as one that Python starts, and so does one that it leaves."""
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -165,6 +166,25 @@ def test_a_job_dies_with_the_process_that_waits_for_it(number: int) -> None:
     assert job.wait(10) == -number
     until(lambda: not alive(pid))
     job.communicate()
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3)), (0,)])
+def test_a_job_that_is_asked_to_end_saves_its_work_whoever_else_is_asked(order: tuple[int, ...]) -> None:
+    """As ``./run`` ends what a dead one has left, or a system that shuts down: all processes, in any order."""
+    job = started(
+        "asked = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: asked.append(1))\n"  # as the trainer does
+        "print(os.getppid(), os.getpid(), flush=True)\n"
+        "while not asked:\n    time.sleep(0.01)\n"
+        "time.sleep(0.3); print('saved', flush=True); sys.exit(7)"
+    )
+    assert job.stdout is not None
+    everybody = (job.pid, *map(int, job.stdout.readline().split()))
+    for number in order:
+        os.kill(everybody[number], signal.SIGTERM)
+    printed, _ = job.communicate(timeout=10)
+    assert (printed.split("\n")[0], job.returncode) == ("saved", 7)
 
 
 @pytest.mark.usefixtures("server")

@@ -22,8 +22,8 @@ def ask(
 ) -> tuple[int, socket.socket] | None:  # fmt: skip
     """Have ``python -m module`` forked, on three open files, by the process behind a socket.
 
-    Returns the number of what was forked and a socket that will tell how it ended; if that is closed before,
-    it is killed. None where nobody answers, or that process does not take it.
+    Returns the number of what was forked and a socket that takes signals for it and will tell how it ended;
+    if that is closed before, it is killed. None where nobody answers, or that process does not take it.
     """
     answers = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     call = json.dumps([module, [*words], folder, dict(environment), identity()])
@@ -42,6 +42,16 @@ def identity() -> list[str]:
     """What two processes share where one can do the work of the other: Python, mounts, process group."""
     mounts = os.stat("/proc/self/ns/mnt").st_ino if sys.platform == "linux" else 0  # noqa: PTH116
     return [sys.prefix, str(mounts), str(os.getpgrp())]
+
+
+def pass_on(number: int, answers: socket.socket) -> None:
+    """Have a signal end what was forked, which may save its work first, and not this process."""
+
+    def send(_number: int, _frame: object) -> None:
+        with contextlib.suppress(OSError):  # who forked it is gone, and it with them
+            answers.send(str(number).encode())
+
+    signal.signal(number, send)
 
 
 def ended(answers: socket.socket) -> int:
@@ -65,6 +75,7 @@ def main() -> int:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is forked has it as well, and decides
         here = os.getcwd()  # noqa: PTH109 pathlib takes a while to import
         if asked := ask(name, "workflow.execute", sys.argv[1:], here, os.environ, [0, 1, 2]):
+            pass_on(signal.SIGTERM, asked[1])
             return end(ended(asked[1]))
         signal.signal(signal.SIGINT, before)
     from workflow.execute import main as execute

@@ -105,6 +105,12 @@ class Forked(NamedTuple):
     names: int
     answers: socket.socket
 
+    def signalled(self) -> int:
+        """The signal that who waits passes on; SIGKILL where nobody waits any more."""
+        with contextlib.suppress(OSError):
+            return int(self.answers.recv(64) or signal.SIGKILL)
+        return signal.SIGKILL
+
 
 class Libraries:
     """What jobs import of others: names of modules, and how many of them had to."""
@@ -147,7 +153,9 @@ def serve(name: str) -> tuple[Call, int] | None:
     Only this user's processes are answered, and only those that this one can stand for.
     """
     os.close(os.pidfd_open(os.getpid()))  # before anything is promised: an old Linux has none
-    before, prctl = signal.signal(signal.SIGINT, signal.SIG_IGN), ctypes.CDLL(None).prctl
+    # Who ends all processes of a run ends the jobs, and with the last of them this one.
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}
+    prctl = ctypes.CDLL(None).prctl
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(f"\0{name}")
     listener.listen(64)
@@ -158,9 +166,10 @@ def serve(name: str) -> tuple[Call, int] | None:
         waiting = [job.answers for job in jobs.values()]
         ready, _, _ = select.select([*((0, listener) if asked else ()), *jobs, *waiting], [], [])
         asked = asked and 0 not in ready
-        for job in jobs.values():
-            if job.answers in ready:  # nobody waits any more: the job would have been killed
-                os.kill(job.pid, signal.SIGKILL)
+        for number, job in jobs.items():
+            if job.answers in ready:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(number, job.signalled())
         for number in [number for number in jobs if number in ready]:
             job = jobs.pop(number)
             os.close(number)
@@ -181,7 +190,8 @@ def serve(name: str) -> tuple[Call, int] | None:
                 names = os.memfd_create("names")
                 if not (pid := _fork()):
                     prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-                    signal.signal(signal.SIGINT, before)
+                    for signum, handler in before.items():
+                        signal.signal(signum, handler)
                     for each in (listener, answers, *waiting):
                         each.close()
                     call = Call(*json.loads(text))
