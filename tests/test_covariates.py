@@ -158,6 +158,17 @@ def test_beside_a_probe_the_image_is_one_number_more(words: list[str], tmp_path:
     assert set(found["penalties"]) == {"image", "covariates"}
 
 
+def test_validation_is_scored_with_the_penalties_of_the_fit_that_scores_the_test(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictions = tmp_path / "results/covariates/fold0/seed0/predictions.csv"
+    covariates.main([*words, "--penalties", "1"])
+    expected = predictions.read_bytes()
+    monkeypatch.setattr(covariates, "choose", lambda some, *_: 1e-4 if len(some.table) == 16 else 1.0)
+    covariates.main(words)
+    assert predictions.read_bytes() == expected
+
+
 def test_methods_that_learn_from_columns_need_some_and_no_challenge() -> None:
     own = {"datasets": ["a"], "target": "a", "collections": {"a": {"kind": "table", "table": "t.csv"}}}
     with pytest.raises(

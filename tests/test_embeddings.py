@@ -327,16 +327,27 @@ class TestProbe:
         self, made: tuple[Path, Path, Path], tmp_path: Path
     ) -> None:
         """With the labels of a split turned round, the scores that change say who learned from it."""
-        before = probe(made, tmp_path / "before").set_index(["split", "patient_id", "view"])["score"]
+        key, one = ["split", "patient_id", "view"], ("--penalties", "0.001")
+        before = probe(made, tmp_path / "before", *one).set_index(key)["score"]
         changed = {}
         for turned in ("validation", "test"):
             folder = tmp_path / turned
             store, split = make_store(folder, "a", train=16, validation=8, test=12, turned=turned)
             again = (store, split, embed(store, folder / "e.h5"))
-            after = probe(again, folder / "out").set_index(["split", "patient_id", "view"])["score"]
+            after = probe(again, folder / "out", *one).set_index(key)["score"]
             differs = (after - before).abs() > 1e-9
             changed[turned] = set(differs[differs].index.get_level_values("split"))
         assert changed == {"validation": {"test"}, "test": set()}
+
+    def test_validation_is_scored_with_the_penalty_of_the_fit_that_scores_the_test(
+        self, made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else scores of the two are on different scales, and a line or threshold of one is wrong for the other."""
+        expected = probe(made, tmp_path / "expected", "--penalties", "0.01")
+        monkeypatch.setattr(
+            fit, "choose", lambda some, *_: 1e-5 if len(some.table) == 16 else 1e-2
+        )  # of 16 in training, of 24 with validation
+        pd.testing.assert_frame_equal(probe(made, tmp_path / "found"), expected)
 
     def test_everything_may_train(self, tmp_path: Path) -> None:
         store, split = make_store(tmp_path, "a", train=12, validation=0, test=0)

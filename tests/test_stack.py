@@ -6,7 +6,7 @@ import pytest
 
 from model.baselines import learners, stack
 from model.baselines.learners import Learner
-from model.baselines.logistic import Measured
+from model.baselines.logistic import Measured, per_finding, some
 from model.baselines.stack import Candidate, choose, stacked
 from model.evaluation.metrics import auroc
 
@@ -120,15 +120,28 @@ class TestChoose:
         np.testing.assert_allclose(chosen.scores, data.values[:, 0] / 100)
 
 
-def test_the_scores_of_a_fold_do_not_know_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With some labels of one fold turned round, its own scores stay: neither fits nor weights had seen them."""
+def test_the_scores_are_those_of_the_final_choice_on_folds_that_have_not_seen_them() -> None:
+    """Learners of single folds would put them on other scales: a penalty of .01 or 1 changes log odds manifold."""
+    chosen = choose(candidates := signals(150, {"one": 1.0, "two": 1.0}), 5, 0)
+    assert chosen.weights.keys() == {"one", "two"}
+    whole = candidates["one"].measured
+    for inside, outside in stack.inner_folds(whole.table, 5, 0):
+        rows = np.isin(whole.finding, outside)
+        expected = sum(
+            weight * chosen.learners[name].fit(some(candidates[name].measured, inside)).scores(candidates[name].measured.values[rows])
+            for name, weight in chosen.weights.items()
+        )  # fmt: skip
+        np.testing.assert_allclose(chosen.scores[rows], expected)
+
+
+def test_what_a_fold_promises_does_not_know_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With some labels of one fold turned round, the scores that it is judged by stay: nothing had seen them."""
     before = signals(150, {"one": 1.0, "two": 1.0})
     table = before["one"].measured.table
     real, parts = stack.inner_folds, stack.inner_folds(table, 5, 0)
     monkeypatch.setattr(
         stack, "inner_folds", lambda some, *rest: parts if len(some) == 150 else real(some, *rest)
     )
-    first = choose(before, 5, 0)
     inside = parts[0][1]
     turned = table["label"].to_numpy().copy()
     turned[inside[:6]] = 1 - turned[inside[:6]]
@@ -136,8 +149,19 @@ def test_the_scores_of_a_fold_do_not_know_its_labels(monkeypatch: pytest.MonkeyP
         name: Candidate(Measured(one.measured.values, one.measured.finding, one.measured.view, table.assign(label=turned)), L2)
         for name, one in before.items()
     }  # fmt: skip
-    second = choose(after, 5, 0)
-    assert first.weights.keys() == second.weights.keys() == {"one", "two"}
-    rows = np.isin(before["one"].measured.finding, inside)
-    np.testing.assert_allclose(second.scores[rows], first.scores[rows], atol=1e-6)
-    assert np.abs(second.scores[~rows] - first.scores[~rows]).max() > 0.01
+    judged: list[np.ndarray] = []
+
+    def noted(measured: Measured, scores: np.ndarray) -> np.ndarray:
+        means = per_finding(measured, scores)
+        if not np.isnan(means).any() and len(means) == 150:
+            judged.append(means)
+        return means
+
+    monkeypatch.setattr(stack, "per_finding", noted)
+    choose(before, 5, 0)
+    first, count = judged[-4:], len(judged)  # the stack, the best, and each of the two
+    choose(after, 5, 0)
+    second = judged[count:][-4:]
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_allclose(other[inside], one[inside], atol=1e-6)
+        assert np.abs(other - one).max() > 0.01

@@ -136,18 +136,20 @@ class Fitter:
         finding, view = view_numbers(np.ones(len(table), int))
         return Measured(np.concatenate(parts, axis=1), finding, view, table, self.classes)
 
-    def fit(self, table: pd.DataFrame) -> CovariateModel:
-        """Choose penalties on inner folds, and fit."""
-        cells, chosen = self._of(table), {}
+    def fit(self, table: pd.DataFrame, penalties: Mapping[str, float] | None = None) -> CovariateModel:
+        """Fit with the ``penalties`` of another fit, or choose them on inner folds."""
+        cells, chosen = self._of(table), dict(penalties or {})
         columns = [column_of(name, cells[name]) for name in self.names]
         image = held_out = None
         if self.image is not None:
             patches = self.image(table)
-            chosen["image"] = choose(patches, self.image_penalties, self.folds, self.seed)
+            if not penalties:
+                chosen["image"] = choose(patches, self.image_penalties, self.folds, self.seed)
             held_out = self._held_out(patches, chosen["image"])
             image = fit_any(patches, chosen["image"])
         measured = self.measured(table, columns, held_out)
-        chosen["covariates"] = choose(measured, self.penalties, self.folds, self.seed)
+        if not penalties:
+            chosen["covariates"] = choose(measured, self.penalties, self.folds, self.seed)
         return CovariateModel(columns, image, fit_any(measured, chosen["covariates"]), chosen)
 
     def _held_out(self, patches: Measured, penalty: float) -> np.ndarray:
@@ -223,10 +225,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                     options.image_penalties, options.folds, options.seed)  # fmt: skip
     start = time.monotonic()
     train, validation, test = (dataset.findings(split) for split in ("train", *SPLITS))
-    # As a probe: only penalties are chosen, so validation findings are learned from too once they are scored.
+    # As a probe: only penalties are chosen, so validation findings are learned from too. They are scored by
+    # a fit without them, with the same penalties: others would put scores on another scale.
     learned = pd.concat([train, validation], ignore_index=True)
-    scorers = {"validation": fitter.fit(train)}
-    scorers["test"] = fitter.fit(learned) if len(validation) else scorers["validation"]
+    final = fitter.fit(learned)
+    scorers = {"test": final}
+    if len(validation):
+        scorers["validation"] = fitter.fit(train, final.penalties)
     middle = time.monotonic()
     rows = [
         row
@@ -236,7 +241,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     for path in (options.best, options.out):
         write_csv(path, columns([dataset.classes]), rows)
-    final = scorers["test"]
     missing = {one.name: one.missing for one in final.columns if one.missing}
     for name, count in missing.items():
         log.info("%s: %d of %d training findings have no value", name, count, len(learned))

@@ -231,14 +231,18 @@ def run(argv: Sequence[str] | None) -> Measured:
 
     start = time.monotonic()
     training = measure(dataset.findings("train"))
-    model, chosen = fitted(options, training)
-    final = model
     if options.method == "probe":
         # Only the penalty is chosen, and that on inner folds: validation findings may be learned from too.
+        alone = training
         training = measure(
             pd.concat([dataset.findings("train"), dataset.findings("validation")], ignore_index=True)
         )
         final, chosen = fitted(options, training)
+        # Another penalty would put scores on another scale, where no calibration and no threshold holds.
+        model = fit_any(alone, chosen["penalty"])
+    else:
+        model, chosen = fitted(options, training)
+        final = model
     middle = time.monotonic()
     if options.unlabelled:
         info = read_info(options.unlabelled)

@@ -53,7 +53,11 @@ class Chosen:
     inner: float | None
     """The AUROC to expect of what was chosen: that of the stack where it wins, or of the best."""
     scores: np.ndarray
-    """Of the training samples, each by fits and weights that have not seen its group; NaN without folds."""
+    """Of the training samples, each by fits that have not seen its group; NaN without folds.
+
+    Learners and weights are those of the final choice: others would put scores on another scale, where no
+    calibration and no threshold holds. So what tells how good the choice is, is ``inner``.
+    """
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def choose(candidates: Mapping[str, Candidate], folds: int, number: int) -> Chos
         {name: float(weight) for name, weight in weights.items() if weight},
         {name: outer.judged(nested, [alone[name]] * len(nested)) for name in candidates},
         stack, best, seconds, stack if wins else best,
-        outer.mixed(nested, [choice.stack if wins else choice.best for choice in nested]),
+        outer.mixed([final] * len(nested), [final.stack if wins else final.best] * len(nested)),
     )  # fmt: skip
 
 
