@@ -15,6 +15,7 @@ from model.evaluation.intervals import Fold
 from model.evaluation.operating import OperatingPoint
 from model.files import operating
 from model.report import operating_points
+from model.report.probabilities import plot_abstain
 from tests.test_compare import HALF, RIGHT, THREE_QUARTERS, Experiment
 
 
@@ -81,6 +82,22 @@ def test_thresholds_lie_beside_the_test_curve_with_both_intervals() -> None:
         np.unique(line, axis=0).tolist() for line in drawn
     ]
     assert [line.get_xdata() for line in axes.lines][-1] == pytest.approx([0.2, 0.2])
+
+
+def test_the_interval_of_wrong_decisions_is_in_the_picture_to_its_end() -> None:
+    """Twelve findings, two on the wrong side: where few are decided the interval is several times as high as the line."""
+    labels = np.tile([1, 0], 6)
+    scores = np.where(labels == 1, 0.7, 0.3) + np.linspace(-0.15, 0.15, 12)
+    scores[[0, 1]] = scores[[1, 0]]
+    folds = tuple(
+        Fold(np.array([f"{part}{number}" for number in range(12)]), labels, scores[None]) for part in "vt"
+    )
+    one = Assessed("m", "", ((0, 0),), folds[:1], folds[1:], (0.5,), 0.5)
+    (axes,) = plot_abstain([one], "title").axes
+    (band,) = axes.collections
+    top = band.get_paths()[0].vertices[:, 1].max()
+    assert top > 1.5 * max(axes.lines[0].get_ydata())
+    assert axes.get_ylim()[1] >= top
 
 
 def test_predictive_values_are_for_the_prevalence_that_was_given(experiment: Experiment) -> None:

@@ -142,7 +142,7 @@ def plot_abstain(problems: Sequence[Assessed], title: str) -> Figure:
     """Share of wrong decisions of each method and problem over the share of findings that it leaves open."""
     made = figure(8.6, 5.2)
     axes = made.add_subplot()
-    top = 0.1
+    top = 0.14
     for one, colour, width in _drawn(problems):
         folds = None if one.gap else one.rulings()
         every = None if folds is None else pooled(folds)
@@ -152,12 +152,13 @@ def plot_abstain(problems: Sequence[Assessed], title: str) -> Figure:
             axes.plot([], [], color=colour, label=f"{one.called}: {one.gap or 'decides nothing'}")
             continue
         left, wrong, low, high = np.array(sorted(set(points))).T
-        top = max(top, float(wrong.max()))
+        top = max(top, 1.4 * float(wrong.max()))
         if len(problems) <= BANDS:
+            top = max(top, float(high.max()))
             axes.fill_between(left, low, high, color=colour, alpha=0.12, linewidth=0)
         axes.plot(left, wrong, marker="o", markersize=3, color=colour, linewidth=width, label=one.called)
     axes.set(xlabel="share of findings left to a person", ylabel="share of the decided that are wrong")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.01, min(1.4 * top, 1.0)))
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.01, min(top + 0.01, 1.01)))
     axes.set_title(title, loc="left")
     made.legend(loc="outside right upper")
     return made
