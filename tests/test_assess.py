@@ -84,6 +84,19 @@ def test_thresholds_lie_beside_the_test_curve_with_both_intervals() -> None:
     assert [line.get_xdata() for line in axes.lines][-1] == pytest.approx([0.2, 0.2])
 
 
+def test_training_findings_that_inner_folds_scored_count_beside_validation(experiment: Experiment) -> None:
+    """Validation alone puts the threshold at .5; with g at .45 and the others of training at .4 it is at .425."""
+    for run in experiment.runs("typhon"):
+        lines = [f"t,train,{who},1,0,{label},{score}" for who, label, score in
+                 (("g", 1, 0.45), ("h", 0, 0.4), ("i", 0, 0.4), ("j", 0, 0.4))]  # fmt: skip
+        for path in (run / "predictions.csv", run / "best/predictions.csv"):
+            path.write_text(path.read_text() + "\n".join(lines) + "\n")
+    youden = assessed(experiment)["operating"][0]
+    assert (youden["point"], youden["threshold"]) == ("youden", "0.4250")
+    about = of_run(experiment, 0)["problems"][""]
+    assert about["validation"] == {"findings": 6, "positives": 2}
+
+
 def test_the_interval_of_wrong_decisions_is_in_the_picture_to_its_end() -> None:
     """Twelve findings, two on the wrong side: where few are decided the interval is several times as high as the line."""
     labels = np.tile([1, 0], 6)

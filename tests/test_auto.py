@@ -94,7 +94,7 @@ class TestRun:
     def test_it_writes_what_a_run_of_a_network_writes(self, made: Made) -> None:
         found = table(made.run)
         assert list(found) == COLUMNS
-        assert len(found) == (8 + 12) * 2  # as many views as every candidate has seen
+        assert len(found) == (24 + 8 + 12) * 2  # as many views as every candidate has seen
         for name in ("predictions.csv", "model.safetensors"):
             assert (made.run / name).read_bytes() == (made.run / "best" / name).read_bytes()
         about = json.loads((made.run / "run.json").read_text())

@@ -146,16 +146,18 @@ class TestRegression:
                 return values[:, :1] % 2 if self.good else np.zeros((len(values), 1))
 
         monkeypatch.setattr("model.baselines.logistic.fit", Spy)
-        assert choose(measured, [0.01, 0.1, 1.0], 5, 0) == 0.1
+        assert choose(measured, [0.01, 0.1, 1.0], 5, 0).penalty == 0.1
         assert len(scored) == 5 * 3
         assert set.union(*scored) == set(map(float, range(20)))
 
     def test_of_equals_the_strongest_penalty_is_chosen(self) -> None:
         measured = samples([0, 1] * 10, [[float(number % 2)] for number in range(20)])
-        assert choose(measured, [10.0, 0.1, 1.0], 5, 0) == 0.1
+        assert choose(measured, [10.0, 0.1, 1.0], 5, 0).penalty == 0.1
 
     def test_too_few_groups_for_inner_folds_take_the_penalty_in_the_middle(self) -> None:
-        assert choose(samples([0, 0, 0, 1], [[0.0], [1.0], [2.0], [3.0]]), [0.1, 1.0, 10.0], 5, 0) == 1.0
+        assert (
+            choose(samples([0, 0, 0, 1], [[0.0], [1.0], [2.0], [3.0]]), [0.1, 1.0, 10.0], 5, 0).penalty == 1.0
+        )
 
 
 def run_logistic(folder: Path, *words: str, views: int = 3, **store: object) -> pd.DataFrame:

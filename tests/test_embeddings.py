@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from model import export, networks
-from model.baselines import embeddings, fit, nearest
+from model.baselines import embeddings, fit, logistic, nearest
 from model.baselines import probe as model_probe
 from model.baselines.progress import Blocks
+from model.dataset import load
 from model.evaluation.metrics import auroc
 from model.files import pretrained, runs
 from model.networks.base import Description, Resized, build
@@ -314,7 +315,7 @@ def probe(made: tuple[Path, Path, Path], out: Path, *words: str) -> pd.DataFrame
 class TestProbe:
     def test_it_tells_what_the_network_sees(self, made: tuple[Path, Path, Path], tmp_path: Path) -> None:
         table = probe(made, tmp_path)
-        assert set(table["split"]) == {"validation", "test"}
+        assert set(table["split"]) == {"train", "validation", "test"}
         assert set(table["view"]) == {"0", "1"}  # as many as are embedded
         found = table[table["split"] == "test"].groupby("finding_id")
         per_finding = table[table["split"] == "test"].groupby("patient_id")[["label", "score"]].mean()
@@ -323,35 +324,59 @@ class TestProbe:
         assert area is not None
         assert area > 0.9
 
-    def test_test_findings_teach_nothing_and_validation_only_what_is_tested(
+    def test_test_findings_teach_nothing_and_validation_what_is_tested(
         self, made: tuple[Path, Path, Path], tmp_path: Path
     ) -> None:
         """With the labels of a split turned round, the scores that change say who learned from it."""
-        key, one = ["split", "patient_id", "view"], ("--penalties", "0.001")
-        before = probe(made, tmp_path / "before", *one).set_index(key)["score"]
+        key = ["split", "patient_id", "view"]
+        before = probe(made, tmp_path / "before").set_index(key)["score"]
         changed = {}
         for turned in ("validation", "test"):
             folder = tmp_path / turned
             store, split = make_store(folder, "a", train=16, validation=8, test=12, turned=turned)
             again = (store, split, embed(store, folder / "e.h5"))
-            after = probe(again, folder / "out", *one).set_index(key)["score"]
+            after = probe(again, folder / "out").set_index(key)["score"]
             differs = (after - before).abs() > 1e-9
             changed[turned] = set(differs[differs].index.get_level_values("split"))
-        assert changed == {"validation": {"test"}, "test": set()}
+        assert changed["test"] == set()
+        assert "test" in changed["validation"]
 
-    def test_validation_is_scored_with_the_penalty_of_the_fit_that_scores_the_test(
+    def test_what_is_learned_from_is_scored_on_inner_folds_with_the_penalty_of_the_whole(
+        self, made: tuple[Path, Path, Path], tmp_path: Path
+    ) -> None:
+        """Else scores of it and of the test are on different scales, and no line or threshold fits both."""
+        table = probe(made, tmp_path)
+        assert table.groupby("split").size().to_dict() == {"train": 32, "validation": 16, "test": 24}
+        penalty = json.loads((tmp_path / "run.json").read_text())["model"]["penalty"]
+        (data,) = load([made[0]], [made[1]]).values()
+        learned = pd.concat([data.findings(split) for split in ("train", "validation")], ignore_index=True)
+        measured = fit.embedded(read_embeddings(made[2]), made[0])(learned)
+        found = table[table["split"] != "test"].set_index(["patient_id", "view"])["score"]
+        for inside, outside in logistic.inner_folds(learned, 5, 0):
+            model = logistic.fit(logistic.some(measured, inside), penalty)
+            for row in outside:
+                samples = measured.finding == row
+                for view, score in zip(
+                    measured.view[samples], model.scores(measured.values[samples]), strict=True
+                ):
+                    assert found[learned["patient_id"][row], str(view)] == pytest.approx(score)
+
+    def test_without_inner_folds_validation_is_scored_by_a_fit_on_training_with_the_same_penalty(
         self, made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Else scores of the two are on different scales, and a line or threshold of one is wrong for the other."""
-        expected = probe(made, tmp_path / "expected", "--penalties", "0.01")
-        monkeypatch.setattr(
-            fit, "choose", lambda some, *_: 1e-5 if len(some.table) == 16 else 1e-2
-        )  # of 16 in training, of 24 with validation
-        pd.testing.assert_frame_equal(probe(made, tmp_path / "found"), expected)
+        monkeypatch.setattr(fit, "choose", lambda *_: logistic.Choice(1e-2, None))
+        table = probe(made, tmp_path)
+        assert table.groupby("split").size().to_dict() == {"validation": 16, "test": 24}
+        (data,) = load([made[0]], [made[1]]).values()
+        measure = fit.embedded(read_embeddings(made[2]), made[0])
+        model = logistic.fit(measure(data.findings("train")), 1e-2)
+        expected = model.scores(measure(data.findings("validation")).values)
+        np.testing.assert_allclose(table[table["split"] == "validation"]["score"], expected)
 
     def test_everything_may_train(self, tmp_path: Path) -> None:
         store, split = make_store(tmp_path, "a", train=12, validation=0, test=0)
-        assert probe((store, split, embed(store, tmp_path / "e.h5")), tmp_path).empty
+        table = probe((store, split, embed(store, tmp_path / "e.h5")), tmp_path)
+        assert set(table["split"]) == {"train"}
         assert json.loads((tmp_path / "run.json").read_text())["trained"] == {"a": 24}
 
     def test_features_of_another_store_are_not_used(

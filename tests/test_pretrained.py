@@ -77,7 +77,7 @@ class TestStart:
                 features = network.extractor.eval()(part.patches[torch.arange(48)]).numpy()
             measured = logistic.Measured(features, part.finding, part.view, dataset.findings("train"))
             model = logistic.fit(
-                measured, logistic.choose(measured, pretrained.PENALTIES, pretrained.FOLDS, 0)
+                measured, logistic.choose(measured, pretrained.PENALTIES, pretrained.FOLDS, 0).penalty
             )
             scores = evaluate(network, name, tables[name], part).views[:, 0]
             np.testing.assert_allclose(scores, model.scores(features).ravel(), atol=1e-4)
@@ -195,7 +195,7 @@ def test_more_classes_and_several_labels_have_probes_and_train_too(tmp_path: Pat
         measured = logistic.Measured(
             features, part.finding, part.view, dataset.findings("train"), dataset.classes
         )
-        penalty = logistic.choose(measured, pretrained.PENALTIES, pretrained.FOLDS, 0)
+        penalty = logistic.choose(measured, pretrained.PENALTIES, pretrained.FOLDS, 0).penalty
         expected = logistic.fit_any(measured, penalty).scores(features)
         np.testing.assert_allclose(evaluate(network, name, tables[name], part).views, expected, atol=1e-4)
     numbers = {"epochs": 1, "batches": 1, "batch_size": 6, "learning_rate": 1e-3, "dropout": 0.0}

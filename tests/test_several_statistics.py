@@ -254,7 +254,7 @@ class TestRegressions:
         values = np.concatenate(
             [np.eye(3)[labels] + rng.normal(0, 0.6, (90, 3)), rng.normal(size=(90, 60))], axis=1
         )
-        assert choose(measured(THREE, labels, values), [1e-3, 1e3], 5, 0) == 1e-3
+        assert choose(measured(THREE, labels, values), [1e-3, 1e3], 5, 0).penalty == 1e-3
 
     def test_a_class_that_is_missing_is_an_error(self) -> None:
         with pytest.raises(EmptyError, match="4 without one of 3 classes"):

@@ -150,11 +150,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     middle = time.monotonic()
     first, test = next(iter(training.values())), measured("test")
     split = np.split(np.arange(len(first.table)), [len(data.findings("train"))])
-    apart = [held_out(one, training, place, split) for place, one in enumerate(solved)]
+
+    def apart(others: np.ndarray, kept: np.ndarray) -> tuple[Measured, np.ndarray]:
+        each = [held_out(one, training, place, (others, kept)) for place, one in enumerate(solved)]
+        return some(first, kept), together(each)
+
     parts = {
-        "validation": (some(first, split[1]), together(apart)),
+        "validation": apart(*split),
         "test": (next(iter(test.values())), together([one.scores(test) for one in solved])),
     }
+    if not any(np.isnan(one.chosen.scores).any() for one in solved):
+        parts = {"train": apart(*split[::-1])} | parts
     table = [
         row for split, (part, scores) in parts.items() for row in fit.scored(scores, part, data.name, split)
     ]

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from model.baselines.fit import about_run, embedded, scored
-from model.baselines.logistic import Measured, Model, Several, choose, fit_any, inner_folds, per_finding, some
+from model.baselines.logistic import Measured, Model, Several, choose, fit_any, per_finding
 from model.dataset import KEY, add_arguments, given, granted, view_numbers
 from model.evaluation.levels import known
 from model.evaluation.platt import logits
@@ -138,39 +138,38 @@ class Fitter:
 
     def fit(self, table: pd.DataFrame, penalties: Mapping[str, float] | None = None) -> CovariateModel:
         """Fit with the ``penalties`` of another fit, or choose them on inner folds."""
-        cells, chosen = self._of(table), dict(penalties or {})
+        cells, chosen = self._of(table), {}
         columns = [column_of(name, cells[name]) for name in self.names]
         image = held_out = None
         if self.image is not None:
             patches = self.image(table)
-            if not penalties:
-                chosen["image"] = choose(patches, self.image_penalties, self.folds, self.seed)
-            held_out = self._held_out(patches, chosen["image"])
-            image = fit_any(patches, chosen["image"])
+            known = [penalties["image"]] if penalties else self.image_penalties
+            probe = choose(patches, known, self.folds, self.seed)
+            if probe.scores is None:
+                raise EmptyError(
+                    "groups of a class too few for two inner folds",
+                    expected="more training groups", remedy="leave out probe_covariates",
+                )  # fmt: skip
+            held_out = self._means(probe.scores, patches)
+            image, chosen["image"] = fit_any(patches, probe.penalty), probe.penalty
         measured = self.measured(table, columns, held_out)
-        if not penalties:
-            chosen["covariates"] = choose(measured, self.penalties, self.folds, self.seed)
+        chosen["covariates"] = (
+            penalties["covariates"]
+            if penalties
+            else choose(measured, self.penalties, self.folds, self.seed).penalty
+        )
         return CovariateModel(columns, image, fit_any(measured, chosen["covariates"]), chosen)
 
-    def _held_out(self, patches: Measured, penalty: float) -> np.ndarray:
-        """Scores (findings, problems) of training findings, each by a probe that has not seen its group."""
-        found = np.full((len(patches.table), len(self.classes.problems)), np.nan)
-        for inside, outside in inner_folds(patches.table, self.folds, self.seed, self.classes):
-            found[outside] = self._means(fit_any(some(patches, inside), penalty), some(patches, outside))
-        if np.isnan(found).any():
-            raise EmptyError("groups of a class too few for two inner folds", expected="more training groups",
-                             remedy="leave out probe_covariates")  # fmt: skip
-        return found
-
-    def _means(self, model: Model | Several, patches: Measured) -> np.ndarray:
-        scores = model.scores(patches.values).reshape(len(patches.finding), -1)
-        return np.stack([per_finding(patches, own) for own in scores.T], axis=1)
+    def _means(self, scores: np.ndarray, patches: Measured) -> np.ndarray:
+        each = scores.reshape(len(patches.finding), -1)
+        return np.stack([per_finding(patches, own) for own in each.T], axis=1)
 
     def score(self, joint: CovariateModel, table: pd.DataFrame) -> tuple[np.ndarray, Measured]:
         """Scores of each finding, and what they are of."""
         image = None
         if self.image is not None and joint.image is not None:
-            image = self._means(joint.image, self.image(table))
+            patches = self.image(table)
+            image = self._means(joint.image.scores(patches.values), patches)
         measured = self.measured(table, joint.columns, image)
         return joint.model.scores(measured.values), measured
 

@@ -19,13 +19,14 @@ import numpy as np
 import pandas as pd
 
 from model.baselines import adc, intensity
-from model.baselines.logistic import Measured, Model, Several, choose, fit, fit_any
+from model.baselines.logistic import Measured, Model, Several, choose, fit, fit_any, some
 from model.dataset import KEY, add_arguments, given, granted, unlabelled, view_numbers
-from model.evaluation.predictions import COLUMNS, SPLITS, UNLABELLED, columns
+from model.evaluation.predictions import COLUMNS, UNLABELLED, columns
 from pipeline.classes import Classes, as_cells
 from pipeline.cli import run_cli
 from pipeline.errors import ConfigError, EmptyError, StoreError
 from pipeline.files import sha256, write_csv, write_text
+from pipeline.splits.split import LEARNED
 from pipeline.store import Embeddings, read_embeddings, read_info, read_patches
 
 log = logging.getLogger("typhon")
@@ -204,12 +205,14 @@ def measures(options: argparse.Namespace) -> tuple[Measure, Measure]:
     return adc_feature(maps, options.radius), adc_feature(others, options.radius)
 
 
-def fitted(options: argparse.Namespace, training: Measured) -> tuple[Model | Several, dict[str, Any]]:
-    """The method's model, and what it chose on the way."""
+def fitted(
+    options: argparse.Namespace, training: Measured
+) -> tuple[Model | Several, dict[str, Any], np.ndarray | None]:
+    """The method's model, what it chose on the way, and scores on inner folds, if there are such."""
     if options.method == "adc":
-        return fit_adc(training), {"radius_mm": options.radius}
-    penalty = choose(training, options.penalties, options.folds, options.seed)
-    return fit_any(training, penalty), {"penalty": penalty}
+        return fit_adc(training), {"radius_mm": options.radius}, None
+    chosen = choose(training, options.penalties, options.folds, options.seed)
+    return fit_any(training, chosen.penalty), {"penalty": chosen.penalty}, chosen.scores
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -230,32 +233,28 @@ def run(argv: Sequence[str] | None) -> Measured:
         return replace(measure_own(table), classes=dataset.classes)
 
     start = time.monotonic()
-    training = measure(dataset.findings("train"))
-    if options.method == "probe":
-        # Only the penalty is chosen, and that on inner folds: validation findings may be learned from too.
-        alone = training
-        training = measure(
-            pd.concat([dataset.findings("train"), dataset.findings("validation")], ignore_index=True)
-        )
-        final, chosen = fitted(options, training)
-        # Another penalty would put scores on another scale, where no calibration and no threshold holds.
-        model = fit_any(alone, chosen["penalty"])
-    else:
-        model, chosen = fitted(options, training)
-        final = model
+    learned = [dataset.findings(split) for split in LEARNED]
+    # Of a probe only the penalty is chosen, and that on inner folds: validation may be learned from too.
+    probes = options.method == "probe"
+    training = measure(pd.concat(learned if probes else learned[:1], ignore_index=True))
+    model, chosen, inner = fitted(options, training)
     middle = time.monotonic()
     if options.unlabelled:
         info = read_info(options.unlabelled)
         others = measure_others(unlabelled(info, options.views, dataset.channels, dataset.side))
-        write_csv(options.out, COLUMNS, rows(final, others, info.dataset, UNLABELLED))
+        write_csv(options.out, COLUMNS, rows(model, others, info.dataset, UNLABELLED))
         return training
-    parts = {split: measure(dataset.findings(split)) for split in SPLITS}
-    table = [
-        row
-        for split, part in parts.items()
-        # Validation is scored by the model that has not seen it.
-        for row in rows(model if split == "validation" else final, part, dataset.name, split)
-    ]
+    table: list[dict[str, Any]] = []
+    if probes and inner is not None:
+        own = np.split(np.arange(len(training.table)), [len(learned[0])])
+        for split, number in zip(LEARNED, own, strict=True):
+            part = some(training, number)
+            table += scored(inner[np.isin(training.finding, number)], part, dataset.name, split)
+    elif len(learned[1]):
+        # By a fit that has not seen it, with the same penalty: another one would put scores on another scale.
+        alone = fit_any(measure(learned[0]), chosen["penalty"]) if probes else model
+        table += rows(alone, measure(learned[1]), dataset.name, "validation")
+    table += rows(model, measure(dataset.findings("test")), dataset.name, "test")
     seconds = {"training": middle - start, "evaluation": time.monotonic() - middle}
     for path in filter(None, (options.best, options.out)):
         write_csv(path, columns([dataset.classes]), table)
@@ -269,7 +268,7 @@ def run(argv: Sequence[str] | None) -> Measured:
             **about_run(dataset.name, len(training.finding), len(table)),
             **granted(options),
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
-            "model": chosen | final.plain(names),
+            "model": chosen | model.plain(names),
         }
         write_text(options.run, json.dumps(about, indent=2, sort_keys=True) + "\n")
     return training

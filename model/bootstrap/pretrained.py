@@ -55,7 +55,7 @@ def fit_head(
     features = Evaluated(network, dataset.name, table).features(part.patches).cpu().numpy()
     findings = dataset.findings("train")
     measured = logistic.Measured(features, part.finding, part.view, findings, dataset.classes)
-    model = logistic.fit_any(measured, logistic.choose(measured, PENALTIES, FOLDS, number))
+    model = logistic.fit_any(measured, logistic.choose(measured, PENALTIES, FOLDS, number).penalty)
     head = network.maker(dataset.name)
     assert isinstance(head, nn.Linear)
     fill(head, model)

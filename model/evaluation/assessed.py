@@ -1,8 +1,8 @@
 """What the runs of a method say of the target's validation and test findings, and what validation brings.
 
 Everything that is fitted or chosen (the line that makes scores probabilities, thresholds) is of each run by
-itself, on validation findings. Those of ``probe`` are scored by a fit that has not seen them, those of
-``auto`` by inner folds.
+itself, on validation findings. ``probe``, ``auto`` and the like learn from these as well, and score all that
+they learn from on inner folds: by fits that have not seen it. So all of that is what they are calibrated on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from model.evaluation.conformal import NEGATIVE, Sets, calibrate, rulings
 from model.evaluation.intervals import Fold
 from model.evaluation.operating import OperatingPoint, threshold
 from model.evaluation.platt import Platt, logits
-from model.evaluation.predictions import Predictions, evaluate
+from model.evaluation.predictions import Predictions, evaluate, held_out
 from model.evaluation.ranking import Unit, taken_by
 from model.evaluation.results import Figures
 from model.evaluation.summary import folds_of
@@ -171,8 +171,8 @@ def read(figures: Figures, paths: Iterable[Path], splits: pd.DataFrame) -> Parts
     """Those of one method, from the folders of its runs and the splits of the target."""
     parts: Parts = {"validation": [], "test": []}
     for path in paths:
-        for split, found in parts.items():
-            found += evaluate(path, figures["state"], splits, (figures["target"], split))
+        parts["validation"] += held_out(path, figures["state"], splits, figures["target"])
+        parts["test"] += evaluate(path, figures["state"], splits, (figures["target"], "test"))
     for found in parts.values():
         found.sort(key=lambda run: (run.fold, run.seed))
     return parts

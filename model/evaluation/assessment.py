@@ -37,7 +37,8 @@ TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         (
             "scores: score, as the method gives it, which is no probability, since training sees all classes"
             " equally often; prevalence, moved to the shares of the classes in training; calibrated, put on a"
-            " line in log odds that is fitted on the validation findings of each run.",
+            " line in log odds that is fitted on the validation findings of each run (probe, auto and the"
+            " like: on all findings that they learn from, scored on inner folds).",
             "brier, log_loss: mean squared error, and mean negative log likelihood in nats; less is better.",
             "intercept: what the log odds lack on average; 0 is right, below 0 too many positives are"
             " expected. slope: by what they have to be multiplied; 1 is right, below 1 the scores are too"
@@ -64,8 +65,9 @@ TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
          "lr_negative95"),
         (
             PER,
-            "point: how each run chose its threshold on validation findings: the largest Youden index, or the"
-            " best threshold with at least this sensitivity or specificity there. On the test both come out"
+            "point: how each run chose its threshold on validation findings (probe, auto and the like: on all"
+            " that they learn from, scored on inner folds): the largest Youden index, or the best threshold"
+            " with at least this sensitivity or specificity there. On the test both come out"
             " otherwise, often lower. threshold: of the score, mean of the runs.",
             "ppv, npv: the share of those called positive (negative) who are so, where as many are positive"
             " as prevalence says. lr_positive, lr_negative: by what such a call multiplies the odds.",

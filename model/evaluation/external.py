@@ -21,7 +21,7 @@ from model.evaluation.assessment import TABLES, Row, calibration_rows, operating
 from model.evaluation.clustered import Estimate
 from model.evaluation.intervals import Fold
 from model.evaluation.operating import points
-from model.evaluation.predictions import evaluate, read_splits
+from model.evaluation.predictions import evaluate, held_out, read_splits
 from model.evaluation.ranking import Unit, taken_by
 from model.evaluation.results import Figures
 from model.evaluation.subgroups import area, difference, part
@@ -53,7 +53,7 @@ def read(figures: Figures, runs: Sequence[Path], splits: pd.DataFrame, dataset: 
     target, state = figures["target"], figures["state"]
     found: dict[str, Parts] = {name: {"validation": [], "test": []} for name in ("internal", "external")}
     for run in runs:
-        validated = evaluate(run, state, splits, (target, "validation"))
+        validated = held_out(run, state, splits, target)
         for name, of, file in (("internal", target, None), ("external", dataset, f"external/{dataset}.csv")):
             found[name]["validation"] += validated
             found[name]["test"] += evaluate(run, state, splits, (of, "test"), file)

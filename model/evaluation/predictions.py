@@ -7,7 +7,7 @@ A run lives in ``…/fold{f}/seed{s}/``: its fold and seed are read from that pa
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.files import read_csv, typed
 
 SPLITS = ("validation", "test")
+TRAINING = "train"
+"""The split of training findings, which have scores where fits that had not seen them gave some."""
 UNLABELLED = "challenge"
 """The split of findings without labels, in a table of predictions."""
 STATES = {"last": "predictions.csv", "best": "best/predictions.csv"}
@@ -109,7 +111,8 @@ def numbered(path: Path, name: str) -> int:
 def read_predictions(path: str | Path, part: tuple[str, str] | None = None) -> dict[str, Predicted]:
     """Of each data set of a predictions.csv its findings: labels, score (mean of views) and single (view 0).
 
-    ``part`` is a data set and its split; then whatever stands in the lines of others does not matter.
+    ``part`` is a data set and its split; then whatever stands in the lines of others does not matter. Without
+    it those of training, if there are any, are left out.
     Raises PredictionsError for missing columns, scores that are no probabilities, a view that is there
     twice, a finding without view 0 and a finding with two labels.
     """
@@ -124,7 +127,9 @@ def read_predictions(path: str | Path, part: tuple[str, str] | None = None) -> d
             expected=f"the columns {', '.join(VIEW)}, then {LABEL}, or {LABEL}_… of each label, and"
             f" {SCORE}, or {SCORE}_… of each class or label",
         )
-    if part is not None:
+    if part is None:
+        table = table[table["split"] != TRAINING]
+    else:
         table = table[(table["dataset"] == part[0]) & (table["split"] == part[1])]
     found = {}
     for dataset, rows in table.groupby("dataset", sort=True):
@@ -194,8 +199,8 @@ def evaluate(
 ) -> list[Predictions]:  # fmt: skip
     """The validation and test sets of each data set that a run predicts, as its splits have them.
 
-    ``part``, a data set and its split, leaves the others unread. ``file`` of the run has the predictions;
-    by default that of the state.
+    ``part``, a data set and its split, leaves the others unread; it may be TRAINING, of which most runs have
+    nothing. ``file`` of the run has the predictions; by default that of the state.
     Raises PredictionsError if findings are missing, unknown or labelled otherwise than in the splits.
     """
     run = Path(run)
@@ -207,9 +212,8 @@ def evaluate(
     names = dict.fromkeys(own["dataset"])
     learned = [within(own[own["dataset"] == name], name, budget, ways) for name in names]
     wanted = pd.concat([own.iloc[:0], *learned])
-    wanted = wanted[wanted["split"].isin(SPLITS)]
-    if part is not None:
-        wanted = wanted[wanted["split"] == part[1]]
+    asked = SPLITS if part is None else part[1:]
+    wanted = wanted[wanted["split"].isin(asked)]
     stray = [name for name in predictions if name not in set(wanted["dataset"])]
     both = {
         name: _matched(path, wanted[wanted["dataset"] == name], predictions[name], fold)
@@ -221,10 +225,23 @@ def evaluate(
             fold, seed, dataset, split, state, rows.reset_index(drop=True), predictions[dataset].classes
         )
         for dataset, table in both.items()
-        for split in SPLITS
+        for split in asked
         if part in (None, (dataset, split))
         for rows in [table[table["split"] == split].drop(columns=["dataset", "split"])]
     ]
+
+
+def held_out(run: str | Path, state: str, splits: pd.DataFrame, target: str) -> list[Predictions]:
+    """The findings by which a run is calibrated: none of their scores is of a fit that had seen them.
+
+    They are those of validation, and of training where the run scored them on inner folds. One, or none
+    without a validation set. Raises PredictionsError as :func:`evaluate` does.
+    """
+    parts = [one for split in (SPLITS[0], TRAINING) for one in evaluate(run, state, splits, (target, split))]
+    if len(parts) < 2:
+        return parts
+    both = pd.concat([one.findings for one in parts], ignore_index=True)
+    return [replace(parts[0], findings=both.sort_values(FINDING[2:], ignore_index=True))]
 
 
 def budget_of(run: Path) -> tuple[dict[str, int], list[str]]:
