@@ -221,7 +221,7 @@ rule write_card:
         "logs/data/{dataset}/cards/fold{fold}.log",
     benchmark:
         "benchmarks/data/{dataset}/cards/fold{fold}.tsv"
-    priority: 1
+    priority: 2  # a second, and the scoring of each run waits for it
     conda:
         "../environment.yml"
     resources:
