@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from model.device import set_up
 from model.evaluation.predictions import COLUMNS
 from model.files import weights
-from model.inference import batch_norm
+from model.inference import batch_norm, score_views
 from model.inference.score_views import main
 from model.networks.base import build, initialize
 from pipeline.errors import ConfigError, InputError, LossError
@@ -61,6 +62,23 @@ def test_scores_keep_all_their_digits(inputs: list[str], tmp_path: Path) -> None
     scores = read_csv(predict(inputs, tmp_path))["score"]
     assert all(repr(float(score)) == score for score in scores)
     assert any(float(np.float32(score)) != float(score) for score in scores)
+
+
+def test_equal_models_are_scored_once(
+    inputs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = tmp_path / "model.safetensors"
+    (tmp_path / "best").mkdir()
+    best = shutil.copy(one, tmp_path / "best" / one.name)
+    used: list[Path] = []
+    plain = score_views.predict
+    monkeypatch.setattr(
+        score_views, "predict", lambda datasets, model, gpu: used.append(model) or plain(datasets, model, gpu)
+    )
+    tables = [tmp_path / "predictions.csv", tmp_path / "best/predictions.csv"]
+    main([*inputs, "--model", str(one), str(best), "--out", *map(str, tables)])
+    assert used == [one]
+    assert tables[0].read_bytes() == tables[1].read_bytes() != b""
 
 
 def test_predictions_have_the_same_bytes_each_time(inputs: list[str], tmp_path: Path) -> None:

@@ -636,7 +636,10 @@ class TestRules:
             for match, block in self.rules()
             if (found := re.search(r"^    priority: (\d+)", block, flags=re.MULTILINE))
         }
-        waits_for = ("predict_findings", "write_card")  # the second is what the first needs besides the training
+        waits_for = (
+            "predict_findings",
+            "write_card",
+        )  # the second is what the first needs besides the training
         assert min(priority.pop(name) for name in waits_for) > max(priority.values())
 
     def test_nothing_runs_inside_the_driver(self):

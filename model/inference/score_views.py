@@ -16,7 +16,7 @@ from model.training import data
 from pipeline.classes import as_cells
 from pipeline.cli import run_cli
 from pipeline.errors import ConfigError, LossError
-from pipeline.files import write_csv, write_text
+from pipeline.files import sha256, write_csv, write_text
 
 
 class Scorer:
@@ -104,7 +104,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.card and not (options.target and options.method and options.state):
         parser.error("--card needs --target, --method and --state")
     datasets = data.given(options)
+    scored: dict[str, Path] = {}
     for model, out in zip(options.model, options.out, strict=True):
+        before = scored.setdefault(sha256(model), out)
+        if before != out:  # the best state is often the last
+            write_text(out, before.read_bytes().decode())
+            continue
         if options.unlabelled:
             rows = predict_unlabelled(
                 datasets, model, options.gpu, options.unlabelled, options.target, options.views
