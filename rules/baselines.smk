@@ -149,6 +149,7 @@ rule fit_probe:
     params:
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         reading=planned(training.reading),
+        people=planned(training.people),
         target=planned(training.target),
         state=planned(training.setting, key="evaluation/state"),
         code=planned(baselines.probe_code),
@@ -158,7 +159,7 @@ rule fit_probe:
         "python -m workflow.job {log} model.baselines.probe --target {params.target} --method {wildcards.method}"
         " --state {params.state} --data-card {input.card:q} --models {output.model} {output.best_model}"
         " --card {output.card} --nearest {output.nearest} --run {output.run} --stores {input.stores:q}"
-        " --splits {input.splits:q} {params.reading} --seed {wildcards.seed} {params.options}"
+        " --splits {input.splits:q} {params.reading} --people {params.people} --seed {wildcards.seed} {params.options}"
         " --out {output.predictions} --best {output.best}"
 
 
@@ -194,12 +195,13 @@ rule fit_covariates:
         ),
         options=planned(baselines.covariates_options),
         reading=planned(training.reading),
+        people=planned(training.people),
         code=code("model.baselines.covariates"),
     message:
         "Fitting {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m workflow.job {log} model.baselines.covariates --stores {input.stores:q} --splits {input.splits:q}"
-        " {params.reading} --findings {input.findings:q} --index {input.index:q} {params.files} {params.options}"
+        " {params.reading} --people {params.people} --findings {input.findings:q} --index {input.index:q} {params.files} {params.options}"
         " --seed {wildcards.seed} --out {output.predictions} --best {output.best} --run {output.run}"
 
 
@@ -236,6 +238,7 @@ rule fit_candidates:
         learners=planned(baselines.learners),
         folds=planned(baselines.inner_folds),
         reading=planned(training.reading),
+        people=planned(training.people),
         target=planned(training.target),
         state=planned(training.setting, key="evaluation/state"),
         code=planned(baselines.candidates_code),
@@ -245,7 +248,7 @@ rule fit_candidates:
         "python -m workflow.job {log} model.baselines.auto --candidates {params.candidates} --features {input.features:q}"
         " --learners {params.learners:q} --folds {params.folds} --method {wildcards.method} --target {params.target}"
         " --state {params.state} --data-card {input.card:q} --stores {input.stores:q} --splits {input.splits:q}"
-        " {params.reading} --seed {wildcards.seed} --out {output.predictions} --best {output.best}"
+        " {params.reading} --people {params.people} --seed {wildcards.seed} --out {output.predictions} --best {output.best}"
         " --models {output.model} {output.best_model} --run {output.run} --card {output.card} --nearest {output.nearest}"
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from model.baselines import adc, intensity
 from model.baselines.fit import adc_feature, fit_adc, main
-from model.baselines.logistic import Measured, choose, fit
+from model.baselines.logistic import Measured, choose, fit, inner_folds
 from model.baselines.measures import MEASURES
 from model.baselines.methods import MEASURED
 from model.evaluation import score
@@ -23,6 +23,11 @@ from tests.stores import make_store
 
 CENTRE = PATCH_SIDE // 2
 DISC, RING = intensity.disc_and_ring(PATCH_SIDE)
+
+
+def chosen(measured: Measured, penalties: list[float]) -> float:
+    """By five inner folds."""
+    return choose(measured, penalties, inner_folds(measured.table, 5, 0))
 
 
 def test_the_plan_knows_what_can_be_measured() -> None:
@@ -146,18 +151,16 @@ class TestRegression:
                 return values[:, :1] % 2 if self.good else np.zeros((len(values), 1))
 
         monkeypatch.setattr("model.baselines.logistic.fit", Spy)
-        assert choose(measured, [0.01, 0.1, 1.0], 5, 0).penalty == 0.1
+        assert chosen(measured, [0.01, 0.1, 1.0]) == 0.1
         assert len(scored) == 5 * 3
         assert set.union(*scored) == set(map(float, range(20)))
 
     def test_of_equals_the_strongest_penalty_is_chosen(self) -> None:
         measured = samples([0, 1] * 10, [[float(number % 2)] for number in range(20)])
-        assert choose(measured, [10.0, 0.1, 1.0], 5, 0).penalty == 0.1
+        assert chosen(measured, [10.0, 0.1, 1.0]) == 0.1
 
     def test_too_few_groups_for_inner_folds_take_the_penalty_in_the_middle(self) -> None:
-        assert (
-            choose(samples([0, 0, 0, 1], [[0.0], [1.0], [2.0], [3.0]]), [0.1, 1.0, 10.0], 5, 0).penalty == 1.0
-        )
+        assert chosen(samples([0, 0, 0, 1], [[0.0], [1.0], [2.0], [3.0]]), [0.1, 1.0, 10.0]) == 1.0
 
 
 def run_logistic(folder: Path, *words: str, views: int = 3, **store: object) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pytest
 
 from model.baselines import covariates
 from model.baselines.covariates import Fitter, cells_of, column_of
-from model.baselines.logistic import Choice, Measured
+from model.baselines.logistic import Measured
 from model.baselines.methods import COVARIATES
 from pipeline.classes import UNNAMED
 from pipeline.errors import ConfigError, EmptyError
@@ -164,9 +164,7 @@ def test_validation_is_scored_with_the_penalties_of_the_fit_that_scores_the_test
     predictions = tmp_path / "results/covariates/fold0/seed0/predictions.csv"
     covariates.main([*words, "--penalties", "1"])
     expected = predictions.read_bytes()
-    monkeypatch.setattr(
-        covariates, "choose", lambda some, *_: Choice(1e-4 if len(some.table) == 16 else 1.0, None)
-    )
+    monkeypatch.setattr(covariates, "choose", lambda some, *_: 1e-4 if len(some.table) == 16 else 1.0)
     covariates.main(words)
     assert predictions.read_bytes() == expected
 

@@ -28,6 +28,7 @@ from pipeline.card import Preprocessing
 from pipeline.errors import ChecksumError, ConfigError, ModelError, StoreError
 from pipeline.files import read_csv
 from pipeline.provenance import code
+from pipeline.splits import seen
 from pipeline.store import read_embeddings, read_info, read_patches
 from tests.copies import copy_code
 from tests.stores import make_store
@@ -364,14 +365,37 @@ class TestProbe:
     def test_without_inner_folds_validation_is_scored_by_a_fit_on_training_with_the_same_penalty(
         self, made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(fit, "choose", lambda *_: logistic.Choice(1e-2, None))
+        monkeypatch.setattr(fit, "inner_folds", lambda *_: [])
+        table = probe(made, tmp_path, "--penalties", "0.01")
+        assert table.groupby("split").size().to_dict() == {"validation": 16, "test": 24}
+        self.is_of_a_fit_on_training(table, made, 1e-2)
+
+    def test_an_encoder_that_was_trained_on_the_findings_is_judged_on_validation_alone(
+        self, made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (data,) = load([made[0]], [made[1]]).values()
+        known = seen.entry({"a": data.table}, {"a": "a"})
+        monkeypatch.setattr(fit, "seen_by", lambda _: [known])
         table = probe(made, tmp_path)
         assert table.groupby("split").size().to_dict() == {"validation": 16, "test": 24}
+        penalty = json.loads((tmp_path / "run.json").read_text())["model"]["penalty"]
+        self.is_of_a_fit_on_training(table, made, penalty)
+
+    @staticmethod
+    def is_of_a_fit_on_training(table: pd.DataFrame, made: tuple[Path, Path, Path], penalty: float) -> None:
         (data,) = load([made[0]], [made[1]]).values()
         measure = fit.embedded(read_embeddings(made[2]), made[0])
-        model = logistic.fit(measure(data.findings("train")), 1e-2)
+        model = logistic.fit(measure(data.findings("train")), penalty)
         expected = model.scores(measure(data.findings("validation")).values)
         np.testing.assert_allclose(table[table["split"] == "validation"]["score"], expected)
+
+    def test_what_is_learned_from_is_scored_on_as_many_views_as_what_is_tested(
+        self, made: tuple[Path, Path, Path]
+    ) -> None:
+        """The mean over fewer views scatters more: a line fitted on it would be too flat."""
+        (data,) = load([made[0]], [made[1]]).values()
+        fewer = data.findings("train").assign(views=1)
+        assert fit.as_tested(fewer, data)["views"].tolist() == [data.findings("test")["views"].iloc[0]] * 16
 
     def test_everything_may_train(self, tmp_path: Path) -> None:
         store, split = make_store(tmp_path, "a", train=12, validation=0, test=0)

@@ -76,9 +76,8 @@ class TestStart:
                 batch_norm.attach(network, tables[name])
                 features = network.extractor.eval()(part.patches[torch.arange(48)]).numpy()
             measured = logistic.Measured(features, part.finding, part.view, dataset.findings("train"))
-            model = logistic.fit(
-                measured, logistic.choose(measured, pretrained.PENALTIES, pretrained.FOLDS, 0).penalty
-            )
+            parts = logistic.inner_folds(measured.table, pretrained.FOLDS, 0)
+            model = logistic.fit(measured, logistic.choose(measured, pretrained.PENALTIES, parts))
             scores = evaluate(network, name, tables[name], part).views[:, 0]
             np.testing.assert_allclose(scores, model.scores(features).ravel(), atol=1e-4)
 
@@ -195,7 +194,8 @@ def test_more_classes_and_several_labels_have_probes_and_train_too(tmp_path: Pat
         measured = logistic.Measured(
             features, part.finding, part.view, dataset.findings("train"), dataset.classes
         )
-        penalty = logistic.choose(measured, pretrained.PENALTIES, pretrained.FOLDS, 0).penalty
+        parts = logistic.inner_folds(measured.table, pretrained.FOLDS, 0, dataset.classes)
+        penalty = logistic.choose(measured, pretrained.PENALTIES, parts)
         expected = logistic.fit_any(measured, penalty).scores(features)
         np.testing.assert_allclose(evaluate(network, name, tables[name], part).views, expected, atol=1e-4)
     numbers = {"epochs": 1, "batches": 1, "batch_size": 6, "learning_rate": 1e-3, "dropout": 0.0}

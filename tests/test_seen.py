@@ -34,6 +34,17 @@ def met(theirs: pd.DataFrame, names: dict[str, str] = OWN, entries: list[seen.En
     return ""
 
 
+def test_it_is_known_who_was_learned_from_and_is_in_the_training_again() -> None:
+    known = [seen.entry({"brain": OURS}, OWN)]
+    assert seen.knows(known, {"brain": OURS}, OWN)
+    assert not seen.knows(
+        known, {"brain": OURS.assign(patient_id="new " + OURS["patient_id"], image=OURS["image"] + "0")}, OWN
+    )
+    validated = OURS[OURS["split"] != "train"].assign(split="train")
+    assert not seen.knows(known, {"brain": validated}, OWN)
+    assert not seen.knows([], {"brain": OURS}, OWN)
+
+
 @pytest.mark.parametrize(
     ("name", "split", "refused"),
     [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from model.baselines.logistic import Measured, Several, choose, fit_any
+from model.baselines.logistic import Measured, Several, choose, fit_any, inner_folds
 from model.bootstrap.guess import rankable
 from model.evaluation.delong import groups_by_label, mean_areas
 from model.evaluation.intervals import Fold, by_split, draw, mean_auroc, weighted_means
@@ -254,7 +254,8 @@ class TestRegressions:
         values = np.concatenate(
             [np.eye(3)[labels] + rng.normal(0, 0.6, (90, 3)), rng.normal(size=(90, 60))], axis=1
         )
-        assert choose(measured(THREE, labels, values), [1e-3, 1e3], 5, 0).penalty == 1e-3
+        data = measured(THREE, labels, values)
+        assert choose(data, [1e-3, 1e3], inner_folds(data.table, 5, 0, THREE)) == 1e-3
 
     def test_a_class_that_is_missing_is_an_error(self) -> None:
         with pytest.raises(EmptyError, match="4 without one of 3 classes"):

@@ -31,6 +31,7 @@ from model.files import runs
 from pipeline.cli import run_cli
 from pipeline.errors import ConfigError
 from pipeline.files import write_csv, write_text
+from pipeline.splits.split import LEARNED
 from pipeline.store import Embeddings, read_embeddings
 
 log = logging.getLogger("typhon")
@@ -133,8 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     known = read(paths, learners, options.stores[0])
     most = min(one.embeddings.views for one in known.values())
 
-    def measured(*splits: str) -> dict[str, Measured]:
-        table = pd.concat([data.findings(split) for split in splits], ignore_index=True)
+    def measured(table: pd.DataFrame) -> dict[str, Measured]:
         fit.warn_of_views(table, most)
         table = table.assign(views=np.minimum(table["views"], most))
         return {name: replace(one.measure(table), classes=classes) for name, one in known.items()}
@@ -144,23 +144,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         return mixture.as_shares(found) if classes.kind == "classes" else found
 
     start = time.monotonic()
-    training = measured("train", "validation")
+    learned = pd.concat([data.findings(split) for split in LEARNED], ignore_index=True)
+    halves = np.split(np.arange(len(learned)), [len(data.findings("train"))])
+    alone = [(halves[0], halves[1])]
+    informed = fit.knows([one.embeddings for one in known.values()], data, options)
+    training = measured(learned)
     places = range(len(classes.problems))
-    solved = [solve(training, learners, place, options.folds, options.seed) for place in places]
+    solved = [
+        solve(training, learners, place, options.folds, options.seed, alone if informed else None)
+        for place in places
+    ]
     middle = time.monotonic()
-    first, test = next(iter(training.values())), measured("test")
-    split = np.split(np.arange(len(first.table)), [len(data.findings("train"))])
-
-    def apart(others: np.ndarray, kept: np.ndarray) -> tuple[Measured, np.ndarray]:
-        each = [held_out(one, training, place, (others, kept)) for place, one in enumerate(solved)]
-        return some(first, kept), together(each)
-
+    first, test, views = (
+        next(iter(training.values())),
+        measured(data.findings("test")),
+        measured(fit.as_tested(learned, data)),
+    )
+    apart = together([held_out(one, training, views, place, alone) for place, one in enumerate(solved)])
+    seen_as = next(iter(views.values()))
     parts = {
-        "validation": apart(*split),
-        "test": (next(iter(test.values())), together([one.scores(test) for one in solved])),
+        split: (some(seen_as, half), apart[np.isin(seen_as.finding, half)])
+        for split, half in zip(LEARNED, halves, strict=True)
     }
-    if not any(np.isnan(one.chosen.scores).any() for one in solved):
-        parts = {"train": apart(*split[::-1])} | parts
+    parts = {split: one for split, one in parts.items() if not np.isnan(one[1]).any()}
+    parts["test"] = (next(iter(test.values())), together([one.scores(test) for one in solved]))
     table = [
         row for split, (part, scores) in parts.items() for row in fit.scored(scores, part, data.name, split)
     ]

@@ -16,8 +16,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model.baselines.fit import about_run, embedded, scored
-from model.baselines.logistic import Measured, Model, Several, choose, fit_any, per_finding
+from model.baselines.fit import about_run, embedded, knows, scored
+from model.baselines.logistic import (
+    Measured,
+    Model,
+    Several,
+    choose,
+    fit_any,
+    held_out,
+    inner_folds,
+    per_finding,
+)
 from model.dataset import KEY, add_arguments, given, granted, view_numbers
 from model.evaluation.levels import known
 from model.evaluation.platt import logits
@@ -138,26 +147,24 @@ class Fitter:
 
     def fit(self, table: pd.DataFrame, penalties: Mapping[str, float] | None = None) -> CovariateModel:
         """Fit with the ``penalties`` of another fit, or choose them on inner folds."""
-        cells, chosen = self._of(table), {}
+        cells, chosen = self._of(table), dict(penalties or {})
         columns = [column_of(name, cells[name]) for name in self.names]
-        image = held_out = None
+        parts = inner_folds(table, self.folds, self.seed, self.classes)
+        image = apart = None
         if self.image is not None:
             patches = self.image(table)
-            known = [penalties["image"]] if penalties else self.image_penalties
-            probe = choose(patches, known, self.folds, self.seed)
-            if probe.scores is None:
+            if not penalties:
+                chosen["image"] = choose(patches, self.image_penalties, parts)
+            apart = self._means(held_out(patches, patches, chosen["image"], parts), patches)
+            if np.isnan(apart).any():
                 raise EmptyError(
                     "groups of a class too few for two inner folds",
                     expected="more training groups", remedy="leave out probe_covariates",
                 )  # fmt: skip
-            held_out = self._means(probe.scores, patches)
-            image, chosen["image"] = fit_any(patches, probe.penalty), probe.penalty
-        measured = self.measured(table, columns, held_out)
-        chosen["covariates"] = (
-            penalties["covariates"]
-            if penalties
-            else choose(measured, self.penalties, self.folds, self.seed).penalty
-        )
+            image = fit_any(patches, chosen["image"])
+        measured = self.measured(table, columns, apart)
+        if not penalties:
+            chosen["covariates"] = choose(measured, self.penalties, parts)
         return CovariateModel(columns, image, fit_any(measured, chosen["covariates"]), chosen)
 
     def _means(self, scores: np.ndarray, patches: Measured) -> np.ndarray:
@@ -214,7 +221,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     cells = cells_of(known(options.findings, options.index, options.table, options.names), options.columns)
     image: Measure | None = None
     if options.embeddings:
-        measure = embedded(read_embeddings(options.embeddings), options.stores[0])
+        features = read_embeddings(options.embeddings)
+        if knows([features], dataset, options):
+            raise ConfigError(
+                "one that has learned from its training findings", file="probe_covariates",
+                expected="an encoder to which they are new",
+                remedy="take weights of ImageNet, of other data sets, or leave probe_covariates out",
+            )  # fmt: skip
+        measure = embedded(features, options.stores[0])
 
         def image(table: pd.DataFrame) -> Measured:
             measured = measure(table)

@@ -9,7 +9,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +19,26 @@ import numpy as np
 import pandas as pd
 
 from model.baselines import adc, intensity
-from model.baselines.logistic import Measured, Model, Several, choose, fit, fit_any, some
-from model.dataset import KEY, add_arguments, given, granted, unlabelled, view_numbers
+from model.baselines.logistic import (
+    Measured,
+    Model,
+    Parts,
+    Several,
+    choose,
+    fit,
+    fit_any,
+    held_out,
+    inner_folds,
+    some,
+)
+from model.dataset import KEY, Dataset, add_arguments, given, granted, people_of, unlabelled, view_numbers
 from model.evaluation.predictions import COLUMNS, UNLABELLED, columns
+from model.files.pretrained import seen_by
 from pipeline.classes import Classes, as_cells
 from pipeline.cli import run_cli
 from pipeline.errors import ConfigError, EmptyError, StoreError
 from pipeline.files import sha256, write_csv, write_text
+from pipeline.splits import seen
 from pipeline.splits.split import LEARNED
 from pipeline.store import Embeddings, read_embeddings, read_info, read_patches
 
@@ -205,14 +218,19 @@ def measures(options: argparse.Namespace) -> tuple[Measure, Measure]:
     return adc_feature(maps, options.radius), adc_feature(others, options.radius)
 
 
-def fitted(
-    options: argparse.Namespace, training: Measured
-) -> tuple[Model | Several, dict[str, Any], np.ndarray | None]:
-    """The method's model, what it chose on the way, and scores on inner folds, if there are such."""
-    if options.method == "adc":
-        return fit_adc(training), {"radius_mm": options.radius}, None
-    chosen = choose(training, options.penalties, options.folds, options.seed)
-    return fit_any(training, chosen.penalty), {"penalty": chosen.penalty}, chosen.scores
+def as_tested(learned: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """Findings to learn from with as many views as those have that are tested: fewer scatter more."""
+    views = pd.concat([dataset.findings(split)["views"] for split in ("test", "validation")])
+    return learned.assign(views=views.iloc[0]) if len(views) else learned
+
+
+def knows(embeddings: Iterable[Embeddings], dataset: Dataset, options: argparse.Namespace) -> bool:
+    """Whether one of the encoders has learned from the training findings, as that of a run may have.
+
+    Then their features tell the labels whatever a regression has seen: inner folds promise too much.
+    """
+    names = people_of({dataset.name: dataset}, options)
+    return any(seen.knows(seen_by(one.about.get("weights", "")), *names) for one in embeddings)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -235,29 +253,39 @@ def run(argv: Sequence[str] | None) -> Measured:
     start = time.monotonic()
     learned = [dataset.findings(split) for split in LEARNED]
     # Of a probe only the penalty is chosen, and that on inner folds: validation may be learned from too.
-    probes = options.method == "probe"
-    training = measure(pd.concat(learned if probes else learned[:1], ignore_index=True))
-    model, chosen, inner = fitted(options, training)
+    table = pd.concat(learned if options.method == "probe" else learned[:1], ignore_index=True)
+    training = measure(table)
+    halves = np.split(np.arange(len(table)), [len(learned[0])])
+    parts: Parts = []
+    model: Model | Several
+    if options.method == "adc":
+        model, chosen = fit_adc(training), {"radius_mm": options.radius}
+    else:
+        parts = inner_folds(table, options.folds, options.seed, dataset.classes)
+        if options.method == "probe" and knows([read_embeddings(options.embeddings)], dataset, options):
+            parts = [(halves[0], halves[1])] if len(learned[1]) else []
+        chosen = {"penalty": choose(training, options.penalties, parts)}
+        model = fit_any(training, chosen["penalty"])
     middle = time.monotonic()
     if options.unlabelled:
         info = read_info(options.unlabelled)
         others = measure_others(unlabelled(info, options.views, dataset.channels, dataset.side))
         write_csv(options.out, COLUMNS, rows(model, others, info.dataset, UNLABELLED))
         return training
-    table: list[dict[str, Any]] = []
-    if probes and inner is not None:
-        own = np.split(np.arange(len(training.table)), [len(learned[0])])
-        for split, number in zip(LEARNED, own, strict=True):
-            part = some(training, number)
-            table += scored(inner[np.isin(training.finding, number)], part, dataset.name, split)
-    elif len(learned[1]):
-        # By a fit that has not seen it, with the same penalty: another one would put scores on another scale.
-        alone = fit_any(measure(learned[0]), chosen["penalty"]) if probes else model
-        table += rows(alone, measure(learned[1]), dataset.name, "validation")
-    table += rows(model, measure(dataset.findings("test")), dataset.name, "test")
+    found: list[dict[str, Any]] = []
+    if options.method == "probe":
+        # With the penalty of the final fit: another one would put scores on another scale.
+        views = measure(as_tested(table, dataset))
+        scores = held_out(training, views, chosen["penalty"], parts or [(halves[0], halves[1])])
+        for split, half in zip(LEARNED, halves, strict=True):
+            if not np.isnan(own := scores[np.isin(views.finding, half)]).any():
+                found += scored(own, some(views, half), dataset.name, split)
+    else:
+        found += rows(model, measure(learned[1]), dataset.name, "validation")
+    found += rows(model, measure(dataset.findings("test")), dataset.name, "test")
     seconds = {"training": middle - start, "evaluation": time.monotonic() - middle}
     for path in filter(None, (options.best, options.out)):
-        write_csv(path, columns([dataset.classes]), table)
+        write_csv(path, columns([dataset.classes]), found)
     if options.run:
         names = {
             "logistic": intensity.names(dataset.channels),
@@ -265,7 +293,7 @@ def run(argv: Sequence[str] | None) -> Measured:
             "adc": [adc.CHANNEL],
         }[options.method]
         about = {
-            **about_run(dataset.name, len(training.finding), len(table)),
+            **about_run(dataset.name, len(training.finding), len(found)),
             **granted(options),
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "model": chosen | model.plain(names),

@@ -190,51 +190,51 @@ def per_finding(measured: Measured, scores: np.ndarray) -> np.ndarray:
     return over_views(measured.finding, scores[:, None])[:, 0]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What the inner folds say of a regression."""
-
-    penalty: float
-    """The one with the highest mean AUROC per finding; of equals the strongest."""
-    scores: np.ndarray | None
-    """Of each sample and problem, (n, problems), by a fit with this penalty that has not seen its group.
-
-    None where there are no such folds, or one whose other groups lack a class.
-    """
+Parts = Sequence[tuple[np.ndarray, np.ndarray]]
+"""Rows of findings to learn from, and rows to score by what was learned, whose groups are not among them."""
 
 
-def choose(measured: Measured, penalties: Sequence[float], folds: int, number: int) -> Choice:
-    """The best penalty over inner folds of the training groups, and its scores there.
+def choose(measured: Measured, penalties: Sequence[float], parts: Parts) -> float:
+    """The penalty with the highest mean AUROC per finding over inner folds of the training groups.
 
-    ``number`` is the seed of the folds. Where the groups of a class are too few for two folds, the penalty in
-    the middle.
+    Of equals the strongest. Where the groups of a class are too few for two folds, and there are no
+    ``parts``, the penalty in the middle.
     """
     penalties = sorted(penalties)
     classes = measured.classes
-    parts = inner_folds(measured.table, folds, number, classes)
-    if not parts:
-        return Choice(penalties[len(penalties) // 2], None)
+    if not parts or len(penalties) == 1:
+        return penalties[len(penalties) // 2]
     areas: dict[float, list[float]] = {penalty: [] for penalty in penalties}
-    every = np.full((len(penalties), len(measured.finding), len(classes.problems)), np.nan)
     for inside, outside in parts:
         inner, outer = (some(measured, rows) for rows in (inside, outside))
-        rows = np.isin(measured.finding, outside)
-        for own, penalty in zip(every, penalties, strict=True) if inner.whole else ():
-            scores = fit_any(inner, penalty).scores(outer.values).reshape(len(outer.finding), -1)
-            own[rows] = scores
-            means = np.stack([per_finding(outer, each) for each in scores.T], axis=1)
+        for penalty in penalties if inner.whole else ():
+            scores = (
+                fit_any(inner, penalty)
+                .scores(outer.values)
+                .reshape(len(outer.finding), len(classes.problems))
+            )
+            means = np.stack([per_finding(outer, own) for own in scores.T], axis=1)
             if (area := macro(aurocs(classes.truth(outer.table), means))) is not None:
                 areas[penalty].append(area)
     known = {penalty: float(np.mean(found)) for penalty, found in areas.items() if found}
     log.info("inner folds: %s", ", ".join(f"C {penalty:g}: {mean:.3f}" for penalty, mean in known.items()))
-    best = max(known, key=lambda penalty: (known[penalty], -penalty)) if known else penalties[0]
-    scores = every[penalties.index(best)]
-    return Choice(best, None if np.isnan(scores).any() else scores)
+    return max(known, key=lambda penalty: (known[penalty], -penalty)) if known else penalties[0]
 
 
-def inner_folds(
-    table: pd.DataFrame, folds: int, number: int, classes: Classes = UNNAMED
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def held_out(learned: Measured, asked: Measured, penalty: float, parts: Parts) -> np.ndarray:
+    """Scores (samples, problems) of the same findings, ``asked`` with views of its own, by fits without them.
+
+    NaN outside of all parts, and where what is to be learned from lacks a class.
+    """
+    found = np.full((len(asked.finding), len(learned.classes.problems)), np.nan)
+    for inside, outside in parts:
+        if (inner := some(learned, inside)).whole:
+            rows = np.isin(asked.finding, outside)
+            found[rows] = fit_any(inner, penalty).scores(asked.values[rows]).reshape(rows.sum(), -1)
+    return found
+
+
+def inner_folds(table: pd.DataFrame, folds: int, number: int, classes: Classes = UNNAMED) -> Parts:
     """The rows of findings inside and outside of each fold, none of which cuts a group.
 
     ``number`` is the seed. No folds where the groups of a class are too few for two.

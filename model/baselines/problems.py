@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from model.baselines.learners import Fitted, Learner
-from model.baselines.logistic import Measured, some
+from model.baselines.logistic import Measured, Parts, some
 from model.baselines.stack import Candidate, Chosen, choose
 from pipeline.classes import UNKNOWN, UNNAMED
 from pipeline.errors import EmptyError
@@ -66,9 +66,9 @@ def asked(measured: Measured, place: int) -> tuple[Measured, np.ndarray]:
 
 def solve(
     training: Mapping[str, Measured], learners: Mapping[str, Sequence[Learner]], place: int, folds: int,
-    number: int,
+    number: int, validation: Parts | None = None,
 ) -> Solved:  # fmt: skip
-    """Choose and fit for a problem; ``number`` is the seed of the inner folds.
+    """Choose and fit for a problem; ``number`` and ``validation`` as in :func:`model.baselines.stack.choose`.
 
     Raises EmptyError where training findings lack one of its two answers.
     """
@@ -81,7 +81,7 @@ def solve(
             expected=f"training findings with {classes.problems[place]} and without",
         )
     candidates = {name: Candidate(measured, learners[name]) for name, (measured, _) in own.items()}
-    chosen = choose(candidates, folds, number)
+    chosen = choose(candidates, folds, number, None if validation is None else _among(known, validation))
     fitted = {}
     for name, weight in chosen.weights.items():
         since = time.process_time()
@@ -92,25 +92,32 @@ def solve(
     return Solved(chosen, fitted, known)
 
 
-def held_out(
-    solved: Solved, training: Mapping[str, Measured], place: int, split: Sequence[np.ndarray]
-) -> np.ndarray:
-    """Scores of the samples of some training findings, by fits that have not seen their groups.
+def _among(known: np.ndarray, parts: Parts) -> Parts:
+    """The same parts of the known findings alone, by their rows among these."""
+    return [
+        (np.flatnonzero(np.isin(known, inside)), np.flatnonzero(np.isin(known, outside)))
+        for inside, outside in parts
+    ]
 
-    ``split`` are the rows of the other findings, and theirs. Where there are no inner folds, candidates are
-    fitted on the others alone. What nobody knows the answer of has taught nothing.
+
+def held_out(
+    solved: Solved, training: Mapping[str, Measured], views: Mapping[str, Measured], place: int, split: Parts
+) -> np.ndarray:
+    """Scores of training findings, each sample of ``views``, by fits that have not seen their groups.
+
+    They are those of the inner folds. Where there are none, of ``split``: candidates are fitted on what is
+    learned from there. NaN outside of all. What nobody knows the answer of has taught nothing.
     """
-    others, kept = split
-    first = next(iter(training.values()))
+    first = next(iter(views.values()))
     found = np.full(len(first.finding), np.nan)
-    found[np.isin(first.finding, solved.known)] = solved.chosen.scores
-    found = found[np.isin(first.finding, kept)]
-    parts = {name: some(training[name], kept) for name in solved.fitted}
-    unknown = ~np.isin(kept, solved.known)[some(first, kept).finding]
-    if unknown.any():
-        found[unknown] = solved.scores(parts)[unknown]
-    if np.isnan(found).any():
-        inside = {name: asked(some(training[name], others), place)[0] for name in solved.fitted}
-        alone = {name: solved.chosen.learners[name].fit(inside[name]) for name in inside}
-        found = np.where(unknown, found, mixed(alone, solved.chosen.weights, parts))
-    return found
+    parts = [(solved.known[inside], solved.known[outside]) for inside, outside in solved.chosen.parts]
+    for inside, outside in parts or split:
+        if not len(outside):
+            continue
+        own = {name: asked(some(training[name], inside), place)[0] for name in solved.fitted}
+        fitted = {name: solved.chosen.learners[name].fit(each) for name, each in own.items()}
+        rows = np.isin(first.finding, outside)
+        there = {name: replace(one, values=one.values[rows]) for name, one in views.items() if name in fitted}
+        found[rows] = mixed(fitted, solved.chosen.weights, there)
+    unknown = ~np.isin(first.finding, solved.known)
+    return np.where(unknown, solved.scores(views), found)

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from model.baselines.learners import Learner
-from model.baselines.logistic import Measured, inner_folds, per_finding, some
+from model.baselines.logistic import Measured, Parts, inner_folds, per_finding, some
 from model.evaluation.metrics import auroc
 
 NESTED = 3
@@ -52,12 +52,8 @@ class Chosen:
     """Processor time of each candidate."""
     inner: float | None
     """The AUROC to expect of what was chosen: that of the stack where it wins, or of the best."""
-    scores: np.ndarray
-    """Of the training samples, each by fits that have not seen its group; NaN without folds.
-
-    Learners and weights are those of the final choice: others would put scores on another scale, where no
-    calibration and no threshold holds. So what tells how good the choice is, is ``inner``.
-    """
+    parts: Parts
+    """The inner folds, those that have both classes to learn from."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +65,32 @@ class _Choice:
     best: np.ndarray
 
 
-def choose(candidates: Mapping[str, Candidate], folds: int, number: int) -> Chosen:
+def choose(
+    candidates: Mapping[str, Candidate], folds: int, number: int, validation: Parts | None = None
+) -> Chosen:
     """Choose a learner for each candidate, and how much each candidate counts.
 
     All candidates have the same samples. ``number`` is the seed of the folds. Where the groups of a class are
     too few for two folds, the first candidate counts alone, with the learner in the middle.
+
+    ``validation``, rows to learn from and rows to choose by, is for features that know the training labels
+    already: they would win on all inner folds. What is chosen is then judged by what it was chosen on.
     """
     seconds = dict.fromkeys(candidates, 0.0)
-    outer = _Inner(candidates, folds, number, seconds)
-    nested = []
-    for inside, _ in outer.parts:
-        within = {
-            name: Candidate(some(one.measured, inside), one.learners) for name, one in candidates.items()
-        }
-        nested.append(_Inner(within, NESTED, number, seconds).choice())
+    first = next(iter(candidates.values())).measured
+    outer = _Inner(
+        candidates, inner_folds(first.table, folds, number) if validation is None else validation, seconds
+    )
     final = outer.choice()
+    nested = [final] * len(outer.parts)
+    if validation is None:
+        nested = []
+        for inside, _ in outer.parts:
+            within = {
+                name: Candidate(some(one.measured, inside), one.learners) for name, one in candidates.items()
+            }
+            table = first.table.iloc[inside]
+            nested.append(_Inner(within, inner_folds(table, NESTED, number), seconds).choice())
     stack = outer.judged(nested, [choice.stack for choice in nested])
     best = outer.judged(nested, [choice.best for choice in nested])
     wins = stack is not None and best is not None and stack > best
@@ -94,21 +101,17 @@ def choose(candidates: Mapping[str, Candidate], folds: int, number: int) -> Chos
         {name: one.learners[places[name]] for name, one in candidates.items()},
         {name: float(weight) for name, weight in weights.items() if weight},
         {name: outer.judged(nested, [alone[name]] * len(nested)) for name in candidates},
-        stack, best, seconds, stack if wins else best,
-        outer.mixed([final] * len(nested), [final.stack if wins else final.best] * len(nested)),
+        stack, best, seconds, stack if wins else best, outer.parts,
     )  # fmt: skip
 
 
 class _Inner:
     """Scores of all learners of all candidates on inner folds, each by a fit that has not seen the group."""
 
-    def __init__(
-        self, candidates: Mapping[str, Candidate], folds: int, number: int, seconds: dict[str, float]
-    ) -> None:
+    def __init__(self, candidates: Mapping[str, Candidate], parts: Parts, seconds: dict[str, float]) -> None:
         """``seconds`` of each candidate grow by the processor time of its fits."""
         self.measured = next(iter(candidates.values())).measured
         self.labels = self.measured.table["label"].to_numpy(int)
-        parts = inner_folds(self.measured.table, folds, number)
         self.parts = [(inside, outside) for inside, outside in parts if len(set(self.labels[inside])) == 2]
         self.scores: list[np.ndarray] = []
         """For each candidate (learners, samples); NaN where there is no fit."""

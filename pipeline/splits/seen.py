@@ -98,6 +98,13 @@ def check(
     )  # fmt: skip
 
 
+def knows(entries: Sequence[Entry], tables: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> bool:
+    """Whether a network has learned from people or images of the training; arguments as in :func:`check`."""
+    known = _known(tables, names)
+    texts = known["text"][known["split"] == LEARNED[0]]
+    return any(_digests(texts, one["salt"]).isin(one[LEARNED[0]]).any() for one in entries)
+
+
 def _offenders(entries: Sequence[Entry], known: pd.DataFrame, most: int) -> Iterator[str]:
     for one in entries:
         digests = _digests(known["text"], one["salt"])
