@@ -157,9 +157,8 @@ def test_order_of_findings_and_other_methods_beside_do_not_matter(seed: int) -> 
 def test_order_of_runs_does_not_matter() -> None:
     def run(fold: int, seed: int) -> Predictions:
         scores = stream("run", fold, seed).random(4)
-        table = pd.DataFrame(
-            {"group_id": list("abcd"), "label": [1, 0, 1, 0], "score": scores, "single": scores}
-        )
+        table = pd.DataFrame({"patient_id": list("abcd"), "finding_id": "1", "group_id": list("abcd"),
+                              "label": [1, 0, 1, 0], "score": scores, "single": scores})  # fmt: skip
         return Predictions(fold, seed, "t", "test", "last", table)
 
     runs = [run(fold, seed) for fold in (0, 10, 2) for seed in (1, 0)]

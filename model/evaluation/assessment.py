@@ -203,12 +203,12 @@ def _named(one: Assessed) -> Row:
 
 def counts(one: Assessed, unit: Unit) -> Row:
     """Units and positives of the test sets, each counted once however often it is tested, and groups."""
-    known: dict[tuple[str, int], int] = {}
+    known: dict[tuple[str, Any], int] = {}
     for fold in one.tested(SCORE, unit) or []:
-        seen: dict[str, int] = {}
-        for group, label in zip(fold.groups.tolist(), fold.labels.tolist(), strict=True):
-            known[group, seen.setdefault(group, 0)] = label
-            seen[group] += 1
+        names = range(len(fold.labels)) if fold.findings is None else fold.findings
+        for group, name, label in zip(fold.groups.tolist(), names, fold.labels.tolist(), strict=True):
+            # A patient is positive if any finding is, and folds may test other findings of theirs.
+            known[group, name] = max(label, known.get((group, name), 0))
     groups = {group for group, _ in known}
     return {"count": len(known), "positives": sum(known.values()), "groups": len(groups)}
 

@@ -118,7 +118,7 @@ def by_patient(fold: Fold, label: int) -> Fold:
     held = np.ones((len(fold.scores), len(names)))
     for row, said in zip(held, fold.scores, strict=True):
         np.minimum.at(row, own, _covered(fold.labels, said)[here].astype(float))
-    return replace(fold, groups=names, labels=np.full(len(names), label), scores=held)
+    return replace(fold, groups=names, labels=np.full(len(names), label), scores=held, findings=names)
 
 
 def share(labels: np.ndarray, held: np.ndarray) -> Linear | None:

@@ -37,6 +37,8 @@ class Fold:
     scores: np.ndarray
     """(r, n)."""
     problem: str = ""
+    findings: np.ndarray | None = None
+    """(n,) which findings they are, the same in every fold; None where nobody counts them over folds."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def taken_by(fold: Fold, unit: Unit) -> Fold:
         scores /= np.bincount(own)
     else:
         np.maximum.at(scores.T, own, fold.scores.T)
-    return replace(fold, groups=names, labels=labels, scores=scores)
+    return replace(fold, groups=names, labels=labels, scores=scores, findings=names)
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> Linear | None:

@@ -11,7 +11,7 @@ from model.evaluation.corrected import area_interval, missing
 from model.evaluation.delong import clustered_interval
 from model.evaluation.intervals import REPLICATES, Fold, bootstrap, by_split, mean_auroc
 from model.evaluation.metrics import aurocs, decisions, macro
-from model.evaluation.predictions import Predictions
+from model.evaluation.predictions import FINDING, Predictions
 from pipeline.classes import UNKNOWN, Classes
 
 
@@ -167,8 +167,11 @@ def folds_of(runs: Sequence[Predictions], score: str = "score") -> list[Fold]:
     for number in sorted({run.fold for run in runs}):
         own = [run for run in runs if run.fold == number]
         groups = own[0].findings["group_id"].to_numpy(str)
+        names = own[0].findings.set_index(FINDING[2:]).index.to_numpy()
         truth, scores = own[0].truth, np.stack([run.scores(score) for run in own])
         for place, problem in enumerate(own[0].classes.problems):
             known = truth[:, place] != UNKNOWN
-            folds.append(Fold(groups[known], truth[known, place], scores[:, known, place], problem))
+            folds.append(
+                Fold(groups[known], truth[known, place], scores[:, known, place], problem, names[known])
+            )
     return folds
