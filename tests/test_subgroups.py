@@ -70,6 +70,30 @@ class TestLevels:
         thirds = levels(ages, ["age"], {})["age"]
         assert thirds.tolist() == ["(unknown)", *["< 3.67"] * 3, *["3.67 to < 6.33"] * 3, *["from 6.33"] * 3]
 
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            # A third of twelve years is four; three digits would cut at 2010 and 2020.
+            (range(2010, 2022), {"< 2014": 4, "2014 to < 2017.3": 4, "from 2017.3": 4}),
+            (np.arange(1000.5, 1010), {"< 1003.5": 3, "1003.5 to < 1006": 3, "from 1006": 4}),
+            (
+                range(20180101, 20180110),
+                {"< 20180104": 3, "20180104 to < 20180106.3": 3, "from 20180106.3": 3},
+            ),
+        ],
+    )
+    def test_thirds_are_rounded_only_as_far_as_they_stay_thirds(
+        self, values: Sequence[float], expected: dict[str, int]
+    ) -> None:
+        found = pd.DataFrame({"patient_id": [str(each) for each in values], "finding_id": "1"})
+        made = levels(found.assign(x=found["patient_id"]), ["x"], {})["x"]
+        assert {level: int((made == level).sum()) for level in order(made)} == expected
+
+    def test_cuts_are_named_in_full(self) -> None:
+        found = pd.DataFrame({"patient_id": list("ab"), "finding_id": "1", "day": ["20180101", "20180301"]})
+        cut = levels(found, ["day"], {"day": [20180101, 20180201]})["day"]
+        assert cut.tolist() == ["20180101 to < 20180201", "from 20180201"]
+
     def test_few_numbers_and_words_are_levels_and_the_rarest_are_taken_together(self) -> None:
         found = pd.DataFrame({
             "patient_id": [str(number) for number in range(30)], "finding_id": "1",

@@ -23,6 +23,8 @@ FEW = 8
 """A column of numbers with more different ones is cut into ranges."""
 MOST = 12
 """Levels of a column; the rarest beyond them are taken together."""
+EXACT = 17
+"""Significant digits that write any number without loss."""
 
 
 def known(findings: Path, index: Path, table: Path | None, names: Mapping[str, str]) -> pd.DataFrame:
@@ -101,7 +103,7 @@ def _levels(values: pd.Series, cuts: Sequence[float] | None) -> pd.Series:
             expected="a column of numbers",
         )
     if numeric and (cuts is not None or numbers.nunique() > FEW):
-        thirds = [float(f"{edge:.3g}") for edge in numbers.quantile([1 / 3, 2 / 3])]
+        thirds = [_rounded(edge, numbers) for edge in numbers.quantile([1 / 3, 2 / 3])]
         return _ranges(numbers, sorted({*(thirds if cuts is None else cuts)}))
     if numeric:
         cells = numbers.map(lambda number: UNKNOWN if pd.isna(number) else f"{number:g}")
@@ -110,8 +112,20 @@ def _levels(values: pd.Series, cuts: Sequence[float] | None) -> pd.Series:
     return cells.where(cells.isin(kept), OTHER)
 
 
+def _rounded(edge: float, numbers: pd.Series) -> float:
+    """The edge with three significant digits, or with as many more as keep each number on its side."""
+    few = (float(f"{edge:.{digits}g}") for digits in range(3, EXACT))
+    return next((cut for cut in few if ((numbers >= cut) == (numbers >= edge)).all()), edge)
+
+
+def _text(edge: float) -> str:
+    """The edge with six significant digits, or with as many more as tell it from any other number."""
+    few = (f"{edge:.{digits}g}" for digits in range(6, EXACT))
+    return next((text for text in few if float(text) == edge), f"{edge:.{EXACT}g}")
+
+
 def _ranges(numbers: pd.Series, edges: Sequence[float]) -> pd.Series:
-    between = [f"{low:g} to < {high:g}" for low, high in itertools.pairwise(edges)]
-    texts = [f"< {edges[0]:g}", *between, f"from {edges[-1]:g}"]
+    between = [f"{_text(low)} to < {_text(high)}" for low, high in itertools.pairwise(edges)]
+    texts = [f"< {_text(edges[0])}", *between, f"from {_text(edges[-1])}"]
     places = np.searchsorted(edges, numbers.fillna(edges[0]), "right")
     return pd.Series(np.array(texts, object)[places], numbers.index).where(numbers.notna(), UNKNOWN)
