@@ -176,6 +176,19 @@ def test_a_test_of_one_class_has_no_figures_but_pictures_that_say_so(tmp_path: P
     assert (tmp_path / "results/decisions.png").stat().st_size > 5000
 
 
+def test_a_sensitivity_that_no_threshold_reaches_has_empty_cells_and_no_point(tmp_path: Path) -> None:
+    """The positive validation finding of the second run scores 0."""
+    made = Experiment(tmp_path)
+    made.add("typhon", RIGHT, RIGHT | {"e": 0.0})
+    rows = {row["point"]: row for row in assessed(made)["operating"] if row["per"] == "finding"}
+    assert [(name, row["threshold"] != "", row["sensitivity"] != "") for name, row in rows.items()] == [
+        ("youden", True, True), ("sensitivity 0.9", False, False), ("specificity 0.9", True, True),
+    ]  # fmt: skip
+    for number in range(2):
+        names = [point["point"] for point in of_run(made, number)["problems"][""]["points"]]
+        assert names == ["youden", "specificity 0.9"]
+
+
 def test_sets_are_of_validation_patients_and_judged_on_the_test(experiment: Experiment) -> None:
     """One validation patient of each class: at 90 % nothing can be ruled out. At 50 % half of two may be: from
     .7 on a finding may be positive, up to .3 negative. The second run has a positive at .15: neither by its class.

@@ -41,7 +41,7 @@ def test_one_class_has_no_threshold() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9)), min_size=2, max_size=30).filter(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10)), min_size=2, max_size=30).filter(
         lambda rows: len({label for label, _ in rows}) == 2
     ),
     st.floats(0.05, 0.95),
@@ -51,10 +51,29 @@ def test_a_threshold_keeps_the_rate_that_was_asked_for(rows: list[tuple[int, int
     low, high = (
         threshold(truth, scores, OperatingPoint(rate, floor)) for rate in ("sensitivity", "specificity")
     )
-    assert low is not None
-    assert high is not None
-    assert (scores[truth == 1] > low).mean() >= floor - 1e-9
-    assert (scores[truth == 0] <= high).mean() >= floor - 1e-9
+    if low is None:
+        assert (scores[truth == 1] > 0).mean() < floor
+    else:
+        assert (scores[truth == 1] > low).mean() >= floor - 1e-9
+    if high is None:
+        assert (scores[truth == 0] < 1).mean() < floor
+    else:
+        assert (scores[truth == 0] <= high).mean() >= floor - 1e-9
+
+
+def test_a_rate_that_no_threshold_keeps_has_none() -> None:
+    """Of ten positives four score 0, and of ten negatives two score 1: .6 and .8 are the most there is."""
+    truth = np.repeat([1, 0], 10)
+    scores = np.array([0.0] * 4 + [0.4] * 6 + [0.2] * 8 + [1.0] * 2)
+    for rate, most in (("sensitivity", 0.6), ("specificity", 0.8)):
+        assert threshold(truth, scores, OperatingPoint(rate, most)) is not None
+        assert threshold(truth, scores, OperatingPoint(rate, most + 0.05)) is None
+
+
+def test_two_scores_that_nothing_lies_between_have_no_threshold_between_them() -> None:
+    """Half-way from the last number below 1 to 1 is 1 for a computer, above which no finding lies."""
+    scores = np.array([np.nextafter(1, 0), 1.0])
+    assert threshold(np.array([0, 1]), scores, OperatingPoint("sensitivity", 0.9)) == pytest.approx(0.5)
 
 
 def test_points_have_names() -> None:

@@ -47,10 +47,12 @@ def points(sensitivity: Sequence[float], specificity: Sequence[float]) -> list[O
 
 
 def threshold(labels: np.ndarray, scores: np.ndarray, point: OperatingPoint) -> float | None:
-    """The threshold that a point takes on these (validation) findings; None where one class is missing.
+    """The threshold that a point takes on these (validation) findings.
 
     It lies half-way between two scores (or a score and 0 or 1). Of those that keep a least sensitivity it is
     the highest, of those that keep a least specificity the lowest, and of equal Youden indices the lowest.
+    None where one class is missing, or no threshold keeps the rate: none lies below a score of 0, above which
+    a positive finding would have to be, nor above a score of 1.
     """
     truth = labels == 1
     if truth.all() or not truth.any():
@@ -58,17 +60,15 @@ def threshold(labels: np.ndarray, scores: np.ndarray, point: OperatingPoint) -> 
     ends = np.unique(np.concatenate([[0.0], scores, [1.0]]))
     cuts = (ends[1:] + ends[:-1]) / 2
     sensitivity, specificity = (
-        1 - np.searchsorted(np.sort(scores[truth]), cuts) / truth.sum(),
-        np.searchsorted(np.sort(scores[~truth]), cuts) / (~truth).sum(),
-    )
+        1 - np.searchsorted(np.sort(scores[truth]), cuts, "right") / truth.sum(),
+        np.searchsorted(np.sort(scores[~truth]), cuts, "right") / (~truth).sum(),
+    )  # right: a finding at the cut is negative, such as one of two scores that no number lies between
     if point.rate == YOUDEN:
         index = np.round(sensitivity + specificity, 12)
         return float(cuts[index.argmax()])
-    if point.rate == "sensitivity":
-        kept = np.flatnonzero(sensitivity >= point.floor - 1e-12)
-        return float(cuts[kept[-1] if len(kept) else 0])
-    kept = np.flatnonzero(specificity >= point.floor - 1e-12)
-    return float(cuts[kept[0] if len(kept) else -1])
+    rate, end = (sensitivity, -1) if point.rate == "sensitivity" else (specificity, 0)
+    kept = cuts[rate >= point.floor - 1e-12]
+    return float(kept[end]) if len(kept) else None
 
 
 def said(fold: Fold, thresholds: Sequence[float]) -> Fold:
