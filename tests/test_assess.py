@@ -135,6 +135,23 @@ def test_scores_are_moved_to_the_prevalence_of_training_and_calibrated(experimen
     assert rows["score"]["slope"] == ""  # the first run parts the classes wholly
 
 
+def test_where_the_split_balances_the_test_probabilities_are_for_the_classes_of_the_test(
+    experiment: Experiment,
+) -> None:
+    """Two of four test findings are positive, and one in four of training: nothing moves but operating.json."""
+    for path in experiment.splits:
+        path.write_text(path.read_text() + "k,k,1,0,unused,2\n")
+    rows = {row["scores"]: row for row in assessed(experiment)["calibration"]}
+    slope = np.log(2) / np.log(7 / 3)
+    scores = [np.array([0.9, 0.8, 0.2, 0.1]), np.array([0.15, 0.8, 0.2, 0.1])]
+    odds = [(one / (1 - one)) ** slope for one in scores]
+    brier = np.mean([np.mean((odd / (1 + odd) - np.array([1, 1, 0, 0])) ** 2) for odd in odds])
+    assert float(rows["calibrated"]["brier"]) == pytest.approx(brier, abs=1e-4)
+    assert rows["prevalence"]["brier"] == rows["score"]["brier"]
+    assert "not for those in training" in experiment.notes("calibration")
+    assert of_run(experiment, 1)["problems"][""]["prevalence"] == 0.25
+
+
 def test_each_run_keeps_its_line_and_its_thresholds(experiment: Experiment) -> None:
     assessed(experiment, "--sensitivity", "0.8", "--specificity")
     found = of_run(experiment, 1)

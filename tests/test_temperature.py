@@ -68,8 +68,8 @@ def test_there_is_none_where_validation_says_nothing(labels: list[int], scores: 
     assert temperature.fit(np.array(labels), scores) == why
 
 
-def assessed(training: list[int]) -> list[Assessed]:
-    """Two runs of three classes with training findings of these classes."""
+def assessed(training: list[int], **others: list[int]) -> list[Assessed]:
+    """Two runs of three classes with findings of these classes in training, and in other splits."""
     rng = stream("temperature", 4)
     parts = {}
     for part in ("validation", "test"):
@@ -78,7 +78,8 @@ def assessed(training: list[int]) -> list[Assessed]:
         parts[part] = [
             evaluated(THREE, labels, THREE.probabilities(own), seed=seed) for seed, own in enumerate(logits)
         ]
-    splits = pd.DataFrame({"dataset": "t", "fold": 0, "split": "train", "label": training})
+    rows = [(split, label) for split, own in {"train": training, **others}.items() for label in own]
+    splits = pd.DataFrame(rows, columns=["split", "label"]).assign(dataset="t", fold=0)
     return problems("m", parts, splits)
 
 
@@ -96,6 +97,16 @@ def test_probabilities_of_a_finding_add_up_to_1_and_are_for_the_shares_of_traini
     # Three times too sure: the mean squared error of all classes falls.
     truth = np.array([one.test[0].labels for one in classes])[:, None]
     assert ((scores - truth) ** 2).mean() < ((plain - truth) ** 2).mean()
+
+
+def test_where_the_split_balances_the_test_probabilities_are_for_its_classes() -> None:
+    """Equal scores in .5, .25 and .25 of the test; training has other shares."""
+    classes = assessed([0, 1, 1, 2, 2], test=[0, 0, 1, 2], unused=[1])
+    plain = np.array([one.test[0].scores for one in classes])
+    moved = plain * np.array([0.5, 0.25, 0.25])[:, None, None]
+    found = np.array([fold[0].scores for one in classes if (fold := one.tested(PREVALENCE)) is not None])
+    np.testing.assert_allclose(found, moved / moved.sum(axis=0), atol=1e-5)
+    assert [one.prevalence for one in classes] == [(0.2,), (0.4,), (0.4,)]
 
 
 def test_a_class_that_training_lacks_leaves_all_without_a_probability() -> None:

@@ -42,6 +42,10 @@ CLASSES = (
     "Scores of three or more classes become probabilities together: by one temperature, and an intercept of"
     " each class, in place of a line."
 )  # fmt: skip
+BALANCED = (
+    "The split leaves out test findings so that the classes are equally frequent there. Probabilities are for"
+    " their shares in the test of each split, not for those in training."
+)
 
 
 def points_of_run(
@@ -174,8 +178,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def notes(name: str, problems: Sequence[Assessed]) -> list[str]:
     """What stands below one of TABLES."""
-    classes = [CLASSES] if name == "calibration" and any(one.together for one in problems) else []
-    return [*TABLES[name][2], *classes, *gaps(problems)]
+    more = []
+    if name == "calibration":
+        more += [CLASSES] if any(one.together for one in problems) else []
+        more += [BALANCED] if any(one.balanced for one in problems) else []
+    return [*TABLES[name][2], *more, *gaps(problems)]
 
 
 def gaps(problems: Sequence[Assessed]) -> list[str]:

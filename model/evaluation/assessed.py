@@ -25,9 +25,13 @@ from model.evaluation.results import Figures
 from model.evaluation.summary import folds_of
 from model.evaluation.temperature import Temperature, equal, fit
 from pipeline.classes import UNKNOWN
+from pipeline.splits.leakage import UNUSED
 
 SCORE, PREVALENCE, CALIBRATED = KINDS = ("score", "prevalence", "calibrated")
-"""As it is; moved from equal classes to their shares in training; on the line fitted on validation."""
+"""As it is; moved from equal classes to their shares; on the line fitted on validation, moved likewise.
+
+The shares are those of training, or of the test where the split balanced it.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,13 @@ class Together:
     """Of the test of each fold, (runs, n, classes)."""
     lines: tuple[tuple[Temperature | str, ...], ...]
     """Of each run of each fold what makes its scores probabilities, or why there is nothing that does."""
-    prevalence: tuple[Sequence[float], ...]
-    """Shares of the classes among the training findings of each fold."""
+    shares: tuple[Sequence[float], ...]
+    """Of the classes in each fold: those that probabilities are for."""
 
     def probabilities(self, kind: str) -> list[np.ndarray] | None:
-        """For the shares of training, shaped as ``scores``; None where some run has none."""
+        """For these shares, shaped as ``scores``; None where some run has none."""
         made = []
-        for scores, lines, shares in zip(self.scores, self.lines, self.prevalence, strict=True):
+        for scores, lines, shares in zip(self.scores, self.lines, self.shares, strict=True):
             same = [equal(len(shares))] * len(lines)
             known = [line for line in (lines if kind == CALIBRATED else same) if not isinstance(line, str)]
             if len(known) < len(lines) or not all(shares):
@@ -71,6 +75,13 @@ class Assessed:
     """Of three or more classes: all of them."""
     place: int = 0
     """Which of them it is about."""
+    balanced: tuple[float, ...] | None = None
+    """Share of positives in the test of each fold, where the split left findings out to balance it."""
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of positives that probabilities are for: that of training, or of a balanced test."""
+        return self.prevalence if self.balanced is None else self.balanced
 
     @property
     def called(self) -> str:
@@ -117,11 +128,11 @@ class Assessed:
         if kind == PREVALENCE:
             if self.seen is None or not all(0 < share < 1 for share in self.prevalence):
                 return None
-            seen, shares = logit(self.seen), logit(np.array(self.prevalence))
+            seen, shares = logit(self.seen), logit(np.array(self.shares))
             moved = zip(folds, shares - seen, strict=True)
             return [replace(fold, scores=expit(logits(fold.scores) + add)) for fold, add in moved]
         made = []
-        for fold, lines, share in zip(folds, self.lines, self.prevalence, strict=True):
+        for fold, lines, share in zip(folds, self.lines, self.shares, strict=True):
             known = [line for line in lines if isinstance(line, Platt)]
             if len(known) < len(lines):
                 return None
@@ -182,8 +193,11 @@ def problems(method: str, parts: Parts, splits: pd.DataFrame) -> list[Assessed]:
     """The problems of one method; the tests may be of some of their findings, or of another data set."""
     first = parts["validation"][0]
     folds = {split: folds_of(found) for split, found in parts.items()}
-    shares = _training(first, splits[splits["dataset"] == first.dataset])
-    together = _together(parts, shares) if first.classes.kind == "classes" else None
+    own = splits[splits["dataset"] == first.dataset]
+    shares = _shares(first, own, "train")
+    balanced = (own["split"] == UNUSED).any() and parts["test"][0].dataset == first.dataset
+    of_test = _shares(first, own, "test") if balanced else None
+    together = _together(parts, shares, of_test or shares) if first.classes.kind == "classes" else None
     return [
         Assessed(
             method,
@@ -195,12 +209,15 @@ def problems(method: str, parts: Parts, splits: pd.DataFrame) -> list[Assessed]:
             seen=None if first.classes.multilabel else 1 / len(first.classes.names),
             together=together,
             place=place,
+            balanced=tuple(share[place] for share in of_test) if of_test else None,
         )
         for place, problem in enumerate(first.classes.problems)
     ]
 
 
-def _together(parts: Parts, shares: Sequence[Sequence[float]]) -> Together:
+def _together(
+    parts: Parts, training: Sequence[Sequence[float]], shares: Sequence[Sequence[float]]
+) -> Together:
     """The classes of a method, whose runs are calibrated on the validation findings of each."""
     numbers = sorted({run.fold for run in parts["test"]})
     return Together(
@@ -211,17 +228,16 @@ def _together(parts: Parts, shares: Sequence[Sequence[float]]) -> Together:
                 "the training findings lack a class"
                 for run in parts["validation"] if run.fold == each
             )
-            for each, share in zip(numbers, shares, strict=True)
+            for each, share in zip(numbers, training, strict=True)
         ),
         tuple(shares),
     )  # fmt: skip
 
 
-def _training(run: Predictions, splits: pd.DataFrame) -> list[Sequence[float]]:
-    """Of each fold the share of positives in each problem among the training findings that have a truth."""
-    train = splits[splits["split"] == "train"]
+def _shares(run: Predictions, splits: pd.DataFrame, split: str) -> list[Sequence[float]]:
+    """Of each fold the share of positives in each problem among the findings of a split that have a truth."""
     shares: list[Sequence[float]] = []
-    for _, rows in train.groupby("fold", sort=True):
+    for _, rows in splits[splits["split"] == split].groupby("fold", sort=True):
         truth = run.classes.truth(rows)
         shares.append([float((column[column != UNKNOWN] == 1).mean()) for column in truth.T])
     return shares

@@ -9,7 +9,7 @@ from model.evaluation import calibration, conformal
 from model.evaluation.assessed import KINDS, PREVALENCE, SCORE, Assessed
 from model.evaluation.clustered import Estimate, Interval, estimate
 from model.evaluation.delong import clustered_interval
-from model.evaluation.intervals import mean_auroc
+from model.evaluation.intervals import Fold, mean_auroc
 from model.evaluation.operating import (
     OperatingPoint,
     false_alarms,
@@ -160,7 +160,7 @@ def operating_rows(one: Assessed, points: Sequence[OperatingPoint], prevalence: 
                 continue
             row |= _cells("sensitivity", hits, Estimate.proportion)
             row |= _cells("specificity", kept, Estimate.proportion)
-            share = row["positives"] / row["count"] if prevalence is None else prevalence
+            share = _prevalence(one, row, folds) if prevalence is None else prevalence
             row["prevalence"] = share
             above, below = likelihood_ratio(hits, alarms), likelihood_ratio(kept, misses)
             for name, ratio, of in (("ppv", above, share), ("npv", below, 1 - share)):
@@ -211,6 +211,13 @@ def counts(one: Assessed, unit: Unit) -> Row:
             known[group, name] = max(label, known.get((group, name), 0))
     groups = {group for group, _ in known}
     return {"count": len(known), "positives": sum(known.values()), "groups": len(groups)}
+
+
+def _prevalence(one: Assessed, row: Row, folds: Sequence[Fold]) -> float:
+    """The share of positives in the test. Folds that are balanced each draw others of the larger class."""
+    if one.balanced is None:
+        return float(row["positives"] / row["count"])
+    return float(np.mean([fold.labels.mean() for fold in folds]))
 
 
 def _cells(name: str, made: Estimate | None, interval: Callable[[Estimate], Interval | None]) -> Row:
