@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.classes import LABEL
 from pipeline.errors import SplitError
 from pipeline.seeds import stream
-from pipeline.splits.split import LEARNED
+from pipeline.splits.split import LEARNED, balanced_views
 
 WAYS = ("anew", "training", "equal")
 """How a budget may be taken otherwise: each number drawn anew; of training findings alone, with all of
@@ -43,7 +43,17 @@ def within(
             raise SplitError(f"{count} {split} findings, which lack a class", file=f"budget of {dataset}",
                              expected="findings of each class in each split", remedy="raise it")  # fmt: skip
         kept[some.index] = True
-    return table[kept]
+    return _balanced(table[kept]) if "equal" in ways and {LABEL, "views"} <= {*table} else table[kept]
+
+
+def _balanced(table: pd.DataFrame) -> pd.DataFrame:
+    """A split table whose views balance the classes that its training has now, not those that it had."""
+    train = table["split"] == LEARNED[0]
+    labels, views = table.loc[train, LABEL].to_numpy(int), table.loc[train, "views"]
+    if labels.size:
+        own = balanced_views(labels, int(views.min()), int(views.max()))
+        table = table.assign(views=table["views"].where(~train, table[LABEL].map(own)))
+    return table
 
 
 def _named(splits: Collection[str]) -> list[str]:

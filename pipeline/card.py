@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.classes import Classes
 from pipeline.cli import run_cli
 from pipeline.errors import StoreError
 from pipeline.files import read_csv, write_text
@@ -179,6 +180,17 @@ def measured_findings(
     return rows, measure(rows, read_index(index), known, patches)
 
 
+def training_counts(learned: pd.DataFrame, classes: Classes) -> dict[str, Any]:
+    """``training`` of a card: findings, positives, groups and views of a split table to learn from."""
+    counts = classes.counts(learned)
+    return {
+        "findings": len(learned),
+        **({"positives": counts[classes.names[1]]} if classes.two else {"positives_by": counts}),
+        "groups": int(learned["group_id"].nunique()),
+        "views": int(learned["views"].astype(int).sum()),
+    }
+
+
 def describe(
     store: Path,
     findings: Path,
@@ -217,17 +229,10 @@ def describe(
     classes = info.classes
 
     def of(names: Collection[str]) -> dict[str, Any]:
-        some = learned[learned["split"].isin(names)]
-        counts = classes.counts(some)
-        training = {
-            "findings": len(some),
-            **({"positives": counts[classes.names[1]]} if classes.two else {"positives_by": counts}),
-            "groups": int(some["group_id"].nunique()),
-            "views": int(some["views"].astype(int).sum()),
-        }
         return {
-            "training": training, "fingerprint": fingerprint(measured[rows["split"].isin(names).to_numpy()])
-        }  # fmt: skip
+            "training": training_counts(learned[learned["split"].isin(names)], classes),
+            "fingerprint": fingerprint(measured[rows["split"].isin(names).to_numpy()]),
+        }
 
     return {
         "collection": info.collection,

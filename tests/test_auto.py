@@ -42,7 +42,13 @@ def features(store: Path, folder: Path) -> list[Path]:
 
 
 def run(
-    folder: Path, store: Path, split: Path, paths: list[Path], names: list[str], method: str = "auto"
+    folder: Path,
+    store: Path,
+    split: Path,
+    paths: list[Path],
+    names: list[str],
+    method: str = "auto",
+    *more: str,
 ) -> Path:
     """A run of these candidates, as its rule has it."""
     how = Preprocessing("table", ("channel0",), "40 px", None, "series", "geometry", 2, 0, 2)
@@ -58,7 +64,7 @@ def run(
          "--state", "last", "--data-card", str(folder / "card.json"), "--stores", str(store), "--splits", str(split),
          "--out", str(out / "predictions.csv"), "--best", str(out / "best/predictions.csv"),
          "--models", str(out / "model.safetensors"), str(out / "best/model.safetensors"),
-         "--run", str(out / "run.json"), "--card", str(out / "card.json"), "--nearest", str(out / "nearest.safetensors")]
+         "--run", str(out / "run.json"), "--card", str(out / "card.json"), "--nearest", str(out / "nearest.safetensors"), *more]
     )  # fmt: skip
     return out
 
@@ -143,6 +149,16 @@ class TestRun:
             changed[turned] = set(both[both].index.get_level_values("split"))
         assert changed["test"] == set()
         assert "test" in changed["validation"]
+
+    def test_the_card_counts_what_was_learned_from_within_a_budget(self, made: Made, tmp_path: Path) -> None:
+        """Of 24 and 8 findings 16 are to learn from: 12 and 4, half of them positive, with two views each."""
+        out = run(tmp_path, made.store, made.split, made.paths, ["intensity"], "auto", "--budget", "a=16")
+        card = json.loads((out / "card.json").read_text())
+        assert card["run"]["budget"] == {"a": 16}
+        assert card["datasets"]["a"]["training"] | {"views": 0} == {
+            "findings": 16, "positives": 8, "groups": 16, "views": 0,
+        }  # fmt: skip
+        assert table(out).groupby("split")["finding_id"].count()["train"] == 12 * 3  # views of the test
 
     def test_too_few_groups_for_inner_folds_still_give_a_run(self, tmp_path: Path) -> None:
         store, split = make_store(tmp_path, "a", train=3, validation=0, test=4)  # labels 0, 1, 0

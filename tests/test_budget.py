@@ -98,6 +98,24 @@ def test_as_many_of_each_class_as_long_as_there_are_some(number: int, found: tup
     assert tuple(counts(kept)["train", label] for label in (0, 1)) == found
 
 
+@pytest.mark.parametrize(
+    ("number", "views"),
+    [
+        (20, {0: 4, 1: 4}),  # ten of each
+        (36, {0: 4, 1: 5}),  # the 16 positive ones that there are and 20 others: 80 views of each
+        (48, {0: 4, 1: 8}),  # 16 and 32
+    ],
+)
+def test_views_balance_the_classes_within_a_budget_of_equal_ones(number: int, views: dict[int, int]) -> None:
+    """The split has 16 positive findings of 80, so it grants them four times as many views."""
+    whole = table(80, 10, positives=5)
+    whole["views"] = np.where(whole["split"] == "train", np.where(whole["label"] == 1, 16, 4), 11)
+    kept = within(whole, "a", {"a": number}, ["training", "equal"])
+    train = kept[kept["split"] == "train"]
+    assert train.groupby("label")["views"].unique().explode().to_dict() == views
+    assert set(kept.loc[kept["split"] != "train", "views"]) == {11}
+
+
 @pytest.mark.parametrize("way", ["equal", "training"])
 def test_a_small_budget_is_part_of_a_larger_one_in_other_ways_too(way: str) -> None:
     everything = table(40, 20, positives=4, per_group=2)

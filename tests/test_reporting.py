@@ -100,6 +100,17 @@ class TestTexts:
 
 
 class TestPage:
+    def test_within_a_budget_what_was_learned_from_is_counted(self, files: Path) -> None:
+        split = [{"patient_id": f"{name}{number}", "group_id": f"{name}{number}", "finding_id": "1",
+                  "label": number % 2, "split": name, "views": 2}
+                 for name in ("train", "validation", "test") for number in range(4)]  # fmt: skip
+        write_csv(files / "mine/splits/fold0.csv", list(split[0]), split)
+        found = page(files, plan.facts(config(methods=["typhon"], budget={"mine": 4})))
+        assert found["TRIPOD+AI", "21"]["answer"] == (
+            "of 4 findings to learn from: train 2 findings of 2 groups (1 benign, 1 malignant);"
+            " validation 2 findings of 2 groups (1 benign, 1 malignant); test 4 findings of 4 groups (2 benign, 2 malignant)."
+        )
+
     def test_what_the_run_knows_is_filled_in_by_hand(self, files: Path) -> None:
         facts = plan.facts(config(methods=["typhon"], seeds=[0, 1], evaluation_views=3))
         found = page(files, facts)

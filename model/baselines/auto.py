@@ -185,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     used = {name: known[name].embeddings for name in known if any(name in one.fitted for one in solved)}
     card = runs.describe(
         options.card, {options.target: options.data_card}, options.method, options.target, options.state,
-        validation=True,
+        validation=True, budget=dataset.granted(options), learned={data.name: learned},
         pretrained=embeddings.pretrained(each for name, each in used.items() if name not in MEASURES),
     )  # fmt: skip
     write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")

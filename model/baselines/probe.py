@@ -85,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, rest = parser.parse_known_args(argv)
     set_up(0)
     training = fit.run(["probe", "--run", str(options.run), "--embeddings", str(options.embeddings), *rest])
-    regression = json.loads(options.run.read_text(encoding="utf-8"))["model"]
+    about = json.loads(options.run.read_text(encoding="utf-8"))
+    regression = about["model"]
     classes = runs.classes_in(json.loads(options.data_card.read_text(encoding="utf-8")))
     known = read_embeddings(options.embeddings)
     network, tables = network_of(regression, known, options.target, classes)
@@ -96,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     card = runs.describe(
         options.card, cards, options.method, options.target, options.state, validation=True,
         pretrained=embeddings.pretrained([known]),
+        budget={key: about[key] for key in ("budget", "subset") if key in about},
+        learned={options.target: training.table},
     )  # fmt: skip
     write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
 

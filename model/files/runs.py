@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from model.files import weights
 from model.files.cards import STATES, VERSION, read_card
 from model.inference.evaluated import Evaluated
 from model.networks.base import Network
-from pipeline.card import Preprocessing
+from pipeline.card import Preprocessing, training_counts
 from pipeline.classes import Classes
 from pipeline.errors import ConfigError, InputError, LossError
 
@@ -115,16 +116,21 @@ def classes_in(card: Mapping[str, Any]) -> Classes:
 def describe(
     path: Path, cards: Mapping[str, Path], method: str, target: str, state: str, *,
     validation: bool = False, pretrained: Sequence[Mapping[str, str]] = (),
+    budget: Mapping[str, Any] | None = None, learned: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The card of the run in whose folder ``path`` lies, from the cards of its data sets.
 
     ``validation`` says that it learned from validation findings too, ``pretrained`` whose weights are in it,
-    as :func:`model.files.terms.entry` has them.
+    as :func:`model.files.terms.entry` has them. ``budget`` is what :func:`model.dataset.granted` says of the
+    run: where it says anything, the findings that were ``learned`` from, by data set, are counted.
+    Fingerprints are of all training findings, within a budget or not.
     """
-    datasets = {name: json.loads(card.read_text(encoding="utf-8")) for name, card in cards.items()}
-    for name, about in datasets.items():
+    told = {name: json.loads(card.read_text(encoding="utf-8")) for name, card in cards.items()}
+    for name, about in told.items():
         both = about.pop("with_validation", None)
-        datasets[name] = about | both if validation else about
+        told[name] = about | both if validation else about
+        if budget and learned and name in learned:
+            told[name] = told[name] | {"training": training_counts(learned[name], classes_in(about))}
     return {
         "schema": VERSION,
         "disclaimer": DISCLAIMER,
@@ -133,10 +139,11 @@ def describe(
             "fold": numbered(path, "fold"),
             "seed": numbered(path, "seed"),
             "state": state,
+            **(budget or {}),
         },
         "target": target,
         **({"weights": list(pretrained)} if pretrained else {}),
-        "datasets": datasets,
+        "datasets": told,
     }
 
 

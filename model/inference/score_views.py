@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from model.device import set_up, told
-from model.evaluation.predictions import COLUMNS, SPLITS, STATES, UNLABELLED, columns
+from model.evaluation.predictions import COLUMNS, SPLITS, STATES, TRAINING, UNLABELLED, columns
 from model.files import runs, terms, weights
 from model.inference.scores import evaluate
 from model.training import data
@@ -122,9 +122,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         cards = dict(zip(datasets, options.cards, strict=True))
         about, begun = weights.read_about(options.model[0]), weights.origin(options.model[0])
         pretrained = [terms.entry(about["network"]["network"], *begun.values())] if len(begun) == 2 else []
+        learned = {name: one.findings(TRAINING) for name, one in datasets.items()}
         card = runs.describe(
-            options.card, cards, options.method, options.target, options.state, pretrained=pretrained
-        )
+            options.card, cards, options.method, options.target, options.state, pretrained=pretrained,
+            budget=data.granted(options), learned=learned,
+        )  # fmt: skip
         card["run"] |= begun
         write_text(options.card, json.dumps(card, indent=2, allow_nan=False) + "\n")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from model.budget import within
 from model.evaluation.results import Figures, counted
 from model.inference.corruptions import CORRUPTIONS
 from model.report.tabular import text
@@ -143,7 +144,9 @@ def _of_config(study: Study) -> dict[str, str]:
 
 
 def _of_data(study: Study) -> dict[str, str]:
-    table, classes = study.split, study.own["classes"]
+    budget, classes = study.facts["budget"], study.own["classes"]
+    table = within(study.split, study.target, budget, study.facts["ways"])
+    most = budget.get(study.target)
     parts = []
     for split in SPLITS:
         part = table[table["split"] == split]
@@ -168,7 +171,7 @@ def _of_data(study: Study) -> dict[str, str]:
         "characteristics": "; ".join(f"{item}: {value} {statistic}" for item, statistic, value in counts_of),
         "findings": str(len(table)),
         "groups": str(table["group_id"].nunique()),
-        "partition_numbers": "; ".join(parts),
+        "partition_numbers": f"{f'of {most} findings to learn from: ' if most else ''}{'; '.join(parts)}",
     }
 
 

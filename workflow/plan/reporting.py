@@ -18,6 +18,7 @@ KEPT = (
     "evaluation_views",
     "augmentation",
     "balance",
+    "budget",
 )
 
 
@@ -28,6 +29,7 @@ def facts(config: Config) -> str:
     return json.dumps(
         {key: config[key] for key in KEPT}
         | {
+            "ways": training.ways(config),
             "synthetic": "phantom" in config,
             "collections": {name: _collection(config, name) for name in names},
             "methods": methods,
