@@ -103,8 +103,14 @@ def test_neighbours_vote_as_if_classes_were_equally_frequent() -> None:
     assert isinstance(fitted, Neighbours)
     assert fitted.points.shape == (6, 1)  # a finding is one point, however many views it has
     # 0.9: three zeros. 10.4: 10, 11 and 3, weights 2 + 2 of 5. 6.6: 3, 10 and, 4.6 away and so nearer than 11's 4.4?
-    np.testing.assert_allclose(fitted.scores(np.array([[0.9], [10.4]])), [0, 0.8], atol=1e-9)
+    # And half a neighbour of either class: 1/2 of 4, and 4/5 of 3 and 1/2 of 4.
+    np.testing.assert_allclose(fitted.scores(np.array([[0.9], [10.4]])), [0.5 / 4, 2.9 / 4], atol=1e-9)
     assert Learner("neighbours", 99).fit(measured).scores(np.array([[5.0]]))[0] == pytest.approx(0.5)
+
+
+def test_equal_votes_of_neighbours_are_equal_scores() -> None:
+    """All findings are asked, in another order for each row, so no sum may depend on the order."""
+    assert np.unique(Learner("neighbours", 99).fit(noisy()).scores(NEW)).tolist() == [0.5]
 
 
 class TestArrays:

@@ -74,7 +74,12 @@ def fit_svm(measured: Measured, penalty: float) -> Model:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The share of class 1 among the nearest training findings, as if both classes were equally frequent."""
+    """The share of class 1 among the nearest training findings, as if both classes were equally frequent.
+
+    Of the share p of k neighbours the score is (p k + 1/2) / (k + 1): as if half a neighbour of either class
+    were added. That k neighbours are of one class does not prove that all findings there are, but the log
+    odds of 0 and 1 are without end, and would decide the calibration alone. The order of findings stays.
+    """
 
     median: np.ndarray
     mean: np.ndarray
@@ -96,9 +101,10 @@ class Neighbours:
         points = self.points.astype(float)
         distances = (points**2).sum(1) - 2 * standard @ points.T  # without what all points have in common
         nearest = np.argsort(distances, axis=1, kind="stable")[:, : int(self.number)]
-        weights = np.where(self.labels == 1, 1 / self.labels.sum(), 1 / (1 - self.labels).sum())
-        positive = (weights * self.labels)[nearest].sum(1)
-        return np.asarray(positive / weights[nearest].sum(1))
+        ones = self.labels[nearest].sum(1)  # counted, so that equal votes are equal to the last digit
+        positive, negative = ones / self.labels.sum(), (self.number - ones) / (1 - self.labels).sum()
+        share = positive / (positive + negative)
+        return np.asarray((share * self.number + 0.5) / (self.number + 1))
 
 
 def fit_neighbours(measured: Measured, number: float) -> Neighbours:
