@@ -50,32 +50,36 @@ def _hashes(
 def group(found: datasets.Findings, raw: Path, *, compare: bool = True) -> list[dict[str, Any]]:
     """Give each row its group, called after the first patient_id in it, and return the near-duplicate pairs.
 
-    A group is a person, however spelt. Where the patient is unknown (no group_id, or a word that says so) it
-    is a cluster of near-duplicate images. Pairs across known patients are reported, not merged: two healthy
-    chests may look the same, and only a person can tell. Without ``compare`` no image is opened, and there
-    are no pairs; ConfigError where a patient is unknown.
+    A group is a person, however spelt, or, where the patient is unknown (no group_id, or a word that says
+    so), a cluster of near-duplicate images. A near pair of which a patient is unknown joins what both belong
+    to, even two people, so that no split cuts it. Pairs of known patients are reported, not merged: two
+    healthy chests may look the same, and only a person can tell. Without ``compare`` no image is opened, and
+    there are no pairs; ConfigError where a patient is unknown.
     """
     hashes = np.array([], "u8")
     if compare:
         found.rows, hashes = _hashes(found.rows, raw, found)
     pairs = duplicates.near_pairs(hashes)
     rows = found.rows
-    unknown = np.array([not people.person(row["group_id"]) for row in rows], bool)
+    who = [people.person(row["group_id"]) for row in rows]
+    unknown = np.array([not person for person in who], bool)
     if unknown.any() and not compare:
         expected = "true, for near-duplicates are the groups of findings whose patient is unknown"
         raise ConfigError(
             f"false, and {unknown.sum()} such findings", file="near_duplicates", expected=expected
         )
-    merged = unknown[pairs[:, 0]] & unknown[pairs[:, 1]]
     # What has one patient_id belongs together anyhow: the slices of one volume, say.
-    number = {name: place for place, name in enumerate(dict.fromkeys(row["patient_id"] for row in rows))}
-    patients = np.array([number[row["patient_id"]] for row in rows], int)
-    cluster = duplicates.clusters(len(number), patients[pairs[merged, :2]])
-    first: dict[object, str] = {}
-    for row, nobody in zip(rows, unknown, strict=True):
-        key = cluster[number[row["patient_id"]]] if nobody else people.person(row["group_id"])
-        row["group_id"] = first.setdefault(key, row["patient_id"] if nobody else row["group_id"])
-        row["group_kind"] = people.IMAGES if nobody else people.PATIENT
+    keys = [person or row["patient_id"] for person, row in zip(who, rows, strict=True)]
+    number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    unit = np.array([number[key] for key in keys], int)
+    joins = pairs[unknown[pairs[:, :2]].any(axis=1), :2]
+    cluster = duplicates.clusters(len(number), unit[joins])[unit]
+    first: dict[int, str] = {}
+    for place in np.argsort(unknown, kind="stable"):  # a known patient gives the group its name
+        row = rows[place]
+        name = row["patient_id"] if unknown[place] else row["group_id"]
+        row["group_id"] = first.setdefault(cluster[place], name)
+        row["group_kind"] = people.IMAGES if unknown[place] else people.PATIENT
     return [
         {
             "patient_id_1": rows[i]["patient_id"],
@@ -83,12 +87,10 @@ def group(found: datasets.Findings, raw: Path, *, compare: bool = True) -> list[
             "patient_id_2": rows[j]["patient_id"],
             "file_2": rows[j]["file"],
             "distance": int(distance),
-            "merged": bool(together),
+            "merged": bool(cluster[i] == cluster[j]),
         }
-        for (i, j, distance), together in zip(pairs, merged, strict=True)
-        if (together or rows[i]["group_id"] != rows[j]["group_id"])
-        and rows[i]["patient_id"] != rows[j]["patient_id"]
-        and rows[i]["channel"] == rows[j]["channel"]
+        for i, j, distance in pairs
+        if unit[i] != unit[j] and rows[i]["channel"] == rows[j]["channel"]
     ]
 
 

@@ -145,6 +145,13 @@ def test_known_patients_are_counted_beside_unknown_ones(folder: Path) -> None:
     assert panel.startswith("findings per patient: patients (patients unknown: 1 groups);")
 
 
+def test_a_finding_in_the_group_of_a_patient_is_counted_with_the_patient(folder: Path) -> None:
+    table, panel = _of_people(folder, ["patient", "near-duplicates", "patient", "patient"])
+    assert _values(table, "findings per patient") == {"1: patients": "1", "2: patients": "1"}
+    assert _values(table, "patients unknown") == {}
+    assert panel.startswith("findings per patient: patients;")
+
+
 def test_two_spellings_are_one_patient_of_the_fingerprint() -> None:
     kept = pd.DataFrame(
         {"patient_id": ["A", "a", "B"], "group_id": ["A", "A", "B"], "finding_id": "1", "label": 0}

@@ -1,5 +1,6 @@
 """Two spellings of one id are one person, from the table to the check before training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from model.dataset import load
 from pipeline.errors import DuplicateFindingError, LabelError, LeakError
 from pipeline.files import read_csv, write_csv
 from pipeline.splits import split
-from pipeline.splits.people import called, person, units
+from pipeline.splits.people import called, counted, person, units
 from pipeline.splits.split import COLUMNS, assign
 from pipeline.verify.overlap import identity
 from tests.collection import HIGH_B, Collection
@@ -186,7 +187,7 @@ def test_nobody_is_as_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture, wo
     assert found["patient_id"].tolist() == [f"{number}.png" for number in range(24)]
     assert found["group_id"].tolist()[:4] == ["0.png", "1.png", "0.png", "3.png"]
     assert set(found["group_kind"]) == {"near-duplicates"}
-    said = "patients unknown: 23 groups of near-duplicates, 24 findings"
+    said = "patients unknown: 23 groups, 24 findings"
     assert said in caplog.text
     assert (identity(found).result, identity(found).detail) == ("warning", said)
 
@@ -222,7 +223,57 @@ def test_a_table_may_know_some_of_its_people(tmp_path: Path) -> None:
     assert found["group_id"].tolist()[:6] == ["P0", "1.png", "P0", "P1", "4.png", "P1"]
     assert found["group_kind"].value_counts().to_dict() == {"patient": 16, "near-duplicates": 8}
     detail = identity(found).detail
-    assert detail.endswith("; patients unknown: 8 groups of near-duplicates, 8 findings")
+    assert detail.endswith("; patients unknown: 8 groups, 8 findings")
+
+
+def alike(raw: Path, numbers: Sequence[int]) -> None:
+    """Make these pictures copies of each other, each of its own size."""
+    smooth = Image.fromarray(np.random.default_rng(numbers[0]).integers(0, 255, (9, 9), dtype="u1"))
+    for place, number in enumerate(numbers):
+        side = 90 - 5 * place
+        smooth.resize((side, side), Image.Resampling.BICUBIC).save(raw / f"{number}.png")
+
+
+def test_a_copy_without_an_id_is_in_the_group_of_the_patient(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = tmp_path / "raw"
+    caplog.set_level("INFO")
+    rows = pictures(raw, [*[""] * 10, *(f"P{number}" for number in range(10)), "", ""])
+    for number in range(10):
+        alike(raw, [number, number + 10])
+    folder = built(raw, rows, tmp_path / "mine")
+    found = read_csv(folder / "findings.csv")
+    patients = [f"P{number}" for number in range(10)]
+    assert found["group_id"].tolist() == [*patients, *patients, "20.png", "21.png"]
+    kinds = {"n": "near-duplicates", "p": "patient"}
+    assert found["group_kind"].tolist() == [kinds[sign] for sign in "n" * 10 + "p" * 10 + "nn"]
+    assert counted(found) == "10 patients and 2 unknown groups"
+    said = "patients unknown: 12 groups, 10 of them with a known patient, 12 findings"
+    assert said in caplog.text
+    assert identity(found).detail == said
+    pairs = read_csv(folder / "near_duplicates.csv")
+    assert pairs[["patient_id_1", "patient_id_2", "merged"]].to_numpy().tolist() == [
+        [f"{number}.png", f"P{number}", "True"] for number in range(10)
+    ]
+    split = read_csv(folder / "splits/fold0.csv")
+    assert (split.groupby("group_id")["split"].nunique() == 1).all()
+
+
+def test_two_patients_are_one_group_only_where_an_unknown_image_is_like_both(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    rows = pictures(raw, ["P0", "P1", "", "P3", "P4", *(f"Q{number}" for number in range(8))])
+    alike(raw, [0, 1, 2])
+    alike(raw, [3, 4])
+    folder = built(raw, rows, tmp_path / "mine")
+    assert read_csv(folder / "findings.csv")["group_id"].tolist()[:5] == ["P0", "P0", "P0", "P3", "P4"]
+    pairs = read_csv(folder / "near_duplicates.csv")[["patient_id_1", "patient_id_2", "merged"]]
+    assert pairs.to_numpy().tolist() == [
+        ["P0", "P1", "True"],
+        ["P0", "2.png", "True"],
+        ["P1", "2.png", "True"],
+        ["P3", "P4", "False"],
+    ]
 
 
 def test_clean_ids_are_told_as_fine(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pipeline.files import read_csv, write_csv
 from pipeline.report.drawing import save, spread
 from pipeline.report.fingerprint_plot import draw
 from pipeline.slice_store import read_slice
-from pipeline.splits.people import of_findings, unknown
+from pipeline.splits.people import of_findings, strangers
 from pipeline.store import read_info, read_patches
 
 log = logging.getLogger("typhon")
@@ -82,7 +82,7 @@ def step_rows(
 def class_rows(kept: pd.DataFrame, findings: pd.DataFrame, classes: Classes = UNNAMED) -> Iterator[Row]:
     """Class balance, groups, and findings per patient of the store's findings; ``findings`` is findings.csv.
 
-    Where nobody knows the patient, it is the groups of near-duplicates that are counted.
+    Groups without a known patient are counted apart.
     """
     has = classes.has(kept)
     for name, own in zip(classes.titles, has.T, strict=True):
@@ -92,7 +92,7 @@ def class_rows(kept: pd.DataFrame, findings: pd.DataFrame, classes: Classes = UN
     several = pd.DataFrame(has).groupby(kept["group_id"].to_numpy()).any().sum(axis=1) > 1
     yield _row("class", "both labels" if classes.two else "several", "groups", int(several.sum()))
     yield _row("class", "all", "groups", kept["group_id"].nunique())
-    nobody = unknown(of_findings(kept, findings)).to_numpy()
+    nobody = strangers(of_findings(kept, findings)).to_numpy()
     if nobody.any():
         yield _row("patients unknown", "all", "groups", kept["group_id"][nobody].nunique())
     for what, statistic, groups in (

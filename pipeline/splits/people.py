@@ -28,7 +28,7 @@ MISSING = frozenset({"-1", "-9", "-99", "-999", "\\n", "#ref!", "#value!", "#nam
 CROWD = 20
 """Findings from which on an id that most of them have is said."""
 PATIENT, IMAGES = "patient", "near-duplicates"
-"""What the group of a finding is (column ``group_kind`` of findings.csv)."""
+"""What makes the group of a finding (column ``group_kind`` of findings.csv)."""
 
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—−"), "-")
 _AROUND = str.maketrans("", "", " #()-./<>?[]^_")
@@ -99,6 +99,11 @@ def unknown(findings: pd.DataFrame) -> pd.Series:
     return findings["group_kind"] == IMAGES
 
 
+def strangers(findings: pd.DataFrame) -> pd.Series:
+    """Whether the group of each finding (columns group_id and group_kind) has no known patient."""
+    return ~findings["group_id"].isin(findings["group_id"][~unknown(findings)])
+
+
 def of_findings(kept: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
     """The findings of a store with the ``group_kind`` that findings.csv has for each."""
     key = ["patient_id", "finding_id"]
@@ -107,7 +112,7 @@ def of_findings(kept: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
 
 def counted(findings: pd.DataFrame) -> str:
     """How many people findings are of: ``12 patients``, or ``patients unknown: 8 groups``."""
-    nobody = unknown(findings)
+    nobody = strangers(findings)
     known, groups = (findings["group_id"][which].nunique() for which in (~nobody, nobody))
     if not groups:
         return f"{known} patients"
@@ -142,6 +147,8 @@ def remarks(findings: pd.DataFrame) -> Iterator[str]:
     if len(nobody):
         count = len(nobody.drop_duplicates(["patient_id", "finding_id"]))
         groups = nobody["group_id"].nunique()
-        yield f"patients unknown: {groups} groups of near-duplicates, {count} findings"
+        shared = groups - findings["group_id"][strangers(findings)].nunique()
+        among = f", {shared} of them with a known patient" if shared else ""
+        yield f"patients unknown: {groups} groups{among}, {count} findings"
     if most := crowd(findings):
         yield most
