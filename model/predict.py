@@ -25,7 +25,7 @@ from pipeline.card import Preprocessing, outside
 from pipeline.case import Case, prepare
 from pipeline.classes import Classes
 from pipeline.cli import run_cli
-from pipeline.datasets.listed import NUMBERS, PIXELS, WORLD
+from pipeline.datasets.listed import NUMBERS, PIXELS, WORLD, names_of
 from pipeline.datasets.table import Options
 from pipeline.errors import ConfigError, EmptyError, InputError
 from pipeline.files import EXTENT, SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
@@ -226,6 +226,14 @@ def _places(path: Path, written: Sequence[str]) -> list[Path | InputError]:
     return places
 
 
+def _name(place: Path | InputError, folder: Path) -> str:
+    """How findings.csv names the image of a case in a raw folder; the name in the table if there is none."""
+    if isinstance(place, InputError):
+        return place.file
+    place, folder = place.absolute(), folder.absolute()
+    return (place.relative_to(folder) if place.is_relative_to(folder) else place).as_posix()
+
+
 def predict_table(
     path: Path,
     how: Preprocessing,
@@ -249,13 +257,17 @@ def predict_table(
     classes = runs[0].classes(dataset)
     rows, skipped = [], []
     places = _places(path, table["image"].tolist())
-    for number, (row, place) in enumerate(zip(table.to_dict("records"), places, strict=True), start=1):
+    # A training on this table draws the views by these names; what is written has the table's own ids.
+    drawn = names_of(table.assign(image=[_name(place, path.parent) for place in places]))
+    for number, (row, place, names) in enumerate(
+        zip(table.to_dict("records"), places, drawn.to_dict("records"), strict=True), start=1
+    ):
         ids = {name: row[name] for name in ("patient_id", "finding_id")}
         clear(folder := out / f"{number:04d}")
         try:
             if isinstance(place, InputError):
                 raise place
-            case = prepare(place, row, how)
+            case = prepare(place, row | names, how)
             found = write(folder, case, runs, dataset, use=use, saliency=saliency, count=count)
         except InputError as error:
             skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))

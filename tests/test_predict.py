@@ -176,6 +176,37 @@ def test_a_table_of_cases_gets_the_scores_of_its_run_whatever_the_format(
         assert score.iloc[0] == pytest.approx(views["score"].mean(), abs=1e-6)
 
 
+def test_a_table_whose_ids_training_changes_gets_the_patches_of_its_training(
+    several: Made, tmp_path: Path
+) -> None:
+    """P0 has finding 1 twice; two patients are unknown; one of their images is named with a detour."""
+    raw, table = several.raw / "own", read_csv(several.raw / "own" / "own.csv")[:6]
+    names = [f"./{name}" if name == "4.nii.gz" else name for name in table["image"]]
+    patients = ["P0", "P0", "P1", "", "unknown", "P2"]
+    table.assign(image=names, patient_id=patients).to_csv(raw / "repeated.csv", index=False)
+    stored = write_patches(tmp_path / "own", "table", raw, "20 px", find=["--table", "repeated.csv"])
+    found = read_csv(tmp_path / "own" / "findings.csv")
+    assert found["finding_id"].tolist() == ["1a", "1b", *["1"] * 4]
+    assert found["patient_id"].tolist() == ["P0", "P0", "P1", "3.png", "4.nii.gz", "P2"]
+    out = tmp_path / "out"
+    words = ["--dataset", "own", "--model", str(several.run), "--out"]
+    main([str(raw / "repeated.csv"), *words, str(out)])
+    for number, patches in enumerate(
+        read_patches(stored, range(6), [VIEWS] * 6).reshape(6, VIEWS, 1, 65, 65)
+    ):
+        np.testing.assert_array_equal(np.load(out / f"{number + 1:04d}" / "patches.npy"), patches)
+    summary = read_csv(out / "predictions.csv")
+    assert summary["patient_id"].tolist() == patients, "ids are written as the table has them"
+    assert set(summary["finding_id"]) == {"1"}
+    # A single case takes the ids of findings.csv.
+    row = found.iloc[1]
+    at = ",".join(table.loc[1, ["x_mm", "y_mm", "z_mm"]])
+    lps = ",".join(f"{-float(part):g}" if axis < 2 else part for axis, part in enumerate(at.split(",")))
+    predict(several, tmp_path / "one", raw / row["file"], "--mm", "--at", lps, "--dataset", "own", *ids(row))
+    one, of_table = (read_csv(folder / "views.csv") for folder in (tmp_path / "one", out / "0002"))
+    pd.testing.assert_frame_equal(one, of_table)
+
+
 def test_a_table_with_headers_and_names_of_its_own_gets_the_same_scores(
     several: Made, tmp_path: Path
 ) -> None:

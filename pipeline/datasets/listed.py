@@ -45,6 +45,19 @@ def extent_of(cell: str, header: str = "") -> str:
     return f"{size:.6f}".rstrip("0").rstrip(".") + f" {unit.lower()}"
 
 
+def names_of(table: pd.DataFrame) -> pd.DataFrame:
+    """What findings.csv calls the rows of a table: ``patient_id``, ``finding_id``, and the ``person`` meant.
+
+    ``table`` has the columns image, patient_id and finding_id, its images called as on the disk. An image
+    whose patient nobody knows stands for itself, and its person is empty. Repeated finding ids of a person
+    get letters. The order of the views is drawn from these names.
+    """
+    known = persons(table["patient_id"])
+    patients = table["patient_id"].where(known != "", table["image"])
+    ids = labels.unique_ids(list(zip(known.where(known != "", patients), table["finding_id"], strict=True)))
+    return pd.DataFrame({"patient_id": patients, "finding_id": ids, "person": known}, index=table.index)
+
+
 @dataclass
 class Listed:
     """The rows of a table, their images called as on the disk, their labels as numbers, and what is wrong."""

@@ -21,7 +21,7 @@ from annotated_types import Ge, Lt, MaxLen, MinLen
 
 from pipeline.classes import MOST, UNNAMED, Classes, as_cells
 from pipeline.datasets import Findings, Source, instance_row, neighbours, pixel_row
-from pipeline.datasets.listed import PIXELS, WORLD, Column, from_csv, from_folders
+from pipeline.datasets.listed import PIXELS, WORLD, Column, from_csv, from_folders, names_of
 from pipeline.errors import (
     ConfigError,
     ImageMissingError,
@@ -37,7 +37,6 @@ from pipeline.readers import geometry, labels, stacks
 from pipeline.readers.index import on_disk
 from pipeline.readers.pixels import COLOURS
 from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
-from pipeline.splits.people import persons
 
 CLASSES = UNNAMED.names
 EXTENT = "whole"
@@ -328,12 +327,10 @@ def find(source: Source, options: Options) -> Findings:
     table = as_cells(listed.table)
     of_labels = classes(options).label_columns
     channels = COLOURS if options.colour else tuple(neighbours.offsets(options.neighbours))
-    known = persons(table["patient_id"])
     # An image whose patient nobody knows stands for itself, until near-duplicates are looked for.
-    patients = table["patient_id"].where(known != "", table["image"])
-    ids = labels.unique_ids(list(zip(known.where(known != "", patients), table["finding_id"], strict=True)))
-    for patient_id, person, finding_id, (number, row) in zip(
-        patients, known, ids, table.iterrows(), strict=True
+    names = names_of(table)
+    for (patient_id, finding_id, person), (number, row) in zip(
+        names.itertuples(index=False), table.iterrows(), strict=True
     ):
         case = {"patient_id": patient_id, "finding_id": finding_id, "channel": channels[0]}
         try:

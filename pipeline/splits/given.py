@@ -19,6 +19,7 @@ import pandas as pd
 from pipeline import options, skipped
 from pipeline.classes import UNNAMED, Classes
 from pipeline.cli import run_cli
+from pipeline.datasets.listed import names_of
 from pipeline.errors import ColumnError, EmptyError, ImageMissingError, LeakError, SplitError
 from pipeline.readers import labels
 from pipeline.readers.index import documents, on_disk, read_index
@@ -67,16 +68,9 @@ def read(
             f"{count} of it among {', '.join(table)}", file=path, expected=f"one column {column}",
             remedy="correct split/column, or add the column",
         )  # fmt: skip
-    who = people.persons(table["patient_id"])
-    known, images = who != "", Names(files, raw, table["image"])
-    patients = [
-        patient if known[row] else _found(images, image)
-        for row, (patient, image) in enumerate(zip(table["patient_id"], table["image"], strict=True))
-    ]
-    patient = pd.Series(patients, table.index, dtype=object)
-    # As pipeline.datasets.table calls them.
-    ids = labels.unique_ids(list(zip(who.where(known, patient), table["finding_id"], strict=True)))
-    return pd.DataFrame({"patient_id": patient, "finding_id": ids, "place": table[column].map(labels.word)})
+    images = Names(files, raw, table["image"])
+    named = names_of(table.assign(image=[_found(images, image) for image in table["image"]]))
+    return named[KEY].assign(place=table[column].map(labels.word))
 
 
 def official(rows: pd.DataFrame, validation: float, names: Sequence[object]) -> pd.DataFrame:
