@@ -171,7 +171,7 @@ def as_text(found: Mapping[str, Any]) -> str:
     lines = []
     for each, figures in of_each(found).items():
         lines.append(f"score {figures['score']:.3f}  of: {each} ({found['dataset']})")
-        lines += in_use.as_lines(figures)
+        lines += in_use.as_lines(figures, figures["models"]["count"])
         for name in ("views", "models"):
             part = figures[name]
             sd = "" if part["sd"] is None else f", sd {part['sd']:.3f}"

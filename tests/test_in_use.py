@@ -1,6 +1,7 @@
 """What a predicted score stands for: a probability, and positive or negative at the thresholds of the runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_classes_become_probabilities_together_for_the_shares_of_training_and_fo
     assert [found[name]["probability"] for name in THREE.names] == pytest.approx([1 / 3] * 3)
     assert [found[name]["prevalence"] for name in THREE.names] == pytest.approx([0.2, 0.4, 0.4])
     assert [found[name]["given"]["probability"] for name in THREE.names] == pytest.approx([4 / 6, 1 / 6, 1 / 6])  # fmt: skip
-    assert as_lines(found["a"])[:2] == [
+    assert as_lines(found["a"], 1)[:2] == [
         "probability 0.333 where 20 % of all are, as in training", "probability 0.667 where 50 % of all are",
     ]  # fmt: skip
     assert not found["a"]["points"][0]["positive"]
@@ -131,14 +132,34 @@ def test_a_set_is_what_cannot_be_ruled_out(score: float, positive: bool, negativ
     runs = run(0.5, HALF, 0.2, (0.9, 0.3, 0.5), (0.8, 0.4, 0.4)), run(0.5, HALF, 0.2, (0.9, 0.5, 0.7))
     found = Use(UNNAMED, runs).of_each(np.array([[score], [score]]))["label 1"]
     assert found["sets"] == [{"coverage": 0.9, "positive": positive, "negative": negative}]
-    assert as_lines(found)[-1] == f"{said} by a set that holds 90 % of new patients of each class"
+    one = Use(UNNAMED, (run(0.5, HALF, 0.2, (0.9, 0.4, 0.6)),)).of_each(np.array([[score]]))["label 1"]
+    assert as_lines(one, 1)[-1] == f"{said} by a set that holds 90 % of new patients of each class"
+    mean = "the mean of the 90 % sets of 2 single runs"
+    assert as_lines(found, 2)[-1] == f"{said} by {mean}; nothing is promised for the mean"
 
 
 def test_what_a_terminal_shows() -> None:
     found = Use(UNNAMED, (run(0.5),), prevalence={"": 0.01}).of_each(np.array([[0.8]]))["label 1"]
-    assert as_lines(found) == [
+    assert as_lines(found, 1) == [
         "probability 0.500 where 20 % of all are, as in training",
         "probability 0.039 where 1 % of all are",
         "positive at threshold 0.500, youden in validation; on the test sensitivity 0.800 [0.600, 0.900]",
         "positive at threshold 0.700, sensitivity 0.9 in validation",
     ]
+
+
+def test_an_ensemble_says_that_the_rates_on_the_test_are_those_of_single_runs() -> None:
+    found = Use(UNNAMED, (run(0.5), run(0.7))).of_each(np.array([[0.8], [0.8]]))["label 1"]
+    assert as_lines(found, 2)[1:] == [
+        "positive at mean threshold 0.600, youden in validation; "
+        "on the test, single runs have sensitivity 0.800 [0.600, 0.900]",
+        "positive at mean threshold 0.700, sensitivity 0.9 in validation",
+    ]
+
+
+def test_runs_of_several_methods_have_no_rates_on_the_test_in_common() -> None:
+    other = replace(run(0.7)[""], points=(POINT | {"threshold": 0.7, "sensitivity": 0.6},))
+    (found,) = Use(UNNAMED, (run(0.5), {"": other})).of_each(np.array([[0.8], [0.8]]))["label 1"]["points"]
+    assert (found["threshold"], found["sensitivity"]) == (pytest.approx(0.6), None)
+    lines = as_lines({"probability": 0.5, "prevalence": 0.5, "points": [found], "sets": []}, 2)
+    assert lines[1:] == ["positive at mean threshold 0.600, youden in validation"]

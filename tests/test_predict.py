@@ -458,6 +458,25 @@ def test_predict_tells_what_lies_beside_the_run(
     assert f"probability {found['probability']:.3f} where 20 % of all are, as in training" in said
 
 
+def test_an_ensemble_promises_nothing_for_the_mean_of_its_sets(
+    prostate: Made,
+    in_use: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    about = json.loads(json.dumps(OPERATING))
+    about["problems"][""]["sets"] = [{"coverage": 0.9, "positive": 0.0, "negative": 1.0}]
+    shutil.copytree(prostate.run.with_name("seed1"), in_use.with_name("seed1"))
+    for run in (in_use, in_use.with_name("seed1")):
+        (run / "operating.json").write_text(json.dumps(about))
+    main(words_of(prostate, tmp_path / "one", in_use))
+    assert "undecided by a set that holds 90 % of new patients of each class" in capsys.readouterr().out
+    main(words_of(prostate, tmp_path / "both", in_use.parent))
+    said = capsys.readouterr().out
+    assert "undecided by the mean of the 90 % sets of 2 single runs; nothing is promised for the mean" in said
+    assert "single runs have sensitivity 0.800 [0.600, 0.900]" in said
+
+
 def test_a_run_without_the_file_or_with_that_of_another_state_has_scores_only(
     prostate: Made,
     in_use: Path,

@@ -116,13 +116,20 @@ def _temperature(classes: Sequence[OperatingSummary]) -> Temperature:
 
 
 def _points(runs: Sequence[OperatingSummary], score: float) -> Sequence[dict[str, Any]]:
-    """Of the points that all runs have, whether ``score`` is positive, and what they come to on the test."""
-    thresholds = [{point["point"]: point["threshold"] for point in run.points} for run in runs]
-    shared = [point for point in runs[0].points if all(point["point"] in each for each in thresholds)]
+    """Of the points that all runs have, whether ``score`` is positive, and what they come to on the test.
+
+    That is known of single runs, and the same for all runs of a method: none where runs say otherwise.
+    """
+    known = [{point["point"]: point for point in run.points} for run in runs]
     found = []
-    for point in shared:
-        threshold = float(np.mean([each[point["point"]] for each in thresholds]))
-        found.append(point | {"threshold": threshold, "positive": score > threshold})
+    for name in (name for name in known[0] if all(name in each for each in known)):
+        each = [points[name] for points in known]
+        threshold = float(np.mean([point["threshold"] for point in each]))
+        tested = {
+            key: value if all(point.get(key) == value for point in each) else None
+            for key, value in each[0].items()
+        }
+        found.append(tested | {"threshold": threshold, "positive": score > threshold})
     return found
 
 
@@ -195,8 +202,8 @@ def read(runs: Sequence[Run], dataset: str, prevalence: float | Mapping[str, flo
     return Use(classes, tuple(found), "", other)
 
 
-def as_lines(found: Mapping[str, Any]) -> list[str]:
-    """What a score stands for, for a terminal."""
+def as_lines(found: Mapping[str, Any], runs: int) -> list[str]:
+    """What the score of one run stands for, or the mean score of several, for a terminal."""
     lines = []
     if found["probability"] is None:
         lines.append(f"no probability: {found['probability_reason']}")
@@ -213,11 +220,15 @@ def as_lines(found: Mapping[str, Any]) -> list[str]:
             for rate in ("sensitivity", "specificity")
             if point.get(rate) is not None and point.get(f"{rate}95") is not None
         )
-        at = f"threshold {point['threshold']:.3f}, {point['point']} in validation"
-        lines.append(f"{said} at {at}" + (f"; on the test {tested}" if tested else ""))
+        at = "threshold" if runs == 1 else "mean threshold"
+        on = "on the test" if runs == 1 else "on the test, single runs have"
+        line = f"{said} at {at} {point['threshold']:.3f}, {point['point']} in validation"
+        lines.append(line + (f"; {on} {tested}" if tested else ""))
     for known in found["sets"]:
-        said = RULED[known["positive"], known["negative"]]
-        lines.append(
-            f"{said} by a set that holds {100 * known['coverage']:.3g} % of new patients of each class"
-        )
+        said, share = RULED[known["positive"], known["negative"]], f"{100 * known['coverage']:.3g} %"
+        if runs == 1:
+            lines.append(f"{said} by a set that holds {share} of new patients of each class")
+        else:  # sets are chosen on the scores of each run, and the means of scores are distributed otherwise
+            mean = f"the mean of the {share} sets of {runs} single runs"
+            lines.append(f"{said} by {mean}; nothing is promised for the mean")
     return lines
