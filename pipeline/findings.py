@@ -15,7 +15,7 @@ from pipeline.classes import LABEL, label_columns
 from pipeline.cli import run_cli
 from pipeline.errors import ConfigError, EmptyError, InputError
 from pipeline.files import EXTENT, FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
-from pipeline.readers.index import documents, read_index
+from pipeline.readers.index import documents, on_disk, read_index
 from pipeline.readers.pixels import read_pixels
 from pipeline.splits import duplicates, people
 
@@ -47,18 +47,35 @@ def _hashes(
     return kept, np.array(hashes, "u8")
 
 
-def group(found: datasets.Findings, raw: Path, *, compare: bool = True) -> list[dict[str, Any]]:
+def _joins(rows: list[dict[str, Any]], index: pd.DataFrame, unknown: np.ndarray) -> np.ndarray:
+    """Pairs (n, 2) of rows in one file, DICOM series or study, or of one patient in the header.
+
+    Only where a patient is unknown among those who share it.
+    """
+    files = [row["file"] for row in rows]
+    used = index[index["file"].isin(files)]
+    used = used.assign(on_disk=on_disk(used), person=people.persons(used["patient_id"])).set_index("file")
+    place, pairs = pd.Series(range(len(rows))), [np.empty((0, 2), int)]
+    for name in ("on_disk", "series_uid", "study_uid", "person"):
+        value = used[name].reindex(files, fill_value="").reset_index(drop=True)
+        shared = place[value.isin(value[unknown]) & (value != "")]
+        pairs.append(np.column_stack([shared.groupby(value).transform("first"), shared]))
+    return np.concatenate(pairs)
+
+
+def group(found: datasets.Findings, source: datasets.Source, *, compare: bool = True) -> list[dict[str, Any]]:
     """Give each row its group, called after the first patient_id in it, and return the near-duplicate pairs.
 
     A group is a person, however spelt, or, where the patient is unknown (no group_id, or a word that says
-    so), a cluster of near-duplicate images. A near pair of which a patient is unknown joins what both belong
-    to, even two people, so that no split cuts it. Pairs of known patients are reported, not merged: two
-    healthy chests may look the same, and only a person can tell. Without ``compare`` no image is opened, and
-    there are no pairs; ConfigError where a patient is unknown.
+    so), a cluster of images that are near-duplicates, or share a file, a DICOM series or study, or the
+    patient in the header. Such a pair of which a patient is unknown joins what both belong to, even two
+    people, so that no split cuts it. Near pairs of known patients are reported, not merged: two healthy
+    chests may look the same, and only a person can tell. Without ``compare`` no image is opened, and there
+    are no pairs; ConfigError where a patient is unknown.
     """
     hashes = np.array([], "u8")
     if compare:
-        found.rows, hashes = _hashes(found.rows, raw, found)
+        found.rows, hashes = _hashes(found.rows, source.raw, found)
     pairs = duplicates.near_pairs(hashes)
     rows = found.rows
     who = [people.person(row["group_id"]) for row in rows]
@@ -73,6 +90,8 @@ def group(found: datasets.Findings, raw: Path, *, compare: bool = True) -> list[
     number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
     unit = np.array([number[key] for key in keys], int)
     joins = pairs[unknown[pairs[:, :2]].any(axis=1), :2]
+    if unknown.any():
+        joins = np.concatenate([joins, _joins(rows, source.index, unknown)])
     cluster = duplicates.clusters(len(number), unit[joins])[unit]
     first: dict[int, str] = {}
     for place in np.argsort(unknown, kind="stable"):  # a known patient gives the group its name
@@ -118,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     source = datasets.Source(args.dataset, args.raw, read_index(args.index), sorted(documents(args.index)))
     found = kinds[args.kind].find(source, options.given(kinds[args.kind].Options, args))
-    pairs = group(found, args.raw, compare=args.compare)
+    pairs = group(found, source, compare=args.compare)
     write_csv(args.skipped, SKIPPED_COLUMNS, found.skipped)
     if not found.rows:
         # The skipped table of a failed job does not outlive it, so the message says it all.

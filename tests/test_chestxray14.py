@@ -150,13 +150,17 @@ def test_lists_of_other_images_are_refused(names: list[str], tmp_path: Path) -> 
         table(tmp_path, listed(tmp_path))
 
 
-def find(raw: Path, *options: str) -> Findings:
+def source_of(raw: Path) -> Source:
     rows, _, digests, errors = index.build(raw, *index._previous(raw / "no", raw / "no"), processes=1)
     assert not errors, errors
+    return Source("chest", raw, rows, sorted(digests))
+
+
+def find(raw: Path, *options: str) -> Findings:
     parser = findings_step.argparse.ArgumentParser()
     add_flags(parser, chestxray14.Options)
     asked = given(chestxray14.Options, parser.parse_args([*options]))
-    return chestxray14.find(Source("chest", raw, rows, sorted(digests)), asked)
+    return chestxray14.find(source_of(raw), asked)
 
 
 @pytest.fixture
@@ -300,16 +304,16 @@ def test_the_step_takes_it_like_any_other_collection(raw: Path, tmp_path: Path) 
 
 
 def test_without_comparing_no_image_is_opened_where_patients_are_known(raw: Path) -> None:
-    found = find(raw)
+    found, source = find(raw), source_of(raw)
     for row in found.rows:
         (raw / row["file"]).write_bytes(b"no picture")
-    assert findings_step.group(found, raw, compare=False) == []
+    assert findings_step.group(found, source, compare=False) == []
     assert [row["group_id"] for row in found.rows] == ["00000001", "00000001", "00000002"]
     found.rows[0]["group_id"] = ""
     with pytest.raises(
         ConfigError, match=r"near_duplicates: expected true, .*, found false, and 1 such findings"
     ):
-        findings_step.group(found, raw, compare=False)
+        findings_step.group(found, source, compare=False)
 
 
 def test_the_official_files_have_their_official_counts(shared: Path) -> None:

@@ -276,6 +276,16 @@ def test_two_patients_are_one_group_only_where_an_unknown_image_is_like_both(tmp
     ]
 
 
+@pytest.mark.parametrize(("copies", "told"), [(12, True), (11, False)])
+def test_a_group_of_most_findings_is_said(tmp_path: Path, copies: int, told: bool) -> None:
+    raw = tmp_path / "raw"
+    rows = pictures(raw, [*[""] * copies, *(f"P{number}" for number in range(22 - copies))])
+    alike(raw, range(copies))
+    detail = identity(read_csv(built(raw, rows, tmp_path / "mine") / "findings.csv")).detail
+    said = "the group '0.png' has 12 of 22 findings: if these are several patients, fill in patient_id"
+    assert (said in detail) == told
+
+
 def test_clean_ids_are_told_as_fine(tmp_path: Path) -> None:
     ids = [f"{number:04d}" for number in range(20) for _ in range(2)]
     folder = built(tmp_path / "raw", pictures(tmp_path / "raw", ids), tmp_path / "mine")

@@ -348,7 +348,7 @@ def test_slices_of_one_volume_stay_one_group_whatever_resembles_them(tmp_path: P
     rows = [f"{name}.nii.gz,,{z},1,30,30,{z}\n" for name in "ab" for z in (3, 6)]
     (tmp_path / "own.csv").write_text("image,patient_id,finding_id,label,x,y,z\n" + "".join(rows))
     found = run_csv(tmp_path)
-    findings_step.group(found, tmp_path)
+    findings_step.group(found, source_of(tmp_path))
     assert {row["group_id"] for row in found.rows} == {"a.nii.gz"}
 
 

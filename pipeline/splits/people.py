@@ -139,6 +139,17 @@ def crowd(findings: pd.DataFrame) -> str:
     return f"{found}: if that is nobody, leave patient_id empty"
 
 
+def lump(findings: pd.DataFrame) -> str:
+    """What to say where most of many findings are in one group that unknown ones joined; empty if none is."""
+    cases = findings.drop_duplicates(["patient_id", "finding_id"])
+    sizes = cases["group_id"].value_counts()
+    joined = cases["group_id"][unknown(cases)]
+    if len(cases) < CROWD or 2 * sizes.iloc[0] <= len(cases) or sizes.index[0] not in set(joined):
+        return ""
+    found = f"the group {sizes.index[0]!r} has {sizes.iloc[0]} of {len(cases)} findings"
+    return f"{found}: if these are several patients, fill in patient_id"
+
+
 def remarks(findings: pd.DataFrame) -> Iterator[str]:
     """What the groups of findings.csv rest on, where it is more than an id for each patient."""
     if joined := spellings(findings):
@@ -150,5 +161,5 @@ def remarks(findings: pd.DataFrame) -> Iterator[str]:
         shared = groups - findings["group_id"][strangers(findings)].nunique()
         among = f", {shared} of them with a known patient" if shared else ""
         yield f"patients unknown: {groups} groups{among}, {count} findings"
-    if most := crowd(findings):
+    if most := crowd(findings) or lump(findings):
         yield most
