@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,17 @@ class TestScores:
             InputError, match=r"expected 1 channels, patches of 65 pixels, .*, found 1 channels, patches of 9"
         ):
             predict.check_alike(info.__class__(**vars(info) | {"side": 9}), run, "a")
+        made = info.provenance
+        for key, value, shown in (
+            ("extent", "40 px", "extent 40 px, intensity series"),
+            ("extents", True, "extent whole or its own for each finding, intensity series"),
+            ("intensity", "paper", "extent whole, intensity paper"),
+        ):
+            with pytest.raises(
+                InputError,
+                match=f"expected .*, extent whole, intensity series, .*, found .*, {shown}, .*; cut it as a",
+            ):
+                predict.check_alike(replace(info, provenance=made | {key: value}), run, "a")
         few = read_csv(folder / "data/b/splits/fold0.csv").iloc[1:]
         write_csv(tmp_path / "fold0.csv", list(few), few.to_dict("records"))
         with pytest.raises(SplitError, match="found 11 others"):
@@ -258,6 +270,8 @@ def config(**more: Any) -> dict[str, Any]:
         ({"external": ["a"]}, "external: expected a collection that is nothing else in the experiment, found a"),
         ({"collections": {"a": OWN, "b": OWN | {"extent": "40 px"}}}, "collections/b/extent: expected whole, as the target a has it: one network"),
         ({"collections": {"a": OWN, "b": OWN | {"window": [0.0, 9.0]}}}, "collections/b/window: expected null, as"),
+        ({"collections": {"a": OWN, "b": OWN | {"extent_column": "mm"}}}, "collections/b/extent_column: expected null, as the target a has it: one network sees both, found mm"),
+        ({"collections": {"a": OWN | {"extent_column": "mm"}, "b": OWN}}, "collections/b/extent_column: expected a column with the size of each patch, as the target a has it: .*, found null"),
         ({"collections": {"a": OWN, "b": OWN | {"neighbours": "3 mm"}}}, "collections/b/neighbours: expected null, as"),
         ({"collections": {"a": OWN, "b": OWN | {"labels": {"x": 0, "y": 1, "z": 2}}}}, "collections/b: expected .*label 0.*, as the target"),
     ],
@@ -265,6 +279,11 @@ def config(**more: Any) -> dict[str, Any]:
 def test_what_does_not_fit_is_said_before_anything_runs(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         config(**changed)
+
+
+def test_columns_of_sizes_may_have_two_names() -> None:
+    one, other = (OWN | {"extent_column": name} for name in ("mm", "crop_mm"))
+    assert config(collections={"a": one, "b": other})["external"] == ["b"]
 
 
 def test_without_validation_findings_there_are_no_thresholds_to_carry_over() -> None:

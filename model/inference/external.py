@@ -1,7 +1,8 @@
 """Scores of an external data set, whose findings no step of the run has seen, by its model file."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from model.device import set_up, told
 from model.evaluation.predictions import columns
 from model.files import runs
 from model.files.runs import Run
+from pipeline.classes import Classes
 from pipeline.cli import run_cli
 from pipeline.errors import InputError, SplitError
 from pipeline.files import write_csv
@@ -30,15 +32,17 @@ AT_ONCE = 64
 def check_alike(info: StoreInfo, run: Run, target: str) -> None:
     """Raise InputError unless the patches of a store are of the kind, and its classes those, of a run."""
     how = run.preprocessing(target)
-    theirs, ours = (
-        (f"{channels} channels, patches of {side} pixels, {classes}")
-        for channels, side, classes in (
-            (len(info.channels), info.side, info.classes),
-            (len(how.channels), how.side, run.classes(target)),
-        )
-    )
+    theirs = _kind(info.channels, info.side, info.classes, info.provenance)
+    ours = _kind(how.channels, how.side, run.classes(target), asdict(how))
     if theirs != ours:
         raise InputError(theirs, file=info.path, expected=ours, remedy=f"cut it as {target} was cut")
+
+
+def _kind(channels: Sequence[str], side: int, classes: Classes, made: Mapping[str, Any]) -> str:
+    """What patches are like and how they were ``made``, in words."""
+    sized = " or its own for each finding" if made.get("extents") else ""
+    cut = f"extent {made['extent']}{sized}, intensity {made['intensity']}"
+    return f"{len(channels)} channels, patches of {side} pixels, {cut}, {classes}"
 
 
 def table_of(info: StoreInfo, split: Path) -> pd.DataFrame:

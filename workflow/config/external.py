@@ -37,6 +37,11 @@ def _unlike(config: Mapping[str, Any], name: str) -> Iterator[ConfigError]:
         if own.get(key) != like.get(key):
             yield error(["collections", name, key], plain.spell(own.get(key)),
                         expected=f"{plain.spell(like.get(key))}, {as_target}")  # fmt: skip
+    sized = [bool(one.get("extent_column")) for one in (own, like)]
+    if sized[0] != sized[1]:
+        expected = "a column with the size of each patch" if sized[1] else "null"
+        yield error(["collections", name, "extent_column"], plain.spell(own.get("extent_column")),
+                    expected=f"{expected}, {as_target}")  # fmt: skip
     channels = [len(channels_of(one, each)) for one, each in ((own, name), (like, target))]
     named = [own.get("channels"), like.get("channels")]
     if channels[0] != channels[1] or (all(named) and named[0] != named[1]):
