@@ -146,6 +146,29 @@ def test_a_run_writes_what_other_runs_write_and_says_what_was_missing(
     assert about["trained"] == {"a": 22}
 
 
+def test_decimal_commas_give_the_scores_of_decimal_points(
+    words: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictions, table = (
+        tmp_path / "results/covariates/fold0/seed0/predictions.csv",
+        tmp_path / "clinical.csv",
+    )
+    rows, made = read_csv(table), {}
+    for decimal in ".,":
+        table.write_text(
+            "\n".join(
+                ["case;age;sex", *(f"{row.case};{row.age}{decimal}5;{row.sex}" for row in rows.itertuples())]
+            )
+        )
+        covariates.main(words)
+        made[decimal] = predictions.read_bytes()
+    assert made["."] == made[","]
+    assert "counts as words" not in caplog.text
+    table.write_text(table.read_text().replace("40,5", "young", 1))
+    covariates.main(words)
+    assert caplog.text.count("age counts as words because of 'young', but 21 of 22 cells are numbers") == 1
+
+
 def test_beside_a_probe_the_image_is_one_number_more(words: list[str], tmp_path: Path) -> None:
     info = read_info(tmp_path / "a.h5")
     features = np.random.default_rng(0).normal(size=(len(info.findings), 2, 5)).astype("f4")

@@ -181,6 +181,49 @@ def test_findings_of_a_patient_may_differ_and_a_row_twice_is_told(experiment: Ex
         known(experiment.folder / "findings.csv", experiment.folder / "index.parquet", table, {})
 
 
+@pytest.mark.parametrize(
+    ("table", "sizes", "words"),
+    [
+        ("patient_id;size;note\na;12,5;x,y\nb;3;p\n", ["12.5", "3"], ["x,y", "p"]),
+        ("patient_id\tsize\tnote\na\t12,5\tx\nb\t\tp\n", ["12.5", ""], ["x", "p"]),
+        # thousands perhaps: a point elsewhere, commas between cells, or tabs and 1,234 throughout
+        ("patient_id;size;note\na;12,5;1.5\nb;3;2\n", ["12,5", "3"], ["1.5", "2"]),
+        ('patient_id,size,note\na,"12,5",x\nb,3,p\n', ["12,5", "3"], ["x", "p"]),
+        ("patient_id\tsize\tnote\na\t1,250\tx\nb\t3,000\tp\n", ["1,250", "3,000"], ["x", "p"]),
+        ("patient_id;size;note\na;12,5;x\nb;n/a;p\n", ["12,5", "n/a"], ["x", "p"]),
+    ],
+)
+def test_a_comma_marks_decimals_in_asked_columns_of_numbers_alone(
+    experiment: Experiment, table: str, sizes: list[str], words: list[str]
+) -> None:
+    path = experiment.folder / "t.csv"
+    path.write_text(table)
+    files = (experiment.folder / "findings.csv", experiment.folder / "index.parquet")
+    found = known(*files, path, {}, ["size", "note", "site"]).set_index("patient_id")
+    assert found.loc[["a", "b"], "size"].tolist() == sizes
+    assert found.loc[["a", "b"], "note"].tolist() == words
+    assert "12.5" not in known(*files, path, {}, ["note"])["size"].tolist(), "nobody asked for it"
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["1", "2,5", "n/a", "", "3"], "size counts as words because of 'n/a', but 3 of 4 cells are numbers"),
+        (["12,5", "3", "4"], "size counts as words because of '12,5', but 3 of 3 cells are numbers"),
+        (["1", "2", "a", "b"], ""),
+        (["1", "2", "", "3.5"], ""),
+        (["", ""], ""),
+    ],
+)
+def test_a_column_of_words_that_are_mostly_numbers_is_told(
+    cells: list[str], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = pd.DataFrame({"patient_id": [*"abcde"][: len(cells)], "finding_id": "1", "size": cells})
+    levels(found, ["size"], {})
+    (line,) = [record.getMessage() for record in caplog.records] or [""]
+    assert line.startswith(told) if told else not line
+
+
 def test_the_picture_has_a_line_per_level_with_counts_and_a_colour_per_method() -> None:
     def row(method: str, column: str, level: str, auroc: float | None) -> dict[str, object]:
         scored = {} if auroc is None else {"auroc": auroc, "auroc95": (auroc - 0.1, auroc + 0.1)}

@@ -28,7 +28,7 @@ from model.baselines.logistic import (
     per_finding,
 )
 from model.dataset import KEY, add_arguments, given, granted, view_numbers
-from model.evaluation.levels import known
+from model.evaluation.levels import known, warn_of_words
 from model.evaluation.platt import logits
 from model.evaluation.predictions import SPLITS, columns
 from pipeline.classes import Classes, label_columns
@@ -218,7 +218,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if len(options.stores) != 1:
         raise ConfigError(f"{len(options.stores)} stores", file="--stores", expected="that of the target")
     (dataset,) = given(options).values()
-    cells = cells_of(known(options.findings, options.index, options.table, options.names), options.columns)
+    every = known(options.findings, options.index, options.table, options.names, options.columns)
+    cells = cells_of(every, options.columns)
     image: Measure | None = None
     if options.embeddings:
         features = read_embeddings(options.embeddings)
@@ -254,6 +255,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     for path in (options.best, options.out):
         write_csv(path, columns([dataset.classes]), rows)
+    of_learned = learned[KEY].merge(cells, "left", KEY)
+    for one in final.columns:
+        warn_of_words(one.name, of_learned[one.name])
     missing = {one.name: one.missing for one in final.columns if one.missing}
     for name, count in missing.items():
         log.info("%s: %d of %d training findings have no value", name, count, len(learned))

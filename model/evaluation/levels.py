@@ -5,7 +5,8 @@ findings.csv say. Nothing here knows a label or a score.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from pipeline.readers import labels
 from pipeline.readers.index import read_index
 from pipeline.splits.people import person
 
+log = logging.getLogger("typhon")
+
 KEY = ["patient_id", "finding_id"]
 UNKNOWN, OTHER = "(unknown)", "(other)"
 FEW = 8
@@ -27,13 +30,16 @@ EXACT = 17
 """Significant digits that write any number without loss."""
 
 
-def known(findings: Path, index: Path, table: Path | None, names: Mapping[str, str]) -> pd.DataFrame:
+def known(
+    findings: Path, index: Path, table: Path | None, names: Mapping[str, str], asked: Collection[str] = ()
+) -> pd.DataFrame:
     """All columns there are, a row per finding: KEY, then text, empty where unknown.
 
     Parameters
     ----------
     table : of the user's: patient_id, where it tells findings apart finding_id, and columns.
     names : its headers by our names, where they differ.
+    asked : its columns in which a comma may mark decimals, if all that they hold are numbers.
 
     Raises
     ------
@@ -47,6 +53,8 @@ def known(findings: Path, index: Path, table: Path | None, names: Mapping[str, s
     if table is None:
         return found
     own = labels.read_csv(table, ["patient_id"], columns=names)
+    numbers = [name for name in asked if name in own and _are_numbers(own[name][own[name] != ""]).all()]
+    own = labels.read_csv(table, ["patient_id"], columns=names, numbers=numbers)
     keys = [name for name in KEY if name in own]
     own = own.assign(patient_id=own["patient_id"].map(person))
     if own.duplicated(keys).any():
@@ -77,7 +85,27 @@ def levels(found: pd.DataFrame, columns: Sequence[str], cuts: Mapping[str, Seque
             expected=f"columns among {', '.join(name for name in found if name not in KEY)}",
             remedy="correct the name, or name a table that has it: subgroups/table",
         )  # fmt: skip
+    for name in columns:
+        warn_of_words(name, found[name])
     return found[KEY].assign(**{name: _levels(found[name], cuts.get(name)) for name in columns})
+
+
+def warn_of_words(name: str, values: pd.Series) -> None:
+    """Log a column that counts as words although more than half of its cells are numbers."""
+    cells = values[values.notna()].astype(str).str.strip()
+    cells = cells[cells != ""]
+    words, numbers = pd.to_numeric(cells, errors="coerce").isna(), _are_numbers(cells)
+    if words.any() and 2 * numbers.sum() > len(cells):
+        other = cells[words & ~numbers] if (words & ~numbers).any() else cells[words]
+        log.warning(
+            "%s counts as words because of %r, but %d of %d cells are numbers: empty or correct that cell, "
+            "and write decimals with a point", name, other.iloc[0], numbers.sum(), len(cells),
+        )  # fmt: skip
+
+
+def _are_numbers(cells: pd.Series) -> pd.Series:
+    """Whether each cell is a number, with a point or a comma for its decimals."""
+    return pd.to_numeric(cells.str.replace(",", ".", regex=False), errors="coerce").notna()
 
 
 def order(values: pd.Series) -> list[str]:

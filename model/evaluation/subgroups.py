@@ -199,7 +199,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the table of all methods, columns and levels, and its picture."""
     args = parse(argv)
     figures, splits = results.read_all(args.results), read_splits(args.splits)
-    table = levels(known(args.findings, args.index, args.table, args.names), args.columns, args.cuts)
+    every = known(args.findings, args.index, args.table, args.names, args.columns)
+    table = levels(every, args.columns, args.cuts)
     found = [
         row
         for about in figures
