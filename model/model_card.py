@@ -108,7 +108,7 @@ def _operating(models: Sequence[Mapping[str, Any]]) -> str:
                          for rate in ("sensitivity", "specificity")]  # fmt: skip
                 rows.append((run, name, point["point"], text(point["threshold"], ".3f"), *rates))
     if not rows:
-        return "None: a score is no probability, since training sees all classes equally often."
+        return "None: a score is no probability, since training balances the classes."
     columns = (
         "run",
         "class",

@@ -88,12 +88,13 @@ rule assess_methods:
     params:
         runs=targets.compared(config),
         points=flags(config["operating"]),
+        by_views=planned(training.by_views),
         code=code("model.evaluation.assess"),
     message:
         "Assessing the scores of all methods"
     shell:
         "python -m workflow.job {log} model.evaluation.assess --results {input.results} --runs {params.runs}"
-        " --splits {input.splits:q} {params.points} --out-calibration {output.calibration}"
+        " --splits {input.splits:q} {params.points} --by-views {params.by_views} --out-calibration {output.calibration}"
         " --out-ranking {output.ranking} --out-operating {output.operating} --out-reliability {output.reliability}"
         " --out-precision {output.precision} --out-points {output.points} --out-decisions {output.decisions} --out-conformal {output.conformal}"
         " --out-abstain {output.abstain}"

@@ -136,12 +136,14 @@ rule assess_external:
     params:
         runs=external.of_runs(config),
         points=external.points(config),
+        by_views=planned(training.by_views),
         code=code("model.evaluation.external"),
     message:
         "Assessing all methods on {input.external_splits}"
     shell:
         "python -m workflow.job {log} model.evaluation.external --results {input.results} --runs {params.runs}"
         " --splits {input.splits:q} --external-splits {input.external_splits:q} {params.points}"
+        " --by-views {params.by_views}"
         " --out-ranking {output.ranking} --out-calibration {output.calibration}"
         " --out-operating {output.operating} --out-reliability {output.reliability}"
 

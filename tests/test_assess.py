@@ -71,7 +71,7 @@ def test_thresholds_lie_beside_the_test_curve_with_both_intervals() -> None:
     """Of the positives .9 and .2 one is above .5; the negatives .3 and .1 are both below: (0, 1/2)."""
     test = Fold(np.array(list("abcd")), np.array([1, 1, 0, 0]), np.array([[0.9, 0.2, 0.3, 0.1]]))
     known = Fold(np.array(list("ef")), np.array([1, 0]), np.array([[0.7, 0.3]]))
-    one = Assessed("m", "", ((0, 0),), (known,), (test,), (0.5,), 0.5)
+    one = Assessed("m", "", ((0, 0),), (known,), (test,), (0.5,), (0.5,))
     points = [OperatingPoint(), OperatingPoint("specificity", 0.8)]
     (axes,) = operating_points.plot([one], operating_rows(one, points, None), points, "title").axes
     drawn = [np.asarray(line.get_xydata(), float) for line in axes.lines]
@@ -105,7 +105,7 @@ def test_the_interval_of_wrong_decisions_is_in_the_picture_to_its_end() -> None:
     folds = tuple(
         Fold(np.array([f"{part}{number}" for number in range(12)]), labels, scores[None]) for part in "vt"
     )
-    one = Assessed("m", "", ((0, 0),), folds[:1], folds[1:], (0.5,), 0.5)
+    one = Assessed("m", "", ((0, 0),), folds[:1], folds[1:], (0.5,), (0.5,))
     (axes,) = plot_abstain([one], "title").axes
     (band,) = axes.collections
     top = band.get_paths()[0].vertices[:, 1].max()
@@ -133,6 +133,18 @@ def test_scores_are_moved_to_the_prevalence_of_training_and_calibrated(experimen
         brier = np.mean([np.mean((odd / (1 + odd) - truth) ** 2) for odd in odds])
         assert float(rows[kind]["brier"]) == pytest.approx(brier, abs=1e-4)
     assert rows["score"]["slope"] == ""  # the first run parts the classes wholly
+
+
+def test_scores_are_moved_from_the_shares_that_a_network_saw(experiment: Experiment) -> None:
+    """Of as many views of each finding one in four is positive, as of the findings: nothing moves. With three
+    views of the positive one, half is.
+    """
+    rows = {row["scores"]: row for row in assessed(experiment, "--by-views", "typhon")["calibration"]}
+    assert rows["prevalence"]["brier"] == rows["score"]["brier"]
+    equal = assessed(experiment)
+    for path in experiment.splits:
+        path.write_text(path.read_text().replace("g,g,1,1,train,2", "g,g,1,1,train,6"))
+    assert assessed(experiment, "--by-views", "typhon") == equal
 
 
 def test_where_the_split_balances_the_test_probabilities_are_for_the_classes_of_the_test(

@@ -127,6 +127,16 @@ class TestTraining:
         ]
         assert training.phases_as_json(short, "rwg") == training.phases_as_json(short, "logistic") == "[]"
 
+    def test_networks_see_findings_by_their_views_unless_their_last_phase_draws_classes_equally(self):
+        methods = ["typhon", "finetune", "probe", "rwg"]
+        first = {"typhon": {"training": {"balance": "undersample"}}}
+        last = {"typhon": {"specialization": {"balance": "undersample"}}}
+        views = {"finetune": {"training": {"balance": None}}}
+        assert training.by_views(config(methods=methods, hyperparameters=first)) == ["typhon"]
+        assert training.by_views(config(methods=methods, hyperparameters=last)) == []
+        assert training.by_views(config(methods=methods, hyperparameters=views)) == ["typhon", "finetune"]
+        assert training.by_views(config(methods=methods, hyperparameters=views, balance="undersample")) == []
+
     def test_nothing_is_tested_where_everything_trains(self):
         assert training.tested_files(config(seeds=[0]), "typhon", "predictions.csv") == [
             "results/typhon/fold0/seed0/predictions.csv"

@@ -184,20 +184,19 @@ def test_a_table_of_data_sets_with_two_with_three_classes_and_with_labels_is_rea
 def test_labels_of_the_splits_and_of_the_predictions_are_compared_one_by_one(tmp_path: Path) -> None:
     several(tmp_path / "fold0/seed0/predictions.csv")
     texts = ("patient_id", "group_id", "finding_id")
-    signs = [("3", "3", "1", "", 1, "test"), ("4", "4", "1", 0, 0, "test")]
+    signs = [("3", "3", "1", "", 1, "test", 2), ("4", "4", "1", 0, 0, "test", 2)]
+    of_signs, of_classes = (
+        [*texts, *labels, "split", "views"] for labels in (SIGNS.label_columns, ["label"])
+    )
     paths = [
-        write(tmp_path / "data/signs/splits/fold0.csv", signs, [*texts, *SIGNS.label_columns, "split"]),
-        write(
-            tmp_path / "data/two/splits/fold0.csv", [("2", "2", "1", 1, "test")], [*texts, "label", "split"]
-        ),
-        write(
-            tmp_path / "data/three/splits/fold0.csv", [("1", "1", "1", 2, "test")], [*texts, "label", "split"]
-        ),
+        write(tmp_path / "data/signs/splits/fold0.csv", signs, of_signs),
+        write(tmp_path / "data/two/splits/fold0.csv", [("2", "2", "1", 1, "test", 2)], of_classes),
+        write(tmp_path / "data/three/splits/fold0.csv", [("1", "1", "1", 2, "test", 2)], of_classes),
     ]
     parts = evaluate(tmp_path / "fold0/seed0", "last", read_splits(paths))
     truth = {part.dataset: part.truth.tolist() for part in parts if part.split == "test"}
     assert truth == {"signs": [[UNKNOWN, 1], [0, 0]], "two": [[1]], "three": [[0, 0, 1]]}
-    write(paths[0], [("3", "3", "1", "", 0, "test"), signs[1]], [*texts, *SIGNS.label_columns, "split"])
+    write(paths[0], [("3", "3", "1", "", 0, "test", 2), signs[1]], of_signs)
     with pytest.raises(PredictionsError, match="the labels of the splits, found signs test patient 3"):
         evaluate(tmp_path / "fold0/seed0", "last", read_splits(paths))
 

@@ -42,7 +42,7 @@ def test_the_temperature_by_hand() -> None:
 
 def test_other_shares_multiply_the_odds() -> None:
     """.5, .25, .25 by .2, .4, .4 are equal."""
-    moved = temperature.equal(3)(np.array([0.5, 0.25, 0.25]), [0.2, 0.4, 0.4])
+    moved = temperature.as_they_are([1 / 3] * 3)(np.array([0.5, 0.25, 0.25]), [0.2, 0.4, 0.4])
     assert moved == pytest.approx([1 / 3] * 3)
 
 
@@ -68,8 +68,11 @@ def test_there_is_none_where_validation_says_nothing(labels: list[int], scores: 
     assert temperature.fit(np.array(labels), scores) == why
 
 
-def assessed(training: list[int], **others: list[int]) -> list[Assessed]:
-    """Two runs of three classes with findings of these classes in training, and in other splits."""
+def assessed(training: list[int], *by_views: str, **others: list[int]) -> list[Assessed]:
+    """Two runs of three classes with findings of these classes in training, and in other splits.
+
+    The first finding has one view, the next one two, and so on.
+    """
     rng = stream("temperature", 4)
     parts = {}
     for part in ("validation", "test"):
@@ -79,8 +82,10 @@ def assessed(training: list[int], **others: list[int]) -> list[Assessed]:
             evaluated(THREE, labels, THREE.probabilities(own), seed=seed) for seed, own in enumerate(logits)
         ]
     rows = [(split, label) for split, own in {"train": training, **others}.items() for label in own]
-    splits = pd.DataFrame(rows, columns=["split", "label"]).assign(dataset="t", fold=0)
-    return problems("m", parts, splits)
+    splits = pd.DataFrame(rows, columns=["split", "label"]).assign(
+        dataset="t", fold=0, views=range(1, len(rows) + 1)
+    )
+    return problems("m", parts, splits, by_views)
 
 
 def test_probabilities_of_a_finding_add_up_to_1_and_are_for_the_shares_of_training() -> None:
@@ -97,6 +102,15 @@ def test_probabilities_of_a_finding_add_up_to_1_and_are_for_the_shares_of_traini
     # Three times too sure: the mean squared error of all classes falls.
     truth = np.array([one.test[0].labels for one in classes])[:, None]
     assert ((scores - truth) ** 2).mean() < ((plain - truth) ** 2).mean()
+
+
+def test_probabilities_move_from_the_shares_that_a_network_saw() -> None:
+    """Views 1, 2 + 3 and 4 + 5 of findings with the shares .2, .4 and .4: by 3, 6/5 and 2/3 of those."""
+    classes = assessed([0, 1, 1, 2, 2], "m")
+    plain = np.array([one.test[0].scores for one in classes])
+    moved = plain * np.array([3, 6 / 5, 2 / 3])[:, None, None]
+    found = np.array([fold[0].scores for one in classes if (fold := one.tested(PREVALENCE)) is not None])
+    np.testing.assert_allclose(found, moved / moved.sum(axis=0), atol=1e-5)
 
 
 def test_where_the_split_balances_the_test_probabilities_are_for_its_classes() -> None:

@@ -16,7 +16,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from model.evaluation import results
-from model.evaluation.assessed import Assessed, problems, read
+from model.evaluation.assessed import Assessed, add_arguments, problems, read
 from model.evaluation.assessment import (
     TABLES,
     Row,
@@ -119,7 +119,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m model.evaluation.assess", description=__doc__)
-    results.add_arguments(parser)
+    add_arguments(parser)
     for rate in ("sensitivity", "specificity"):
         parser.add_argument(
             f"--{rate}", nargs="*", type=float, default=[0.9], metavar="SHARE",
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows: dict[str, list[Row]] = {name: [] for name in TABLES}
     for about in figures:
         runs = [run for run in args.runs if run.parents[1].name == about["method"]]
-        mine = problems(about["method"], read(about, runs, splits), splits)
+        mine = problems(about["method"], read(about, runs, splits), splits, args.by_views)
         own = [row for one in mine for row in operating_rows(one, chosen, args.prevalence)]
         write_points(mine, about, runs, chosen, own, args.coverage)
         every += mine

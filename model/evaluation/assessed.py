@@ -5,7 +5,8 @@ itself, on validation findings. ``probe``, ``auto`` and the like learn from thes
 they learn from on inner folds: by fits that have not seen it. So all of that is what they are calibrated on.
 """
 
-from collections.abc import Iterable, Sequence
+import argparse
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from model.evaluation import results
 from model.evaluation.calibration import platt
 from model.evaluation.conformal import NEGATIVE, Sets, calibrate, rulings
 from model.evaluation.intervals import Fold
@@ -23,12 +25,12 @@ from model.evaluation.predictions import Predictions, evaluate, held_out
 from model.evaluation.ranking import Unit, taken_by
 from model.evaluation.results import Figures
 from model.evaluation.summary import folds_of
-from model.evaluation.temperature import Temperature, equal, fit
+from model.evaluation.temperature import Temperature, as_they_are, fit
 from pipeline.classes import UNKNOWN
 from pipeline.splits.leakage import UNUSED
 
 SCORE, PREVALENCE, CALIBRATED = KINDS = ("score", "prevalence", "calibrated")
-"""As it is; moved from equal classes to their shares; on the line fitted on validation, moved likewise.
+"""As it is; moved from what training saw to the shares; on the line fitted on validation, moved likewise.
 
 The shares are those of training, or of the test where the split balanced it.
 """
@@ -44,14 +46,16 @@ class Together:
     """Of each run of each fold what makes its scores probabilities, or why there is nothing that does."""
     shares: tuple[Sequence[float], ...]
     """Of the classes in each fold: those that probabilities are for."""
+    seen: tuple[Sequence[float], ...]
+    """Those among the samples of training."""
 
     def probabilities(self, kind: str) -> list[np.ndarray] | None:
         """For these shares, shaped as ``scores``; None where some run has none."""
         made = []
-        for scores, lines, shares in zip(self.scores, self.lines, self.shares, strict=True):
-            same = [equal(len(shares))] * len(lines)
+        for scores, lines, shares, seen in zip(self.scores, self.lines, self.shares, self.seen, strict=True):
+            same = [as_they_are(seen)] * len(lines)
             known = [line for line in (lines if kind == CALIBRATED else same) if not isinstance(line, str)]
-            if len(known) < len(lines) or not all(shares):
+            if len(known) < len(lines) or not all((*shares, *seen)):
                 return None
             made.append(np.stack([line(own, shares) for line, own in zip(known, scores, strict=True)]))
         return made
@@ -69,8 +73,8 @@ class Assessed:
     test: tuple[Fold, ...]
     prevalence: tuple[float, ...]
     """Share of positives among the training findings of each fold."""
-    seen: float | None
-    """Share of them among the samples of training, which is as large for each class; unknown of labels."""
+    seen: tuple[float, ...] | None
+    """Share of them among the samples of training, as the loss weighs them; unknown of labels."""
     together: Together | None = None
     """Of three or more classes: all of them."""
     place: int = 0
@@ -128,7 +132,7 @@ class Assessed:
         if kind == PREVALENCE:
             if self.seen is None or not all(0 < share < 1 for share in self.prevalence):
                 return None
-            seen, shares = logit(self.seen), logit(np.array(self.shares))
+            seen, shares = logit(np.array(self.seen)), logit(np.array(self.shares))
             moved = zip(folds, shares - seen, strict=True)
             return [replace(fold, scores=expit(logits(fold.scores) + add)) for fold, add in moved]
         made = []
@@ -189,15 +193,32 @@ def read(figures: Figures, paths: Iterable[Path], splits: pd.DataFrame) -> Parts
     return parts
 
 
-def problems(method: str, parts: Parts, splits: pd.DataFrame) -> list[Assessed]:
-    """The problems of one method; the tests may be of some of their findings, or of another data set."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every command that judges probabilities of all methods of an experiment."""
+    results.add_arguments(parser)
+    parser.add_argument(
+        "--by-views", nargs="*", default=[], metavar="METHOD",
+        help="methods that see a training finding as often as the split says; others see all classes equally",
+    )  # fmt: skip
+
+
+def problems(
+    method: str, parts: Parts, splits: pd.DataFrame, by_views: Collection[str] = ()
+) -> list[Assessed]:
+    """The problems of one method; the tests may be of some of their findings, or of another data set.
+
+    ``by_views`` are the methods that see a training finding as often as the split says, see
+    :func:`add_arguments`.
+    """
     first = parts["validation"][0]
     folds = {split: folds_of(found) for split, found in parts.items()}
     own = splits[splits["dataset"] == first.dataset]
     shares = _shares(first, own, "train")
     balanced = (own["split"] == UNUSED).any() and parts["test"][0].dataset == first.dataset
     of_test = _shares(first, own, "test") if balanced else None
-    together = _together(parts, shares, of_test or shares) if first.classes.kind == "classes" else None
+    each = [1 / len(first.classes.names)] * len(first.classes.problems)
+    seen = _shares(first, own, "train", seen=True) if method in by_views else [each] * len(shares)
+    together = _together(parts, shares, of_test or shares, seen) if first.classes.kind == "classes" else None
     return [
         Assessed(
             method,
@@ -206,7 +227,7 @@ def problems(method: str, parts: Parts, splits: pd.DataFrame) -> list[Assessed]:
             validation=tuple(fold for fold in folds["validation"] if fold.problem == problem),
             test=tuple(fold for fold in folds["test"] if fold.problem == problem),
             prevalence=tuple(share[place] for share in shares),
-            seen=None if first.classes.multilabel else 1 / len(first.classes.names),
+            seen=None if first.classes.multilabel else tuple(share[place] for share in seen),
             together=together,
             place=place,
             balanced=tuple(share[place] for share in of_test) if of_test else None,
@@ -216,8 +237,9 @@ def problems(method: str, parts: Parts, splits: pd.DataFrame) -> list[Assessed]:
 
 
 def _together(
-    parts: Parts, training: Sequence[Sequence[float]], shares: Sequence[Sequence[float]]
-) -> Together:
+    parts: Parts, training: Sequence[Sequence[float]], shares: Sequence[Sequence[float]],
+    seen: Sequence[Sequence[float]],
+) -> Together:  # fmt: skip
     """The classes of a method, whose runs are calibrated on the validation findings of each."""
     numbers = sorted({run.fold for run in parts["test"]})
     return Together(
@@ -231,13 +253,20 @@ def _together(
             for each, share in zip(numbers, training, strict=True)
         ),
         tuple(shares),
+        tuple(seen),
     )  # fmt: skip
 
 
-def _shares(run: Predictions, splits: pd.DataFrame, split: str) -> list[Sequence[float]]:
-    """Of each fold the share of positives in each problem among the findings of a split that have a truth."""
+def _shares(
+    run: Predictions, splits: pd.DataFrame, split: str, *, seen: bool = False
+) -> list[Sequence[float]]:
+    """Of each fold the share of positives in each problem among the findings of a split that have a truth.
+
+    ``seen``: among their views.
+    """
     shares: list[Sequence[float]] = []
     for _, rows in splits[splits["split"] == split].groupby("fold", sort=True):
-        truth = run.classes.truth(rows)
-        shares.append([float((column[column != UNKNOWN] == 1).mean()) for column in truth.T])
+        weights = rows["views"].to_numpy() if seen else np.ones(len(rows))
+        known = [(column, column != UNKNOWN) for column in run.classes.truth(rows).T]
+        shares.append([float(np.average(column[here], weights=weights[here])) for column, here in known])
     return shares

@@ -35,8 +35,8 @@ TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("scores", *COUNTS, "brier", "brier95", "log_loss", "log_loss95", "intercept", "intercept95", "slope",
          "slope95", "ece", "ece95", "ece_chance"),
         (
-            "scores: score, as the method gives it, which is no probability, since training sees all classes"
-            " equally often; prevalence, moved to the shares of the classes in training; calibrated, put on a"
+            "scores: score, as the method gives it, which is no probability, since training balances the"
+            " classes; prevalence, moved to the shares of the classes in training; calibrated, put on a"
             " line in log odds that is fitted on the validation findings of each run (probe, auto and the"
             " like: on all findings that they learn from, scored on inner folds).",
             "brier, log_loss: mean squared error, and mean negative log likelihood in nats; less is better.",

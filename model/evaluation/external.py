@@ -16,7 +16,7 @@ import pandas as pd
 
 from model.evaluation import results
 from model.evaluation.assess import notes
-from model.evaluation.assessed import Assessed, Parts, problems
+from model.evaluation.assessed import Assessed, Parts, add_arguments, problems
 from model.evaluation.assessment import TABLES, Row, calibration_rows, operating_rows, ranking_rows
 from model.evaluation.clustered import Estimate
 from model.evaluation.intervals import Fold
@@ -95,7 +95,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m model.evaluation.external", description=__doc__)
-    results.add_arguments(parser)
+    add_arguments(parser)
     parser.add_argument(
         "--external-splits", nargs="+", type=Path, required=True, metavar="CSV",
         help="data/X/splits/fold0.csv … of each external data set X, all folds",
@@ -122,7 +122,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs = [run for run in args.runs if run.parents[1].name == figures["method"]]
         for name in names:
             read_parts = read(figures, runs, splits, name)
-            found = {kind: problems(figures["method"], parts, splits) for kind, parts in read_parts.items()}
+            found = {
+                kind: problems(figures["method"], parts, splits, args.by_views)
+                for kind, parts in read_parts.items()
+            }
             for one, own in zip(found["external"], found["internal"], strict=True):
                 made: dict[str, list[dict[str, Any]]] = {
                     "ranking": [row | beside(one, own, row["per"]) for row in ranking_rows(one)],

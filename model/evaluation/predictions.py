@@ -178,14 +178,15 @@ def read_splits(paths: Iterable[str | Path]) -> pd.DataFrame:
     Of data sets with other labels a label is UNKNOWN.
     """
     tables = []
-    texts = dict.fromkeys(("patient_id", "group_id", "finding_id", "split"), str)
+    texts: dict[str, type] = dict.fromkeys(("patient_id", "group_id", "finding_id", "split"), str)
     for path in map(Path, paths):
         cells = read_csv(path)
         labels = label_columns(cells) or [LABEL]
         filled = cells.assign(
             **{name: cells[name].replace("", str(UNKNOWN)) for name in labels if name in cells}
         )
-        table = typed(filled, texts | dict.fromkeys(labels, int), path)[[*texts, *labels]]
+        columns = texts | dict.fromkeys([*labels, "views"], int)
+        table = typed(filled, columns, path)[[*columns]]
         tables.append(table.assign(dataset=path.parent.parent.name, fold=numbered(path, "fold")))
     every = pd.concat(tables, ignore_index=True)
     return every.fillna(dict.fromkeys(label_columns(every), UNKNOWN)).astype(

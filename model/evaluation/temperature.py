@@ -34,9 +34,9 @@ class Temperature:
         return np.asarray(softmax(self.slope * _logs(scores) + np.array(self.intercepts) + moved, axis=-1))
 
 
-def equal(classes: int) -> Temperature:
-    """Scores as they are, for classes that are equally frequent."""
-    return Temperature(1.0, (0.0,) * classes, (1 / classes,) * classes)
+def as_they_are(shares: Sequence[float]) -> Temperature:
+    """Scores as they are, for classes with these shares."""
+    return Temperature(1.0, (0.0,) * len(shares), tuple(shares))
 
 
 def _logs(scores: np.ndarray) -> np.ndarray:

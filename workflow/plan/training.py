@@ -59,6 +59,19 @@ def finds_rates(config: Config, method: str) -> bool:
     return any(phase["learning_rate"] == FIND for phase in phases(config, method))
 
 
+def by_views(config: Config) -> list[str]:
+    """The methods that see a training finding of their target as often as the split says.
+
+    Others draw as many samples of each class, or their loss weighs the classes equally.
+    """
+    found = []
+    for method in config["methods"]:
+        last = [phase for phase in phases(config, method) if config["target"] in phase["datasets"]][-1:]
+        if last and (last[0]["balance"] or config["balance"]) == "views":
+            found.append(method)
+    return found
+
+
 def datasets(config: Config, method: str) -> list[str]:
     """The data sets that a method trains on, in the order of their turns, and the target."""
     return trained_on(settings(config, method), phases(config, method))
