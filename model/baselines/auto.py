@@ -21,7 +21,7 @@ import pandas as pd
 from model import dataset
 from model.baselines import embeddings, fit, mixture, nearest
 from model.baselines.learners import Learner
-from model.baselines.logistic import Measured, some
+from model.baselines.logistic import Measured, Parts, some
 from model.baselines.measures import MEASURES
 from model.baselines.mixture import Member, Mixture
 from model.baselines.problems import Solved, held_out, solve
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = time.monotonic()
     learned = pd.concat([data.findings(split) for split in LEARNED], ignore_index=True)
     halves = np.split(np.arange(len(learned)), [len(data.findings("train"))])
-    alone = [(halves[0], halves[1])]
+    alone: Parts = [(halves[0], halves[1])] if len(halves[1]) else []
     informed = fit.knows([one.embeddings for one in known.values()], data, options)
     training = measured(learned)
     places = range(len(classes.problems))
@@ -155,15 +155,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         for place in places
     ]
     middle = time.monotonic()
-    first, test, views = (
-        next(iter(training.values())),
-        measured(data.findings("test")),
-        measured(fit.as_tested(learned, data)),
-    )
-    apart = together([held_out(one, training, views, place, alone) for place, one in enumerate(solved)])
-    seen_as = next(iter(views.values()))
+    test, again = measured(data.findings("test")), measured(fit.as_tested(learned, data))
+    apart = together([held_out(one, training, again, place, alone) for place, one in enumerate(solved)])
+    views = next(iter(again.values()))
     parts = {
-        split: (some(seen_as, half), apart[np.isin(seen_as.finding, half)])
+        split: (some(views, half), apart[np.isin(views.finding, half)])
         for split, half in zip(LEARNED, halves, strict=True)
     }
     parts = {split: one for split, one in parts.items() if not np.isnan(one[1]).any()}
@@ -192,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     features = {name: names(name, data.channels, one.values.shape[1]) for name, one in training.items()}
     models = {name: one.about(features) for name, one in zip(classes.problems, solved, strict=True)}
     about = {
-        **fit.about_run(data.name, len(first.finding), len(table)),
+        **fit.about_run(data.name, len(next(iter(training.values())).finding), len(table)),
         **dataset.granted(options),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "model": next(iter(models.values())) if classes.two else {"problems": models},

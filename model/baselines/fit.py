@@ -256,14 +256,14 @@ def run(argv: Sequence[str] | None) -> Measured:
     table = pd.concat(learned if options.method == "probe" else learned[:1], ignore_index=True)
     training = measure(table)
     halves = np.split(np.arange(len(table)), [len(learned[0])])
-    parts: Parts = []
+    alone: Parts = [(halves[0], halves[1])] if len(learned[1]) else []
     model: Model | Several
     if options.method == "adc":
         model, chosen = fit_adc(training), {"radius_mm": options.radius}
     else:
         parts = inner_folds(table, options.folds, options.seed, dataset.classes)
         if options.method == "probe" and knows([read_embeddings(options.embeddings)], dataset, options):
-            parts = [(halves[0], halves[1])] if len(learned[1]) else []
+            parts = alone
         chosen = {"penalty": choose(training, options.penalties, parts)}
         model = fit_any(training, chosen["penalty"])
     middle = time.monotonic()
@@ -276,7 +276,7 @@ def run(argv: Sequence[str] | None) -> Measured:
     if options.method == "probe":
         # With the penalty of the final fit: another one would put scores on another scale.
         views = measure(as_tested(table, dataset))
-        scores = held_out(training, views, chosen["penalty"], parts or [(halves[0], halves[1])])
+        scores = held_out(training, views, chosen["penalty"], parts or alone)
         for split, half in zip(LEARNED, halves, strict=True):
             if not np.isnan(own := scores[np.isin(views.finding, half)]).any():
                 found += scored(own, some(views, half), dataset.name, split)
