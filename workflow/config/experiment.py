@@ -352,8 +352,8 @@ class Config(Section):
     evaluation_views: Views = 11
     """views per validation or test finding whose scores are averaged (enhanced prediction)"""
     balance: Literal["views", "undersample"] = "views"
-    """how training balances the classes: by the number of views per finding, as far as there are views (views),
-    or by drawing as many of each class in every epoch (undersample)"""
+    """how training balances the classes: by the number of views per finding, as far as there are views
+    (views), or by drawing as many of each class in every epoch (undersample)"""
     budget: dict[Name, Positive] = {}
     """number of training and validation findings to learn from, by data set; `subset` says which ones. The
     test does not change"""
