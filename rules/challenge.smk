@@ -64,12 +64,13 @@ rule predict_challenge_simply:
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
         views=lookup("evaluation_views", within=config),
         reading=planned(training.reading),
+        people=planned(training.people),
         code=code("model.baselines.fit"),
     message:
         "Scoring the challenge's findings with {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m workflow.job {log} model.baselines.fit {params.method} --stores {input.stores:q}"
-        " --splits {input.splits:q} {params.reading} --seed {wildcards.seed} {params.options}"
+        " --splits {input.splits:q} {params.reading} --people {params.people} --seed {wildcards.seed} {params.options}"
         " --unlabelled {input.challenge:q} --views {params.views} --out {output.predictions}"
 
 
