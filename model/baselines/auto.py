@@ -145,8 +145,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     start = time.monotonic()
     learned = pd.concat([data.findings(split) for split in LEARNED], ignore_index=True)
-    halves = np.split(np.arange(len(learned)), [len(data.findings("train"))])
-    alone: Parts = [(halves[0], halves[1])] if len(halves[1]) else []
+    sides = np.split(np.arange(len(learned)), [len(data.findings("train"))])
+    alone: Parts = [(sides[0], sides[1])] if len(sides[1]) else []
     informed = fit.knows([one.embeddings for one in known.values()], data, options)
     training = measured(learned)
     places = range(len(classes.problems))
@@ -159,8 +159,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     apart = together([held_out(one, training, again, place, alone) for place, one in enumerate(solved)])
     views = next(iter(again.values()))
     parts = {
-        split: (some(views, half), apart[np.isin(views.finding, half)])
-        for split, half in zip(LEARNED, halves, strict=True)
+        split: (some(views, side), apart[np.isin(views.finding, side)])
+        for split, side in zip(LEARNED, sides, strict=True)
     }
     parts = {split: one for split, one in parts.items() if not np.isnan(one[1]).any()}
     parts["test"] = (next(iter(test.values())), together([one.scores(test) for one in solved]))

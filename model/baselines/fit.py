@@ -201,12 +201,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def measures(options: argparse.Namespace) -> tuple[Measure, Measure]:
-    """How to measure the findings of the target, and those without labels."""
+def measures(options: argparse.Namespace, known: Embeddings | None) -> tuple[Measure, Measure]:
+    """How to measure the findings of the target, for a probe by ``known`` features, and those without labels."""
     if options.method == "logistic":
         return patch_features(options.stores[0]), patch_features(options.unlabelled or options.stores[0])
-    if options.method == "probe":
-        known = read_embeddings(options.embeddings)
+    if known is not None:
         own = embedded(known, options.stores[0])
         if not options.unlabelled:
             return own, own
@@ -245,7 +244,8 @@ def run(argv: Sequence[str] | None) -> Measured:
     if len(options.stores) != 1:
         raise ConfigError(f"{len(options.stores)} stores", file="--stores", expected="that of the target")
     (dataset,) = given(options).values()
-    measure_own, measure_others = measures(options)
+    known = read_embeddings(options.embeddings) if options.method == "probe" else None
+    measure_own, measure_others = measures(options, known)
 
     def measure(table: pd.DataFrame) -> Measured:
         return replace(measure_own(table), classes=dataset.classes)
@@ -255,14 +255,14 @@ def run(argv: Sequence[str] | None) -> Measured:
     # Of a probe only the penalty is chosen, and that on inner folds: validation may be learned from too.
     table = pd.concat(learned if options.method == "probe" else learned[:1], ignore_index=True)
     training = measure(table)
-    halves = np.split(np.arange(len(table)), [len(learned[0])])
-    alone: Parts = [(halves[0], halves[1])] if len(learned[1]) else []
+    sides = np.split(np.arange(len(table)), [len(learned[0])])
+    alone: Parts = [(sides[0], sides[1])] if len(learned[1]) else []
     model: Model | Several
     if options.method == "adc":
         model, chosen = fit_adc(training), {"radius_mm": options.radius}
     else:
         parts = inner_folds(table, options.folds, options.seed, dataset.classes)
-        if options.method == "probe" and knows([read_embeddings(options.embeddings)], dataset, options):
+        if known is not None and knows([known], dataset, options):
             parts = alone
         chosen = {"penalty": choose(training, options.penalties, parts)}
         model = fit_any(training, chosen["penalty"])
@@ -277,9 +277,9 @@ def run(argv: Sequence[str] | None) -> Measured:
         # With the penalty of the final fit: another one would put scores on another scale.
         views = measure(as_tested(table, dataset))
         scores = held_out(training, views, chosen["penalty"], parts or alone)
-        for split, half in zip(LEARNED, halves, strict=True):
-            if not np.isnan(own := scores[np.isin(views.finding, half)]).any():
-                found += scored(own, some(views, half), dataset.name, split)
+        for split, side in zip(LEARNED, sides, strict=True):
+            if not np.isnan(own := scores[np.isin(views.finding, side)]).any():
+                found += scored(own, some(views, side), dataset.name, split)
     else:
         found += rows(model, measure(learned[1]), dataset.name, "validation")
     found += rows(model, measure(dataset.findings("test")), dataset.name, "test")
