@@ -202,7 +202,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measures(options: argparse.Namespace, known: Embeddings | None) -> tuple[Measure, Measure]:
-    """How to measure the findings of the target, for a probe by ``known`` features, and those without labels."""
+    """How to measure the findings of the target, and those without labels; a probe has ``known`` features."""
     if options.method == "logistic":
         return patch_features(options.stores[0]), patch_features(options.unlabelled or options.stores[0])
     if known is not None:
