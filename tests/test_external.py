@@ -270,6 +270,8 @@ def config(**more: Any) -> dict[str, Any]:
         ({"external": ["a"]}, "external: expected a collection that is nothing else in the experiment, found a"),
         ({"collections": {"a": OWN, "b": OWN | {"extent": "40 px"}}}, "collections/b/extent: expected whole, as the target a has it: one network"),
         ({"collections": {"a": OWN, "b": OWN | {"window": [0.0, 9.0]}}}, "collections/b/window: expected null, as"),
+        ({"collections": {"a": OWN, "b": OWN | {"axis": 0}}}, "collections/b/axis: expected 2, as the target a has it: one network sees both, found 0"),
+        ({"collections": {"a": OWN | {"axis": 1}, "b": OWN}}, "collections/b/axis: expected 1, as the target a has it: .*, found 2"),
         ({"collections": {"a": OWN, "b": OWN | {"extent_column": "mm"}}}, "collections/b/extent_column: expected null, as the target a has it: one network sees both, found mm"),
         ({"collections": {"a": OWN | {"extent_column": "mm"}, "b": OWN}}, "collections/b/extent_column: expected a column with the size of each patch, as the target a has it: .*, found null"),
         ({"collections": {"a": OWN, "b": OWN | {"neighbours": "3 mm"}}}, "collections/b/neighbours: expected null, as"),
@@ -284,6 +286,10 @@ def test_what_does_not_fit_is_said_before_anything_runs(changed: dict[str, Any],
 def test_columns_of_sizes_may_have_two_names() -> None:
     one, other = (OWN | {"extent_column": name} for name in ("mm", "crop_mm"))
     assert config(collections={"a": one, "b": other})["external"] == ["b"]
+
+
+def test_no_axis_is_the_last_axis() -> None:
+    assert config(collections={"a": OWN, "b": OWN | {"axis": 2}})["external"] == ["b"]
 
 
 def test_without_validation_findings_there_are_no_thresholds_to_carry_over() -> None:

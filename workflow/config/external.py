@@ -11,6 +11,9 @@ from workflow.config.messages import error, nearest
 SHOWN = ("extent", "intensity", "window", "neighbours")
 """Keys of a collection that show in the patches: a network has to see them as it has learned to."""
 
+LAST_AXIS = 2
+"""Along which volumes are sliced if a collection names no axis, or has no such key."""
+
 
 def contradictions(config: Mapping[str, Any]) -> Iterator[ConfigError]:
     """What does not fit about ``external``."""
@@ -37,6 +40,9 @@ def _unlike(config: Mapping[str, Any], name: str) -> Iterator[ConfigError]:
         if own.get(key) != like.get(key):
             yield error(["collections", name, key], plain.spell(own.get(key)),
                         expected=f"{plain.spell(like.get(key))}, {as_target}")  # fmt: skip
+    axes = [LAST_AXIS if one.get("axis") is None else one["axis"] for one in (own, like)]
+    if axes[0] != axes[1]:
+        yield error(["collections", name, "axis"], str(axes[0]), expected=f"{axes[1]}, {as_target}")
     sized = [bool(one.get("extent_column")) for one in (own, like)]
     if sized[0] != sized[1]:
         expected = "a column with the size of each patch" if sized[1] else "null"
