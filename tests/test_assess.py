@@ -133,6 +133,9 @@ def test_scores_are_moved_to_the_prevalence_of_training_and_calibrated(experimen
         brier = np.mean([np.mean((odd / (1 + odd) - truth) ** 2) for odd in odds])
         assert float(rows[kind]["brier"]) == pytest.approx(brier, abs=1e-4)
     assert rows["score"]["slope"] == ""  # the first run parts the classes wholly
+    notes = experiment.notes("calibration")
+    assert "prevalence, moved to the shares of the classes in training;" in notes
+    assert "leaves out" not in notes
 
 
 def test_scores_are_moved_from_the_shares_that_a_network_saw(experiment: Experiment) -> None:
@@ -160,7 +163,10 @@ def test_where_the_split_balances_the_test_probabilities_are_for_the_classes_of_
     brier = np.mean([np.mean((odd / (1 + odd) - np.array([1, 1, 0, 0])) ** 2) for odd in odds])
     assert float(rows["calibrated"]["brier"]) == pytest.approx(brier, abs=1e-4)
     assert rows["prevalence"]["brier"] == rows["score"]["brier"]
-    assert "not for those in training" in experiment.notes("calibration")
+    notes = experiment.notes("calibration")
+    assert "prevalence, moved to the shares of the classes in the test of each split;" in notes
+    assert "The split leaves out test findings" in notes
+    assert "in training" not in notes
     assert of_run(experiment, 1)["problems"][""]["prevalence"] == 0.25
 
 

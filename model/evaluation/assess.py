@@ -42,10 +42,7 @@ CLASSES = (
     "Scores of three or more classes become probabilities together: by one temperature, and an intercept of"
     " each class, in place of a line."
 )  # fmt: skip
-BALANCED = (
-    "The split leaves out test findings so that the classes are equally frequent there. Probabilities are for"
-    " their shares in the test of each split, not for those in training."
-)
+BALANCED = "The split leaves out test findings so that the classes are equally frequent in the test."
 
 
 def points_of_run(
@@ -178,11 +175,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def notes(name: str, problems: Sequence[Assessed]) -> list[str]:
     """What stands below one of TABLES."""
-    more = []
+    more, balanced = [], any(one.balanced for one in problems)
     if name == "calibration":
         more += [CLASSES] if any(one.together for one in problems) else []
-        more += [BALANCED] if any(one.balanced for one in problems) else []
-    return [*TABLES[name][2], *more, *gaps(problems)]
+        more += [BALANCED] if balanced else []
+    where = "in the test of each split" if balanced else "in training"
+    return [*(note.format(where=where) for note in TABLES[name][2]), *more, *gaps(problems)]
 
 
 def gaps(problems: Sequence[Assessed]) -> list[str]:

@@ -36,7 +36,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
          "slope95", "ece", "ece95", "ece_chance"),
         (
             "scores: score, as the method gives it, which is no probability, since training balances the"
-            " classes; prevalence, moved to the shares of the classes in training; calibrated, put on a"
+            " classes; prevalence, moved to the shares of the classes {where}; calibrated, put on a"
             " line in log odds that is fitted on the validation findings of each run (probe, auto and the"
             " like: on all findings that they learn from, scored on inner folds).",
             "brier, log_loss: mean squared error, and mean negative log likelihood in nats; less is better.",
@@ -92,7 +92,10 @@ TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
 }  # fmt: skip
-"""By name the caption, the columns behind method and class, and the notes."""
+"""By name the caption, the columns behind method and class, and the notes.
+
+``{where}`` in a note is where probabilities have their shares of the classes from.
+"""
 
 
 CONFORMAL = {
