@@ -211,17 +211,39 @@ def test_a_test_of_one_class_has_no_figures_but_pictures_that_say_so(tmp_path: P
     assert (tmp_path / "results/decisions.png").stat().st_size > 5000
 
 
-def test_a_sensitivity_that_no_threshold_reaches_has_empty_cells_and_no_point(tmp_path: Path) -> None:
-    """The positive validation finding of the second run scores 0."""
-    made = Experiment(tmp_path)
-    made.add("typhon", RIGHT, RIGHT | {"e": 0.0})
-    rows = {row["point"]: row for row in assessed(made)["operating"] if row["per"] == "finding"}
-    assert [(name, row["threshold"] != "", row["sensitivity"] != "") for name, row in rows.items()] == [
-        ("youden", True, True), ("sensitivity 0.9", False, False), ("specificity 0.9", True, True),
-    ]  # fmt: skip
-    for number in range(2):
-        names = [point["point"] for point in of_run(made, number)["problems"][""]["points"]]
-        assert names == ["youden", "specificity 0.9"]
+@pytest.mark.parametrize(("folds", "seeds"), [(1, 2), (2, 1)])
+def test_a_row_is_of_the_runs_that_have_a_threshold_and_a_note_says_how_many(
+    tmp_path: Path, folds: int, seeds: int
+) -> None:
+    """The positive validation finding of the second run scores 0, so no threshold finds it. On the test the first
+    run finds a and b above .5; the second, which finds b alone, does not count. That is so if both
+    are of one split, and if each has its own.
+    """
+    made = Experiment(tmp_path, folds=folds, seeds=seeds)
+    made.add("typhon", RIGHT, THREE_QUARTERS | {"e": 0.0})
+    rows = {row["point"]: row for row in assessed(made)["operating"]}
+    row = rows["sensitivity 0.9"]
+    assert (row["threshold"], row["sensitivity"], row["specificity"]) == ("0.5000", "1.0000", "1.0000")
+    assert (row["count"], row["positives"]) == ("4", "2")
+    assert rows["youden"]["sensitivity"] == "0.7500"
+    names = [
+        [point["point"] for point in of_run(made, number)["problems"][""]["points"]] for number in range(2)
+    ]
+    assert names == [["youden", "sensitivity 0.9", "specificity 0.9"], ["youden", "specificity 0.9"]]
+    notes = made.notes("operating")
+    assert "1 of 2 runs of typhon have no threshold for sensitivity 0.9 (per finding): " in notes
+    assert "The row is of the other runs." in notes
+    assert "for youden" not in notes
+
+
+def test_where_no_run_has_a_threshold_the_cells_are_empty_and_a_note_says_why(tmp_path: Path) -> None:
+    made = Experiment(tmp_path, folds=1)
+    made.add("typhon", RIGHT | {"e": 0.0})
+    row = next(row for row in assessed(made)["operating"] if row["point"] == "sensitivity 0.9")
+    assert (row["count"], row["threshold"], row["sensitivity"], row["ppv"]) == ("4", "", "", "")
+    notes = made.notes("operating")
+    assert "1 of 1 runs of typhon have no threshold for sensitivity 0.9" in notes
+    assert "The row has no figures." in notes
 
 
 def test_sets_are_of_validation_patients_and_judged_on_the_test(experiment: Experiment) -> None:

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from model.evaluation.clustered import Estimate
 from model.evaluation.intervals import Fold
-from model.evaluation.operating import OperatingPoint, likelihood_ratio, points, said, threshold
+from model.evaluation.operating import OperatingPoint, judged, likelihood_ratio, points, said, threshold
 from model.evaluation.ranking import UNITS, average_precision, net_benefit, pooled, precision_at, taken_by
 
 TRUTH = np.array([0, 0, 1, 0, 1])
@@ -85,6 +85,8 @@ def test_points_have_names() -> None:
 def test_each_run_says_positive_above_its_own_threshold() -> None:
     fold = Fold(np.array(["a", "b"]), np.array([0, 1]), np.array([[0.2, 0.5], [0.2, 0.5]]))
     assert said(fold, [0.5, 0.1]).scores.tolist() == [[0, 0], [1, 1]]
+    (kept,) = judged([fold, fold], [[None, 0.1], [None, None]])
+    assert kept.scores.tolist() == [[1, 1]]
 
 
 def rate(value: float, *moved: float) -> Estimate:

@@ -22,6 +22,7 @@ from model.evaluation.assessment import (
     Row,
     calibration_rows,
     conformal_rows,
+    lacking,
     operating_rows,
     ranking_rows,
     units,
@@ -67,7 +68,7 @@ def points_of_run(
             {"point": point.name, "threshold": thresholds[fold][run]}
             | {key: tested[point.name].get(key) for key in kept}
             for point in points
-            if (thresholds := one.thresholds(point)) is not None
+            if (thresholds := one.thresholds(point))[fold][run] is not None
         ],
         "sets": [
             {"coverage": coverage} | asdict(sets[fold][run])
@@ -163,7 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     target = figures[0]["target"]
     for name, (title, columns, _) in TABLES.items():
         path, caption = getattr(args, f"out_{name}"), f"{title}, {target}, test findings"
-        write_table(table(rows[name], columns), path.with_suffix(""), caption, notes(name, every))
+        below = [*notes(name, every), *(lacking(rows[name]) if name == "operating" else ())]
+        write_table(table(rows[name], columns), path.with_suffix(""), caption, below)
     with mpl.rc_context(STYLE):
         title = f"{target}, test findings"
         save(plot_reliability(every, title), args.out_reliability)

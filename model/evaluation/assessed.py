@@ -170,12 +170,10 @@ class Assessed:
             made.append(replace(fold, scores=np.stack(signed)))
         return made
 
-    def thresholds(self, point: OperatingPoint, unit: Unit = "finding") -> list[list[float]] | None:
-        """Of each run of each fold; None where validation lacks a class."""
+    def thresholds(self, point: OperatingPoint, unit: Unit = "finding") -> list[list[float | None]]:
+        """Of each run of each fold; None of a run that has no such threshold."""
         folds = [taken_by(fold, unit) for fold in self.validation]
-        found = [[threshold(fold.labels, scores, point) for scores in fold.scores] for fold in folds]
-        known = [[value for value in values if value is not None] for values in found]
-        return known if known == found else None
+        return [[threshold(fold.labels, scores, point) for scores in fold.scores] for fold in folds]
 
 
 Parts = dict[str, list[Predictions]]

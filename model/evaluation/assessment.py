@@ -13,9 +13,9 @@ from model.evaluation.intervals import Fold, mean_auroc
 from model.evaluation.operating import (
     OperatingPoint,
     false_alarms,
+    judged,
     likelihood_ratio,
     missed,
-    said,
     sensitivity,
     specificity,
 )
@@ -145,7 +145,10 @@ def ranking_rows(one: Assessed) -> list[Row]:
 
 
 def operating_rows(one: Assessed, points: Sequence[OperatingPoint], prevalence: float | None) -> list[Row]:
-    """What each threshold comes to on the test, per finding and per patient."""
+    """What each threshold comes to on the test, per finding and per patient.
+
+    A row is of the runs that have such a threshold: ``runs``, which is no column, says how many of how many.
+    """
     rows = []
     for unit in units(one):
         folds = one.tested(SCORE, unit)
@@ -153,17 +156,21 @@ def operating_rows(one: Assessed, points: Sequence[OperatingPoint], prevalence: 
             thresholds = one.thresholds(point, unit)
             row = _named(one) | {"per": unit, **counts(one, unit), "point": point.name}
             rows.append(row)
-            if one.gap or folds is None or thresholds is None:
+            each = [value for values in thresholds for value in values]
+            known = [value for value in each if value is not None]
+            row["runs"] = (len(known), len(each))
+            if one.gap or folds is None or not known:
                 continue
-            row["threshold"] = float(np.mean([value for values in thresholds for value in values]))
-            called = [said(fold, values) for fold, values in zip(folds, thresholds, strict=True)]
+            row["threshold"] = float(np.mean(known))
+            called = judged(folds, thresholds)
+            row |= _counts(called)
             hits, kept = (estimate(called, what) for what in (sensitivity, specificity))
             alarms, misses = (estimate(called, what) for what in (false_alarms, missed))
             if hits is None or kept is None or alarms is None or misses is None:
                 continue
             row |= _cells("sensitivity", hits, Estimate.proportion)
             row |= _cells("specificity", kept, Estimate.proportion)
-            share = _prevalence(one, row, folds) if prevalence is None else prevalence
+            share = _prevalence(one, row, called) if prevalence is None else prevalence
             row["prevalence"] = share
             above, below = likelihood_ratio(hits, alarms), likelihood_ratio(kept, misses)
             for name, ratio, of in (("ppv", above, share), ("npv", below, 1 - share)):
@@ -173,6 +180,22 @@ def operating_rows(one: Assessed, points: Sequence[OperatingPoint], prevalence: 
                 if ratio is not None:
                     row[name], row[f"{name}95"] = ratio.value, ratio.ci95
     return rows
+
+
+def lacking(rows: Sequence[Row]) -> list[str]:
+    """Which operating points some runs do not have, a note for each method and problem."""
+    per: dict[tuple[str, str, tuple[int, int]], list[str]] = {}
+    for row in rows:
+        if row["runs"][0] < row["runs"][1]:
+            called = ", ".join(filter(None, (row["method"], row.get("class", ""))))
+            units = per.setdefault((called, row["point"], row["runs"]), [])
+            units += [row["per"]] if row["per"] not in units else []
+    return [
+        f"{every - known} of {every} runs of {called} have no threshold for {point} (per {'; '.join(units)}):"
+        " on their validation findings none reaches that rate, or these are of one class."
+        + (" The row is of the other runs." if known else " The row has no figures.")
+        for (called, point, (known, every)), units in per.items()
+    ]
 
 
 def conformal_rows(one: Assessed, coverages: Sequence[float]) -> list[Row]:
@@ -206,8 +229,12 @@ def _named(one: Assessed) -> Row:
 
 def counts(one: Assessed, unit: Unit) -> Row:
     """Units and positives of the test sets, each counted once however often it is tested, and groups."""
+    return _counts(one.tested(SCORE, unit) or [])
+
+
+def _counts(folds: Sequence[Fold]) -> Row:
     known: dict[tuple[str, Any], int] = {}
-    for fold in one.tested(SCORE, unit) or []:
+    for fold in folds:
         names = range(len(fold.labels)) if fold.findings is None else fold.findings
         for group, name, label in zip(fold.groups.tolist(), names, fold.labels.tolist(), strict=True):
             # A patient is positive if any finding is, and folds may test other findings of theirs.

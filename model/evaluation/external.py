@@ -17,7 +17,14 @@ import pandas as pd
 from model.evaluation import results
 from model.evaluation.assess import notes
 from model.evaluation.assessed import Assessed, Parts, add_arguments, problems
-from model.evaluation.assessment import TABLES, Row, calibration_rows, operating_rows, ranking_rows
+from model.evaluation.assessment import (
+    TABLES,
+    Row,
+    calibration_rows,
+    lacking,
+    operating_rows,
+    ranking_rows,
+)
 from model.evaluation.clustered import Estimate
 from model.evaluation.intervals import Fold
 from model.evaluation.operating import points
@@ -135,12 +142,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                 for kind, of_kind in made.items():
                     rows[kind] += [{"dataset": name} | row for row in of_kind]
                 drawn.append(replace(one, method=f"{one.method}, {name}"))
+    lack = lacking(rows["operating"])
     for name, more in NOTES.items():
         title, columns, _ = TABLES[name]
+        below = [*more, *notes(name, drawn), *(lack if name == "operating" else ())]
         own_columns = [*columns[:6], *BESIDE, *columns[6:]] if name == "ranking" else columns
         write_table(
             table(rows[name], own_columns), getattr(args, f"out_{name}").with_suffix(""),
-            f"{title}, external: {', '.join(names)}", [*more, *notes(name, drawn)],
+            f"{title}, external: {', '.join(names)}", below,
         )  # fmt: skip
     with mpl.rc_context(STYLE):
         save(plot_reliability(drawn, f"external: {', '.join(names)}"), args.out_reliability)

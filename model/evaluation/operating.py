@@ -76,6 +76,17 @@ def said(fold: Fold, thresholds: Sequence[float]) -> Fold:
     return replace(fold, scores=(fold.scores > np.array(thresholds)[:, None]).astype(float))
 
 
+def judged(folds: Sequence[Fold], thresholds: Sequence[Sequence[float | None]]) -> list[Fold]:
+    """What the runs that have a threshold say, without the folds none of whose runs has one."""
+    made = []
+    for fold, of_runs in zip(folds, thresholds, strict=True):
+        known = [value for value in of_runs if value is not None]
+        if known:
+            here = [value is not None for value in of_runs]
+            made.append(said(replace(fold, scores=fold.scores[here]), known))
+    return made
+
+
 def sensitivity(labels: np.ndarray, positive: np.ndarray) -> Linear | None:
     """The share of the positives that are found."""
     return mean(positive, labels == 1)

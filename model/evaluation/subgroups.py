@@ -22,7 +22,7 @@ from model.evaluation.clustered import Estimate, Interval, Linear, Statistic, es
 from model.evaluation.delong import components
 from model.evaluation.intervals import Fold
 from model.evaluation.levels import KEY, UNKNOWN, known, levels, order
-from model.evaluation.operating import OperatingPoint, said, sensitivity, specificity
+from model.evaluation.operating import OperatingPoint, judged, sensitivity, specificity
 from model.evaluation.predictions import read_splits
 from model.evaluation.ranking import UNITS
 from model.report.drawing import STYLE, save
@@ -128,7 +128,7 @@ def _row(one: Assessed, other: Assessed, minimum: int) -> Row:
     thresholds = one.thresholds(OperatingPoint())
     for name, (statistic, interval) in FIGURES.items():
         first, second = (
-            part(each.test if name == "auroc" else _said(each, thresholds), statistic, interval)
+            part(each.test if name == "auroc" else judged(each.test, thresholds), statistic, interval)
             if _enough(each, minimum)
             else None
             for each in (one, other)
@@ -148,10 +148,6 @@ def part(
     whole = [fold for fold in folds if statistic(fold.labels, fold.scores[0]) is not None]
     made = estimate(whole, statistic, compares=statistic is area) if whole else None
     return None if made is None else SubgroupEstimate(made, interval(made), whole)
-
-
-def _said(one: Assessed, thresholds: Sequence[Sequence[float]] | None) -> list[Fold]:
-    return [said(fold, values) for fold, values in zip(one.test, thresholds or (), strict=bool(thresholds))]
 
 
 def _enough(one: Assessed, minimum: int) -> bool:
