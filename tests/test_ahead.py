@@ -169,6 +169,55 @@ def test_data_that_are_not_there_yet_have_no_faults(config, tmp_path, what):
     assert ahead.faults(config) == ""
 
 
+class TestColumns:
+    """Columns of subgroups and covariates, which only the last steps read."""
+
+    TABLE = "case;sex;age\n1;f;50\n"
+
+    @pytest.fixture
+    def config(self, config, tmp_path):
+        (tmp_path / "clinical.csv").write_text(self.TABLE)
+        said(config, *GOOD)
+        return config
+
+    def said(self, config, *columns, section="subgroups", **more):
+        own = {"columns": list(columns), "table": "clinical.csv", "names": {"patient_id": "case"}, **more}
+        methods = ["covariates"] if section == "covariates" else config["methods"]
+        return ahead.faults(checked(config | {"methods": methods, section: own})).splitlines()
+
+    @pytest.mark.parametrize("section", ["subgroups", "covariates"])
+    def test_a_misspelt_column_is_told_with_the_nearest_name_there_is(self, config, section):
+        assert self.said(config, "sexe", section=section) == [
+            f"E-CONFIG {section}/columns: expected a column of clinical.csv, findings.csv or index.parquet, "
+            "found sexe; did you mean sex?"
+        ]
+        (found,) = self.said(config, "sex", "manufacture", section=section)
+        assert found.endswith("found manufacture; did you mean manufacturer?")
+
+    @pytest.mark.parametrize("section", ["subgroups", "covariates"])
+    def test_columns_of_the_table_of_findings_and_of_the_index_are_known(self, config, section):
+        assert self.said(config, "age", "manufacturer", "file", "centre", section=section) == []
+
+    def test_of_labels_and_sizes_there_are_those_of_the_target(self, config):
+        (found,) = self.said(config, "extent")
+        assert "found extent" in found
+        config["collections"]["mine"]["label_columns"] = ["mass", "nodule"]
+        (found, *_) = self.said(config, "label_mas")
+        assert found.endswith("did you mean label_mass?")
+
+    def test_a_column_to_cut_and_a_table_that_are_not_there_are_told(self, config):
+        (found,) = self.said(config, "sex", cuts={"agee": [50.0]})
+        assert found.startswith("E-CONFIG subgroups/cuts/agee: expected a column of clinical.csv")
+        (found,) = self.said(config, "sex", names={"patient_id": "cas"})
+        assert found.startswith("E-CSV-COL clinical.csv: expected cas")
+        (found,) = self.said(config, "sex", table="clinic.csv")
+        assert found.startswith("E-CONFIG clinic.csv: expected the table that subgroups/table names")
+
+    def test_covariates_count_only_where_a_method_learns_from_them(self, config):
+        own = {"columns": ["sexe"], "table": "clinical.csv", "names": {"patient_id": "case"}}
+        assert ahead.faults(checked(config | {"covariates": own})) == ""
+
+
 class TestFolders:
     @pytest.fixture
     def config(self, config, tmp_path):

@@ -15,7 +15,7 @@ from pipeline.datasets import listed
 from pipeline.errors import InputError, LabelError, OutOfImageError
 from pipeline.readers import images, labels
 from pipeline.readers.scan import scan
-from workflow import raw, side_collections
+from workflow import columns, raw, side_collections
 from workflow.config.collections import KINDS, classes_of, own_keys
 
 MOST = 10
@@ -27,11 +27,12 @@ MOST_OPENED = 200
 def faults(config: Mapping[str, Any]) -> str:
     """A line for each fault of the data sets of the experiment, the target's first; empty if there is none.
 
+    Before them are columns that the config names and no table has.
     Of data that are there: not of phantoms, nor where the raw folder is gone since it was indexed.
     """
     if "phantom" in config:
         return ""
-    lines: list[str] = []
+    lines = list(map(str, columns.faults(config)))
     for dataset in dict.fromkeys([config["target"], *config["datasets"], *side_collections.needed(config)]):
         found = list(of(config, dataset))
         lines += map(str, found[:MOST])
