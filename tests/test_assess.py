@@ -150,6 +150,16 @@ def test_scores_are_moved_from_the_shares_that_a_network_saw(experiment: Experim
     assert assessed(experiment, "--by-views", "typhon") == equal
 
 
+def test_what_a_network_saw_are_the_findings_within_its_budget(experiment: Experiment) -> None:
+    """One finding of each class, of four in training of which one is positive: half of what it saw is positive."""
+    equal = assessed(experiment)
+    for run in experiment.runs("typhon"):
+        facts = json.loads((run / "run.json").read_text())
+        facts |= {"budget": {"t": 2}, "subset": ["training", "equal"]}
+        (run / "run.json").write_text(json.dumps(facts))
+    assert assessed(experiment, "--by-views", "typhon") == equal
+
+
 def test_where_the_split_balances_the_test_probabilities_are_for_the_classes_of_the_test(
     experiment: Experiment,
 ) -> None:

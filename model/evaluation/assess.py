@@ -16,7 +16,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from model.evaluation import results
-from model.evaluation.assessed import Assessed, add_arguments, problems, read
+from model.evaluation.assessed import Assessed, add_arguments, learned_from, problems, read
 from model.evaluation.assessment import (
     TABLES,
     Row,
@@ -153,7 +153,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows: dict[str, list[Row]] = {name: [] for name in TABLES}
     for about in figures:
         runs = [run for run in args.runs if run.parents[1].name == about["method"]]
-        mine = problems(about["method"], read(about, runs, splits), splits, args.by_views)
+        learned = learned_from(runs, splits, about["target"])
+        mine = problems(about["method"], read(about, runs, splits), splits, args.by_views, learned)
         own = [row for one in mine for row in operating_rows(one, chosen, args.prevalence)]
         write_points(mine, about, runs, chosen, own, args.coverage)
         every += mine

@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from model.budget import within
 from model.evaluation import results
 from model.evaluation.calibration import platt
 from model.evaluation.conformal import NEGATIVE, Sets, calibrate, rulings
 from model.evaluation.intervals import Fold
 from model.evaluation.operating import OperatingPoint, threshold
 from model.evaluation.platt import Platt, logits
-from model.evaluation.predictions import Predictions, evaluate, held_out
+from model.evaluation.predictions import Predictions, budget_of, evaluate, held_out, numbered
 from model.evaluation.ranking import Unit, taken_by
 from model.evaluation.results import Figures
 from model.evaluation.summary import folds_of
@@ -191,6 +192,15 @@ def read(figures: Figures, paths: Iterable[Path], splits: pd.DataFrame) -> Parts
     return parts
 
 
+def learned_from(paths: Iterable[Path], splits: pd.DataFrame, target: str) -> pd.DataFrame:
+    """The splits of the target without the findings beyond the budget that runs of a method had."""
+    budgets = {numbered(path, "fold"): budget_of(path) for path in paths}
+    own = splits[splits["dataset"] == target]
+    return pd.concat([
+        within(rows, target, *budgets.get(fold, ({}, []))) for fold, rows in own.groupby("fold", sort=True)
+    ])  # fmt: skip
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of every command that judges probabilities of all methods of an experiment."""
     results.add_arguments(parser)
@@ -201,12 +211,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def problems(
-    method: str, parts: Parts, splits: pd.DataFrame, by_views: Collection[str] = ()
+    method: str,
+    parts: Parts,
+    splits: pd.DataFrame,
+    by_views: Collection[str] = (),
+    learned: pd.DataFrame | None = None,
 ) -> list[Assessed]:
     """The problems of one method; the tests may be of some of their findings, or of another data set.
 
     ``by_views`` are the methods that see a training finding as often as the split says, see
-    :func:`add_arguments`.
+    :func:`add_arguments`, and ``learned`` is what they see of the splits, see :func:`learned_from`.
     """
     first = parts["validation"][0]
     folds = {split: folds_of(found) for split, found in parts.items()}
@@ -215,7 +229,9 @@ def problems(
     balanced = (own["split"] == UNUSED).any() and parts["test"][0].dataset == first.dataset
     of_test = _shares(first, own, "test") if balanced else None
     each = [1 / len(first.classes.names)] * len(first.classes.problems)
-    seen = _shares(first, own, "train", seen=True) if method in by_views else [each] * len(shares)
+    seen: list[Sequence[float]] = [each] * len(shares)
+    if method in by_views:
+        seen = _shares(first, own if learned is None else learned, "train", seen=True)
     together = _together(parts, shares, of_test or shares, seen) if first.classes.kind == "classes" else None
     return [
         Assessed(

@@ -16,7 +16,7 @@ import pandas as pd
 
 from model.evaluation import results
 from model.evaluation.assess import notes
-from model.evaluation.assessed import Assessed, Parts, add_arguments, problems
+from model.evaluation.assessed import Assessed, Parts, add_arguments, learned_from, problems
 from model.evaluation.assessment import (
     TABLES,
     Row,
@@ -127,10 +127,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows: dict[str, list[Row]] = {name: [] for name in NOTES}
     for figures in results.read_all(args.results):
         runs = [run for run in args.runs if run.parents[1].name == figures["method"]]
+        learned = learned_from(runs, splits, figures["target"])
         for name in names:
             read_parts = read(figures, runs, splits, name)
             found = {
-                kind: problems(figures["method"], parts, splits, args.by_views)
+                kind: problems(figures["method"], parts, splits, args.by_views, learned)
                 for kind, parts in read_parts.items()
             }
             for one, own in zip(found["external"], found["internal"], strict=True):
