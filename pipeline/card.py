@@ -19,7 +19,7 @@ from pipeline.classes import Classes
 from pipeline.cli import run_cli
 from pipeline.errors import StoreError
 from pipeline.files import read_csv, write_text
-from pipeline.slice_store import read_statistics
+from pipeline.slice_store import SliceFacts, read_facts
 from pipeline.splits.split import LEARNED, read_splits
 from pipeline.store import AUGMENTATIONS, PATCH_SIDE, read_info, read_patches
 
@@ -29,6 +29,8 @@ KEY = ["patient_id", "finding_id"]
 KINDS = {"format": "file format", "modality": "modality"}
 """Of these a fingerprint has all values that occur."""
 MEASURES = {
+    "image_width": ("image width", "px"),
+    "image_height": ("image height", "px"),
     "spacing_column_mm": ("pixel spacing across", "mm"),
     "spacing_row_mm": ("pixel spacing down", "mm"),
     "slice_thickness_mm": ("slice thickness", "mm"),
@@ -39,6 +41,8 @@ MEASURES = {
     "patch_sd": ("standard deviation of the patch, in those of the series,", ""),
 }
 """Of these it has the least and the largest; what they are called, and their unit."""
+LATER = ("image_width", "image_height")
+"""Of these older cards say nothing."""
 AT_ONCE = 256
 """Findings whose patches are in memory at a time."""
 ROOM = 1e-4
@@ -79,15 +83,15 @@ def moments(patch: np.ndarray) -> tuple[float, float]:
 def measure(
     rows: pd.DataFrame,
     index: pd.DataFrame,
-    statistics: Sequence[tuple[float, float]],
+    facts: Sequence[SliceFacts],
     patches: Sequence[tuple[float, float]],
 ) -> pd.DataFrame:
     """What each row of findings.csv is like: its channel, KINDS and MEASURES, as far as they are known.
 
     Parameters
     ----------
-    statistics : mean and standard deviation of the series of each row.
-    patches : the same of the un-augmented patch of each row, see :func:`moments`.
+    facts : of the slice of each row, from which its patch is cut.
+    patches : mean and standard deviation of the un-augmented patch of each row, see :func:`moments`.
     """
     from pipeline.readers import stacks  # whoever reads a card alone needs no readers of images
 
@@ -101,8 +105,10 @@ def measure(
             "channel": rows["channel"].to_numpy(),
             **{name: known[name].loc[rows["file"]].to_numpy() for name in known},
             **{name: spacings[name].to_numpy(float) for name in spacings},
-            "series_mean": [mean for mean, _ in statistics],
-            "series_sd": [sd for _, sd in statistics],
+            "image_width": np.array([one.columns for one in facts], float),
+            "image_height": np.array([one.rows for one in facts], float),
+            "series_mean": [one.mean for one in facts],
+            "series_sd": [one.std for one in facts],
             "patch_mean": [mean for mean, _ in patches],
             "patch_sd": [sd for _, sd in patches],
         }
@@ -132,7 +138,7 @@ def outside(training: Mapping[str, Mapping[str, Any]], case: pd.DataFrame) -> It
                 trained = " or ".join(known[name] or ["none"])
                 yield f"{row['channel']}: {title} {row[name] or 'unknown'}, in training {trained}"
         for name, (title, unit) in MEASURES.items():
-            value, ends = float(row[name]), known[name]
+            value, ends = float(row[name]), known.get(name)
             if ends is None or np.isnan(value):
                 if ends is not None:
                     yield f"{row['channel']}: {title} unknown, in training {_range(ends, unit)}"
@@ -163,8 +169,9 @@ def measured_findings(
     }
     rows = read_csv(findings).reset_index(names="number")
     rows = rows[rows["channel"].isin(info.channels)].merge(some, on=KEY)
-    statistics = read_statistics(slices, rows["number"].tolist())
-    if any(known is None for known in statistics):
+    facts = read_facts(slices, rows["number"].tolist())
+    known = [each for each in facts if each is not None]
+    if len(known) < len(facts):
         raise StoreError("none of some training findings", file=slices, expected="slices")
     numbers = [place[key] for key in zip(*(some[name] for name in KEY), strict=True)]
     first: dict[int, list[tuple[float, float]]] = {}
@@ -176,7 +183,6 @@ def measured_findings(
         first[place[row["patient_id"], row["finding_id"]]][info.channels.index(row["channel"])]
         for row in rows.to_dict("records")
     ]
-    known = [pair for pair in statistics if pair is not None]
     return rows, measure(rows, read_index(index), known, patches)
 
 

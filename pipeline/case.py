@@ -114,7 +114,6 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
         )
         for spot, source in zip(finding.spots, sources, strict=True)
     ]
-    statistics = [(source.mean, source.std) for source in sources]
     names = (how.view_seed, row["patient_id"], row["finding_id"])
     if drawn:
         aspect = float(np.float32(cut.aspect))  # as a store keeps it
@@ -122,7 +121,9 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
         patches = np.stack([online.cut(cut.patches[0], how.side, aspect, view) for view in views])
     else:
         views, patches = view_table(how.views, *names), cut.patches
-    measured = measure(rows, known, statistics, [moments(patch) for patch in patches[0]])
+    measured = measure(
+        rows, known, [source.facts for source in sources], [moments(patch) for patch in patches[0]]
+    )
     return Case(rows, tuple(sources), tuple(frames), views, patches, measured, left_out)
 
 

@@ -13,12 +13,29 @@ from pipeline.hdf5 import created, get, leads_to, opened
 
 
 @dataclass(frozen=True)
+class SliceFacts:
+    """What is known of a slice without its pixels."""
+
+    rows: int
+    columns: int
+    mean: float
+    """Of its series or image, as the Z-score takes it."""
+    std: float
+
+
+@dataclass(frozen=True)
 class SourceSlice:
     """A slice in physical units, float32 (rows, columns), and the statistics of its Z-score."""
 
     pixels: np.ndarray
     mean: float
     std: float
+
+    @property
+    def facts(self) -> SliceFacts:
+        """The same without the pixels."""
+        rows, columns = self.pixels.shape
+        return SliceFacts(rows, columns, self.mean, self.std)
 
     @property
     def normalized(self) -> np.ndarray:
@@ -66,10 +83,14 @@ def slice_numbers(path: str | Path) -> list[int] | None:
         return None if "patches" in file else []
 
 
-def read_statistics(path: str | Path, numbers: Sequence[int]) -> list[tuple[float, float] | None]:
-    """Mean and standard deviation of the series of these rows of findings.csv; None where one was skipped."""
+def read_facts(path: str | Path, numbers: Sequence[int]) -> list[SliceFacts | None]:
+    """What is known of the slices of these rows of findings.csv; None where one was skipped."""
     with opened(path) as file:
-        found = [get(file, f"slices/{number:06d}") for number in numbers]
-        return [
-            None if data is None else (float(data.attrs["mean"]), float(data.attrs["std"])) for data in found
-        ]
+        return [_facts(get(file, f"slices/{number:06d}")) for number in numbers]
+
+
+def _facts(data: h5py.Dataset | None) -> SliceFacts | None:
+    if data is None:
+        return None
+    rows, columns = data.shape
+    return SliceFacts(rows, columns, float(data.attrs["mean"]), float(data.attrs["std"]))

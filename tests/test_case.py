@@ -280,6 +280,23 @@ def test_a_case_beyond_the_ranges_of_the_training_is_told_so(tmp_path: Path) -> 
     assert not any("spacing" in note or "thickness" in note or "modality" in note for note in notes)
 
 
+def test_a_picture_of_another_size_is_told_if_the_card_knows_the_sizes_of_training(tmp_path: Path) -> None:
+    """Of 60 px it shows the same at any size of the picture, but of what is on it only a quarter."""
+    pixels = RNG.integers(100, 150, (80, 90), dtype="u1")
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.fromarray(pixels.repeat(2, 0).repeat(2, 1)).save(tmp_path / "b.png")
+    known = fingerprint(prepare(tmp_path / "a.png", at(45, 40), how("table", extent="60 px")).measured)
+    assert (known["t2"]["image_width"], known["t2"]["image_height"]) == ([90, 90], [80, 80])
+    larger = prepare(tmp_path / "b.png", at(90, 80), how("table", extent="60 px")).measured
+    notes = [note for note in outside(known, larger) if "image" in note]
+    assert notes == [
+        "t2: image width 180 px, in training 90 px",
+        "t2: image height 160 px, in training 80 px",
+    ]
+    older = {"t2": {name: value for name, value in known["t2"].items() if not name.startswith("image_")}}
+    assert not any("image" in note for note in outside(older, larger))
+
+
 def test_another_modality_and_an_image_without_scale_are_told(tmp_path: Path) -> None:
     mr(tmp_path, T2, 4)
     known = fingerprint(prepare(tmp_path, at(10, 7, 5), how("table", extent="10 px")).measured)

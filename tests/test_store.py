@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.classes import UNKNOWN, Classes
 from pipeline.errors import StoreError, StrangeStoreError
-from pipeline.slice_store import read_slice, read_statistics, write_slices
+from pipeline.slice_store import SliceFacts, read_facts, read_slice, write_slices
 from pipeline.store import read_info, read_patches, write_store
 
 FINDINGS = pd.DataFrame(
@@ -256,15 +256,19 @@ def test_a_slice_in_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.h5"
     write_slices(path, [(0, np.zeros((3, 4), "f4"))], lambda _: (0.0, 1.0), {})
     replace(path, "slices/000000", lambda file, name: file.__setitem__(name, h5py.ExternalLink("o.h5", "/x")))
-    for read in (lambda: read_slice(path, 0), lambda: read_statistics(path, [0])):
+    for read in (lambda: read_slice(path, 0), lambda: read_facts(path, [0])):
         with pytest.raises(StrangeStoreError, match=r"a link \(ExternalLink\) at slices/000000"):
             read()
 
 
-def test_statistics_come_without_pixels_and_none_where_a_row_was_skipped(tmp_path: Path) -> None:
+def test_facts_come_without_pixels_and_none_where_a_row_was_skipped(tmp_path: Path) -> None:
     slices = [(0, np.zeros((3, 4), "f4")), (2, np.ones((3, 4), "f4"))]
     write_slices(tmp_path / "s.h5", slices, lambda number: (float(number), 3.0), {})
-    assert read_statistics(tmp_path / "s.h5", [2, 1, 0]) == [(2.0, 3.0), None, (0.0, 3.0)]
+    facts = [SliceFacts(3, 4, mean, 3.0) for mean in (2.0, 0.0)]
+    assert read_facts(tmp_path / "s.h5", [2, 1, 0]) == [facts[0], None, facts[1]]
+    source = read_slice(tmp_path / "s.h5", 2)
+    assert source is not None
+    assert source.facts == facts[0]
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan, "one", [1, 1], np.array([], "i8"), b"\xff", 1j])

@@ -55,7 +55,8 @@ PREPROCESSING["properties"]["online"] = {
 }  # fmt: skip
 PREPROCESSING["properties"]["width"] = {"type": ["integer", "null"], "minimum": 1}
 PREPROCESSING["properties"]["extents"] = {"type": "boolean"}
-FINGERPRINT = _each(_object(**dict.fromkeys(card.KINDS, _TEXTS), **dict.fromkeys(card.MEASURES, _RANGE)))
+FINGERPRINT = _object(**dict.fromkeys(card.KINDS, _TEXTS), **dict.fromkeys(card.MEASURES, _RANGE))
+FINGERPRINT["required"] = [name for name in FINGERPRINT["required"] if name not in card.LATER]
 DATASET = _object(
     collection=_each(_TEXT),
     classes={
@@ -67,7 +68,7 @@ DATASET = _object(
     },
     preprocessing=PREPROCESSING,
     training={"type": "object", "additionalProperties": {"anyOf": [_COUNT, _each(_COUNT)]}},
-    fingerprint=FINGERPRINT,
+    fingerprint=_each(FINGERPRINT),
 )
 DATASET["properties"]["multilabel"] = {"type": "boolean"}
 """Whether the classes are labels of which a finding may have several; absent where not."""

@@ -24,7 +24,6 @@ from pipeline.store import read_info
 from pipeline.verify.shortcuts import MOST, interval, numeric_wins
 
 COLUMNS = ("dataset", "what", "channel", "training", "external", "outside", "auroc", "auroc95")
-SIZE = {"image_width": ("image width", "px"), "image_height": ("image height", "px")}
 SCANNER = {"scanner": "scanner"}
 SHOWN = 3
 """Kinds that are named."""
@@ -43,7 +42,7 @@ class Cohort(NamedTuple):
     rows: pd.DataFrame
     """Of findings.csv, with group_id: a finding has one per channel."""
     measured: pd.DataFrame
-    """A row for each of them: channel, KINDS, MEASURES, SIZE and SCANNER."""
+    """A row for each of them: channel, KINDS, MEASURES and SCANNER."""
     table: pd.DataFrame
     """group_id and labels of each finding."""
     classes: Classes
@@ -59,10 +58,7 @@ def read(folder: Path, splits: Sequence[Path], split: str) -> Cohort:
     )
     of_file = read_index(index).drop_duplicates("file").set_index("file").loc[rows["file"]]
     scanner = (of_file["manufacturer"].fillna("") + " " + of_file["model"].fillna("")).str.strip()
-    measured = measured.assign(
-        image_width=of_file["columns"].to_numpy(float), image_height=of_file["rows"].to_numpy(float),
-        scanner=scanner.to_numpy(),
-    )  # fmt: skip
+    measured = measured.assign(scanner=scanner.to_numpy())
     table = info.findings[[*KEY, "group_id", *info.classes.label_columns]].merge(some[KEY], on=KEY)
     return Cohort(rows, measured, table, info.classes)
 
@@ -83,7 +79,7 @@ def shifted(training: Cohort, external: Cohort) -> Iterator[dict[str, Any]]:
         ]
         for key, title in (KINDS | SCANNER).items():
             yield from _kinds(title, channel, *(values[key] for values, _ in parts))
-        for key, (title, unit) in (SIZE | MEASURES).items():
+        for key, (title, unit) in MEASURES.items():
             named = title.rstrip(",") + (f", {unit}" if unit else "")
             yield from _numbers(named, channel, *((values[key], groups) for values, groups in parts))
 

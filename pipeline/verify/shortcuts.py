@@ -17,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.readers import dicom, images
 from pipeline.readers.images import jpeg
 from pipeline.report.drawing import spread
+from pipeline.slice_store import SliceFacts
 from pipeline.store import StoreInfo
 from pipeline.verify.checks import NONE, OK, WARNING, Check, Look, named
 
@@ -172,10 +173,14 @@ def table(
     """All cues of each look, text for kinds and numbers for the rest, with its channel."""
     rows = findings.iloc[[one.row for one in seen]]
     facts = pd.DataFrame([one.facts for one in seen])
-    moments = [
-        list(zip(facts[f"{what} mean"], facts[f"{what} SD"], strict=True)) for what in ("series", "patch")
+    slices = [
+        SliceFacts(int(height), int(width), mean, sd)
+        for height, width, mean, sd in facts[
+            ["image height", "image width", "series mean", "series SD"]
+        ].to_numpy()
     ]
-    measured = measure(rows, index, *moments)
+    patches = list(zip(facts["patch mean"], facts["patch SD"], strict=True))
+    measured = measure(rows, index, slices, patches)
     of_file = index.set_index("file").loc[rows["file"]]
     suffix = np.array([PurePath(file).suffix.lower() for file in rows["file"]], object)
     made = {

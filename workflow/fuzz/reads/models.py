@@ -29,7 +29,7 @@ def read_store(path: Path) -> None:
             raise DisagreementError(f"patches of {patches.shape} of {count} findings")
         return
     numbers = slice_store.slice_numbers(path) or []
-    slice_store.read_statistics(path, numbers)
+    slice_store.read_facts(path, numbers)
     for number in numbers:
         source = slice_store.read_slice(path, number)
         if source is not None and source.normalized.ndim != 2:
