@@ -120,6 +120,10 @@ def _end_with_parent() -> None:
 def _pool(processes: int) -> Pool:
     # A fork server has no threads of ours to copy, so a fork can never deadlock.
     context = multiprocessing.get_context("forkserver")
+    step = getattr(sys.modules["__main__"], "__spec__", None)
+    if step is not None and step.name.startswith("pipeline."):
+        # So all workers of a step share its imports; else each would take the time and the memory for them.
+        context.set_forkserver_preload([step.name])
     _leave_when_interrupted()
     usual = tempfile.tempdir
     tempfile.tempdir = short_temporary() or usual  # here lies its socket

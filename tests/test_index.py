@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from pydicom.uid import generate_uid
 from pipeline.errors import EmptyError, StoreError
 from pipeline.files import read_csv
 from pipeline.phantom import Geometry, write_ct_series, write_mr_series
+from pipeline.provenance import ROOT
 from pipeline.readers import index
 
 GRID = Geometry((0.0, 0.0, 0.0))
@@ -108,6 +111,49 @@ def test_any_number_of_processes_gives_the_same_bytes(
     run(raw, tmp_path / "three", processes=3)
     for name in ("index.parquet", "files.parquet", "skipped.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "three" / name).read_bytes()
+
+
+def test_workers_share_the_imports_of_the_step(raw: Path, tmp_path: Path) -> None:
+    for number in range(3 * index.CHUNK):  # each of three workers has a chunk
+        (raw / f"{number}.dcm").touch()
+    run(raw, tmp_path / "one")
+    names = {"raw": raw, "out": "index.parquet", "files": "files.parquet", "skipped": "skipped.csv"}
+    step = [sys.executable, "-X", "importtime", "-m", "pipeline.readers.index", "--processes", "3"]
+    line = [*step, *(str(part) for name, file in names.items() for part in (f"--{name}", file))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(line, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
+    imported = [line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()]
+    assert imported.count("pandas") == 2  # in the step, and in the process that forks its workers
+    for name in ("index.parquet", "files.parquet", "skipped.csv"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+def test_the_number_of_rows_at_once_makes_no_difference(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (8, 8)).save(raw / "a.png")  # without a UID: first, though read last
+    first = sorted(raw.rglob("*.dcm"))[0]
+    shutil.copyfile(first, raw / "copy.dcm")
+    table, _ = run(raw, tmp_path / "one")
+    assert table["file"][0] == "a.png"
+    monkeypatch.setattr(index, "ROWS_AT_ONCE", 2)
+    run(raw, tmp_path / "many")
+    for name in ("index.parquet", "files.parquet", "skipped.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
+
+
+def test_rows_are_sorted_by_uid_frame_and_file() -> None:
+    rows = [("2", 1.0, "b"), ("1", np.nan, "d"), ("2", 0.0, "c"), ("1", np.nan, "a"), ("", np.nan, "e")]
+    blank = dict.fromkeys(index.TEXT, "") | dict.fromkeys(index.NUMBERS, np.nan)
+    keys = ("sop_instance_uid", "frame", "file")
+    parts = [
+        index.as_table([blank | dict(zip(keys, row, strict=True)) for row in some])
+        for some in (rows[:2], rows[2:])
+    ]
+    table = index._sorted(parts)
+    assert table["file"].tolist() == ["e", "a", "d", "c", "b"]
+    assert list(table) == index.COLUMNS
+    assert list(table.index) == [0, 1, 2, 3, 4]
 
 
 def test_each_header_is_read_once(raw: Path, tmp_path: Path, reads: list[str]) -> None:

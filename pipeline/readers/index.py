@@ -142,7 +142,19 @@ def _merge_duplicates(table: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, lis
                 DuplicateUidError(f"different files with {uid}", file=file)
                 for file in copies["file"].unique()
             ]
-    return table.drop(index=drop), errors
+    return table.drop(index=drop) if drop else table, errors
+
+
+def _sorted(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all parts in the order of the index. The parts lose their columns.
+
+    It goes column by column, since a table and its sorted copy would take twice the memory.
+    """
+    keys = ["sop_instance_uid", "frame", "file"]
+    order = pd.concat([part[keys] for part in parts], ignore_index=True).sort_values(keys).index
+    return pd.DataFrame(
+        {name: pd.concat([part.pop(name) for part in parts]).array.take(order) for name in COLUMNS}
+    )
 
 
 def build(
@@ -179,9 +191,7 @@ def build(
         remark(rows)
         errors += [row for row in rows if isinstance(row, InputError)]
         tables.append(as_table([row for row in rows if not isinstance(row, InputError)]))
-    table = pd.concat([part for part in tables if len(part)] or tables[:1])
-    table = table.sort_values(["sop_instance_uid", "frame", "file"], ignore_index=True)
-    table, conflicts = _merge_duplicates(table, raw)
+    table, conflicts = _merge_duplicates(_sorted([part for part in tables if len(part)] or tables[:1]), raw)
     return table.reset_index(drop=True), found, documents, errors + conflicts
 
 
