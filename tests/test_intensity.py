@@ -40,6 +40,15 @@ def test_statistics_hold_far_from_zero(mean: float, std: float) -> None:
     assert found.mean_std() == pytest.approx((mean, std), rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.parametrize("size", [0, 1, 2**15, 2**15 + 1, 2**16 + 9, 100_003, 2**18, 2**22 - 5])
+def test_sums_have_the_bits_of_one_sum_over_all_values(size: int) -> None:
+    values = np.random.default_rng(size).normal(-600, 400, size).astype("f4")
+    found = Statistics()
+    found.add(values)
+    wide = values.astype("f8")
+    assert (found.count, found.total, found.squares) == (size, wide.sum(), np.square(wide).sum())
+
+
 @pytest.mark.parametrize("values", [[0.0] * 9, [-1024.0] * 9, [1e-3] * 9])
 def test_no_contrast_is_an_error(values: list[float]) -> None:
     with pytest.raises(

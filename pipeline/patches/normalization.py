@@ -16,7 +16,9 @@ BLANK_SHARE = 0.98
 EVERY = 16
 """Of the values that are looked at first."""
 AT_ONCE = 2**22
-"""Values that are summed at a time: all of a large picture would take several times its memory."""
+"""Values of one sum; another number would change the last bit in large pictures."""
+IN_CACHE = 2**15
+"""Values that are float64 at a time: these fit into the cache of a core."""
 
 
 @dataclass
@@ -31,10 +33,11 @@ class Statistics:
         """Take in the values of one slice."""
         flat = values.ravel(order="K")
         for start in range(0, flat.size, AT_ONCE):
-            wide = flat[start : start + AT_ONCE].astype("f8")
-            self.count += wide.size
-            self.total += float(wide.sum())
-            self.squares += float(np.square(wide, out=wide).sum())
+            part = flat[start : start + AT_ONCE]
+            total, squares = _sums(part)
+            self.count += part.size
+            self.total += total
+            self.squares += squares
 
     def mean_std(self) -> tuple[float, float]:
         """Mean and standard deviation; raises ConstantImageError where there is no contrast."""
@@ -45,6 +48,20 @@ class Statistics:
         if variance <= 1e-12 * max(mean**2, 1e-12):
             raise ConstantImageError(f"the one value {mean:g}")
         return mean, float(np.sqrt(variance))
+
+
+def _sums(values: np.ndarray) -> tuple[float, float]:
+    """The sum of the values and that of their squares, in float64.
+
+    The halves are those of NumPy's pairwise sum, so the bits are those of one sum over all values.
+    """
+    if values.size <= IN_CACHE:
+        wide = values.astype("f8")
+        return float(wide.sum()), float(np.square(wide, out=wide).sum())
+    half = values.size // 2
+    half -= half % 8
+    (total, squares), (other_total, other_squares) = _sums(values[:half]), _sums(values[half:])
+    return total + other_total, squares + other_squares
 
 
 def check_not_blank(values: np.ndarray) -> None:

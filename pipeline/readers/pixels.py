@@ -32,13 +32,18 @@ class Pixels:
     note: str = ""
     """What a reader should hear about how the values were made."""
 
+    @functools.cached_property
+    def complete(self) -> bool:
+        """Whether nothing is padding."""
+        return bool(self.valid.all())
+
     def real(self, values: np.ndarray) -> np.ndarray:
         """Those of ``values`` (rows, columns) that are no padding."""
-        return values if self.valid.all() else values[self.valid]
+        return values if self.complete else values[self.valid]
 
     def unpadded(self, values: np.ndarray) -> np.ndarray:
         """``values`` with the darkest real one as padding: in a patch it must not outweigh the tissue."""
-        if self.valid.all():
+        if self.complete:
             return values
         return np.where(self.valid, values, values.min(where=self.valid, initial=values.max()))
 
@@ -89,7 +94,7 @@ def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
 
 def of_stored(ds: Dataset, stored: np.ndarray) -> Pixels:
     """The pixels of a plain data set with these stored values; raises MissingTagError or TagValueError."""
-    values, valid = rescale.physical(ds, stored), ~rescale.padding(ds, stored)
+    values, valid = rescale.physical(ds, stored), rescale.real(ds, stored)
     if tags.modality(ds) == "CT":
         valid &= values > UNDECLARED_PADDING_HU
     return Pixels(values, valid, rescale.note(ds))

@@ -15,8 +15,8 @@ PADDING = {"PixelData": "PixelPaddingValue", "FloatPixelData": "FloatPixelPaddin
            "DoubleFloatPixelData": "DoubleFloatPixelPaddingValue"}  # fmt: skip
 
 
-def padding(ds: Dataset, stored: np.ndarray) -> np.ndarray:
-    """Where the stored values are padding: (0028,0120), up to (0028,0121) where a range is given.
+def real(ds: Dataset, stored: np.ndarray) -> np.ndarray:
+    """Where the stored values are no padding: (0028,0120), up to (0028,0121) where a range is given.
 
     Pixel Padding Value often has the wrong signedness (63536 for −2000), so its bits are taken and
     read as the pixels are. Raises TagValueError.
@@ -24,18 +24,18 @@ def padding(ds: Dataset, stored: np.ndarray) -> np.ndarray:
     if stored.dtype.kind == "f":
         name = next(tag for data, tag in PADDING.items() if data in ds)
         value = tags.number(ds, name)
-        return np.asarray(stored == value)
+        return np.asarray(stored != value)
     value, limit = tags.number(ds, "PixelPaddingValue"), tags.number(ds, "PixelPaddingRangeLimit")
     if np.isnan(value):
         if np.isfinite(limit):
             raise TagValueError("PixelPaddingRangeLimit alone", expected="PixelPaddingValue beside it")
-        return np.zeros(stored.shape, bool)
+        return np.ones(stored.shape, bool)
     bits = np.array([value, limit if np.isfinite(limit) else value]).astype("i8")
     size = 8 * stored.dtype.itemsize
     if bits.min() < -(1 << size - 1) or bits.max() >= 1 << size:
         raise TagValueError(f"{value:g}", expected=f"a PixelPaddingValue of {size} bits")
     low, high = sorted(bits.astype(f"u{stored.dtype.itemsize}").astype(stored.dtype))
-    return np.asarray(stored == low) if low == high else (stored >= low) & (stored <= high)
+    return np.asarray(stored != low) if low == high else (stored < low) | (stored > high)
 
 
 def _rescale(ds: Dataset) -> tuple[float, float] | None:
@@ -107,6 +107,8 @@ def _has_lut(ds: Dataset) -> bool:
 
 def note(ds: Dataset) -> str:
     """What a reader should hear about how the values were made; empty where all is plain."""
+    if "RealWorldValueMappingSequence" not in ds:
+        return ""
     rescale = _rescale(ds)
     if rescale is None or not ds.get("RealWorldValueMappingSequence"):
         return ""
@@ -123,7 +125,8 @@ def _scaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     whole = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 and slope.is_integer()
     if whole and intercept.is_integer() and 2**16 * abs(slope) + abs(intercept) < 2**24:
         values = stored.astype("f4")
-        values *= slope
+        if slope != 1:  # it is 1 in most CTs, and this is a pass over all values
+            values *= slope
         values += intercept
         return values
     return np.asarray((stored * slope + intercept).astype("f4"))
