@@ -21,7 +21,7 @@ from model.files.runs import DISCLAIMER, Run, agree, find
 from model.inference import in_use
 from model.inference.in_use import Use
 from model.report.saliency import draw_case, of_runs
-from pipeline.card import Preprocessing, outside
+from pipeline.card import Preprocessing, are_new, outside, told_of_colours
 from pipeline.case import Case, prepare
 from pipeline.classes import Classes
 from pipeline.cli import run_cli
@@ -81,6 +81,11 @@ def predict(case: Case, runs: Sequence[Run], dataset: str, use: Use | None = Non
         "left_out": [{"code": error.code, "reason": error.reason} for error in case.left_out],
         "scores": scores.tolist(),
     }
+
+
+def are_new_to(runs: Sequence[Run], dataset: str, case: Case) -> bool:
+    """Whether a case has colours, which some of the runs have not met in training and see in grey."""
+    return any(are_new(run.card["datasets"][dataset]["fingerprint"], case.measured) for run in runs)
 
 
 def _figures(scores: np.ndarray, runs: Sequence[Run]) -> dict[str, Any]:
@@ -255,7 +260,7 @@ def predict_table(
     )
     clear(out, ("predictions.csv", "skipped.csv"))
     classes = runs[0].classes(dataset)
-    rows, skipped = [], []
+    rows, skipped, coloured = [], [], 0
     places = _places(path, table["image"].tolist())
     # A training on this table draws the views by these names; what is written has the table's own ids.
     drawn = names_of(table.assign(image=[_name(place, path.parent) for place in places]))
@@ -273,6 +278,7 @@ def predict_table(
             skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))
             log.warning("%d: %s", number, error)
             continue
+        coloured += are_new_to(runs, dataset, case)
         cells = {"outside": "; ".join(found["outside_training"])}
         if "most_probable" in found:
             cells["most_probable"] = found["most_probable"]
@@ -282,6 +288,8 @@ def predict_table(
             cells |= {_column(what, name, classes): _cell(values[what]) for what in FIGURES}
         rows.append({"number": number, **ids, **cells})
     write_csv(out / "skipped.csv", SKIPPED_COLUMNS, skipped)
+    if coloured:
+        log.warning("%s", told_of_colours(coloured, len(rows)))
     if not rows:
         raise EmptyError(f"{len(skipped)} rows, all left out", file=path, expected="cases",
                          remedy=f"see {out / 'skipped.csv'}")  # fmt: skip
@@ -398,6 +406,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     row |= point_row(options.at, options.mm)
     clear(options.out)
     case = prepare(options.case, row, how, lps=True)
+    if are_new_to(runs, dataset, case):
+        log.warning("%s", told_of_colours(1, 1))
     print(as_text(write(options.out, case, runs, dataset, **more)))
     print(options.out / "prediction.json")
 

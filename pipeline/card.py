@@ -26,7 +26,7 @@ from pipeline.store import AUGMENTATIONS, PATCH_SIDE, read_info, read_patches
 log = logging.getLogger("typhon")
 
 KEY = ["patient_id", "finding_id"]
-KINDS = {"format": "file format", "modality": "modality"}
+KINDS = {"format": "file format", "modality": "modality", "colours": "colours"}
 """Of these a fingerprint has all values that occur."""
 MEASURES = {
     "image_width": ("image width", "px"),
@@ -41,8 +41,10 @@ MEASURES = {
     "patch_sd": ("standard deviation of the patch, in those of the series,", ""),
 }
 """Of these it has the least and the largest; what they are called, and their unit."""
-LATER = ("image_width", "image_height")
+LATER = ("image_width", "image_height", "colours")
 """Of these older cards say nothing."""
+GREYED, GREY = "read in grey", "none"
+"""The colours of an image of which a network sees the luminance, and of one that has none."""
 AT_ONCE = 256
 """Findings whose patches are in memory at a time."""
 ROOM = 1e-4
@@ -94,6 +96,7 @@ def measure(
     patches : mean and standard deviation of the un-augmented patch of each row, see :func:`moments`.
     """
     from pipeline.readers import stacks  # whoever reads a card alone needs no readers of images
+    from pipeline.readers.pixels import COLOURS
 
     dicoms = index[index["format"] == "dicom"]
     counts = dicoms["file"].groupby(stacks.numbers(dicoms)).transform("size")
@@ -103,6 +106,10 @@ def measure(
     return pd.DataFrame(
         {
             "channel": rows["channel"].to_numpy(),
+            "colours": [
+                "" if name in COLOURS else GREYED if one.greyed else GREY
+                for name, one in zip(rows["slice"], facts, strict=True)
+            ],
             **{name: known[name].loc[rows["file"]].to_numpy() for name in known},
             **{name: spacings[name].to_numpy(float) for name in spacings},
             "image_width": np.array([one.columns for one in facts], float),
@@ -134,7 +141,7 @@ def outside(training: Mapping[str, Mapping[str, Any]], case: pd.DataFrame) -> It
     for row in case.to_dict("records"):
         known = training[row["channel"]]
         for name, title in KINDS.items():
-            if row[name] not in (known[name] or [""]):
+            if name in known and row[name] not in (known[name] or [""]):
                 trained = " or ".join(known[name] or ["none"])
                 yield f"{row['channel']}: {title} {row[name] or 'unknown'}, in training {trained}"
         for name, (title, unit) in MEASURES.items():
@@ -147,6 +154,17 @@ def outside(training: Mapping[str, Mapping[str, Any]], case: pd.DataFrame) -> It
             if not ends[0] - room <= value <= ends[1] + room:
                 said = f"{value:.4g} {unit}".strip()
                 yield f"{row['channel']}: {title} {said}, in training {_range(ends, unit)}"
+
+
+def are_new(training: Mapping[str, Mapping[str, Any]], case: pd.DataFrame) -> bool:
+    """Whether a case has colours of which a network sees the luminance, and no training image is known to."""
+    greyed = case[case["colours"] == GREYED]
+    return any(GREYED not in (training[channel].get("colours") or ()) for channel in greyed["channel"])
+
+
+def told_of_colours(count: int, images: int) -> str:
+    """A warning about the images of which :func:`are_new` is true."""
+    return f"{count} of {images} images are in colour and are read in grey; none in training is known to be"
 
 
 def _range(ends: Sequence[float], unit: str) -> str:

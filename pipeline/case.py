@@ -138,7 +138,7 @@ def _read(rows: pd.DataFrame, index_: pd.DataFrame, raw: Path, how: Preprocessin
             log.warning("%s: %s", task.rows[0][1], read.note)
         for number, values in read.slices.items():
             check_not_blank(values)
-            sources[number] = SourceSlice(values, *read.statistics.mean_std())
+            sources[number] = SourceSlice(values, *read.statistics.mean_std(), read.greyed)
     return [sources[number] for number in range(len(rows))]
 
 

@@ -1,7 +1,7 @@
 """Source slices: slices.h5, and how it is read and written."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ class SliceFacts:
     mean: float
     """Of its series or image, as the Z-score takes it."""
     std: float
+    greyed: bool = False
+    """Whether the image is in colour, and the slice is its luminance."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class SourceSlice:
     pixels: np.ndarray
     mean: float
     std: float
+    greyed: bool = False
+    """Whether it is the luminance of an image in colour."""
 
     @property
     def facts(self) -> SliceFacts:
         """The same without the pixels."""
         rows, columns = self.pixels.shape
-        return SliceFacts(rows, columns, self.mean, self.std)
+        return SliceFacts(rows, columns, self.mean, self.std, self.greyed)
 
     @property
     def normalized(self) -> np.ndarray:
@@ -50,10 +54,12 @@ def write_slices(
     slices: Iterable[tuple[int, np.ndarray]],
     statistics: Callable[[int], tuple[float, float]],
     provenance: Mapping[str, Any],
+    greyed: Collection[int] = (),
 ) -> None:
     """Write slices, each with its row number in findings.csv; rows that were skipped are absent.
 
-    ``statistics`` gives mean and standard deviation of a row; it is asked when all slices are written.
+    ``statistics`` gives mean and standard deviation of a row, and ``greyed`` has the rows whose slices are
+    the luminance of colours; both are asked when all slices are written.
     """
     with created(path) as file:
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
@@ -64,6 +70,8 @@ def write_slices(
         for number in numbers:
             attrs = file[f"slices/{number:06d}"].attrs
             attrs["mean"], attrs["std"] = statistics(number)
+            if number in greyed:
+                attrs["greyed"] = True
 
 
 def read_slice(path: str | Path, number: int) -> SourceSlice | None:
@@ -72,7 +80,8 @@ def read_slice(path: str | Path, number: int) -> SourceSlice | None:
         data = get(file, f"slices/{number:06d}")
         if data is None:
             return None
-        return SourceSlice(data[:], float(data.attrs["mean"]), float(data.attrs["std"]))
+        about = _facts(data)
+        return SourceSlice(data[:], about.mean, about.std, about.greyed)
 
 
 def slice_numbers(path: str | Path) -> list[int] | None:
@@ -86,11 +95,11 @@ def slice_numbers(path: str | Path) -> list[int] | None:
 def read_facts(path: str | Path, numbers: Sequence[int]) -> list[SliceFacts | None]:
     """What is known of the slices of these rows of findings.csv; None where one was skipped."""
     with opened(path) as file:
-        return [_facts(get(file, f"slices/{number:06d}")) for number in numbers]
+        found = [get(file, f"slices/{number:06d}") for number in numbers]
+        return [None if data is None else _facts(data) for data in found]
 
 
-def _facts(data: h5py.Dataset | None) -> SliceFacts | None:
-    if data is None:
-        return None
+def _facts(data: h5py.Dataset) -> SliceFacts:
     rows, columns = data.shape
-    return SliceFacts(rows, columns, float(data.attrs["mean"]), float(data.attrs["std"]))
+    mean, std = (float(data.attrs[name]) for name in ("mean", "std"))
+    return SliceFacts(rows, columns, mean, std, bool(data.attrs.get("greyed", False)))

@@ -111,7 +111,9 @@ def test_slices_of_another_run_are_noticed(data: Path) -> None:
 
 def test_a_fingerprint_leaves_out_what_is_unknown() -> None:
     measured = pd.DataFrame({name: [1.0, np.nan, 3.0] for name in card.MEASURES})
-    measured = measured.assign(channel="a", format="dicom", modality=["MR", "", "MR"], slices=np.nan)
+    measured = measured.assign(
+        channel="a", format="dicom", modality=["MR", "", "MR"], colours="", slices=np.nan
+    )
     known = card.fingerprint(measured)["a"]
     assert known["modality"] == ["MR"]
     assert known["series_mean"] == [1.0, 3.0]

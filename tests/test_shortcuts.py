@@ -117,7 +117,7 @@ def told(
     names = [f"{number:03d}" for number in range(count)]
     of_file = {"file": [f"{name}.png" for name in names], "format": ["image"] * count, **(of_file or {})}
     files = as_table([dict(zip(of_file, row, strict=True)) for row in zip(*of_file.values(), strict=True)])
-    rows = pd.DataFrame({"channel": "image", "file": of_file["file"], "spacing_column_mm": "1",
+    rows = pd.DataFrame({"channel": "image", "file": of_file["file"], "slice": "", "spacing_column_mm": "1",
                          "spacing_row_mm": "1"})  # fmt: skip
     values: dict[str, Sequence[float] | np.ndarray] = {name: [1.0] * count for name in ("image width", "image height", "series mean", "series SD",
                                                "patch mean", "patch SD")}  # fmt: skip

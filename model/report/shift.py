@@ -4,6 +4,7 @@ Nothing of it needs a network. It says beforehand where to expect that scores do
 """
 
 import argparse
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import pandas as pd
 from model.evaluation.clustered import Estimate, estimate, mean
 from model.evaluation.intervals import Fold
 from model.report.tabular import add_out, write_table
-from pipeline.card import KEY, KINDS, MEASURES, measured_findings
+from pipeline.card import GREYED, KEY, KINDS, MEASURES, measured_findings, told_of_colours
 from pipeline.classes import UNKNOWN, Classes
 from pipeline.cli import run_cli
 from pipeline.readers.index import read_index
@@ -22,6 +23,8 @@ from pipeline.report.drawing import spread
 from pipeline.splits.split import read_splits
 from pipeline.store import read_info
 from pipeline.verify.shortcuts import MOST, interval, numeric_wins
+
+log = logging.getLogger("typhon")
 
 COLUMNS = ("dataset", "what", "channel", "training", "external", "outside", "auroc", "auroc95")
 SCANNER = {"scanner": "scanner"}
@@ -82,6 +85,13 @@ def shifted(training: Cohort, external: Cohort) -> Iterator[dict[str, Any]]:
         for key, (title, unit) in MEASURES.items():
             named = title.rstrip(",") + (f", {unit}" if unit else "")
             yield from _numbers(named, channel, *((values[key], groups) for values, groups in parts))
+
+
+def warn_of_colours(name: str, external: Cohort) -> None:
+    """Log how many images of an external data set are in colour and are read in grey, if any."""
+    files = external.rows["file"].groupby((external.measured["colours"] == GREYED).to_numpy()).nunique()
+    if count := int(files.get(True, 0)):
+        log.warning("%s: %s", name, told_of_colours(count, external.rows["file"].nunique()))
 
 
 def _share(cohort: Cohort, place: int) -> str:
@@ -149,12 +159,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--external", type=Path, nargs="+", required=True, help="data folders")
     add_out(parser)
     args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     training = read(args.target, args.splits, "train")
-    rows = [
-        {"dataset": folder.name} | row
-        for folder in args.external
-        for row in shifted(training, read(folder, [folder / "splits/fold0.csv"], "test"))
-    ]
+    rows = []
+    for folder in args.external:
+        external = read(folder, [folder / "splits/fold0.csv"], "test")
+        if GREYED not in set(training.measured["colours"]):
+            warn_of_colours(folder.name, external)
+        rows += [{"dataset": folder.name} | row for row in shifted(training, external)]
     frame = pd.DataFrame([[row.get(name) for name in COLUMNS] for row in rows], columns=COLUMNS, dtype=object)
     names = ", ".join(folder.name for folder in args.external)
     write_table(frame, args.out.with_suffix(""), f"{names} against the training of {args.target.name}", NOTES)

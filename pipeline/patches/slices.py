@@ -46,6 +46,8 @@ class Read:
     statistics: Statistics
     note: str = ""
     """What a reader should hear about how the values of the series were made."""
+    greyed: bool = False
+    """Whether a slice is in colour, and its values are its luminance."""
 
 
 def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
@@ -62,17 +64,22 @@ def tasks(findings: pd.DataFrame, index: pd.DataFrame) -> list[Task]:
 
 
 @in_child
-def _paper_dicom(path: Path) -> np.ndarray:
-    return paper_bytes(*dicom.read_dataset(path))
+def _paper_dicom(path: Path) -> tuple[np.ndarray, bool]:
+    ds, stored, coloured = dicom.read_image(path)
+    return paper_bytes(ds, stored), coloured
 
 
-def _paper(path: Path, name: str) -> np.ndarray:
+def _paper(path: Path, name: str) -> tuple[np.ndarray, bool]:
+    """The values of a slice, and whether they are the luminance of colours."""
     with frames.named(path)[0].open("rb") as file:
         start = file.read(132)
     if dicom.is_dicom(start):
         return _paper_dicom(path)
-    values = read_pixels(path, name).values
-    return np.floor(values * (255 / max(float(values.max()), 1e-9))) if values.max() > 255 else values
+    pixels = read_pixels(path, name)
+    values = pixels.values
+    if values.max() > 255:
+        values = np.floor(values * (255 / max(float(values.max()), 1e-9)))
+    return values, pixels.greyed
 
 
 def read_series(
@@ -86,10 +93,11 @@ def read_series(
         wanted = {(file, name): number for number, file, name in task.rows}
         statistics = Statistics()
         slices = {}
-        note = ""
+        note, greyed = "", False
         if intensity == "paper":
             for (file, name), number in wanted.items():
-                slices[number] = _paper(raw / file, name)
+                slices[number], coloured = _paper(raw / file, name)
+                greyed = greyed or coloured
         else:
             whole = any(name for _, name in wanted)
             for file in task.files if not whole else ():
@@ -99,6 +107,7 @@ def read_series(
                 statistics.add(pixels.real(values))
                 if (file, "") in wanted:
                     slices[wanted[file, ""]] = pixels.unpadded(values)
+                    greyed = greyed or pixels.greyed
             if whole:
                 statistics.add(clip_window(read_whole(raw / task.files[0], task.rows[0][2]), window))
                 for (file, name), number in wanted.items():
@@ -108,7 +117,7 @@ def read_series(
         slices = {number: shrink(slices[wanted[file, name]], width) for number, file, name in task.rows}
     except InputError as error:
         return [_named(error, file, raw) for _, file, _ in task.rows]
-    return Read(slices, statistics, note)
+    return Read(slices, statistics, note, greyed)
 
 
 def _lost(task: Task) -> Read | list[InputError]:
@@ -155,6 +164,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     skipped: dict[int, dict[str, str]] = {}
     groups: dict[tuple[str, ...], Statistics] = defaultdict(Statistics)
     group_of: dict[int, tuple[str, ...]] = {}
+    greyed: set[int] = set()
 
     def leave_out(number: int, error: InputError) -> None:
         case = {name: findings[name].iloc[number] for name in ("patient_id", "finding_id", "channel")}
@@ -182,6 +192,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 else:
                     group_of[number] = (str(task.rows[0][0]),)
                     groups[group_of[number]] = result.statistics
+                if result.greyed:
+                    greyed.add(number)
                 yield number, values
 
     provenance = {
@@ -191,7 +203,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "index_sha256": sha256(args.index),
         **({"width": args.width} if args.width else {}),
     }
-    write_slices(args.out, slices(), lambda number: groups[group_of[number]].mean_std(), provenance)
+    write_slices(
+        args.out, slices(), lambda number: groups[group_of[number]].mean_std(), provenance, greyed=greyed
+    )
     write_csv(args.skipped, SKIPPED_COLUMNS, [skipped[number] for number in sorted(skipped)])
     if len(skipped) == len(findings):
         raise EmptyError(
@@ -199,6 +213,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             file=args.findings,
             expected="slices",
         )
+    if greyed:
+        keep = "; colour: rgb keeps colours" if args.kind == "table" else ""
+        log.info("%d of %d slices are in colour and are read in grey%s", len(greyed), len(group_of), keep)
     log.info("%s: %d slices of %d series, %d left out", args.out, len(group_of), len(todo), len(skipped))
 
 

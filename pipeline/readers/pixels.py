@@ -31,6 +31,8 @@ class Pixels:
     valid: np.ndarray
     note: str = ""
     """What a reader should hear about how the values were made."""
+    greyed: bool = False
+    """Whether the image is in colour, and the values are its luminance."""
 
     @functools.cached_property
     def complete(self) -> bool:
@@ -92,20 +94,20 @@ def plane_of(voxels: np.ndarray, axis: int, index: int) -> np.ndarray:
     return np.take(voxels, index, axis=axis).T
 
 
-def of_stored(ds: Dataset, stored: np.ndarray) -> Pixels:
+def of_stored(ds: Dataset, stored: np.ndarray, *, greyed: bool = False) -> Pixels:
     """The pixels of a plain data set with these stored values; raises MissingTagError or TagValueError."""
     values, valid = rescale.physical(ds, stored), rescale.real(ds, stored)
     if tags.modality(ds) == "CT":
         valid &= values > UNDECLARED_PADDING_HU
-    return Pixels(values, valid, rescale.note(ds))
+    return Pixels(values, valid, rescale.note(ds), greyed)
 
 
 @in_child
 def _read_dicom(path: Path) -> Pixels:
     """A DICOM file or frame; a decoder that is at a loss may end its process."""
-    ds, stored = dicom.read_dataset(path)
+    ds, stored, coloured = dicom.read_image(path)
     try:
-        return of_stored(ds, stored)
+        return of_stored(ds, stored, greyed=coloured)
     except InputError as error:
         error.file = error.file or str(path)
         raise
@@ -125,7 +127,7 @@ def read_pixels(path: Path, slice_name: str = "") -> Pixels:
     """
     with frames.named(path)[0].open("rb") as file:
         start = file.read(132)
-    note = ""
+    note, greyed = "", False
     if slice_name in COLOURS:
         values = _read_colours(path)[COLOURS.index(slice_name)]
         valid = np.ones(values.shape, bool)
@@ -135,9 +137,9 @@ def read_pixels(path: Path, slice_name: str = "") -> Pixels:
         valid = np.ones(values.shape, bool)
     elif dicom.is_dicom(start):
         read = _read_dicom(path)
-        values, valid, note = read.values, read.valid, read.note
+        values, valid, note, greyed = read.values, read.valid, read.note, read.greyed
     else:
-        values = images.read_gray(path)
+        values, greyed = images.read_picture(path)
         valid = np.ones(values.shape, bool)
     check_finite(values, path)
-    return Pixels(np.ascontiguousarray(values, "f4"), valid, note)
+    return Pixels(np.ascontiguousarray(values, "f4"), valid, note, greyed)

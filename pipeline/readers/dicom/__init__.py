@@ -39,6 +39,7 @@ from pipeline.errors import (
     TagValueError,
     TruncatedError,
 )
+from pipeline.readers.colours import are_coloured
 from pipeline.readers.dicom import diffusion, frames, tags
 from pipeline.readers.images import jpeg
 from pipeline.readers.limits import limited
@@ -335,6 +336,12 @@ def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:
 
     Raises SyntaxUnsupportedError, TruncatedError, MissingTagError, TagValueError or MultiFrameError.
     """
+    ds, stored, _ = read_image(path)
+    return ds, stored
+
+
+def read_image(path: Path) -> tuple[Dataset, np.ndarray, bool]:
+    """What :func:`read_dataset` gives, and whether the image is in colour."""
     with _parsing(path):
         path, frame = frames.named(path)
         if frame is None:
@@ -357,7 +364,8 @@ def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:
         ds = frames.flat(ds, frame or 0)
     if stored.ndim == 3 and stored.shape[2] == len(LUMA):
         # An ultrasound or secondary capture: its luminance, as a PNG of it would give.
-        return ds, np.rint(stored @ np.array(LUMA)).astype(stored.dtype)
+        coloured = are_coloured(stored, 2 ** int(ds.BitsStored) - 1)
+        return ds, np.rint(stored @ np.array(LUMA)).astype(stored.dtype), coloured
     if stored.ndim != 2:
         raise MultiFrameError(f"pixels of shape {stored.shape}", file=path)
-    return ds, _significant(ds, stored)
+    return ds, _significant(ds, stored), False

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -14,6 +14,7 @@ from PIL.ImageFile import ImageFile
 
 from pipeline.errors import BombError, InputError, NotDicomError, TruncatedError
 from pipeline.pool import in_child
+from pipeline.readers.colours import are_coloured
 from pipeline.readers.images import deep, jpeg, png
 from pipeline.readers.limits import limited
 from pipeline.system import of_system
@@ -36,6 +37,8 @@ SUFFIXES = (
 """How the names of pictures end, as a rule."""
 MAGIC = re.compile(b"|".join(FORMATS.values()), re.DOTALL)
 ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106
+GREY = ("1", "L", "LA", "La")
+"""Modes of pictures without colours."""
 STRIPE = 1024
 """Rows that become grey at once: all of a large picture would take several times its memory."""
 
@@ -131,25 +134,35 @@ def _one_plane(image: Image.Image) -> np.ndarray | None:
     return values
 
 
-def _grey(image: Image.Image) -> np.ndarray:
+class Picture(NamedTuple):
+    """What was read of a picture."""
+
+    values: np.ndarray
+    """float32 (rows, columns), or (3, rows, columns) of colours."""
+    greyed: bool = False
+    """Whether it is in colour, and ``values`` are not."""
+
+
+def _grey(image: Image.Image) -> Picture:
     """A loaded picture as float32 (rows, columns), as it is stored."""
-    values = _one_plane(image)
+    values, coloured = _one_plane(image), False
     if values is None:
         values = np.empty(image.size[::-1], "f4")
         for rows, stripe in _stripes(image):
             values[rows] = np.asarray(stripe.convert("L"))
-    return values
+            coloured = coloured or (image.mode not in GREY and are_coloured(np.asarray(stripe), 255))
+    return Picture(values, coloured)
 
 
-def _colours(image: Image.Image) -> np.ndarray:
+def _colours(image: Image.Image) -> Picture:
     """The same as float32 (3, rows, columns): red, green and blue, alike where it is grey."""
     values = _one_plane(image)
     if values is not None:
-        return np.repeat(values[None], 3, axis=0)
+        return Picture(np.repeat(values[None], 3, axis=0))
     values = np.empty((3, *image.size[::-1]), "f4")
     for rows, stripe in _stripes(image):
         values[:, rows] = np.moveaxis(np.asarray(stripe), -1, 0)
-    return values
+    return Picture(values)
 
 
 def _turned(values: np.ndarray, orientation: int) -> np.ndarray:
@@ -161,30 +174,36 @@ def _turned(values: np.ndarray, orientation: int) -> np.ndarray:
 
 
 @in_child
+def read_picture(path: Path) -> Picture:
+    """The first picture of a file as :func:`read_gray` reads it, and whether it is in colour."""
+    return _read(path, lambda pixels: Picture(deep.grey(pixels), deep.is_coloured(pixels)), _grey)
+
+
+@in_child
 def read_gray(path: Path) -> np.ndarray:
     """The first picture of a file as float32 (rows, columns) luminance: 0…255, or 0…65535 for 16 bits.
 
     Colour becomes ITU-R 601 luma; what is transparent is black. Floats are as they are stored. Raises
     TruncatedError, BombError, LimitError or NotDicomError.
     """
-    return _read(path, deep.grey, _grey)
+    return _read(path, lambda pixels: Picture(deep.grey(pixels)), _grey).values
 
 
 @in_child
 def read_colours(path: Path) -> np.ndarray:
     """The same as float32 (3, rows, columns): red, green and blue, alike where the picture is grey."""
-    return _read(path, deep.colours, _colours)
+    return _read(path, lambda pixels: Picture(deep.colours(pixels)), _colours).values
 
 
 def _read(
-    path: Path, of_deep: Callable[[np.ndarray], np.ndarray], of_loaded: Callable[[Image.Image], np.ndarray]
-) -> np.ndarray:
+    path: Path, of_deep: Callable[[np.ndarray], Picture], of_loaded: Callable[[Image.Image], Picture]
+) -> Picture:
     with _opened(path) as image:
         if deep.is_deep(image):
-            values = of_deep(deep.read(path, image))
+            values, greyed = of_deep(deep.read(path, image))
         else:
             image.load()
-            values = of_loaded(image)
+            values, greyed = of_loaded(image)
             if deep.tiff_tag(image, PHOTOMETRIC, 1) == 0 and image.mode in ("I;16", "F"):
                 # White is 0, which Pillow turns round for 8 bits only.
                 values = (65535 if image.mode == "I;16" else 0) - values
@@ -195,4 +214,4 @@ def _read(
         if image.format == "JPEG" and (last[..., -jpeg.BLOCK :] == jpeg.MISSING).all():
             jpeg.check_whole(path)
         turn = 1 if image.format == "TIFF" else _orientation(image)
-        return np.ascontiguousarray(_turned(values, turn))
+        return Picture(np.ascontiguousarray(_turned(values, turn)), greyed)

@@ -9,6 +9,7 @@ import SimpleITK as sitk  # noqa: N813  (its own documentation's name)
 from PIL.ImageFile import ImageFile
 
 from pipeline.errors import NotDicomError, TruncatedError
+from pipeline.readers.colours import are_coloured
 
 LUMA = np.array([0.299, 0.587, 0.114], "f4")
 """Weights of red, green and blue in grey (ITU-R 601)."""
@@ -67,6 +68,11 @@ def grey(pixels: np.ndarray) -> np.ndarray:
     if channels in (2, 4):
         grey *= pixels[..., -1] * np.float32(1 / 65535)
     return grey
+
+
+def is_coloured(pixels: np.ndarray) -> bool:
+    """Whether it has colours, and they differ."""
+    return pixels.shape[2] > 2 and are_coloured(pixels, 65535)
 
 
 def colours(pixels: np.ndarray) -> np.ndarray:
