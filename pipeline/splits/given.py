@@ -258,7 +258,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.kind == "official":
             error.remedy = "raise split/validation, or get more of the images"
         raise
-    write(args.out, table, info)
+    try:
+        write(args.out, table, info)
+    except LeakError as error:
+        if told is not None and args.kind != "official":  # the same column makes the same split again
+            error.remedy = (
+                "correct the column that split/column names, or take these rows out; for copies of images see"
+                " near_duplicates.csv of the data set"
+            )
+        raise
 
 
 if __name__ == "__main__":
