@@ -123,7 +123,7 @@ def _pool(processes: int) -> Pool:
     step = getattr(sys.modules["__main__"], "__spec__", None)
     if step is not None and step.name.startswith("pipeline."):
         # So all workers of a step share its imports; else each would take the time and the memory for them.
-        context.set_forkserver_preload([step.name])
+        context.set_forkserver_preload([name for name in sys.modules if name.startswith("pipeline.")])
     _leave_when_interrupted()
     usual = tempfile.tempdir
     tempfile.tempdir = short_temporary() or usual  # here lies its socket

@@ -124,6 +124,7 @@ def test_workers_share_the_imports_of_the_step(raw: Path, tmp_path: Path) -> Non
     ended = subprocess.run(line, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
     imported = [line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()]
     assert imported.count("pandas") == 2  # in the step, and in the process that forks its workers
+    assert "Warning" not in ended.stderr
     for name in ("index.parquet", "files.parquet", "skipped.csv"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
