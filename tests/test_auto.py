@@ -33,9 +33,9 @@ LEARNERS = {
 
 def features(store: Path, folder: Path) -> list[Path]:
     """The features of each candidate, the network's with random weights: it takes no time."""
-    for name, side in (("small", "65"), ("smaller", "48")):
+    for name, side, kind in (("small", "65", "layers"), ("smaller", "48", "last")):
         embeddings.main(["--store", str(store), "--encoder", name, "--network", "papers", "--weights", "random", "--side", side,
-                         "--views", "2", "--checkpoint", str(folder / "checkpoint"), "--out", str(folder / f"{name}.h5")])  # fmt: skip
+                         "--features", kind, "--views", "2", "--checkpoint", str(folder / "checkpoint"), "--out", str(folder / f"{name}.h5")])  # fmt: skip
     for name in ("radiomics", "intensity"):
         measure.main(["--store", str(store), "--features", name, "--out", str(folder / f"{name}.h5")])
     return [folder / f"{name}.h5" for name in LEARNERS]

@@ -26,7 +26,7 @@ from model.files import terms
 from model.files.locked import Locked, digest
 from model.files.pretrained import load, seen_by
 from model.networks import weights_of
-from model.networks.base import Description, Network, build, initialize, module_name
+from model.networks.base import FEATURES, Description, Network, build, initialize, module_name
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, StoreError
 from pipeline.files import sha256
@@ -161,6 +161,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--leak", choices=LEAKS, default="refuse", help="with a run: what to do about leaks")
     parser.add_argument("--side", type=int, help="pixels to which patches are resized; default: as they are")
     parser.add_argument(
+        "--features", choices=FEATURES, default=FEATURES[0],
+        help="what the network ends in, or mean and SD of each layer before the last besides",
+    )  # fmt: skip
+    parser.add_argument(
         "--views", type=int, default=16, help="views of each finding, if that many are stored"
     )
     parser.add_argument("--gpu", type=int, default=0, help="GPUs the job may use")
@@ -174,7 +178,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_people(options, info)
     views = min(options.views, info.views)
     resized = options.side if options.side != info.side else None
-    description = Description.named(options.network, len(info.channels), info.side, resized=resized)
+    description = Description.named(
+        options.network, len(info.channels), info.side, resized=resized, features=options.features
+    )
     weights = weights_of(options.network, options.weights)
     network, checksum = encoder(description, weights, like=options.like)
     about = {

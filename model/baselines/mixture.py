@@ -21,7 +21,7 @@ from model.files import weights
 from model.files.pretrained import fill
 from model.files.runs import MIXTURE, Run
 from model.inference.evaluated import BATCH
-from model.networks.base import Description, Extractor, Resized, build
+from model.networks.base import Description, Extractor, build
 from pipeline.classes import MOST
 from pipeline.errors import ConfigError, InputError, LossError
 from pipeline.files import atomic
@@ -101,7 +101,7 @@ def write(path: Path, mixture: Mixture) -> None:
             "fitted": type(member.fitted).__name__,
         }
         if member.extractor is not None and member.network is not None:
-            state = _inner(member.extractor).state_dict()
+            state = member.extractor.core().state_dict()
             place = next((n for n, known in enumerate(states) if _equal(known, state)), len(states))
             if place == len(states):
                 states.append(state)
@@ -120,11 +120,6 @@ def write(path: Path, mixture: Mixture) -> None:
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def _inner(extractor: Extractor) -> Extractor:
-    """What has the weights."""
-    return extractor.inner if isinstance(extractor, Resized) else extractor
 
 
 def read(path: Path, channels: int, side: int) -> Mixture:
@@ -182,7 +177,7 @@ def _member(
             raise ValueError(f"a network for {description.channels} and {description.side}")
         if (extractor := extractors.get(name)) is None:
             extractor = extractors[name] = build((), description).extractor
-            fill(_inner(extractor), _below(tensors, f"extractors.{about['extractor']}."), path)
+            fill(extractor.core(), _below(tensors, f"extractors.{about['extractor']}."), path)
         width, member = extractor.width, Member(name, fitted, weight, description, extractor, problem)
     if len(fitted.median) != width:
         raise ValueError(f"{len(fitted.median)} features of {width}")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from model.files.states import is_file, read_state
 from model.networks import installed
-from model.networks.base import Extractor, Resized
+from model.networks.base import Extractor
 from pipeline.errors import ChecksumError, ModelError
 from pipeline.files import sha256
 from pipeline.splits import seen
@@ -33,7 +33,7 @@ def load(extractor: Extractor, network: str, weights: str, like: str = "", side:
     Raises ConfigError where the network has none of that name here, ChecksumError where the file is another
     one than it was, ModelError where it does not fit, and what :func:`model.files.states.read_state` does.
     """
-    inner = extractor.inner if isinstance(extractor, Resized) else extractor
+    inner = extractor.core()
     path, digest = (Path(weights), "") if is_file(weights) else installed(network, weights)
     found = sha256(path)
     if digest and found != digest:

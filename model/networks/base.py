@@ -28,6 +28,8 @@ Features = Callable[[Tensor], Tensor]
 
 MOST = {"channels": 64, "side": 1024, "outputs": 1000, "resized": 1024}
 """So that a damaged file cannot ask for all memory."""
+FEATURES = ("last", "layers")
+"""last: what a network ends in; layers: besides, what :class:`Layered` adds."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Description:
     """Side to which patches are resized before the extractor sees them; None as they are."""
     linear: bool = False
     """Whether a head is one linear layer even if the network has heads of its own."""
+    features: str = "last"
+    """One of FEATURES."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What a network of others is built with besides, as JSON can hold it."""
 
@@ -66,6 +70,8 @@ class Description:
             raise ValueError(f"network {self.network!r}")
         if not isinstance(self.linear, bool):
             raise ValueError(f"linear {self.linear!r}")
+        if self.features not in FEATURES:
+            raise ValueError(f"features {self.features!r}")
         if not isinstance(self.options, dict):
             raise ValueError(f"options {self.options!r}")
         for name, most in MOST.items():
@@ -91,8 +97,8 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """As a model file has it."""
-        found = asdict(self)
-        return found if self.options else {key: value for key, value in found.items() if key != "options"}
+        usual = {"options": {}, "features": FEATURES[0]}  # not written: files from before have neither
+        return {key: value for key, value in asdict(self).items() if key not in usual or value != usual[key]}
 
 
 DEFAULT = Description()
@@ -118,6 +124,10 @@ class Extractor(nn.Module):
         Each parameter lies in one of them. By default every child that has parameters is a layer.
         """
         return [[child] for child in self.children() if next(child.parameters(), None) is not None]
+
+    def core(self) -> "Extractor":
+        """What has the weights: itself, or what it wraps."""
+        return self
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A state dict of others under the names of this one, without the classifier that it may have."""
@@ -173,12 +183,27 @@ def layers_of(network: nn.Module) -> list[list[nn.Module]]:
     return [[part] for part in (before, *blocks, after) if next(part.parameters(), None) is not None]
 
 
-class Resized(Extractor):
+class Wrapper(Extractor):
+    """An extractor around another one, whose weights and layers it has."""
+
+    def __init__(self, inner: Extractor, width: int) -> None:
+        super().__init__(width)
+        self.inner = inner
+
+    def core(self) -> Extractor:
+        """That of the inner one."""
+        return self.inner.core()
+
+    def groups(self) -> list[list[nn.Module]]:
+        """Those of the inner one."""
+        return self.inner.groups()
+
+
+class Resized(Wrapper):
     """An extractor that sees patches of another side: bilinear, smoothed where they get smaller."""
 
     def __init__(self, inner: Extractor, side: int) -> None:
-        super().__init__(inner.width)
-        self.inner = inner
+        super().__init__(inner, inner.width)
         self.side = side
 
     def forward(self, patches: Tensor) -> Tensor:
@@ -186,14 +211,53 @@ class Resized(Extractor):
         features: Tensor = self.inner(_resize(patches, self.side))
         return features
 
-    def groups(self) -> list[list[nn.Module]]:
-        """Those of the inner one."""
-        return self.inner.groups()
-
     def evaluated(self) -> Features:
         """The inner one as it is, after resizing."""
         inner, side = self.inner.evaluated(), self.side
         return lambda patches: inner(_resize(patches, side))
+
+
+class Layered(Wrapper):
+    """An extractor whose features are also those of its layers before the last.
+
+    Of each channel that such a layer puts out, the mean and the standard deviation over all places.
+    Parameters are as in :class:`Extractor`.
+    """
+
+    def __init__(self, inner: Extractor, channels: int, side: int) -> None:
+        super().__init__(inner, inner.width)
+        with torch.no_grad(), modes_kept(self):
+            self.width = self.eval()(torch.zeros(1, channels, side, side)).shape[1]
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Features (n, width): those of the inner one, then means and deviations layer by layer."""
+        found: list[Tensor] = []
+        hooks = [
+            layer[-1].register_forward_hook(lambda _layer, _inputs, output: found.extend(_moments(output)))
+            for layer in self.groups()[:-1]
+        ]
+        try:
+            features = self.inner(patches)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat([features, *found], dim=1)
+
+
+SMALL = 1e-12
+"""Variance below which a channel counts as constant: the root has no slope at 0."""
+
+
+def _moments(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Mean and standard deviation (n, channels) over the places of an output; none of what has no places.
+
+    Places are those of maps (n, channels, rows, columns), or tokens (n, tokens, channels).
+    """
+    x = output if isinstance(output, Tensor) else output[0]
+    if x.ndim not in (3, 4):
+        return ()
+    places = x.flatten(2) if x.ndim == 4 else x.transpose(1, 2)
+    return places.mean(-1), places.var(-1, correction=0).clamp(min=SMALL).sqrt()
 
 
 def _resize(patches: Tensor, side: int) -> Tensor:
@@ -283,6 +347,8 @@ def build(datasets: Iterable[str], description: Description = DEFAULT) -> Networ
     if hasattr(module, "options"):
         made_with = {"name": description.network.partition(":")[2], "options": description.options}
     extractor: Extractor = module.Extractor(description.channels, seen, **made_with)
+    if description.features == "layers":
+        extractor = Layered(extractor, description.channels, seen)
     if seen != description.side:
         extractor = Resized(extractor, seen)
     outputs = {dataset: description.logits(dataset) for dataset in datasets}

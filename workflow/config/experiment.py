@@ -280,6 +280,8 @@ class Encoder(Section):
     `random`, a file (.safetensors, .pth, .pt), or `results/METHOD`, the extractors of runs"""
     side: Pixels | None = 160
     """width and height to which patches are resized; null is `patch`"""
+    features: Literal["last", "layers"] = "last"
+    """what the network ends in, or mean and standard deviation of each layer before the last besides"""
     views: Views = 16
     """number of views of each finding that are embedded, if that many are stored"""
 
