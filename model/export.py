@@ -27,7 +27,7 @@ from model.evaluation.results import read
 from model.files import weights
 from model.files.runs import DISCLAIMER, MIXTURE, Run, RunError, agree, find
 from model.inference import batch_norm, in_use
-from model.networks.base import Network
+from model.network import Network
 from pipeline.classes import UNNAMED, Classes
 from pipeline.cli import run_cli
 from pipeline.files import atomic, sha256, write_text

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from model.files import weights
 from model.files.states import read_state
-from model.networks.base import Description, Network, build
+from model.network import Description, Network, build
 from pipeline.cli import run_cli
 from pipeline.errors import ModelError
 from pipeline.files import sha256

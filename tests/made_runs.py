@@ -7,7 +7,7 @@ import torch
 
 from model.files import weights
 from model.inference import batch_norm, score_views
-from model.networks.base import Description, build, initialize
+from model.network import Description, build, initialize
 from pipeline import card, findings, skipped
 from pipeline.patches import cut, slices
 from pipeline.readers import index

@@ -12,7 +12,7 @@ from model.bootstrap.guess import main
 from model.bootstrap.rules import minimum_rule, paper_rule, scores_table
 from model.files import weights
 from model.inference import batch_norm
-from model.networks.base import build, initialize
+from model.network import build, initialize
 from model.training import data
 from pipeline.errors import InputError, SplitError
 from pipeline.files import read_csv

@@ -16,7 +16,7 @@ from model.device import set_up
 from model.files import weights
 from model.inference import batch_norm, score_views
 from model.inference.evaluated import Evaluated
-from model.networks.base import build, initialize
+from model.network import build, initialize
 from model.training import data, train
 from pipeline.errors import MemoryShortError
 from pipeline.provenance import ROOT

@@ -21,8 +21,9 @@ from model.baselines.progress import Blocks
 from model.dataset import load
 from model.evaluation.metrics import auroc
 from model.files import pretrained, runs
+from model.network import Description, build
 from model.networks import base
-from model.networks.base import Description, Layered, Resized, build, pictures
+from model.networks.base import Layered, Resized, pictures
 from model.networks.efficientnet import MEMBERS, Extractor
 from model.report.saliency import of_runs
 from pipeline import card as data_card
@@ -339,6 +340,7 @@ class TestLayers:
     ("edited", "embeds", "fits"),
     [
         ("model/networks/efficientnet.py", True, True),
+        ("model/network.py", True, True),
         ("model/networks/base.py", True, True),
         ("model/baselines/embeddings.py", True, True),
         ("model/files/states.py", True, True),

@@ -16,8 +16,8 @@ from model import export, networks
 from model.bootstrap import guess
 from model.files import pretrained, weights
 from model.inference.evaluated import Evaluated
+from model.network import Description, build, initialize
 from model.networks import base
-from model.networks.base import Description, build, initialize
 from model.networks.efficientnet import Conv
 from model.training import train
 from model.training.updater import grouped

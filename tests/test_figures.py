@@ -16,7 +16,7 @@ from PIL import Image
 
 from model.files import weights
 from model.inference import batch_norm
-from model.networks.base import Description, build
+from model.network import Description, build
 from model.report import histories
 from model.report.drawing import COLOUR_OF, PUBLISHED, STYLE, spread
 from model.report.gradients import BROKEN, COLUMNS, chosen, draw_gradient_flow, gradient_flow, read_gradients

@@ -3,7 +3,7 @@ import torch
 
 from model.inference import batch_norm, evaluated
 from model.inference.evaluated import Evaluated
-from model.networks.base import Description, Network, build, initialize
+from model.network import Description, Network, build, initialize
 
 
 def trained(channels: int) -> tuple[Network, torch.Tensor]:

@@ -12,7 +12,7 @@ import pytest
 
 from model.files import weights
 from model.inference import batch_norm
-from model.networks.base import Description, build, initialize
+from model.network import Description, build, initialize
 from model.training import train
 from pipeline.classes import Classes
 from pipeline.files import read_csv, write_csv

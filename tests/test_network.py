@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.networks.base import Description, Dropout, Network, build, channels_last, initialize, set_dropout
+from model.network import Description, Network, build, initialize
+from model.networks.base import Dropout, channels_last, set_dropout
 from model.networks.papers import Extractor, head
 
 ODD_NAMES = ("fe", "Coffee", "Prostate", "Prostate2", "a.b", "two words", "keys", "type", "0")

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from model.inference import batch_norm
 from model.inference.evaluated import Evaluated
-from model.networks import base, papers
-from model.networks.base import Description, build, initialize
+from model.network import Description, Network, build, check_buffers, initialize
+from model.networks import papers
 from pipeline.errors import ConfigError
 from pipeline.provenance import ROOT
 from tests.copies import copy_code
@@ -31,7 +31,7 @@ from model.bootstrap import guess
 from model.files import weights
 from model.inference import batch_norm
 from model.inference.evaluated import Evaluated
-from model.networks.base import Description
+from model.network import Description
 from model.training import train, trainer
 
 stores, splits, out = sys.argv[1:3], sys.argv[3:5], Path(sys.argv[5])
@@ -77,7 +77,7 @@ np.testing.assert_allclose(given, plain.softmax(1)[:, 1].numpy(), atol=1e-5)
 """
 
 
-def plainly(network: base.Network, dataset: str, table: Tensor, patches: Tensor) -> Tensor:
+def plainly(network: Network, dataset: str, table: Tensor, patches: Tensor) -> Tensor:
     """Logits in eval mode."""
     batch_norm.attach(network, table)
     with torch.no_grad():
@@ -85,7 +85,7 @@ def plainly(network: base.Network, dataset: str, table: Tensor, patches: Tensor)
     return logits
 
 
-def put_between(network: base.Network, where: str) -> None:
+def put_between(network: Network, where: str) -> None:
     """Put a layer between two layers of a block, of the extractor, or of a head."""
     block, *_ = network.extractor.children()
     maker = network.maker("a")
@@ -149,11 +149,11 @@ def test_state_that_no_model_file_holds_is_refused(layer: Callable[[], nn.Module
     network = build(["a"])
     network.extractor.odd = layer()
     with pytest.raises(ConfigError, match=buffer):
-        base._check_buffers(network)
+        check_buffers(network)
     network = build(["a"])
     network.makers[0].append(nn.BatchNorm2d(2))  # type: ignore[operator]
     with pytest.raises(ConfigError, match=r"makers\.0\.6"):
-        base._check_buffers(network)
+        check_buffers(network)
 
 
 def test_other_layers_have_weights_of_their_seed_and_leave_the_generator_alone() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.inference.scores import evaluate
-from model.networks.base import build, initialize
+from model.network import build, initialize
 from model.training import data
 from model.training.checkpoint import Folder
 from model.training.online import Views

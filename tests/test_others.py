@@ -20,8 +20,8 @@ from model.bootstrap import guess
 from model.files import pretrained, weights
 from model.inference import batch_norm
 from model.inference.evaluated import Evaluated
+from model.network import Description, Network, build, initialize
 from model.networks import base
-from model.networks.base import Description, build, initialize
 from model.training import train
 from model.training.updater import grouped
 from pipeline.errors import ConfigError, InputError, ModelError
@@ -68,7 +68,7 @@ class TestModule:
         yield tmp_path / "my" / "file.py"
         sys.modules.pop("side", None)
 
-    def model(self) -> tuple[Path, base.Network]:
+    def model(self) -> tuple[Path, Network]:
         """A model file with such a network."""
         network = build(["a"], Description.named("module:my.file:Net", 2, 32))
         initialize(network, 0)

@@ -15,7 +15,7 @@ from model.bootstrap import guess, pretrained
 from model.files import weights
 from model.inference import batch_norm
 from model.inference.scores import evaluate
-from model.networks.base import Description, build
+from model.network import Description, build
 from model.training import data, train
 from model.training.phase import Phase, parse_phases
 from model.training.updater import grouped

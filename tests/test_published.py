@@ -16,7 +16,7 @@ from model import published
 from model.files import weights
 from model.files.states import read_state
 from model.inference import batch_norm, score_views
-from model.networks.base import Description
+from model.network import Description
 from pipeline.errors import ModelError, PickledError, UnreadableError
 from pipeline.files import read_csv
 from pipeline.splits.split import balanced_views

@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import nn
 
-from model.networks.base import Description, build, initialize
+from model.network import Description, build, initialize
 from model.report import rates
 from model.training import data, finder
 from model.training.checkpoint import Folder

@@ -13,7 +13,7 @@ import torch
 from model.files import weights
 from model.files.runs import RunError, agree, describe, find
 from model.inference import batch_norm
-from model.networks.base import Description, build, initialize
+from model.network import Description, build, initialize
 from pipeline.card import KINDS, MEASURES, Preprocessing
 from pipeline.errors import ConfigError, InputError, LossError, PickledError
 

@@ -12,7 +12,7 @@ from model.evaluation.predictions import COLUMNS
 from model.files import weights
 from model.inference import batch_norm, score_views
 from model.inference.score_views import main
-from model.networks.base import build, initialize
+from model.network import build, initialize
 from pipeline.errors import ConfigError, InputError, LossError
 from pipeline.files import read_csv
 from pipeline.store import read_patches

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from model.inference import batch_norm
-from model.networks.base import Network, build, initialize
+from model.network import Network, build, initialize
 from model.training import data
 from tests.stores import make_store
 

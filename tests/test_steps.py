@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from model.files import weights
 from model.inference import batch_norm
-from model.networks.base import Description, Dropout, Network, build, initialize
+from model.network import Description, Network, build, initialize
+from model.networks.base import Dropout
 from model.networks.papers import Extractor, head
 from model.training import data
 from model.training.checkpoint import Folder

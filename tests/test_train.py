@@ -16,7 +16,7 @@ from torch.nn import functional
 from model.files import weights
 from model.inference import batch_norm
 from model.inference.scores import evaluate
-from model.networks.base import Description, Network, build, initialize
+from model.network import Description, Network, build, initialize
 from model.networks.papers import Extractor, head
 from model.report import gradients, tensorboard
 from model.training import data, train

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.files import weights
 from model.inference import batch_norm
-from model.networks.base import Description, Network, build, initialize
+from model.network import Description, Network, build, initialize
 from pipeline.errors import InputError
 
 NAMES = ("a.b", "a", "fe")

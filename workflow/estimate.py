@@ -97,7 +97,7 @@ def network(name: str, channels: int, side: int) -> tuple[float, float] | None:
     """Processor seconds of one patch through a network, and of training on one; None if it is not there."""
     import torch
 
-    from model.networks.base import Description, build
+    from model.network import Description, build
 
     torch.set_num_threads(1)
     try:

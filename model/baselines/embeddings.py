@@ -25,8 +25,8 @@ from model.device import set_up, told
 from model.files import terms
 from model.files.locked import Locked, digest
 from model.files.pretrained import load, seen_by
+from model.network import FEATURES, Description, Network, build, initialize, module_name
 from model.networks import weights_of
-from model.networks.base import FEATURES, Description, Network, build, initialize, module_name
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, StoreError
 from pipeline.files import sha256

@@ -21,7 +21,8 @@ from model.files import weights
 from model.files.pretrained import fill
 from model.files.runs import MIXTURE, Run
 from model.inference.evaluated import BATCH
-from model.networks.base import Description, Extractor, build
+from model.network import Description, build
+from model.networks.base import Extractor
 from pipeline.classes import MOST
 from pipeline.errors import ConfigError, InputError, LossError
 from pipeline.files import atomic

@@ -19,7 +19,7 @@ from model.device import set_up, told
 from model.evaluation.predictions import STATES
 from model.files import runs, weights
 from model.inference import batch_norm
-from model.networks.base import Network
+from model.network import Network
 from pipeline.classes import UNNAMED, Classes
 from pipeline.cli import run_cli
 from pipeline.files import write_text

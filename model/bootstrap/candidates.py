@@ -9,7 +9,7 @@ from torch import Tensor
 from model.evaluation.metrics import aurocs, macro
 from model.inference import batch_norm
 from model.inference.scores import evaluate
-from model.networks.base import Network, initialize
+from model.network import Network, initialize
 from model.training.data import Part
 
 FIRST_PATCHES = 16

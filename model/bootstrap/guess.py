@@ -23,7 +23,7 @@ from model.files import weights
 from model.files.locked import digest
 from model.files.pretrained import seen_by
 from model.inference import batch_norm
-from model.networks.base import INITIALIZATIONS, Description, build, module_name
+from model.network import INITIALIZATIONS, Description, build, module_name
 from model.training import data
 from model.training.checkpoint import Folder
 from model.training.records import Records

@@ -18,8 +18,8 @@ from model.files.terms import called
 from model.inference import batch_norm
 from model.inference.evaluated import Evaluated
 from model.inference.scores import evaluate
+from model.network import Description, Network, build
 from model.networks import weights_of
-from model.networks.base import Description, Network, build
 from model.training import data
 from pipeline.files import write_csv
 from pipeline.seeds import seed

@@ -7,7 +7,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from model.networks.base import MOST
+from model.network import MOST
 from pipeline import card
 from pipeline.classes import MOST as MOST_CLASSES
 from pipeline.patches.ranges import MOST_RANGE

@@ -19,7 +19,7 @@ from model.evaluation.predictions import numbered
 from model.files import weights
 from model.files.cards import STATES, VERSION, read_card
 from model.inference.evaluated import Evaluated
-from model.networks.base import Network
+from model.network import Network
 from pipeline.card import Preprocessing, training_counts
 from pipeline.classes import Classes
 from pipeline.errors import ConfigError, InputError, LossError

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from model.inference import batch_norm
-from model.networks.base import Description, Network, build
+from model.network import Description, Network, build
 from pipeline.errors import ConfigError, InputError, PickledError
 from pipeline.files import atomic
 from pipeline.store import PATCH_SIDE

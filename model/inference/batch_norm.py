@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.networks.base import Network, channels_last, modes_kept
+from model.network import Network
+from model.networks.base import channels_last, modes_kept
 from model.training.data import Dataset, Part, read_part
 from pipeline.seeds import stream
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from model.inference import batch_norm
-from model.networks.base import Network, modes_kept
+from model.network import Network
+from model.networks.base import modes_kept
 from model.training.online import Views
 
 BATCH = {"cpu": 16, "cuda": 1024}

@@ -8,7 +8,7 @@ from torch import Tensor
 from model.dataset import over_views
 from model.evaluation.metrics import aurocs, decisions, macro
 from model.inference.evaluated import Evaluated
-from model.networks.base import Network
+from model.network import Network
 from model.training.data import Part
 
 

@@ -1,11 +1,11 @@
 """Networks: each module here but ``base`` is one, or a family of them, that ``network`` in config may name.
 
-``base`` says what a network has to be. What the plan has to know of it, which never imports torch, stands in
-literals of its module and is read from the text: ``MEMBERS`` of a family, by name with what their
-``Extractor`` is made with; ``CHANNELS`` and ``SMALLEST`` (side of a patch in pixels) where it does not take
-everything; ``PUBLISHED`` weights that install with pip, see :func:`installed`; ``ARGUMENT`` of a kind of
-network that others have made, what stands after its name and a colon; ``NEEDS``, the package it is made with;
-``WEIGHTS``, the file in its folder that weights called like the kind stand for.
+``base`` says what a network has to be; ``model.network`` builds it. What the plan has to know of it, which
+never imports torch, stands in literals of its module and is read from the text: ``MEMBERS`` of a family, by
+name with what their ``Extractor`` is made with; ``CHANNELS`` and ``SMALLEST`` (side of a patch in pixels)
+where it does not take everything; ``PUBLISHED`` weights that install with pip, see :func:`installed`;
+``ARGUMENT`` of a kind of network that others have made, what stands after its name and a colon; ``NEEDS``,
+the package it is made with; ``WEIGHTS``, the file in its folder that weights called like the kind stand for.
 """
 
 import ast

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.networks.base import Network
+from model.network import Network
 from model.training.batches import LoopLoader
 from model.training.phase import Phase
 from pipeline.seeds import stream

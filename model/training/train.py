@@ -26,7 +26,7 @@ from model.device import describe, set_up, told
 from model.files import weights
 from model.files.locked import digest
 from model.inference import batch_norm
-from model.networks.base import module_name
+from model.network import module_name
 from model.training import data
 from model.training.batches import BALANCES
 from model.training.checkpoint import Folder

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from model.files import weights
-from model.networks.base import Network
+from model.network import Network
 from model.training import finder
 from model.training.batches import LoopLoader
 from model.training.checkpoint import Folder

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from model.files import weights
 from model.inference import batch_norm
-from model.networks.base import Extractor, Network, channels_last, set_dropout
+from model.network import Network
+from model.networks.base import Extractor, channels_last, set_dropout
 from model.training import schedule
 from model.training.data import Part
 from model.training.losses import loss

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from model.inference import batch_norm
 from model.inference.evaluated import Evaluated, decide
 from model.inference.scores import Scores, score
-from model.networks.base import Network
+from model.network import Network
 from model.training.data import Dataset, Part, read_part
 
 

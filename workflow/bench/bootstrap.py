@@ -12,7 +12,7 @@ from model.bootstrap.candidates import FIRST_PATCHES, Candidates, stages
 from model.bootstrap.rules import Scores, minimum_rule, summary
 from model.bootstrap.staged import PILOT
 from model.inference import batch_norm
-from model.networks.base import build, initialize
+from model.network import build, initialize
 from workflow.bench import plain_network
 from workflow.bench.guesses import Sizes, full_stage, race
 from workflow.bench.measure import Contender, Result, Size, compare, once

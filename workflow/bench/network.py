@@ -12,7 +12,7 @@ import torch
 
 from model import device
 from model.inference.evaluated import Evaluated
-from model.networks.base import build
+from model.network import build
 from model.training.checkpoint import Folder
 from model.training.data import load
 from model.training.phase import Phase

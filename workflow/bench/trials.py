@@ -11,7 +11,8 @@ from model import device
 from model.bootstrap.candidates import stages
 from model.bootstrap.rules import minimum_rule
 from model.inference import batch_norm
-from model.networks.base import build, channels_last, initialize
+from model.network import build, initialize
+from model.networks.base import channels_last
 from pipeline.seeds import seed, stream
 from workflow.bench.guesses import Sizes, full_stage, race
 
@@ -70,7 +71,7 @@ class Trials:
         return np.array(table).T
 
     def _heads(self, count: int, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-        """Decision makers (count, inputs, outputs) drawn as :func:`~model.networks.base.initialize` does."""
+        """Decision makers (count, inputs, outputs) drawn as :func:`~model.network.initialize` does."""
         head = []
         for inputs, outputs in ((256, 64), (64, 16), (16, 2)):
             bounds = math.sqrt(6 / (inputs + outputs)), 1 / math.sqrt(inputs)

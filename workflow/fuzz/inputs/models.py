@@ -19,7 +19,7 @@ from model.baselines.measures import MEASURES
 from model.files import weights
 from model.files.runs import describe
 from model.inference import batch_norm
-from model.networks.base import build, initialize
+from model.network import build, initialize
 from pipeline.classes import UNNAMED
 from pipeline.seeds import stream
 from pipeline.slice_store import write_slices

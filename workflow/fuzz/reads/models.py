@@ -9,7 +9,7 @@ from model import predict, published
 from model.baselines import mixture, nearest
 from model.files import pretrained, runs, states, weights
 from model.files.runs import MIXTURE
-from model.networks.base import build
+from model.network import build
 from pipeline import case, slice_store, store
 from pipeline.splits import seen
 from pipeline.store import PATCH_SIDE
