@@ -41,7 +41,9 @@ MEASURES = {
     "patch_sd": ("standard deviation of the patch, in those of the series,", ""),
 }
 """Of these it has the least and the largest; what they are called, and their unit."""
-LATER = ("image_width", "image_height", "colours")
+SIZE = ("image_width", "image_height")
+"""The only scale of an image without pixel spacing; of others the spacing is the scale."""
+LATER = (*SIZE, "colours")
 """Of these older cards say nothing."""
 GREYED, GREY = "read in grey", "none"
 """The colours of an image of which a network sees the luminance, and of one that has none."""
@@ -146,6 +148,8 @@ def outside(training: Mapping[str, Mapping[str, Any]], case: pd.DataFrame) -> It
                 yield f"{row['channel']}: {title} {row[name] or 'unknown'}, in training {trained}"
         for name, (title, unit) in MEASURES.items():
             value, ends = float(row[name]), known.get(name)
+            if name in SIZE and not np.isnan(float(row["spacing_column_mm"])):
+                continue
             if ends is None or np.isnan(value):
                 if ends is not None:
                     yield f"{row['channel']}: {title} unknown, in training {_range(ends, unit)}"

@@ -273,6 +273,8 @@ def test_a_case_beyond_the_ranges_of_the_training_is_told_so(tmp_path: Path) -> 
     assert known["t2"]["slice_thickness_mm"] == [3, 3]
     assert known["t2"]["slices"] == [9, 9]
     assert list(outside(known, trained.measured)) == []
+    wider = trained.measured.assign(image_width=512.0)  # with a spacing, its size says nothing of its scale
+    assert list(outside(known, wider)) == []
     (tmp_path / "c/P-4/1-01.dcm").unlink()
     notes = list(outside(known, prepare(tmp_path / "c", at(10, 7, 5), how()).measured))
     assert "t2: slices in the series 8, in training 9" in notes
