@@ -111,6 +111,13 @@ class TestRegression:
         model = fit(samples([0, 1] * 500, [[constant, 0.0], [constant, 1.0]] * 500), 1.0)
         assert model.sd.tolist() == [1.0, 0.5]
 
+    def test_what_a_network_makes_of_a_constant_differs_by_rounding_and_is_a_constant(self) -> None:
+        """7 ± 7e-6: another machine rounds otherwise, and a score must not depend on that."""
+        values = np.array([[7.0, 0.0], [7.0, 1.0], [7.00001, 0.0], [6.99999, 1.0]] * 5)
+        assert fit(samples([0, 1] * 10, values.astype("f4")), 1.0).sd.tolist() == [1.0, 0.5]  # type: ignore[arg-type]
+        double = fit(samples([0, 1] * 10, values.tolist()), 1.0)
+        assert double.sd[0] == pytest.approx(7.07e-6, rel=1e-3)  # of numbers in a table such digits are real
+
     def test_a_constant_feature_does_no_harm(self) -> None:
         model = fit(samples([0, 1] * 5, [[7.0, 0.0], [7.0, 1.0]] * 5), 1.0)
         assert np.isfinite(model.scores(np.array([[7.0, 0.5]]))).all()

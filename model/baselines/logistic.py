@@ -18,6 +18,12 @@ from pipeline.seeds import seed
 log = logging.getLogger("typhon")
 
 
+NOISE = {"float32": 1e-4, "float64": 1e-10}
+"""Standard deviation, as a share of the mean, up to which a feature counts as constant.
+
+What a network makes of a picture has errors of some 1e-6 of it in float32, and others on another machine: to
+divide by as little would make a feature of them.
+"""
 Scale = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Median, mean and standard deviation of each feature in training."""
 
@@ -64,13 +70,16 @@ class Measured:
         values = self.values.astype(np.float64)
         median = np.nanmedian(values, axis=0)
         np.copyto(values, median, where=np.isnan(values))
-        mean, sd = values.mean(axis=0), values.std(axis=0)
-        sd = np.where(
-            sd > 1e-10 * np.abs(mean), sd, 1.0
-        )  # of a constant, a mean that is rounded leaves a little
+        mean, sd = values.mean(axis=0), spread(values, self.values.dtype)
         values -= mean  # in place: a thousand features of many views take memory
         values /= sd
         return values, (median, mean, sd)
+
+
+def spread(values: np.ndarray, computed: np.dtype[Any]) -> np.ndarray:
+    """Standard deviation of each column, float64; 1 of a constant one, as far as it was ``computed``."""
+    mean, sd = values.mean(axis=0, dtype="f8"), values.std(axis=0, dtype="f8")
+    return np.where(sd > NOISE[computed.name] * np.abs(mean), sd, 1.0)
 
 
 class Scaled(Protocol):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from model.baselines import mixture
-from model.baselines.logistic import Measured
+from model.baselines.logistic import Measured, spread
 from model.files import weights
 from model.files.runs import MIXTURE, Run, RunError
 from pipeline.classes import UNKNOWN, Classes
@@ -59,8 +59,7 @@ def build(measured: Measured, classes: Classes) -> Nearest:
     sums = np.zeros((len(measured.table), measured.values.shape[1]))
     np.add.at(sums, measured.finding, measured.values)
     means = sums / counts
-    mean, sd = means.mean(axis=0), means.std(axis=0)
-    sd = np.where(sd > 1e-10 * np.abs(mean), sd, 1.0)
+    mean, sd = means.mean(axis=0), spread(means, measured.values.dtype)
     values = (means - mean) / sd
     directions = np.linalg.svd(values, full_matrices=False)[2][:DIRECTIONS].T
     points = values @ directions

@@ -158,8 +158,10 @@ class Layered(Wrapper):
         return torch.cat([features, *found], dim=1)
 
 
+CONSTANT = 1e-3
+"""Deviation as a share of the mean below which a channel counts as constant: less is rounding in float32."""
 SMALL = 1e-12
-"""Variance below which a channel counts as constant: the root has no slope at 0."""
+"""Least variance: the root has no slope at 0."""
 
 
 def _moments(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -171,7 +173,8 @@ def _moments(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     if x.ndim not in (3, 4):
         return ()
     places = x.flatten(2) if x.ndim == 4 else x.transpose(1, 2)
-    return places.mean(-1), places.var(-1, correction=0).clamp(min=SMALL).sqrt()
+    mean, variance = places.mean(-1), places.var(-1, correction=0)
+    return mean, torch.maximum(variance, (CONSTANT * mean).square().clamp(min=SMALL)).sqrt()
 
 
 def _resize(patches: Tensor, side: int) -> Tensor:

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from model.baselines.logistic import spread
 from model.report.drawing import COLOURS, GREY, STYLE, entry, figure, save
 from pipeline.cli import run_cli
 from pipeline.errors import StoreError
@@ -35,8 +36,7 @@ def components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is positive, so that the same data give the same map.
     """
     values = features.astype(float)
-    sd = values.std(axis=0)
-    values = (values - values.mean(axis=0)) / np.where(sd > 0, sd, 1)
+    values = (values - values.mean(axis=0)) / spread(values, features.dtype)
     left, sizes, _ = np.linalg.svd(values, full_matrices=False)
     places = (left * sizes)[:, :COMPONENTS]
     largest = places[np.abs(places).argmax(axis=0), np.arange(places.shape[1])]
