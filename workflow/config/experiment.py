@@ -392,7 +392,11 @@ class Config(Section):
     for a `folder:PATH`; a file of weights (.safetensors, .pth, .pt); or `results/METHOD`, the extractors of
     other runs, fold by fold and seed by seed. With all but `random`, heads start as probes of the training
     findings, and no random weights are guessed"""
-    encoders: dict[Name, Encoder] = {"lite0": Encoder(), "lite0-96": Encoder(side=96)}
+    encoders: dict[Name, Encoder] = {
+        "lite0": Encoder(),
+        "lite0-96": Encoder(side=96),
+        "lite0-layers": Encoder(features="layers", views=8),
+    }
     """fixed networks whose features methods such as `probe` use, by a name of your own"""
     challenge: Annotated[Name, Field(examples=["prostatex-test"])] | None = None
     """collection with `part: test` whose findings each method predicts, for
