@@ -36,8 +36,8 @@ PROBE = 0.0116
 """Processor seconds of :func:`probe` on the machine where COSTS were measured, in the same minute."""
 SLOWEST = 5.0
 """A probe that takes so many times as long was disturbed."""
-EMBEDDED = 1280 * 4
-"""Bytes of the features of a view."""
+EMBEDDED = {"last": 1280 * 4, "layers": 4960 * 4}
+"""Bytes of the features of a view, those of Lite0."""
 BATCH = 8
 """Patches whose forward pass, and step of training, are timed."""
 
@@ -152,7 +152,7 @@ def _embeddings(
         taken = network(own["network"], channels, own["side"] or config["patch"])
         views = min(own["views"], config["views"]) * (findings or 0)
         seconds = None if findings is None or taken is None else cost["network job"] + views * taken[0]
-        yield StepCost(f"look at patches with {name}", 1, seconds, views * EMBEDDED / 1e6)
+        yield StepCost(f"look at patches with {name}", 1, seconds, views * EMBEDDED[own["features"]] / 1e6)
     if bases & {*STACKED} and findings is not None:
         views = config["views"] * findings
         seconds = len(MEASURED) * cost["job"] + views * cost["measured view"]
