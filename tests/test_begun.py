@@ -279,7 +279,7 @@ class TestPlan:
         ]
         said = baselines.run_encoder_options(made, "own", "a", "2", "3")
         assert said == (
-            "--network papers --weights results/fast/fold2/seed3/model.safetensors --views 16"
+            "--network papers --weights results/fast/fold2/seed3/model.safetensors --features last --views 16"
             " --split data/a/splits/fold2.csv --like a --people a --leak refuse"
         )
         assert not [name for name in targets.figures(made) if "embeddings" in name]
