@@ -77,9 +77,12 @@ class Measured:
 
 
 def spread(values: np.ndarray, computed: np.dtype[Any]) -> np.ndarray:
-    """Standard deviation of each column, float64; 1 of a constant one, as far as it was ``computed``."""
-    mean, sd = values.mean(axis=0, dtype="f8"), values.std(axis=0, dtype="f8")
-    return np.where(sd > NOISE[computed.name] * np.abs(mean), sd, 1.0)
+    """Standard deviation of each column of float64 values; 1 of one that is constant.
+
+    ``computed`` is the type in which they came about, on which it depends what is rounding, see NOISE.
+    """
+    sd = values.std(axis=0)
+    return np.where(sd > NOISE[computed.name] * np.abs(values.mean(axis=0)), sd, 1.0)
 
 
 class Scaled(Protocol):
