@@ -1,20 +1,25 @@
 """Logistic regression on intensity features and the ADC rule, with values worked out by hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from model.baselines import adc, intensity
 from model.baselines.fit import adc_feature, fit_adc, main
-from model.baselines.logistic import Measured, choose, fit, inner_folds
+from model.baselines.logistic import Measured, choose, fit, fit_any, inner_folds, medians
 from model.baselines.measures import MEASURES
 from model.baselines.methods import MEASURED
 from model.evaluation import score
 from model.evaluation.predictions import COLUMNS
+from pipeline.classes import UNNAMED, Classes
 from pipeline.errors import ConfigError, EmptyError
 from pipeline.files import FINDING_COLUMNS, read_csv, write_csv
 from pipeline.slice_store import write_slices
@@ -135,6 +140,48 @@ class TestRegression:
         np.testing.assert_array_equal(found.coefficients, expected.coefficients)
         np.testing.assert_array_equal(found.scores(single.values), expected.scores(double.values))
         np.testing.assert_array_equal(single.values, before)
+
+    def test_fits_to_choose_by_are_rough_and_the_chosen_one_is_not(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rng = np.random.default_rng(0)
+        values = rng.normal(size=(40, 30)).astype("f4")
+        measured = replace(samples([0, 1] * 20, []), values=values)
+        types: list[str] = []
+
+        def seen(inner: Measured, penalty: float) -> object:
+            types.append(inner.standardised[0].dtype.name)
+            return fit(inner, penalty)
+
+        monkeypatch.setattr("model.baselines.logistic.fit_any", seen)
+        chosen(measured, [0.01, 0.1])
+        assert set(types) == {"float32"}
+        assert measured.standardised[0].dtype == np.float64
+
+    @pytest.mark.parametrize("penalty", [1e-5, 1e-3, 1e-1])
+    def test_a_rough_fit_is_the_fit_to_a_few_digits_and_leaves_the_numbers_alone(
+        self, penalty: float
+    ) -> None:
+        rng = np.random.default_rng(0)
+        values = (5 + rng.normal(size=(300, 80)) + np.arange(300)[:, None] % 2 / 4).astype("f4")
+        values[7, 3] = np.nan
+        for labels, classes in (([0, 1] * 150, UNNAMED), ([0, 1, 2] * 100, Classes(("a", "b", "c")))):
+            measured = replace(samples(labels, []), values=values, classes=classes)
+            expected, found = (fit_any(replace(measured, rough=rough), penalty) for rough in (False, True))
+            np.testing.assert_allclose(found.scores(values), expected.scores(values), atol=1e-3)
+            assert found.coefficients.dtype == np.float64
+            np.testing.assert_array_equal(found.median, expected.median)
+        np.testing.assert_array_equal(values, measured.values)
+
+    @given(
+        arrays("f4", st.tuples(st.integers(1, 9), st.integers(1, 4)),
+               elements=st.floats(-1e6, 1e6, width=32) | st.just(float("nan"))),
+    )  # fmt: skip
+    def test_medians_are_those_of_numpy_also_of_columns_with_gaps(self, values: np.ndarray) -> None:
+        values[0] = np.nan_to_num(values[0])  # no column is empty
+        before = values.copy()
+        np.testing.assert_array_equal(medians(values), np.nanmedian(values.astype("f8"), axis=0))
+        np.testing.assert_array_equal(values, before)
 
     def test_one_class_to_learn_from_is_refused_in_one_line(self) -> None:
         with pytest.raises(EmptyError, match="E-EMPTY: expected training findings of both classes"):

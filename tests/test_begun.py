@@ -271,7 +271,7 @@ class TestPlan:
         features = "results/fast/fold2/seed3/embeddings/own/a.h5"
         assert baselines.files(made, "probe", "2", "3") == {"embeddings": features}
         assert baselines.run_encoders(made) == {"own": "fast"}
-        assert baselines.fixed_encoders(made) == []
+        assert baselines.fixed_encoders(made) == ["lite0", "lite0-96", "lite0-layers"]
         assert baselines.run_files(made, "own", "a", "2", "3") == [
             "results/fast/fold2/seed3/model.safetensors",
             "results/fast/fold2/seed3/seen.json",

@@ -368,6 +368,22 @@ def test_what_a_network_does_not_take_is_told_before_anything_is_made(methods, o
         checked(config)
 
 
+def test_the_usual_encoders_stand_beside_those_of_a_config_with_the_keys_that_it_does_not_set():
+    own = {"mine": {"side": 224}, "lite0-96": {"views": 8}, "lite0-layers": {"side": 64}}
+    found = checked(CONFIG | {"encoders": own})["encoders"]
+    assert list(found) == ["lite0", "lite0-96", "lite0-layers", "mine"]
+    assert found["lite0"] == checked(CONFIG)["encoders"]["lite0"]
+    assert (found["lite0-96"]["side"], found["lite0-96"]["views"]) == (96, 8)
+    assert (found["lite0-layers"]["features"], found["lite0-layers"]["side"]) == ("layers", 64)
+    assert (found["mine"]["features"], found["mine"]["side"]) == ("last", 224)
+
+
+@pytest.mark.parametrize("wrong", [["lite0"], {"lite0": 160}, {"lite0": {"sides": 160}}])
+def test_encoders_that_are_none_are_told_as_any_other_value(wrong):
+    with pytest.raises(ConfigError, match="encoders"):
+        checked(CONFIG | {"encoders": wrong})
+
+
 @pytest.mark.parametrize(
     ("path", "text", "value"),
     [

@@ -362,14 +362,14 @@ class TestChallenge:
         of_radiomics = [("l2", 1), ("elastic_net", 0.01), ("elastic_net", 0.1), ("forest", 5)]
         assert baselines.candidates(mine, "radiomics") == {"radiomics": of_radiomics}
         found = baselines.candidates(mine, "auto")
-        assert list(found) == ["lite0", "lite0-96", "radiomics", "intensity"]
-        assert found["lite0"] == found["lite0-96"] == [("l2", 0.01), ("l2", 0.1)]
+        assert list(found) == ["lite0-layers", "lite0-96", "radiomics", "intensity"]
+        assert found["lite0-layers"] == found["lite0-96"] == [("l2", 0.01), ("l2", 0.1)]
         assert found["radiomics"] == of_radiomics
         assert found["intensity"][0] == ("l2", 1e-4)
         assert json.loads(baselines.learners(mine, "probe_svm")) == {"lite0": [["svm", 0.01]]}
         assert baselines.candidate_files(mine, "auto", *RUN) == [
             f"<data>/prostatex/embeddings/{name}.h5"
-            for name in ("lite0", "lite0-96", "radiomics", "intensity")
+            for name in ("lite0-layers", "lite0-96", "radiomics", "intensity")
         ]
 
     def test_candidates_of_a_variant_are_its_own(self):

@@ -24,6 +24,8 @@ NOISE = {"float32": 1e-4, "float64": 1e-10}
 What a network makes of a picture has errors of some 1e-6 of it in float32, and others on another machine: to
 divide by as little would make a feature of them.
 """
+TOLERANCE = {"float32": 1e-5, "float64": 1e-6}
+"""Gradient at which a regression stops, by the type of its numbers."""
 Scale = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Median, mean and standard deviation of each feature in training."""
 
@@ -39,6 +41,8 @@ class Measured:
     table: pd.DataFrame
     """patient_id, finding_id, group_id and labels of each finding"""
     classes: Classes = UNNAMED
+    rough: bool = False
+    """Whether fits are only compared with each other: those of float32 numbers are float32 then."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -58,31 +62,44 @@ class Measured:
 
     @functools.cached_property
     def standardised(self) -> tuple[np.ndarray, Scale]:
-        """The numbers float64, less their mean and by their standard deviation; and the scale that they had.
+        """The numbers less their mean and by their standard deviation; and the scale that they had, float64.
 
-        What is missing counts as the median. Raises EmptyError for samples that lack a class.
+        The numbers are float64 unless rough. What is missing counts as the median. Raises EmptyError for
+        samples that lack a class.
         """
         if not self.whole:
             two, count = self.classes.two, len(self.table)
             found = f"{count} of one class" if two else f"{count} without one of {self.classes}"
             wanted = "both classes" if two else "each, and without it"
             raise EmptyError(found, expected=f"training findings of {wanted}")
-        values = self.values.astype(np.float64)
-        median = np.nanmedian(values, axis=0)
-        np.copyto(values, median, where=np.isnan(values))
-        mean, sd = values.mean(axis=0), spread(values, self.values.dtype)
-        values -= mean  # in place: a thousand features of many views take memory
-        values /= sd
+        values = self.values.copy() if self.rough else self.values.astype(np.float64)
+        median = medians(self.values)
+        np.copyto(values, median, where=np.isnan(values), casting="same_kind")
+        mean, sd = values.mean(axis=0, dtype=np.float64), spread(values, self.values.dtype)
+        values -= mean.astype(values.dtype)  # in place: a thousand features of many views take memory
+        values /= sd.astype(values.dtype)
         return values, (median, mean, sd)
 
 
+def medians(values: np.ndarray) -> np.ndarray:
+    """Median of each column without what is missing, float64; columns whole are partitioned together."""
+    columns = values.T.copy(order="C")  # its own: it is partitioned in place
+    holed = np.isnan(columns).any(axis=1)
+    middle = len(values) // 2
+    columns.partition(middle, axis=1)
+    above = columns[:, middle].astype(np.float64)
+    found = above if len(values) % 2 else (columns[:, :middle].max(axis=1) + above) / 2
+    found[holed] = np.nanmedian(columns[holed].astype(np.float64), axis=1)
+    return found
+
+
 def spread(values: np.ndarray, computed: np.dtype[Any]) -> np.ndarray:
-    """Standard deviation of each column of float64 values; 1 of one that is constant.
+    """Standard deviation of each column, float64; 1 of one that is constant.
 
     ``computed`` is the type in which they came about, on which it depends what is rounding, see NOISE.
     """
-    sd = values.std(axis=0)
-    return np.where(sd > NOISE[computed.name] * np.abs(values.mean(axis=0)), sd, 1.0)
+    sd = values.std(axis=0, dtype=np.float64)
+    return np.where(sd > NOISE[computed.name] * np.abs(values.mean(axis=0, dtype=np.float64)), sd, 1.0)
 
 
 class Scaled(Protocol):
@@ -161,33 +178,36 @@ def standard_of(values: np.ndarray, like: Scaled) -> np.ndarray:
     return np.asarray((np.where(np.isnan(values), like.median, values) - like.mean) / like.sd)
 
 
-def fit(measured: Measured, penalty: float) -> Model:
-    """Fit with an L2 penalty; ``penalty`` divides it (scikit-learn's C). Both classes weigh the same.
-
-    All arithmetic is float64, whatever the numbers are: sums of thousands of float32 lose digits, and so
-    would the gradient that tells the solver when to stop. Raises EmptyError for samples of one class.
-    """
+def _regression(penalty: float, values: np.ndarray, labels: np.ndarray) -> Any:
     # Only here: searches for a start among random networks import this module, and fit nothing.
     from sklearn.linear_model import LogisticRegression
 
+    tolerance = TOLERANCE[values.dtype.name]
+    regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=10_000, tol=tolerance)
+    return regression.fit(values, labels)
+
+
+def fit(measured: Measured, penalty: float) -> Model:
+    """Fit with an L2 penalty; ``penalty`` divides it (scikit-learn's C). Both classes weigh the same.
+
+    Unless rough, all arithmetic is float64, whatever the numbers are: sums of thousands of float32 lose
+    digits, and so would the gradient that tells the solver when to stop. Raises EmptyError for samples of
+    one class.
+    """
     values, scale = measured.standardised
-    regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=10_000, tol=1e-6)
-    regression.fit(values, measured.labels)
-    return Model(*scale, regression.coef_[0], float(regression.intercept_[0]))
+    regression = _regression(penalty, values, measured.labels)
+    return Model(*scale, regression.coef_[0].astype(float), float(regression.intercept_[0]))
 
 
 def fit_several(measured: Measured, penalty: float) -> Several:
     """The same for more classes, by softmax; for labels, each fitted on the samples where it is known."""
-    from sklearn.linear_model import LogisticRegression
-
     values, scale = measured.standardised
     labels, fitted = measured.labels, []
     for answers in labels.T if measured.classes.multilabel else [labels]:
         known = answers != UNKNOWN
-        regression = LogisticRegression(C=penalty, class_weight="balanced", max_iter=10_000, tol=1e-6)
-        fitted.append(regression.fit(values if known.all() else values[known], answers[known]))
+        fitted.append(_regression(penalty, values if known.all() else values[known], answers[known]))
     coefficients, intercept = (
-        np.concatenate([vars(one)[key] for one in fitted]) for key in ("coef_", "intercept_")
+        np.concatenate([vars(one)[key] for one in fitted]).astype(float) for key in ("coef_", "intercept_")
     )
     return Several(*scale, coefficients, intercept, measured.classes)
 
@@ -218,7 +238,7 @@ def choose(measured: Measured, penalties: Sequence[float], parts: Parts) -> floa
         return penalties[len(penalties) // 2]
     areas: dict[float, list[float]] = {penalty: [] for penalty in penalties}
     for inside, outside in parts:
-        inner, outer = (some(measured, rows) for rows in (inside, outside))
+        inner, outer = (replace(some(measured, rows), rough=True) for rows in (inside, outside))
         for penalty in penalties if inner.whole else ():
             scores = (
                 fit_any(inner, penalty)

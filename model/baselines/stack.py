@@ -12,7 +12,7 @@ one left out. To choose on the scores of the other folds would not do: they are 
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -156,7 +156,8 @@ def _scored(candidate: Candidate, parts: Sequence[tuple[np.ndarray, np.ndarray]]
     measured = candidate.measured
     found = np.full((len(candidate.learners), len(measured.finding)), np.nan)
     for inside, outside in parts:
-        known, rows = some(measured, inside), np.isin(measured.finding, outside)
+        known = replace(some(measured, inside), rough=True)
+        rows = np.isin(measured.finding, outside)
         for place, learner in enumerate(candidate.learners):
             found[place, rows] = learner.fit(known).scores(measured.values[rows])
     return found

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from pipeline.patches.ranges import MOST_RANGE
 from workflow.config.collections import AnyCollection
+from workflow.config.encoders import USUAL_ENCODERS, Encoders
 from workflow.config.methods import Hyperparameters
 from workflow.config.types import (
     AS_WRITTEN,
@@ -270,22 +271,6 @@ class Covariates(Section):
     """its headers if they have other names, such as `patient_id: case`"""
 
 
-class Encoder(Section):
-    """A fixed network."""
-
-    network: str = "efficientnet_lite0"
-    """network of the encoder, from docs/networks.md"""
-    weights: Text = "imagenet"
-    """weights of the encoder: `imagenet` if the network has such weights, `folder` for a `folder:PATH`,
-    `random`, a file (.safetensors, .pth, .pt), or `results/METHOD`, the extractors of runs"""
-    side: Pixels | None = 160
-    """width and height to which patches are resized; null is `patch`"""
-    features: Literal["last", "layers"] = "last"
-    """what the network ends in, or mean and standard deviation of each layer before the last besides"""
-    views: Views = 16
-    """number of views of each finding that are embedded, if that many are stored"""
-
-
 class Online(Section):
     """How far views may be from the stored patch with `augmentation: online`; each is drawn uniformly."""
 
@@ -392,12 +377,9 @@ class Config(Section):
     for a `folder:PATH`; a file of weights (.safetensors, .pth, .pt); or `results/METHOD`, the extractors of
     other runs, fold by fold and seed by seed. With all but `random`, heads start as probes of the training
     findings, and no random weights are guessed"""
-    encoders: dict[Name, Encoder] = {
-        "lite0": Encoder(),
-        "lite0-96": Encoder(side=96),
-        "lite0-layers": Encoder(features="layers", views=8),
-    }
-    """fixed networks whose features methods such as `probe` use, by a name of your own"""
+    encoders: Encoders = USUAL_ENCODERS
+    """fixed networks whose features methods such as `probe` use, by a name of your own; those of the default
+    are there in any case, with the keys that you do not set"""
     challenge: Annotated[Name, Field(examples=["prostatex-test"])] | None = None
     """collection with `part: test` whose findings each method predicts, for
     `results/{method}_challenge.csv`. It is cut like the target, and read from the target's raw folder

@@ -264,7 +264,9 @@ class Radiomics(Section):
 class Auto(Section):
     """Candidates that train no network, chosen and stacked on inner folds of the target's findings."""
 
-    candidates: Annotated[list[str], Field(min_length=1)] = ["lite0", "lite0-96", "radiomics", "intensity"]
+    candidates: Annotated[list[str], Field(min_length=1)] = [
+        "lite0-layers", "lite0-96", "radiomics", "intensity"
+    ]  # fmt: skip
     """entries of `encoders`, each for a `probe` with its penalties, and `radiomics` and `intensity`, with the
     classifiers of `radiomics` and the penalties of `logistic`"""
     folds: Annotated[int, Field(ge=2)] = 5
