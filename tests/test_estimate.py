@@ -9,7 +9,7 @@ from workflow.check import expected
 from workflow.config import checked
 from workflow.estimate import Data, StepCost, least, network, probe, steps
 
-ROUND = {"job": 1.0, "network job": 2.0, "page": 3.0, "choice": 5.0, "file": 0.1, "MB": 0.2, "cut view": 0.01,
+ROUND = {"job": 1.0, "network job": 2.0, "page": 3.0, "fit": 1e-6, "fit of measures": 1e-4, "file": 0.1, "MB": 0.2, "cut view": 0.01,
          "measured view": 0.001}  # fmt: skip
 OWN = {"kind": "table", "table": "t.csv"}
 KNOWN = Data(findings=100, seconds=50.0, read_mb=7.0, cut_mb=3.0, files=100, raw_mb=10.0)
@@ -49,9 +49,38 @@ def test_series_that_no_sample_was_cut_of_count_by_files_and_size():
 
 def test_auto_looks_with_each_encoder_measures_and_chooses_in_each_run():
     made = of(methods=["auto"])
-    assert made["look at patches with lite0"].seconds == pytest.approx(2 + 100 * 16 * 0.001)
+    for name in ("lite0-layers", "lite0-96"):
+        assert made[f"look at patches with {name}"].seconds == pytest.approx(2 + 100 * 16 * 0.001)
+    assert made["look at patches with lite0-layers"].megabytes == pytest.approx(100 * 16 * 4960 * 4 / 1e6)
     assert made["measure radiomics and intensity"].seconds == pytest.approx(2 + 100 * 20 * 0.001)
-    assert made["fit auto"].seconds == pytest.approx(3 * (2 + 5) + 1)
+    # 80 findings with 10 views. Four learners on 4/5 of them five times, and on 2/3 of that fifteen times, so
+    # 4 · (4 + 8) fits of all, and twice five in float64; ten learners of radiomics, seven of intensities
+    fits = 80 * 10 * (58 * (4960 + 1280) * 1e-6 + (12 * (10 + 7) + 20) * 1e-4)
+    assert made["fit auto"].seconds == pytest.approx(3 * (2 + fits) + 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "encoder", "fit", "measured"),
+    [
+        ("probe", "lite0", (4 * 4 + 10) * 1280e-6, None),
+        ("probe_covariates", "lite0", (4 * 4 + 10) * 1280e-6, None),
+        ("probe_svm", "lite0", (12 * 1 + 10) * 1280e-6, None),
+        ("radiomics", None, (12 * 10 + 10) * 1e-4, "measure radiomics"),
+        ("logistic", None, 0, None),
+    ],
+)
+def test_what_is_fitted_counts_with_its_features_and_learners(method, encoder, fit, measured):
+    made = of(methods=[method], covariates={"columns": ["age"], "table": "t.csv"})
+    assert made[f"fit {method}"].seconds == pytest.approx(3 * (2 + 80 * 10 * fit) + 1)
+    assert {name for name in made if "look" in name or "measure" in name} == {
+        name for name in (encoder and f"look at patches with {encoder}", measured) if name
+    }
+
+
+def test_fits_on_all_layers_take_as_much_longer_as_there_are_more_features():
+    wide = {"wide": {"method": "probe", "hyperparameters": {"probe": {"encoder": "lite0-layers"}}}}
+    made = of(methods=["probe", "wide"], variants=wide)
+    assert (made["fit wide"].seconds - 7) / (made["fit probe"].seconds - 7) == pytest.approx(4960 / 1280)
 
 
 def test_training_counts_samples_and_views_that_are_scored():
@@ -73,7 +102,7 @@ def test_what_nobody_knows_is_said():
     unknown = Data(findings=None, seconds=None, read_mb=None, cut_mb=None)
     made = of(unknown, methods=["classical", "probe"])
     assert {name for name, step in made.items() if step.seconds is None} == {
-        "read, cut and split a", "look at patches with lite0", "train and score classical",
+        "read, cut and split a", "look at patches with lite0", "fit probe", "train and score classical",
         "guess a start for classical",
     }  # fmt: skip
     text = expected([*made.values()], 2)

@@ -19,13 +19,14 @@ from model.baselines.methods import BASELINES, MEASURED, STACKED
 from pipeline.errors import InputError
 from workflow.config import networks
 from workflow.config.collections import channels_of
-from workflow.plan import runs, start, targets, training
+from workflow.plan import baselines, runs, start, targets, training
 
 COSTS = {
     "job": 0.4,  # that needs pandas; by `./run`, which has imported it
     "network job": 1.0,  # that needs torch as well
     "page": 1.0,  # or picture of the report
-    "choice": 9.0,  # of the candidates of one run of `auto`
+    "fit": 1.8e-8,  # of a regression, for each feature of each sample
+    "fit of measures": 2.7e-5,  # of a learner of radiomics or intensities, for each sample
     "file": 4e-3,  # whose header is read
     "MB": 0.02,  # of pixels that are read
     "cut view": 2.5e-4,
@@ -36,8 +37,8 @@ PROBE = 0.0116
 """Processor seconds of :func:`probe` on the machine where COSTS were measured, in the same minute."""
 SLOWEST = 5.0
 """A probe that takes so many times as long was disturbed."""
-EMBEDDED = {"last": 1280 * 4, "layers": 4960 * 4}
-"""Bytes of the features of a view, those of Lite0."""
+FEATURES = {"last": 1280, "layers": 4960}
+"""Of a view, those of Lite0."""
 BATCH = 8
 """Patches whose forward pass, and step of training, are timed."""
 
@@ -152,11 +153,17 @@ def _embeddings(
         taken = network(own["network"], channels, own["side"] or config["patch"])
         views = min(own["views"], config["views"]) * (findings or 0)
         seconds = None if findings is None or taken is None else cost["network job"] + views * taken[0]
-        yield StepCost(f"look at patches with {name}", 1, seconds, views * EMBEDDED[own["features"]] / 1e6)
-    if bases & {*STACKED} and findings is not None:
+        size = views * FEATURES[own["features"]] * 4 / 1e6
+        yield StepCost(f"look at patches with {name}", 1, seconds, size)
+    candidates = {
+        name for method in config["methods"] if training.base(config, method) in STACKED
+        for name in baselines.candidates(config, method)
+    }  # fmt: skip
+    measured = [name for name in MEASURED if name in candidates]
+    if measured and findings is not None:
         views = config["views"] * findings
-        seconds = len(MEASURED) * cost["job"] + views * cost["measured view"]
-        yield StepCost("measure radiomics and intensity", len(MEASURED), seconds)
+        seconds = len(measured) * cost["job"] + views * cost["measured view"]
+        yield StepCost(f"measure {' and '.join(measured)}", len(measured), seconds)
 
 
 def _method(
@@ -166,8 +173,9 @@ def _method(
     """All runs of a method: its start, its training, its scores."""
     base, made = training.base(config, method), len(runs(config))
     if base in BASELINES:
-        each = cost["network job"] + (cost["choice"] if base in STACKED else 0)
-        yield StepCost(f"fit {method}", made + 1, made * each + cost["job"], made * 2.0)
+        fits = _fits(config, method, counted[config["target"]], cost)
+        seconds = None if fits is None else made * (cost["network job"] + fits) + cost["job"]
+        yield StepCost(f"fit {method}", made + 1, seconds, made * 2.0)
         return
     settings, names = training.settings(config, method), training.datasets(config, method)
     if guess:
@@ -192,6 +200,35 @@ def _method(
         looked *= validations + 2
         seconds = made * (2 * cost["network job"] + samples * speed[1] + looked * speed[0]) + cost["job"]
     yield StepCost(f"train and score {method}", 2 * made + 1, seconds, made * 10.0)
+
+
+def _fits(
+    config: Mapping[str, Any], method: str, findings: int | None, cost: Mapping[str, float]
+) -> float | None:
+    """Seconds in which a run fits regressions, or other learners, on the features of encoders or measures."""
+    base, own = training.base(config, method), training.settings(config, method)
+    settings, encoders = own["hyperparameters"], networks.encoders(own, [base])
+    if base in STACKED:
+        learners = {name: len(each) for name, each in baselines.candidates(config, method).items()}
+    else:
+        learners = dict.fromkeys(encoders, len(settings["probe"]["penalties"]))
+    if not learners or findings is None:
+        return None if learners else 0.0
+    folds = settings[base if base in STACKED else "probe"]["folds"]
+    # Inner folds fit on all but a fold, within each of which stacking does the same in thirds; at the end
+    # findings are scored by fits without them, and everything is fitted, in float64.
+    times = (folds - 1) * (1 + 2 * (base in STACKED))
+    views = min([own["majority_views"], *(own["encoders"][name]["views"] for name in encoders)])
+    samples = findings * (1 - own["split"]["test"]) * views
+    return samples * sum(
+        (times * number + 2 * folds)
+        * (
+            cost["fit of measures"]
+            if name in MEASURED
+            else cost["fit"] * FEATURES[own["encoders"][name]["features"]]
+        )
+        for name, number in learners.items()
+    )
 
 
 def _start(
