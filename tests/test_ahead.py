@@ -213,6 +213,16 @@ class TestColumns:
         (found,) = self.said(config, "sex", table="clinic.csv")
         assert found.startswith("E-CONFIG clinic.csv: expected the table that subgroups/table names")
 
+    @pytest.mark.parametrize("section", ["subgroups", "covariates"])
+    def test_a_patient_with_two_rows_is_told_before_anything_runs(self, config, section, tmp_path):
+        (tmp_path / "clinical.csv").write_text(self.TABLE + "2;m;61\n 1;f;51\n")
+        assert self.said(config, "sex", section=section) == [
+            "E-CONFIG clinical.csv: expected a row per patient, or per finding with a column finding_id, "
+            "found patient_id 1 twice; leave one of them"
+        ]
+        (tmp_path / "clinical.csv").write_text("case;finding_id;sex\n1;1;f\n1;2;f\n")
+        assert self.said(config, "sex", section=section) == []
+
     def test_covariates_count_only_where_a_method_learns_from_them(self, config):
         own = {"columns": ["sexe"], "table": "clinical.csv", "names": {"patient_id": "case"}}
         assert ahead.faults(checked(config | {"covariates": own})) == ""

@@ -275,6 +275,8 @@ def config(**more: Any) -> dict[str, Any]:
         ({"collections": {"a": OWN, "b": OWN | {"extent_column": "mm"}}}, "collections/b/extent_column: expected null, as the target a has it: one network sees both, found mm"),
         ({"collections": {"a": OWN | {"extent_column": "mm"}, "b": OWN}}, "collections/b/extent_column: expected a column with the size of each patch, as the target a has it: .*, found null"),
         ({"collections": {"a": OWN, "b": OWN | {"neighbours": "3 mm"}}}, "collections/b/neighbours: expected null, as"),
+        ({"collections": {"a": {"kind": "mura", "width": 320}, "b": {"kind": "mura", "width": 640}}}, "collections/b/width: expected 320, as the target a has it: one network sees both, found 640"),
+        ({"collections": {"a": {"kind": "prostatex", "slice_rule": "paper"}, "b": {"kind": "prostatex"}}}, "collections/b/slice_rule: expected paper, as the target a has it: .*, found geometry"),
         ({"collections": {"a": OWN, "b": OWN | {"labels": {"x": 0, "y": 1, "z": 2}}}}, "collections/b: expected .*label 0.*, as the target"),
     ],
 )  # fmt: skip

@@ -11,7 +11,6 @@ from model.baselines.methods import COVARIATES
 from pipeline.classes import LABEL
 from pipeline.errors import ConfigError, InputError
 from pipeline.files import EXTENT, FINDING_COLUMNS
-from pipeline.readers import labels
 from workflow.config.collections import classes_of
 from workflow.config.messages import error, nearest
 
@@ -56,4 +55,6 @@ def _header(table: str | None, section: str, names: Mapping[str, str]) -> list[s
         return []
     if not Path(table).is_file():
         raise ConfigError("no such file", file=table, expected=f"the table that {section}/table names")
-    return list(labels.read_csv(Path(table), ["patient_id"], columns=names))
+    from model.evaluation.levels import of_people  # with all readers, which most configs do not need
+
+    return list(of_people(Path(table), names))

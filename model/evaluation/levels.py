@@ -52,8 +52,21 @@ def known(
     found = rows.merge(of_files[more], "left", "file")
     if table is None:
         return found
-    own = labels.read_csv(table, ["patient_id"], columns=names)
+    own = of_people(table, names)
     numbers = [name for name in asked if name in own and _are_numbers(own[name][own[name] != ""]).all()]
+    own, keys = of_people(table, names, numbers), [name for name in KEY if name in own]
+    there = found[[name for name in found if name in KEY or name not in own]]
+    joined = there.assign(person=there["patient_id"].map(person)).merge(
+        own.rename(columns={"patient_id": "person"}), "left", ["person", *keys[1:]]
+    )
+    return joined.drop(columns="person")
+
+
+def of_people(table: Path, names: Mapping[str, str], numbers: Collection[str] = ()) -> pd.DataFrame:
+    """A user's table of patients, or of findings where it has finding_id; as :func:`known` reads it.
+
+    ``numbers`` are columns in which a comma may mark decimals. Raises what that raises.
+    """
     own = labels.read_csv(table, ["patient_id"], columns=names, numbers=numbers)
     keys = [name for name in KEY if name in own]
     own = own.assign(patient_id=own["patient_id"].map(person))
@@ -63,11 +76,7 @@ def known(
             " ".join(f"{name} {row[name]}" for name in keys) + " twice", file=table,
             expected="a row per patient, or per finding with a column finding_id", remedy="leave one of them",
         )  # fmt: skip
-    there = found[[name for name in found if name in KEY or name not in own]]
-    joined = there.assign(person=there["patient_id"].map(person)).merge(
-        own.rename(columns={"patient_id": "person"}), "left", ["person", *keys[1:]]
-    )
-    return joined.drop(columns="person")
+    return own
 
 
 def levels(found: pd.DataFrame, columns: Sequence[str], cuts: Mapping[str, Sequence[float]]) -> pd.DataFrame:

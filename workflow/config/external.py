@@ -10,6 +10,8 @@ from workflow.config.messages import error, nearest
 
 SHOWN = ("extent", "intensity", "window", "neighbours")
 """Keys of a collection that show in the patches: a network has to see them as it has learned to."""
+SHOWN_BY_SOME = ("slice_rule", "width")
+"""The same of keys that only some kinds of collections have."""
 
 LAST_AXIS = 2
 """Along which volumes are sliced if a collection names no axis, or has no such key."""
@@ -36,7 +38,8 @@ def _unlike(config: Mapping[str, Any], name: str) -> Iterator[ConfigError]:
     target = config["target"]
     own, like = (config["collections"][each] for each in (name, target))
     as_target = f"as the target {target} has it: one network sees both"
-    for key in SHOWN:
+    some = [key for key in SHOWN_BY_SOME if key in own and key in like]
+    for key in (*SHOWN, *some):
         if own.get(key) != like.get(key):
             yield error(["collections", name, key], plain.spell(own.get(key)),
                         expected=f"{plain.spell(like.get(key))}, {as_target}")  # fmt: skip
