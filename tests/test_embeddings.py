@@ -330,6 +330,53 @@ class TestLayers:
             torch.testing.assert_close(made(patches)[:, 2:5], tokens.mean(1))
             torch.testing.assert_close(made(patches)[:, 5:8], tokens.std(1, correction=0))
 
+    def test_maps_count_by_channel_wherever_the_channel_stands_and_in_parts_of_parts(self) -> None:
+        """Swin has channels last, others put out a tuple in a tuple, and nobody calls a list of modules."""
+
+        class Turned(nn.Conv2d):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return super().forward(x).permute(0, 2, 3, 1)
+
+        class Nested(nn.Linear):
+            def forward(self, x: torch.Tensor) -> tuple[tuple[torch.Tensor], None]:  # type: ignore[override]
+                return (super().forward(x),), None
+
+        class Odd(base.Extractor):
+            def __init__(self) -> None:
+                super().__init__(2)
+                self.stem = Turned(1, 3, 1)
+                self.blocks = nn.ModuleList([nn.Linear(3, 4), Nested(4, 5)])
+                self.end = nn.Linear(5, 2)
+
+            def forward(self, patches: torch.Tensor) -> torch.Tensor:
+                return self.end(self.maps(patches)[1].mean((1, 2)))
+
+            def maps(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                stem = self.stem(patches)
+                return stem, self.blocks[1](self.blocks[0](stem))[0][0]
+
+        made = Layered(Odd(), 1, 4).eval()
+        patches = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            expected = [made.inner(patches)]
+            for maps in made.inner.maps(patches):
+                expected += [maps.mean((1, 2)), maps.std((1, 2), correction=0)]
+            torch.testing.assert_close(made(patches), torch.cat(expected, 1))
+
+    def test_a_network_of_one_layer_is_refused(self) -> None:
+        """Features of all layers would be those of the last, under another name."""
+
+        class Single(base.Extractor):
+            def __init__(self) -> None:
+                super().__init__(2)
+                self.only = nn.Linear(16, 2)
+
+            def forward(self, patches: torch.Tensor) -> torch.Tensor:
+                return self.only(patches.flatten(1))
+
+        with pytest.raises(ConfigError, match="features: expected last for this network"):
+            Layered(Single(), 1, 4)
+
     def test_the_description_of_a_network_without_them_is_as_it_was(self) -> None:
         assert "features" not in Description().to_json()
         assert Description(**Description(features="layers").to_json()).features == "layers"

@@ -6,8 +6,9 @@ linear layer. What the plan has to know of it stands in literals, see ``model.ne
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -135,19 +136,24 @@ class Layered(Wrapper):
     """An extractor whose features are also those of its layers before the last.
 
     Of each channel that such a layer puts out, the mean and the standard deviation over all places.
-    Parameters are as in :class:`Extractor`.
+    Parameters are as in :class:`Extractor`. Raises ConfigError where no such layer puts out anything.
     """
 
     def __init__(self, inner: Extractor, channels: int, side: int) -> None:
         super().__init__(inner, inner.width)
         with torch.no_grad(), modes_kept(self):
             self.width = self.eval()(torch.zeros(1, channels, side, side)).shape[1]
+        if self.width == inner.width:
+            raise ConfigError(
+                "layers", file="features",
+                expected="last for this network: no layer before the last puts out maps or tokens",
+            )  # fmt: skip
 
     def forward(self, patches: Tensor) -> Tensor:
         """Features (n, width): those of the inner one, then means and deviations layer by layer."""
         found: list[Tensor] = []
         hooks = [
-            layer[-1].register_forward_hook(lambda _layer, _inputs, output: found.extend(_moments(output)))
+            _end(layer).register_forward_hook(lambda _layer, _inputs, output: found.extend(_moments(output)))
             for layer in self.groups()[:-1]
         ]
         try:
@@ -164,14 +170,27 @@ SMALL = 1e-12
 """Least variance: the root has no slope at 0."""
 
 
-def _moments(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _end(layer: Sequence[nn.Module]) -> nn.Module:
+    """The module that puts out what a layer does: of a list, which is never called, the last in it."""
+    end = layer[-1]
+    while isinstance(end, nn.ModuleList):
+        end = end[-1]
+    return end
+
+
+def _moments(output: Any) -> tuple[Tensor, ...]:
     """Mean and standard deviation (n, channels) over the places of an output; none of what has no places.
 
-    Places are those of maps (n, channels, rows, columns), or tokens (n, tokens, channels).
+    Places are those of maps (n, channels, rows, columns), or (n, rows, columns, channels) as in Swin, or
+    tokens (n, tokens, channels). Of an output of several parts the first counts.
     """
-    x = output if isinstance(output, Tensor) else output[0]
+    x = output
+    while not isinstance(x, Tensor):
+        x = x[0]
     if x.ndim not in (3, 4):
         return ()
+    if x.ndim == 4 and x.shape[1] == x.shape[2] != x.shape[3]:  # maps of a patch are square
+        x = x.flatten(1, 2)
     places = x.flatten(2) if x.ndim == 4 else x.transpose(1, 2)
     mean, variance = places.mean(-1), places.var(-1, correction=0)
     return mean, torch.maximum(variance, (CONSTANT * mean).square().clamp(min=SMALL)).sqrt()
