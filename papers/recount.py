@@ -7,8 +7,6 @@ fractions in which accuracy, recall and specificity come.
 from collections.abc import Iterable, Mapping
 
 TARGET = "prostatex"
-LESIONS = {"train": (211, 57), "validation": (19, 8), "test": (15, 4)}
-"""Negative and positive lesions of the published split of the target."""
 PATCHES = {"prostatex": 25_314, "brain": 36_000, "lungx": 15_600}
 """Training patches: 211·60 + 57·222, (76 + 104)·200 and (33 + 32)·240."""
 VALIDATION = {"prostatex": 2_276, "brain": 9_200, "lungx": 3_840}

@@ -11,7 +11,6 @@ from model.evaluation.conformal import (
     Sets,
     by_patient,
     calibrate,
-    covered,
     covered_negative,
     covered_positive,
     decided,
@@ -93,9 +92,9 @@ def test_figures_by_hand() -> None:
     said = taken(fold, [Sets(0.4, 0.6)])
     (row,) = said.scores
     assert row.tolist() == [POSITIVE, BOTH, NEGATIVE, NEGATIVE, POSITIVE]
-    values = {what.__name__: made.value for what in (covered, covered_positive, covered_negative, decided, wrong)
+    values = {what.__name__: made.value for what in (covered_positive, covered_negative, decided, wrong)
               for made in [what(labels, row)] if made}  # fmt: skip
-    assert values == pytest.approx({"covered": 3 / 5, "covered_positive": 2 / 3, "covered_negative": 1 / 2,
+    assert values == pytest.approx({"covered_positive": 2 / 3, "covered_negative": 1 / 2,
                                     "decided": 4 / 5, "wrong": 2 / 4})  # fmt: skip
     patients = by_patient(said, 1)
     assert patients.groups.tolist() == ["a", "b"]

@@ -84,11 +84,6 @@ def _covered(labels: np.ndarray, said: np.ndarray) -> np.ndarray:
     return (said.astype(int) & np.where(labels == 1, POSITIVE, NEGATIVE)) > 0
 
 
-def covered(labels: np.ndarray, said: np.ndarray) -> Linear | None:
-    """The share of findings whose class is in their set."""
-    return mean(_covered(labels, said).astype(float))
-
-
 def covered_positive(labels: np.ndarray, said: np.ndarray) -> Linear | None:
     """The share of positives that may be positive."""
     return mean(_covered(labels, said).astype(float), labels == 1)
