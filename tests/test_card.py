@@ -11,8 +11,10 @@ from PIL import Image
 from pipeline import card
 from pipeline.errors import StoreError
 from pipeline.files import read_csv
+from pipeline.phantom import Geometry, write_mr_series
 from pipeline.slice_store import write_slices
 from pipeline.store import read_patches
+from tests.dicoms import change
 from tests.made_runs import write_card, write_patches
 
 
@@ -122,3 +124,24 @@ def test_a_fingerprint_leaves_out_what_is_unknown() -> None:
     assert list(card.outside({"a": known}, case)) == [
         "a: mean intensity of the series 3.2, in training 1 to 3"
     ]
+
+
+def test_dicom_without_a_pixel_spacing_has_none_in_the_card(tmp_path: Path) -> None:
+    # Ultrasound has its scale in regions, mammography that of the detector: neither has PixelSpacing.
+    raw = tmp_path / "raw"
+    rng = np.random.default_rng(0)
+    lines = ["image,patient_id,finding_id,label"]
+    for number in range(12):
+        image = rng.integers(0, 255, (1, 40, 40)).astype(float)
+        (path,) = write_mr_series(
+            raw / str(number), image, Geometry((0, 0, 0)), description="us", number=1, patient_id=f"P{number}"
+        )
+        change(path, PixelSpacing=None)
+        lines.append(f"{number},P{number},1,{number % 2}")
+    (raw / "t.csv").write_text("\n".join(lines) + "\n")
+    write_patches(tmp_path / "mine", "table", raw, "20 px", find=["--table", "t.csv"])
+    write_card(tmp_path / "mine", "table")
+    known = json.loads((tmp_path / "mine/cards/fold0.json").read_text())["fingerprint"]["image"]
+    assert known["spacing_column_mm"] is None
+    assert known["image_width"] == [40, 40]
+    assert set(read_csv(tmp_path / "mine/findings.csv")["spacing_row_mm"]) == {""}

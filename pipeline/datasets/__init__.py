@@ -6,6 +6,7 @@ else has to be edited for a further one.
 
 import functools
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,12 +117,12 @@ def pixel_row(column: float, row: float, plane_distance_mm: float = 0.0) -> dict
 
 
 def instance_row(instance: pd.Series) -> dict[str, str]:
-    """The cells of a row of findings.csv that say which DICOM instance it is, and its spacing."""
+    """The cells of a row of findings.csv that say which DICOM instance it is, and its spacing if known."""
+    spacing = {name: instance[name] for name in ("spacing_column_mm", "spacing_row_mm")}
     return {
         "study_uid": instance["study_uid"],
         "series_uid": instance["series_uid"],
         "sop_instance_uid": instance["sop_instance_uid"],
         "file": instance["file"],
-        "spacing_column_mm": f"{instance['spacing_column_mm']:.9g}",
-        "spacing_row_mm": f"{instance['spacing_row_mm']:.9g}",
+        **{name: "" if math.isnan(mm) else f"{mm:.9g}" for name, mm in spacing.items()},
     }
