@@ -144,7 +144,7 @@ rule fit_probe:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(2000, 1.5),
+        mem_mb=memory(2000, 6),
         runtime=60,
     params:
         options=lambda wildcards, input: baselines.options(config, wildcards.method, dict(input.items())),
@@ -231,7 +231,7 @@ rule fit_candidates:
         "../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(2000, 1.5),
+        mem_mb=memory(2000, 7),
         runtime=120,
     params:
         candidates=planned(baselines.candidate_names),

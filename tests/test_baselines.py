@@ -1,6 +1,7 @@
 """Logistic regression on intensity features and the ADC rule, with values worked out by hand."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,6 +183,20 @@ class TestRegression:
         before = values.copy()
         np.testing.assert_array_equal(medians(values), np.nanmedian(values.astype("f8"), axis=0))
         np.testing.assert_array_equal(values, before)
+
+    def test_a_fit_needs_three_times_the_memory_of_its_numbers_and_keeps_none(self) -> None:
+        """In float64 they take twice as much; what is left is for statistics, by a part of the columns."""
+        values = np.random.default_rng(0).standard_normal((400, 5000), dtype="f4")
+        one = samples([0, 1] * 200, [[0.0]] * 400)
+        measured = replace(one, values=values)
+        tracemalloc.start()
+        try:
+            fit(measured, 1e-5)
+            kept, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 3 * values.nbytes
+        assert kept < 0.1 * values.nbytes
 
     def test_one_class_to_learn_from_is_refused_in_one_line(self) -> None:
         with pytest.raises(EmptyError, match="E-EMPTY: expected training findings of both classes"):

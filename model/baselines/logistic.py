@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -60,8 +60,16 @@ class Measured:
         """(n,) the group of each sample."""
         return self.table["group_id"].to_numpy(str)[self.finding]
 
-    @functools.cached_property
+    @property
     def standardised(self) -> tuple[np.ndarray, Scale]:
+        """What :meth:`standardise` gives; kept where rough, as several learn from it, and else only one."""
+        return self._kept if self.rough else self.standardise()
+
+    @functools.cached_property
+    def _kept(self) -> tuple[np.ndarray, Scale]:
+        return self.standardise()
+
+    def standardise(self) -> tuple[np.ndarray, Scale]:
         """The numbers less their mean and by their standard deviation; and the scale that they had, float64.
 
         The numbers are float64 unless rough. What is missing counts as the median. Raises EmptyError for
@@ -81,8 +89,22 @@ class Measured:
         return values, (median, mean, sd)
 
 
+AT_ONCE = 256
+"""Columns that are copied for a statistic: a copy of all takes as much memory as the features, or twice."""
+
+
+def _by_columns(statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
+    """A statistic of each column, float64."""
+    count = max(1, values.shape[1] // AT_ONCE)  # no part of one column: NumPy adds that up in another order
+    return np.concatenate([statistic(part) for part in np.array_split(values, count, axis=1)])
+
+
 def medians(values: np.ndarray) -> np.ndarray:
     """Median of each column without what is missing, float64; columns whole are partitioned together."""
+    return _by_columns(_medians, values)
+
+
+def _medians(values: np.ndarray) -> np.ndarray:
     columns = values.T.copy(order="C")  # its own: it is partitioned in place
     holed = np.isnan(columns).any(axis=1)
     middle = len(values) // 2
@@ -98,7 +120,7 @@ def spread(values: np.ndarray, computed: np.dtype[Any]) -> np.ndarray:
 
     ``computed`` is the type in which they came about, on which it depends what is rounding, see NOISE.
     """
-    sd = values.std(axis=0, dtype=np.float64)
+    sd = _by_columns(lambda part: part.std(axis=0, dtype=np.float64), values)
     return np.where(sd > NOISE[computed.name] * np.abs(values.mean(axis=0, dtype=np.float64)), sd, 1.0)
 
 
@@ -174,8 +196,11 @@ class Several:
 
 
 def standard_of(values: np.ndarray, like: Scaled) -> np.ndarray:
-    """Numbers on the scale of the training; what is missing counts as its median."""
-    return np.asarray((np.where(np.isnan(values), like.median, values) - like.mean) / like.sd)
+    """Numbers on the scale of the training, float64; what is missing counts as its median."""
+    standard = np.where(np.isnan(values), like.median, values)
+    standard -= like.mean
+    standard /= like.sd
+    return standard
 
 
 def _regression(penalty: float, values: np.ndarray, labels: np.ndarray) -> Any:

@@ -55,12 +55,12 @@ class Nearest:
 
 def build(measured: Measured, classes: Classes) -> Nearest:
     """The training findings of a fit as points."""
-    counts = np.bincount(measured.finding)[:, None]
-    sums = np.zeros((len(measured.table), measured.values.shape[1]))
-    np.add.at(sums, measured.finding, measured.values)
-    means = sums / counts
-    mean, sd = means.mean(axis=0), spread(means, measured.values.dtype)
-    values = (means - mean) / sd
+    values = np.zeros((len(measured.table), measured.values.shape[1]))
+    np.add.at(values, measured.finding, measured.values)
+    values /= np.bincount(measured.finding)[:, None]  # in place, as below: there may be much of it
+    mean, sd = values.mean(axis=0), spread(values, measured.values.dtype)
+    values -= mean
+    values /= sd
     directions = np.linalg.svd(values, full_matrices=False)[2][:DIRECTIONS].T
     points = values @ directions
     ids = measured.table[["patient_id", "finding_id"]].to_dict("records")

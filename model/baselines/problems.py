@@ -118,4 +118,4 @@ def held_out(
         there = {name: replace(one, values=one.values[rows]) for name, one in views.items() if name in fitted}
         found[rows] = mixed(fitted, solved.chosen.weights, there)
     unknown = ~np.isin(first.finding, solved.known)
-    return np.where(unknown, solved.scores(views), found)
+    return np.where(unknown, solved.scores(views), found) if unknown.any() else found
