@@ -83,6 +83,22 @@ def test_fits_on_all_layers_take_as_much_longer_as_there_are_more_features():
     assert (made["fit wide"].seconds - 7) / (made["fit probe"].seconds - 7) == pytest.approx(4960 / 1280)
 
 
+def test_a_variant_looks_with_its_own_encoder_and_that_of_runs_with_each():
+    encoders = {"tuned": {"weights": "results/finetune", "side": None}}
+    own = {
+        name: {"method": "probe", "hyperparameters": {"probe": {"encoder": name}}}
+        for name in ("lite0-96", "tuned")
+    }
+    names = {"fixed": own["lite0-96"], "moved": own["tuned"]}
+    made = of(methods=["finetune", "fixed", "moved"], encoders=encoders, variants=names)
+    looks = {name: step for name, step in made.items() if name.startswith("look")}
+    assert {name: (step.jobs, step.seconds) for name, step in looks.items()} == {
+        "look at patches with lite0-96": (1, pytest.approx(2 + 100 * 16 * 0.001)),
+        "look at patches with tuned": (3, pytest.approx(3 * (2 + 100 * 16 * 0.001))),
+    }
+    assert looks["look at patches with tuned"].megabytes == pytest.approx(3 * 100 * 16 * 1280 * 4 / 1e6)
+
+
 def test_training_counts_samples_and_views_that_are_scored():
     training = {"epochs": 200, "batches": 2, "batch_size": 8, "learning_rate": 1e-3}
     made = of(

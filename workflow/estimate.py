@@ -146,15 +146,16 @@ def _embeddings(
     config: Mapping[str, Any], findings: int | None, cost: Mapping[str, float]
 ) -> Iterator[StepCost]:
     """The features of the target that baselines look at."""
-    bases = {training.base(config, method) for method in config["methods"]}
     channels = len(channels_of(config["collections"][config["target"]], config["target"]))
-    for name in networks.encoders(config, bases):
+    for name in targets.encoders(config):
         own = config["encoders"][name]
         taken = network(own["network"], channels, own["side"] or config["patch"])
+        jobs = len(runs(config)) if networks.are_runs(own["weights"]) else 1  # of each run its own extractor
         views = min(own["views"], config["views"]) * (findings or 0)
-        seconds = None if findings is None or taken is None else cost["network job"] + views * taken[0]
-        size = views * FEATURES[own["features"]] * 4 / 1e6
-        yield StepCost(f"look at patches with {name}", 1, seconds, size)
+        each = None if findings is None or taken is None else cost["network job"] + views * taken[0]
+        seconds = None if each is None else jobs * each
+        size = jobs * views * FEATURES[own["features"]] * 4 / 1e6
+        yield StepCost(f"look at patches with {name}", jobs, seconds, size)
     candidates = {
         name for method in config["methods"] if training.base(config, method) in STACKED
         for name in baselines.candidates(config, method)

@@ -155,7 +155,7 @@ def figures(config: Config) -> list[str]:
         *(f"<data>/{name}/verify.html" for name in shown),
         *(
             f"<data>/{config['target']}/embeddings/{name}.png"
-            for name in _encoders(config)
+            for name in encoders(config)
             if name in baselines.fixed_encoders(config)
         ),
         *(f"results/{name}" for name in ("overview.html", "front.html", *ASSESSMENT) if is_tested(config)),
@@ -229,7 +229,7 @@ def _with_sources(config: Config) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _encoders(config: Config) -> list[str]:
+def encoders(config: Config) -> list[str]:
     """The encoders that methods of the experiment use."""
     kinds = {name: variants.method(config, name) for name in config["methods"]}
     found = [networks.encoders(training.settings(config, name), [kind]) for name, kind in kinds.items()]
