@@ -101,7 +101,8 @@ def predict(
     Parameters
     ----------
     case : a picture, a volume, a DICOM file, or a folder with the series of one patient.
-    at : column, row (and slice), zero-based; with ``mm`` x, y, z in millimetres (LPS). None is the middle.
+    at : column, row (and slice), zero-based; with ``mm`` x, y, z in millimetres (LPS, or
+        RAS for NIfTI). None is the middle.
     prevalence : tell the calibrated probability also where this share of all is positive; of several classes
         or labels the share of each, by name.
 
@@ -116,7 +117,7 @@ def predict(
     """
     point = None if at is None else ",".join(map(repr, map(float, at)))
     how = agree(model.runs, model.dataset)
-    prepared = prepare(Path(case), NAME | point_row(point, mm), how, lps=True)
+    prepared = prepare(Path(case), NAME | point_row(point, mm), how)
     found = predict_case(
         prepared, model.runs, model.dataset, in_use.read(model.runs, model.dataset, prevalence)
     )

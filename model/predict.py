@@ -351,7 +351,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--extent", default="",
         help="size of the patch, such as '40 mm', if each training finding had a size of its own",
     )  # fmt: skip
-    parser.add_argument("--mm", action="store_true", help="--at is in millimetres, LPS")
+    parser.add_argument("--mm", action="store_true", help="--at is in millimetres: LPS, or RAS for NIfTI")
     parser.add_argument(
         "--model", type=Path, nargs="+", required=True,
         help="folders of runs, such as results/typhon/fold0/seed0, or results/typhon for all of its runs",
@@ -405,7 +405,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     row[EXTENT] = options.extent
     row |= point_row(options.at, options.mm)
     clear(options.out)
-    case = prepare(options.case, row, how, lps=True)
+    case = prepare(options.case, row, how)
     if are_new_to(runs, dataset, case):
         log.warning("%s", told_of_colours(1, 1))
     print(as_text(write(options.out, case, runs, dataset, **more)))

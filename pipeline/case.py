@@ -51,7 +51,7 @@ class Case:
     """Files that could not be read."""
 
 
-def prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool = False) -> Case:
+def prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     """Cut the views of a case.
 
     Parameters
@@ -60,18 +60,17 @@ def prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool = 
     row : ``patient_id`` and ``finding_id``, from which the order of the views is drawn, and the point as in a
         table of findings: ``x, y, z`` in pixels or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI); and
         ``extent``, where its patch has one of its own.
-    lps : whether ``x_mm, y_mm, z_mm`` are LPS for NIfTI too.
 
     Raises InputError with the reason where there are none.
     """
     try:
-        return _prepare(path, row, how, lps)
+        return _prepare(path, row, how)
     except InputError as error:
         error.file = path.name if error.file in ("", ".") else error.file
         raise
 
 
-def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) -> Case:
+def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     if how.intensity == "paper":
         raise ConfigError(
             "intensity: paper", expected="a run whose Z-scores are those of each series",
@@ -79,7 +78,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing, lps: bool) 
         )  # fmt: skip
     raw, known, left_out = index.look(path)
     image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
-    places = _locate(Source("case", raw, known, []), image, how, lps)
+    places = _locate(Source("case", raw, known, []), image, how)
     places = {name: _reduced(cells, known, how.width) for name, cells in places.items()}
     ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
     given = any(table.point_of(image, names) is not None for names in (PIXELS, WORLD))
@@ -151,7 +150,7 @@ def _reduced(cells: Cells, index_: pd.DataFrame, width: int | None) -> Cells:
     return cells | pixel_row(*reduced.point(float(cells["column"]), float(cells["row"]), by))
 
 
-def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> dict[str, Cells]:
+def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cells]:
     """The place of the case on each channel."""
     dicom = source.index[source.index["format"] == "dicom"]
     if len(dicom):  # a screenshot or a report beside them is not meant
@@ -163,7 +162,7 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> di
     if how.kind == "prostatex" and _is_named(dicom, how.channels):
         return _prostatex(dicom, row, how.channels)
     if how.kind == "table" and (how.channels == COLOURS or neighbours.of_channels(how.channels)):
-        cells = table.locate(source, row, how.axis, lps)
+        cells = table.locate(source, row, how.axis)
         places = table.on_channels(source, row["image"], cells, how.channels)
         return {name: {**place, "reason": "the only series"} for name, place in places.items()}
     if len(how.channels) > 1:
@@ -177,7 +176,7 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing, lps: bool) -> di
         series = lungx.series_of(source, dicom["patient_id"].iloc[0])
         reason = f"the longest of {dicom['series_uid'].nunique()} series"
         return {how.channels[0]: {**table.in_series(series, None, world), "reason": reason}}
-    cells = table.locate(source, row, how.axis, lps)
+    cells = table.locate(source, row, how.axis)
     return {how.channels[0]: {**cells, "reason": "the only image or series"}}
 
 

@@ -169,18 +169,18 @@ def test_a_volume_of_several_times_needs_to_be_told_which(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["v.nii.gz", "v.mha"])
-def test_lps_is_lps_whether_the_volume_or_its_folder_is_named(tmp_path: Path, name: str) -> None:
+def test_millimetres_mean_the_same_whether_the_volume_or_its_folder_is_named(
+    tmp_path: Path, name: str
+) -> None:
     voxels = RNG.integers(0, 255, (24, 20, 9), dtype="u1")
     image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
     image.SetSpacing((2.0, 2.0, 3.0))
     image.SetOrigin((-20.0, -20.0, 0.0))
     sitk.WriteImage(image, tmp_path / name)
-    # Voxel 12, 15, 4: -20 + 2·12, -20 + 2·15 and 3·4 mm, in LPS.
-    for path in (tmp_path / name, tmp_path):
-        assert place(prepare(path, at_mm(4, 10, 12), how("table"), lps=True)) == (12, 15, 0)
-    # In a table the millimetres of NIfTI are RAS.
+    # Voxel 12, 15, 4: -20 + 2·12, -20 + 2·15 and 3·4 mm, in LPS; those of NIfTI are RAS.
     sign = -1 if "nii" in name else 1
-    assert place(prepare(tmp_path, at_mm(sign * 4, sign * 10, 12), how("table"))) == (12, 15, 0)
+    for path in (tmp_path / name, tmp_path):
+        assert place(prepare(path, at_mm(sign * 4, sign * 10, 12), how("table"))) == (12, 15, 0)
 
 
 def test_metaimage_and_dicom_of_the_same_voxels_give_the_same_patches(tmp_path: Path) -> None:

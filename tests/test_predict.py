@@ -201,8 +201,7 @@ def test_a_table_whose_ids_training_changes_gets_the_patches_of_its_training(
     # A single case takes the ids of findings.csv.
     row = found.iloc[1]
     at = ",".join(table.loc[1, ["x_mm", "y_mm", "z_mm"]])
-    lps = ",".join(f"{-float(part):g}" if axis < 2 else part for axis, part in enumerate(at.split(",")))
-    predict(several, tmp_path / "one", raw / row["file"], "--mm", "--at", lps, "--dataset", "own", *ids(row))
+    predict(several, tmp_path / "one", raw / row["file"], "--mm", "--at", at, "--dataset", "own", *ids(row))
     one, of_table = (read_csv(folder / "views.csv") for folder in (tmp_path / "one", out / "0002"))
     pd.testing.assert_frame_equal(one, of_table)
 
@@ -246,11 +245,11 @@ def test_a_header_of_another_name_is_named_with_the_option_that_maps_it(
         main([str(table), "--dataset", "own", "--model", str(several.run), "--out", str(tmp_path)])
 
 
-def test_millimetres_are_lps_for_nifti_too(several: Made, tmp_path: Path) -> None:
-    # 1.nii.gz of the table is at RAS (1, 10, 13), which is LPS (-1, -10, 13).
+def test_millimetres_of_nifti_are_ras_as_in_a_table(several: Made, tmp_path: Path) -> None:
+    # The point that the table has for it.
     case = several.raw / "own" / "1.nii.gz"
     words = ["--dataset", "own", "--patient-id", "P1"]
-    found = predict(several, tmp_path, case, "--mm", "--at", "-1,-10,13", *words)
+    found = predict(several, tmp_path, case, "--mm", "--at", "1,10,13", *words)
     summary = several.data / "own" / "findings.csv"
     row = read_csv(summary).set_index("patient_id").loc["P1"]
     (place,) = found["places"]

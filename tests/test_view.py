@@ -48,8 +48,8 @@ def test_the_words_under_the_cursor_are_voxel_place_and_value(plain: Callable[..
     shown.moves = shown.moves.at("z", 3, 1)
     shown.draw()
     shown.cursor = (4, 2)
-    # −20 + 4 · 0.5, 5 + 2 · 2, 3 · 3; 4 + 20 + 300 + 1000
-    assert shown.words() == "column 4, row 2, slice 3 · -18.0, 9.0, 9.0 mm (LPS) · 1324 HU"
+    # LPS −20 + 4 · 0.5, 5 + 2 · 2, 3 · 3, which a table has as RAS, for the file is NIfTI; 4 + 20 + 300 + 1000
+    assert shown.words() == "column 4, row 2, slice 3 · 18.0, -9.0, 9.0 mm (RAS) · 1324 HU"
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_the_real_mouse_reads_the_pixel_beneath_it(hand: Hand) -> None:
     for flip in (False, True):
         hand.does("mousemove", *hand.on_screen(4.3, 2.8))  # x = 0: column is j, row is k
         hand.until(lambda: shown.cursor == (4, 3))
-        assert shown.words() == "column 0, row 4, slice 3 · -20.0, 13.0, 9.0 mm (LPS) · 340 HU"
+        assert shown.words() == "column 0, row 4, slice 3 · 20.0, -13.0, 9.0 mm (RAS) · 340 HU"
         hand.does("mousemove", 1, 1)
         hand.until(lambda: shown.words() == "")
         if not flip:

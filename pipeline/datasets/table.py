@@ -221,7 +221,6 @@ def _in_volume(
     world: np.ndarray | None,
     axis: int,
     time: str,
-    lps: bool,
 ) -> dict[str, Any]:
     path = source.raw / image["file"]
     volumes = read_times(path)
@@ -237,7 +236,7 @@ def _in_volume(
                 remedy="give x, y and z, in voxels, in place of x_mm, y_mm and z_mm",
             )  # fmt: skip
         point = np.append(_needed(world, 3), 1.0)
-        if is_nifti(image["file"]) and not lps:
+        if is_nifti(image["file"]):
             point = RAS_TO_LPS @ point
         voxel = np.linalg.solve(volume.affine, point)[:3]
     else:
@@ -257,11 +256,11 @@ def _in_volume(
     } | pixel_row(voxel[across], voxel[down], (voxel[axis] - index) * spacing[axis])
 
 
-def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict[str, Any]:
+def locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
     """Where a row of a table lies: the cells of findings.csv that say which slice, and which point of it.
 
     Of the row ``image`` counts, relative to the raw folder ("." is the folder itself), and its point.
-    Its millimetres are LPS, but RAS for NIfTI unless ``lps``.
+    Its millimetres are LPS, but RAS for NIfTI.
     """
     pixel, world = point_of(row, PIXELS), point_of(row, WORLD)
     name = str(PurePosixPath(row["image"]))
@@ -289,7 +288,7 @@ def locate(source: Source, row: pd.Series, axis: int, lps: bool = False) -> dict
         )  # fmt: skip
     if kind == "volume":
         time = str(row.get("time", "")).strip()
-        return _in_volume(source, found.iloc[0], pixel, world, axis, time, lps)
+        return _in_volume(source, found.iloc[0], pixel, world, axis, time)
     return _in_image(found.iloc[0], pixel, world)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.readers.pixels import COLOURS, slice_of
+from pipeline.readers.volumes import RAS_TO_LPS, is_nifti
 
 AXES = "xyz"
 """Along i (columns), j (rows) and k (slices) of a stack."""
@@ -118,6 +119,17 @@ class Sheets:
 
 
 Stack = Voxels | Sheets
+
+
+def place_of(stack: Stack, voxel: Sequence[int]) -> str:
+    """The centre of a voxel in mm as a table has it, LPS or RAS for NIfTI; empty if unknown."""
+    world = stack.world(voxel)
+    if world is None:
+        return ""
+    axes = "LPS"
+    if isinstance(stack, Voxels) and stack.file is not None and is_nifti(stack.file.name):
+        world, axes = RAS_TO_LPS[:3, :3] @ world, "RAS"
+    return f"{', '.join(f'{mm:.1f}' for mm in world)} mm ({axes})"
 
 
 def instance_name(row: pd.Series) -> str:

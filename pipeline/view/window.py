@@ -17,7 +17,7 @@ from pipeline.readers import labels
 from pipeline.readers.pixels import UNDECLARED_PADDING_HU
 from pipeline.report.drawing import RED, limits, spread
 from pipeline.view.moves import Moves
-from pipeline.view.stacks import AXES, Stack
+from pipeline.view.stacks import AXES, Stack, place_of
 
 MARK_COLUMNS = ("patient_id", "finding_id", "file", "sop_instance_uid", "slice", "column", "row")
 SAMPLED = 9
@@ -146,15 +146,14 @@ class Viewer:
         self.figure.canvas.draw_idle()
 
     def words(self) -> str:
-        """What lies under the cursor: voxel, place in LPS mm where it is known, and value."""
+        """What lies under the cursor: voxel, place in mm where it is known, and value."""
         if self.cursor is None:
             return ""
         column, row = self.cursor
         voxel = [column, row]
         voxel.insert(AXES.index(self.moves.axis), self.moves.slice)
         value = f"{self.shown[row, column]:.6g} {self.stack.unit}".strip()
-        world = self.stack.world(voxel)
-        place = "" if world is None else f"{', '.join(f'{mm:.1f}' for mm in world)} mm (LPS)"
+        place = place_of(self.stack, voxel)
         index = f"column {voxel[0]}, row {voxel[1]}" + (f", slice {voxel[2]}" if self.moves.total > 1 else "")
         return " · ".join(filter(None, (index, place, value)))
 
