@@ -64,7 +64,7 @@ def read_card(path: Path) -> None:
     found = runs.find([path.parent])
     target = found[0].card["target"]
     how = runs.agree(found, target)
-    shown = case.prepare(path.with_name(models.PICTURE), NAMED, how, lps=True)
+    shown = case.prepare(path.with_name(models.PICTURE), NAMED, how)
     predicted = predict.predict(shown, found, target)
     predict.as_text(predicted)
     if not 0 <= predicted["score"] <= 1:
