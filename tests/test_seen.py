@@ -140,7 +140,8 @@ def test_a_run_without_a_list_is_refused(tmp_path: Path, text: str | None) -> No
     if text is not None:
         path.write_text(text)
     with pytest.raises(
-        LeakError, match=r"E-LEAK .*seen.json: expected the list of the people .*, found none"
+        LeakError,
+        match=r"E-LEAK .*seen.json: expected the list of the people .*, found none; train it again, or instead of a probe",
     ):
         seen.read(path)
 

@@ -65,7 +65,8 @@ def read(path: Path) -> list[Entry]:
     if not Draft202012Validator(SCHEMA).is_valid(found):
         raise LeakError(
             "none", file=path, expected="the list of the people whom the network beside it has seen",
-            remedy="train it again; this version writes one",
+            remedy="train it again, or instead of a probe name the weights of its encoder: only runs that"
+            " train a network have such a list",
         )  # fmt: skip
     return list(found)
 
