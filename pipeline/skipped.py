@@ -1,6 +1,7 @@
 """Put the skipped tables of the steps together, so that there is one file to look at."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def check(path: Path, most: int) -> None:
         )
 
 
+def set_aside(skipped: pd.DataFrame, exclude: str) -> pd.DataFrame:
+    """The same table, in which files of the index whose names match ``exclude`` are excluded, not failed."""
+    names = skipped["file"].str.rpartition("/")[2]
+    matched = (skipped["step"] == "index") & names.map(lambda name: bool(re.search(exclude, name)))
+    return skipped.assign(kind=skipped["kind"].mask(matched, "excluded"))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Join the skipped tables of a data set's steps."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.skipped", description=main.__doc__)
@@ -39,8 +47,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--tables", type=Path, nargs="+", required=True, help="skipped/*.csv in the order of the steps"
     )
     parser.add_argument("--out", type=Path, required=True, help="skipped.csv")
+    parser.add_argument(
+        "--exclude", help="regular expression: files whose names match do not count as images"
+    )
     args = parser.parse_args(argv)
     table = pd.concat([read_csv(path) for path in args.tables])
+    if args.exclude:
+        table = set_aside(table, args.exclude)
     write_csv(args.out, SKIPPED_COLUMNS, table.to_dict("records"))
 
 

@@ -159,11 +159,13 @@ rule list_skipped:
         mem_mb=memory(1000),
         runtime=10,
     params:
+        options=planned(data.options, keys=("exclude",)),
         code=code("pipeline.skipped"),
     message:
         "Listing what was left out of {wildcards.dataset}"
     shell:
         "python -m workflow.job {log} pipeline.skipped --tables {input.tables:q} --out {output.skipped:q}"
+        " {params.options}"
 
 
 rule split_findings:

@@ -305,7 +305,8 @@ def test_different_files_of_one_uid_are_both_refused(raw: Path, tmp_path: Path) 
 def test_documents_and_hidden_files_are_no_images_but_their_content_counts(raw: Path, tmp_path: Path) -> None:
     names = [
         ".DS_Store", "P1/._1-01.dcm", "Thumbs.db", "desktop.ini", "LICENSE", "readme.md", "README", "a.xlsx",
-        "DICOMDIR", "P1/LABELS.CSV", "manifest.tcia", "download.log", "a.nii.gz.zip",
+        "DICOMDIR", "P1/LABELS.CSV", "manifest.tcia", "download.log", "a.nii.gz.zip", "config.yaml", "read.py",
+        "P1/dwi.bval", "IMG_1.MOV",
     ]  # fmt: skip
     for name in names:
         (raw / name).write_text("one")

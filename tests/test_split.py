@@ -12,7 +12,7 @@ from model.dataset import match
 from pipeline import skipped
 from pipeline.classes import UNNAMED, Classes
 from pipeline.errors import LeakError, SkippedError, SplitError
-from pipeline.files import SKIPPED_COLUMNS, write_csv
+from pipeline.files import SKIPPED_COLUMNS, read_csv, write_csv
 from pipeline.splits import split
 from pipeline.splits.leakage import UNUSED, assert_no_leak
 from pipeline.splits.split import SPLITS, assign, balanced_views, read_splits, split_table, thinned
@@ -236,6 +236,18 @@ def test_failures_count_findings_once_and_exclusions_not_at_all(tmp_path: Path) 
         SkippedError, match=r"skipped\.csv: expected at most 0 failed \(max_skipped\), found 1 \(2 × E-X\)"
     ):
         skipped.check(path, 0)
+
+
+def test_a_file_that_the_user_excludes_has_not_failed(tmp_path: Path) -> None:
+    files = ["yes/a.HEIC", "HEIC/b.dcm"]  # a folder of that name says nothing
+    rows = [{"step": "index", "kind": "failed", "file": file, "code": "E-X"} for file in files]
+    rows.append({"step": "slices", "kind": "failed", "patient_id": "p", "file": "c.HEIC", "code": "E-X"})
+    write_csv(tmp_path / "index.csv", SKIPPED_COLUMNS, rows)
+    call = ["--tables", str(tmp_path / "index.csv"), "--out", str(tmp_path / "skipped.csv")]
+    skipped.main([*call, "--exclude", "HEIC$"])
+    assert read_csv(tmp_path / "skipped.csv")["kind"].tolist() == ["excluded", "failed", "failed"]
+    skipped.main(call)
+    assert set(read_csv(tmp_path / "skipped.csv")["kind"]) == {"failed"}
 
 
 def test_too_many_failures_stop_the_split_and_write_nothing(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def from_folders(
             LabelError(
                 f"{PurePosixPath(strange[0]).name!r}{more}", file=strange[0],
                 expected=f"a {'path' if '/' in str(pattern) else 'name'} that matches {pattern}",
-                remedy="correct patient_pattern, or take the file out of the labelled folders",
+                remedy="correct patient_pattern, or leave the file out with exclude",
             )
         )  # fmt: skip
     empty = [name for name in known if not any(f"/{name}/" in f"/{row['image']}" for row in rows)]

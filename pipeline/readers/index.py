@@ -46,7 +46,9 @@ log = logging.getLogger("typhon")
 
 DOCUMENTS = {
     ".csv", ".tsv", ".xlsx", ".xls", ".docx", ".pdf", ".txt", ".md", ".xml", ".html", ".json", ".zip",
-    ".tar", ".tgz", ".log", ".ini", ".db", ".lnk", ".tcia", ".s5cmd",
+    ".tar", ".tgz", ".log", ".ini", ".db", ".lnk", ".tcia", ".s5cmd", ".yaml", ".yml", ".doc", ".rtf", ".odt",
+    ".ods", ".ppt", ".pptx", ".py", ".ipynb", ".r", ".m", ".mat", ".sh", ".bat", ".bval", ".bvec", ".aae",
+    ".mov", ".mp4", ".avi",
 }  # fmt: skip
 """Suffixes of files that come with a download and are no images."""
 TEXT = ("file", "format", *dicom.TEXT_TAGS, "image_type")
