@@ -1,6 +1,7 @@
 """Find every finding: its label, its slice and its pixel, and the group that no split may cut."""
 
 import argparse
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -99,18 +100,18 @@ def group(found: datasets.Findings, source: datasets.Source, *, compare: bool = 
         name = row["patient_id"] if unknown[place] else row["group_id"]
         row["group_id"] = first.setdefault(cluster[place], name)
         row["group_kind"] = people.IMAGES if unknown[place] else people.PATIENT
-    return [
-        {
-            "patient_id_1": rows[i]["patient_id"],
-            "file_1": rows[i]["file"],
-            "patient_id_2": rows[j]["patient_id"],
-            "file_2": rows[j]["file"],
-            "distance": int(distance),
-            "merged": bool(cluster[i] == cluster[j]),
-        }
-        for i, j, distance in pairs
-        if unit[i] != unit[j] and rows[i]["channel"] == rows[j]["channel"]
-    ]
+    near: dict[frozenset[tuple[str, str]], dict[str, Any]] = {}
+    for i, j, distance in pairs:
+        if unit[i] == unit[j] or rows[i]["channel"] != rows[j]["channel"]:
+            continue
+        ends = [(rows[place]["patient_id"], rows[place]["file"]) for place in (i, j)]
+        # Colours, and several findings of one image, give the same pair again: it is one, as near as any.
+        known = near.get(frozenset(ends))
+        if known is None or distance < known["distance"]:
+            cells = dict(zip(PAIR_COLUMNS[:4], itertools.chain(*ends), strict=True))
+            merged = bool(cluster[i] == cluster[j])
+            near[frozenset(ends)] = {**cells, "distance": int(distance), "merged": merged}
+    return list(near.values())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

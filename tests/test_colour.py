@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from model.predict import main as predict
+from pipeline import findings
 from pipeline.datasets.table import Options
 from pipeline.errors import ConfigError
 from pipeline.files import read_csv
@@ -21,7 +22,7 @@ from pipeline.readers.pixels import COLOURS, read_pixels
 from pipeline.report.contact_sheet import contact_sheet
 from pipeline.store import read_info, read_patches
 from tests import made_runs
-from tests.test_table import raw, run  # noqa: F401  (raw is a fixture)
+from tests.test_table import raw, run, source_of  # noqa: F401  (raw is a fixture)
 from workflow.config.collections import channels_of
 
 RED, GREEN, BLUE, CLEAR = (255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 100, 50, 0)
@@ -135,3 +136,12 @@ def test_grey_pictures_are_read_as_ever(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", [[RED, GREEN], [BLUE, (9, 9, 9)]])
     assert read_gray(path).tolist() == [[76, 150], [29, 9]]  # 255 × .299, .587, .114
     assert read_pixels(path).values.tolist() == read_gray(path).tolist()
+
+
+def test_near_duplicates_in_colour_are_one_pair(tmp_path: Path) -> None:
+    saved(tmp_path / "a.png", [[RED, GREEN], [BLUE, RED]])
+    saved(tmp_path / "b.png", [[RED, GREEN], [BLUE, RED]])
+    lines = "image,patient_id,finding_id,label\na.png,p,1,0\nb.png,q,1,1\na.png,p,2,0\n"
+    found = run(tmp_path, lines, "--colour", "rgb")
+    (pair,) = findings.group(found, source_of(tmp_path))
+    assert (pair["file_1"], pair["file_2"], pair["distance"]) == ("a.png", "b.png", 0)

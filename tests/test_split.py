@@ -213,9 +213,19 @@ def test_an_identical_image_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     patches = np.random.default_rng(0).normal(size=(3, 6, 1, 65, 65)).astype("f4")
     patches[2, 0] = patches[0, 0]  # the same un-augmented image under another patient
     store = store_of(tmp_path / "p.h5", findings, patches)
-    with pytest.raises(LeakError, match="images like in several splits: g0 0"):
+    with pytest.raises(LeakError, match="images like in several splits: g0 0 = g2 0"):
         assert_no_leak(store, findings.assign(split=["train", "train", "test"], views=1))
     assert_no_leak(store, findings.assign(split=["train", "test", "train"], views=1))
+
+
+def test_copies_of_one_image_are_told_with_what_helps(tmp_path: Path) -> None:
+    patches = np.ones((10, 6, 1, 65, 65), "f4")
+    store = store_of(tmp_path / "p.h5", findings_of([[0]] * 5 + [[1]] * 5), patches)
+    write_csv(tmp_path / "skipped.csv", SKIPPED_COLUMNS, [])
+    with pytest.raises(LeakError, match="found images like in several splits: g0 0 = g9 0; give copies of"):
+        split.main(
+            f"--store {store} --skipped {tmp_path}/skipped.csv --majority-views 2 --out {tmp_path}/f".split()
+        )
 
 
 def skipped_table(path: Path, kinds: list[tuple[str, str, str]]) -> Path:

@@ -219,6 +219,8 @@ def test_identical_slices_are_told_where_groups_or_labels_differ() -> None:
     assert check() == ("ok", 0, f"0 {fine}")
     assert check(images(("a3", "a3", "z", 0), label="1")) == ("ok", 0, f"0 {fine}")  # two findings of a slice
     assert check(images(("a4", "a1", "x", 0))) == ("ok", 0, f"1 {fine}")
+    colours = [images(("a1", "a1", "r", 0), ("a4", "a1", "r", 0)).assign(channel=name) for name in "rgb"]
+    assert check(*colours) == ("ok", 0, f"1 {fine}")
     told = "images in several groups, {} with both labels: {}"
     assert check(images(("a4", "a4", "x", 0))) == ("warning", 1, "1 " + told.format(0, "a1 = a4"))
     assert check(images(("a4", "a1", "x", 0), label="1")) == ("warning", 1, "0 " + told.format(1, "a1 = a4"))

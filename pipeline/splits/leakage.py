@@ -58,12 +58,15 @@ def leaks(
             f"no split for finding {' '.join(lost)}", file=store, expected="a split for each finding"
         )
     case = rows["patient_id"] + " " + rows["finding_id"]
-    first = case.groupby(list(seen or images(store))).transform("first").rename("image")
+    # A copy is named with what it is a copy of, so that a person can look at both.
+    by_image = case.groupby(list(seen or images(store)))
+    first, last = by_image.transform("first"), by_image.transform("last")
+    alike = first.where(first == last, first + " = " + last)
     used = rows["split"] != UNUSED
     for kind, names in (
         ("groups", rows["group_id"]),
         ("patients", people.called(rows["patient_id"])),
-        ("images like", first),
+        ("images like", alike),
     ):
         if offenders := _offenders(kind, names[used], rows["split"][used], most):
             yield offenders

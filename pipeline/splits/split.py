@@ -13,7 +13,7 @@ import pandas as pd
 from pipeline import skipped
 from pipeline.classes import LABEL, UNKNOWN, UNNAMED, Classes, as_cells, label_columns
 from pipeline.cli import run_cli
-from pipeline.errors import LabelError, SplitError
+from pipeline.errors import LabelError, LeakError, SplitError
 from pipeline.files import read_csv, typed, write_csv
 from pipeline.seeds import stream
 from pipeline.splits import joint, people
@@ -374,7 +374,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     own = evaluated(args, info, splits[list(stores).index(info.dataset)])
     table = split_table(info, own, **views_of(args), kind=args.kind)
-    write(args.out, table, info, "warn" if args.kind == "paper" else "refuse")
+    try:
+        write(args.out, table, info, "warn" if args.kind == "paper" else "refuse")
+    except LeakError as error:  # the same draw puts the copies apart again
+        error.remedy = (
+            "give copies of one image one patient_id, or take out all but one; near_duplicates.csv of the"
+            " data set has their files"
+        )
+        raise
 
 
 if __name__ == "__main__":

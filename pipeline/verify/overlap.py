@@ -111,7 +111,9 @@ def split_leaks(own: DataFolder, leak: str) -> Check:
 def exact_duplicates(own: DataFolder) -> Check:
     """Identical slices under different patient ids: whether one group holds them and their labels agree."""
     by_image = own.images.groupby(["channel", "digest"])
-    shared = [part for _, part in by_image if persons(part["patient_id"]).nunique() > 1]
+    # Channels of the same findings, such as colours, are one image.
+    parts = {tuple(part[KEY].itertuples(index=False)): part for _, part in by_image}
+    shared = [part for part in parts.values() if persons(part["patient_id"]).nunique() > 1]
     apart = [part for part in shared if part["group_id"].nunique() > 1]
     contrary = [part for part in shared if part["label"].nunique() > 1]
     odd = [part for part in shared if part[["group_id", "label"]].nunique().max() > 1]
