@@ -225,7 +225,10 @@ def test_of_two_chest_ct_series_the_longest_is_taken_but_a_pixel_is_of_neither(t
     assert case.rows["reason"].tolist() == ["the longest of 2 series"]
     line = refused(tmp_path, at(10, 7, 2), how("lungx", ("ct",)))
     expected = "expected one series of one contrast in the folder, found 2 that differ in SeriesInstanceUID"
-    assert f"{tmp_path.name}: {expected}, SeriesDescription; give" in line
+    assert (
+        f"{tmp_path.name}: {expected}, SeriesDescription; name the folder of one: a (a, images: 5), b (b, images: 9)"
+        in line
+    )
 
 
 def test_a_compression_without_its_codec_is_named(tmp_path: Path) -> None:

@@ -214,6 +214,7 @@ def test_decimal_commas_are_read_in_columns_of_other_names(raw: Path) -> None:
          "expected image, patient_id, found columns Image, patient, finding_id, label; say what they are called, "
          "columns: {image: Image, patient_id: patient} in the config"),
         ("file,patient_id,finding_id,label", [], "columns: {image: …} in the config"),
+        ("age,patient_id,finding_id,label", [], "columns: {image: …} in the config"),
         ("file,patient_id,finding_id,label", ["--columns", "image=files"],
          r"expected files (image), found columns file, patient_id, finding_id, label; say what they are called, "
          "columns: {image: file} in the config"),
@@ -496,6 +497,20 @@ def test_a_point_where_a_slice_is_missing_is_one_line(tmp_path: Path) -> None:
         ("E-GEO-GAP", "r"),
     ]
     assert float(found.rows[0]["plane_distance_mm"]) == pytest.approx(1.2)
+
+
+def test_several_series_in_a_folder_are_listed_as_far_as_one_can_be_named(tmp_path: Path) -> None:
+    for folder, images in (("st/thin", 2), ("st/thick", 3), ("all", 4), ("all", 5), ("us", 1), ("us", 1)):
+        number = len(list(tmp_path.rglob("*.dcm")))
+        for path in write_mr_series(
+            tmp_path / folder, np.ones((images, 6, 5)), Geometry((0, 0, 0)), description="t", number=number
+        ):
+            path.rename(path.with_name(f"{number}-{path.name}"))
+    found = run(tmp_path, "image,patient_id,finding_id,label\nst,p,1,1\nall,q,1,0\nus,r,1,0\n")
+    st, together, us = (row["reason"].rpartition("; ")[2] for row in found.skipped)
+    assert st == "name the folder of one: thick (t, images: 3), thin (t, images: 2)"
+    assert together == "give each a folder of its own, and name that"
+    assert us == "name a file, in a row for each that is meant"
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,23 @@ def _in_volume(
     } | pixel_row(voxel[across], voxel[down], (voxel[axis] - index) * spacing[axis])
 
 
+def _choice(series: Sequence[pd.DataFrame]) -> str:
+    """What to do about several series in a folder: which to name, if each has a folder of its own."""
+    files = [sorted(set(on_disk(each))) for each in series]
+    if all(len(each) == 1 for each in files) and len(set().union(*files)) == len(series):
+        return "name a file, in a row for each that is meant"
+    folders = [{PurePosixPath(file).parent.name for file in each} for each in files]
+    if len(set().union(*folders)) < len(series) or any(len(each) > 1 for each in folders):
+        return "give each a folder of its own, and name that"
+    # Without the folders above, which may be called as people: a reason is also on pages to pass on.
+    listed = sorted(
+        f"{folder} ({each['series_description'].iloc[0] or 'no description'}, images: {len(each)})"
+        for each, (folder,) in zip(series, folders, strict=True)
+    )
+    more = f" and {len(listed) - labels.MOST_SHOWN} more" if len(listed) > labels.MOST_SHOWN else ""
+    return f"name the folder of one: {', '.join(listed[: labels.MOST_SHOWN])}{more}"
+
+
 def locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
     """Where a row of a table lies: the cells of findings.csv that say which slice, and which point of it.
 
@@ -278,7 +295,7 @@ def locate(source: Source, row: pd.Series, axis: int) -> dict[str, Any]:
                 stacks.difference(series), file=name, expected="one series of one contrast in the folder",
                 remedy="say which in the column time, counted from 0"
                 if stacks.are_times(series)
-                else "give each a folder of its own, and name that",
+                else _choice(series),
             )  # fmt: skip
         return in_series(series[0], pixel, world)
     if len(found) > 1:
