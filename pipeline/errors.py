@@ -153,7 +153,7 @@ class NotFiniteError(InputError):
 class ImageMissingError(InputError):
     code = "E-IMG-MISSING"
     expected = "a readable image in the raw folder"
-    remedy = "correct the name in the table; files that cannot be read are listed in skipped.csv"
+    remedy = "correct the name, or take the row out; skipped.csv lists files that cannot be read"
 
 
 class BombError(InputError):

@@ -212,6 +212,7 @@ class TestColumns:
         assert found.startswith("E-CSV-COL clinical.csv: expected cas")
         (found,) = self.said(config, "sex", table="clinic.csv")
         assert found.startswith("E-CONFIG clinic.csv: expected the table that subgroups/table names")
+        assert found.endswith("give its path from the folder in which the run works, or an absolute one")
 
     @pytest.mark.parametrize("section", ["subgroups", "covariates"])
     def test_a_patient_with_two_rows_is_told_before_anything_runs(self, config, section, tmp_path):

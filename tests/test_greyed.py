@@ -13,6 +13,7 @@ from PIL import Image
 from model.predict import main as predict
 from model.report import shift
 from pipeline.files import read_csv, write_csv
+from pipeline.phantom import Geometry, write_mr_series
 from pipeline.readers.images import read_picture
 from pipeline.readers.pixels import read_pixels
 from pipeline.slice_store import read_facts, slice_numbers
@@ -143,6 +144,26 @@ def test_the_step_that_reads_pictures_says_how_many_are_in_colour(
     write_site(tmp_path / "raw", 4, lambda number: number < 2, 9)
     write_patches(tmp_path / "data", "table", tmp_path / "raw", "whole", find=["--table", "t.csv"])
     assert "2 of 4 slices are in colour and are read in grey; colour: rgb keeps colours" in caplog.messages
+
+
+def test_colours_of_dicom_are_counted_but_no_key_keeps_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "typhon")
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        (path,) = write_mr_series(
+            tmp_path / f"raw/{number}",
+            np.ones((1, 20, 20)),
+            Geometry((0, 0, 0)),
+            description="us",
+            number=number,
+        )
+        pixels = rng.integers(0, 255, (20, 20, 3), dtype="u1")
+        change(path, pixels, SamplesPerPixel=3, PlanarConfiguration=0, PhotometricInterpretation="RGB")
+    (tmp_path / "raw/t.csv").write_text("image,patient_id,finding_id,label\n0,p,1,0\n1,q,1,1\n")
+    write_patches(tmp_path / "data", "table", tmp_path / "raw", "whole", find=["--table", "t.csv"])
+    assert "2 of 2 slices are in colour and are read in grey" in caplog.messages
 
 
 def test_colours_that_training_had_not_are_told_once_with_their_number(

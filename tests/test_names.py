@@ -100,3 +100,13 @@ def test_thousands_of_missing_names_do_not_take_minutes():
             found.find(name)
         messages.append(caught.value.remedy)
     assert sum("did you mean" in message for message in messages) == 20
+
+
+def test_the_image_of_another_patient_is_not_what_was_meant():
+    files = ["nii/MR040_T2.nii.gz", "nii/MR038_T2.nii.gz", "nii/MR039_T1.nii.gz"]
+    with pytest.raises(ImageMissingError) as caught:
+        names(files=files).find("nii/MR008_T2.nii.gz")
+    assert "did you mean" not in str(caught.value)
+    assert "take the row out" in str(caught.value)
+    with pytest.raises(ImageMissingError, match=r"did you mean nii/MR040_T2\.nii\.gz\?"):
+        names(files=files).find("nii/MR40_T2.nii")

@@ -54,7 +54,10 @@ def _header(table: str | None, section: str, names: Mapping[str, str]) -> list[s
     if table is None:
         return []
     if not Path(table).is_file():
-        raise ConfigError("no such file", file=table, expected=f"the table that {section}/table names")
+        raise ConfigError(
+            "no such file", file=table, expected=f"the table that {section}/table names",
+            remedy="give its path from the folder in which the run works, or an absolute one",
+        )  # fmt: skip
     from model.evaluation.levels import of_people  # with all readers, which most configs do not need
 
     return list(of_people(Path(table), names))

@@ -214,7 +214,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             expected="slices",
         )
     if greyed:
-        keep = "; colour: rgb keeps colours" if args.kind == "table" else ""
+        pictures = any(not findings["sop_instance_uid"].iloc[number] for number in greyed)
+        keep = "; colour: rgb keeps colours" if args.kind == "table" and pictures else ""
         log.info("%d of %d slices are in colour and are read in grey%s", len(greyed), len(group_of), keep)
     log.info("%s: %d slices of %d series, %d left out", args.out, len(group_of), len(todo), len(skipped))
 

@@ -65,7 +65,9 @@ def check_columns(
 
 def _nearest(header: str, found: Sequence[str]) -> str:
     """The column most like one that is not there; empty where none is alike."""
-    known = {name.casefold(): name for name in found if found.count(name) == 1}
+    # With the same first letter: age looks much like image.
+    folded = {name.casefold(): name for name in found if found.count(name) == 1}
+    known = {name: folded[name] for name in folded if name[:1] == header.casefold()[:1]}
     close = difflib.get_close_matches(header.casefold(), known, n=1, cutoff=0.7)
     return known[close[0]] if close else ""
 

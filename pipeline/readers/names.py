@@ -102,7 +102,12 @@ class Names:
         if not near and self._compared < MOST_COMPARED:
             self._compared += 1
             place = bisect(self._sorted, key)
-            near = difflib.get_close_matches(
-                key, self._sorted[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS]
-            )
+            around = self._sorted[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS]
+            # A name with another number is the image of another patient, or another image of this one.
+            alike = [other for other in around if _numbers(other) == _numbers(key)]
+            near = difflib.get_close_matches(key, alike)
         return [self._known[other][0] for other in near[:3]]
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"[0-9]+", name)]

@@ -89,7 +89,10 @@ def covariates_table(config: Config) -> list[str]:
 def _table(config: Config, section: str) -> list[str]:
     table = config[section]["table"]
     if table is not None and not Path(table).is_file():
-        raise ConfigError("no such file", file=table, expected=f"the table that {section}/table names")
+        raise ConfigError(
+            "no such file", file=table, expected=f"the table that {section}/table names",
+            remedy="give its path from the folder in which the run works, or an absolute one",
+        )  # fmt: skip
     return [] if table is None else [table]
 
 
