@@ -16,6 +16,7 @@ from model.evaluation.calibration import calibration_error, slope
 from model.evaluation.clustered import estimate
 from model.evaluation.intervals import Fold
 from model.evaluation.metrics import auroc
+from model.network import FEATURES
 from pipeline.patches.views import View
 from pipeline.readers.index import read_index
 from tests.contenders import Counter, Failing
@@ -24,6 +25,7 @@ from workflow.bench import (  # fmt: skip
     bootstrap,
     collection,
     coverage,
+    features,
     headers,
     in_use,
     intervals,
@@ -129,6 +131,14 @@ def test_evaluations_agree() -> None:
     assert np.std(plain.answer()) > 0.01
 
 
+@pytest.mark.parametrize("kind", FEATURES)
+def test_features_of_the_last_layer_agree(tmp_path: Path, kind: str) -> None:
+    plain, ours = (make(tmp_path, 3, kind) for make in (features.PlainFeatures, features.OurFeatures))
+    assert plain.run() == ours.run() == 3
+    np.testing.assert_allclose(plain.answer(), ours.answer(), atol=1e-4)
+    assert np.std(plain.answer()) > 0.01
+
+
 @pytest.mark.parametrize("calibration", [0, 40])
 def test_both_score_candidates_alike(calibration: int) -> None:
     sizes = Sizes({"one": 10, "two": 6}, calibration)
@@ -208,12 +218,13 @@ def test_jobs_of_the_memory_section_fit_their_commands(tmp_path: Path) -> None:
 
 def test_every_section_is_asked_for() -> None:
     modules = (
-        bootstrap, collection, coverage, headers, intervals, jobs, memory, network, patches, records, window,
+        bootstrap, collection, coverage, features, headers, intervals, jobs, memory, network, patches, records,
+        window,
     )  # fmt: skip
     sections = {
         value for module in modules for name, value in vars(module).items() if name.startswith("bench")
     }
-    assert len(sections) == 13
+    assert len(sections) == 14
     assert sections == set(bench_main.SECTIONS.values())
 
 

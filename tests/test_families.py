@@ -164,17 +164,20 @@ class TestChannels:
         assert network.extractor.state_dict()["conv1.weight"].shape == (64, planes, 7, 7)
         assert network.eval()(torch.randn(2, channels, 32, 32), "a").isfinite().all()
 
-    @pytest.mark.parametrize(
-        ("size", "stride", "side"), [(3, 1, 9), (5, 1, 8), (3, 2, 9), (3, 2, 8), (5, 2, 8), (1, 1, 7)]
-    )
-    def test_a_convolution_pads_as_tensorflow_does(self, size: int, stride: int, side: int) -> None:
-        conv, picture = Conv(2, 4, size, stride), torch.randn(3, 2, side, side)
-        rows = -(-side // stride)
-        needed = max((rows - 1) * stride + size - side, 0)
-        before, after = needed // 2, needed - needed // 2  # the odd one comes last
-        around = functional.pad(picture, (before, after, before, after))
-        expected = functional.conv2d(around, conv.weight, stride=stride)
-        assert expected.shape[2:] == (rows, rows)
+    @pytest.mark.parametrize("groups", [1, 2])
+    @pytest.mark.parametrize("sides", [(9, 9), (8, 8), (8, 9), (9, 8), (7, 1), (1, 2), (2, 5)])
+    @pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 1), (5, 1), (3, 2), (5, 2), (1, 2)])
+    def test_a_convolution_pads_as_tensorflow_does(
+        self, size: int, stride: int, sides: tuple[int, int], groups: int
+    ) -> None:
+        conv, picture = Conv(2, 4, size, stride, groups), torch.randn(3, 2, *sides)
+        outputs, around = [], []
+        for side in sides:
+            outputs.append(-(-side // stride))
+            needed = max((outputs[-1] - 1) * stride + size - side, 0)
+            around = [needed // 2, needed - needed // 2, *around]  # the odd one comes last
+        expected = functional.conv2d(functional.pad(picture, around), conv.weight, None, stride, 0, 1, groups)
+        assert expected.shape[2:] == tuple(outputs)
         torch.testing.assert_close(conv(picture), expected, atol=1e-6, rtol=1e-6)
 
     def test_z_scores_are_clipped_and_halved_for_lite_alone(self) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from model.inference import batch_norm
 from model.inference.evaluated import Evaluated
-from model.network import Description, Network, build, check_buffers, initialize
+from model.network import FEATURES, Description, Network, build, check_buffers, initialize
 from model.networks import papers
 from pipeline.errors import ConfigError
 from pipeline.provenance import ROOT
@@ -109,6 +109,51 @@ def test_a_layer_put_between_counts_in_evaluation_as_in_training(where: str) -> 
     logits = Evaluated(network, "a", table)(patches)
     torch.testing.assert_close(logits, plainly(network, "a", table, patches), atol=1e-5, rtol=1e-5)
     assert not torch.allclose(logits, before, atol=1e-3)
+
+
+def busy_norms(module: nn.Module, seed: int = 0) -> None:
+    """Give all batch norms statistics and weights that matter."""
+    generator = torch.Generator().manual_seed(seed)
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            for values in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
+                assert values is not None
+                values.copy_(0.5 + torch.rand(values.shape, generator=generator))
+
+
+@pytest.mark.parametrize("features", FEATURES)
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_b0"])
+def test_a_fixed_efficientnet_has_the_features_of_eval_mode_without_batch_norms(
+    name: str, features: str
+) -> None:
+    network = build(["a"], Description.named(name, 1, 40, resized=64, features=features))
+    initialize(network, 0)
+    extractor = network.extractor
+    busy_norms(extractor)
+    patches = torch.randn(3, 1, 40, 40)
+    extractor.train()
+    fixed, evaluated = extractor.fixed(), extractor.evaluated()
+    assert extractor.training
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in fixed.modules())
+    assert not fixed.training
+    with torch.no_grad():
+        expected = extractor.eval()(patches)
+        size = expected.abs().max()
+        for found in (fixed(patches), evaluated(patches)):
+            assert (found - expected).abs().max() < 1e-5 * size
+        busy_norms(extractor, 1)
+        assert (extractor(patches) - expected).abs().max() > 1e-3 * size
+        torch.testing.assert_close(evaluated(patches), found, rtol=0, atol=0)
+
+
+def test_a_norm_that_a_user_replaced_is_not_folded() -> None:
+    network = build(["a"], Description.named("efficientnet_lite0", 1, 32))
+    initialize(network, 0)
+    network.extractor._bn1 = nn.GroupNorm(1, 1280)
+    patches = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        expected, found = network.extractor.eval()(patches), network.extractor.evaluated()(patches)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_only_the_network_as_built_is_folded() -> None:

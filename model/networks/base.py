@@ -48,12 +48,16 @@ class Extractor(nn.Module):
         """A state dict of others under the names of this one, without the classifier that it may have."""
         return dict(state)
 
-    def evaluated(self) -> Features:
-        """The extractor as it is now in eval mode, whatever becomes of this one.
+    def fixed(self) -> "Extractor":
+        """A copy in eval mode, for features alone: nobody trains it.
 
-        A network that knows a faster way to the same features has its own.
+        A network that knows a faster way to the same features, within 1e-5 of their size, has its own.
         """
-        copied = copy.deepcopy(self).eval()
+        return copy.deepcopy(self).eval()
+
+    def evaluated(self) -> Features:
+        """The features of the extractor as it is now, whatever becomes of it."""
+        copied = self.fixed()
         return lambda patches: copied(channels_last(patches))
 
 
@@ -112,6 +116,12 @@ class Wrapper(Extractor):
     def groups(self) -> list[list[nn.Module]]:
         """Those of the inner one."""
         return self.inner.groups()
+
+    def fixed(self) -> Extractor:
+        """The same around a fixed copy of the inner one."""
+        made = copy.copy(self)
+        made._modules = {**self._modules, "inner": self.inner.fixed()}
+        return made.eval()
 
 
 class Resized(Wrapper):
@@ -189,10 +199,11 @@ def _moments(output: Any) -> tuple[Tensor, ...]:
         x = x[0]
     if x.ndim not in (3, 4):
         return ()
-    if x.ndim == 4 and x.shape[1] == x.shape[2] != x.shape[3]:  # maps of a patch are square
-        x = x.flatten(1, 2)
-    places = x.flatten(2) if x.ndim == 4 else x.transpose(1, 2)
-    mean, variance = places.mean(-1), places.var(-1, correction=0)
+    if x.ndim == 4 and not x.shape[1] == x.shape[2] != x.shape[3]:  # maps of a patch are square
+        x = x.permute(0, 2, 3, 1)  # as they lie in memory
+    places = x.flatten(1, 2) if x.ndim == 4 else x
+    mean = places.mean(1)
+    variance = (places - mean[:, None]).square().mean(1)  # in an eighth of the time of Tensor.var
     return mean, torch.maximum(variance, (CONSTANT * mean).square().clamp(min=SMALL)).sqrt()
 
 
@@ -223,6 +234,20 @@ class Dropout(nn.Module):
         kept = words.view(torch.int16)[: x.numel()] >= threshold - 2**15
         mask = kept.to(x.dtype).mul_(2**16 / (2**16 - threshold))
         return x * mask.as_strided(x.shape, x.stride())
+
+
+@torch.no_grad()
+def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias that do the work of a convolution without bias and the batch norm after it.
+
+    They are rounded once.
+    """
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    weight = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
+    bias = (norm.bias.double() - norm.running_mean.double() * scale).to(conv.weight.dtype)
+    return channels_last(weight), bias
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -5,10 +5,12 @@ of layers are those of lukemelas' EfficientNet-PyTorch, which weights have; MONA
 TensorFlow's, as the weights were trained.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -49,6 +51,10 @@ PUBLISHED = {
     )},
 }  # fmt: skip
 
+NORMS = {"_conv_stem": "_bn0", "_conv_head": "_bn1", "_expand_conv": "_bn0", "_depthwise_conv": "_bn1",
+         "_project_conv": "_bn2"}  # fmt: skip
+"""The batch norm after each convolution."""
+
 
 class Conv(nn.Conv2d):
     """A convolution, padded so that a stride of s leaves 1/s of the pixels, rounded up."""
@@ -60,19 +66,34 @@ class Conv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Values (n, outputs, rows, columns)."""
+        sizes = [-(-length // stride) for length, stride in zip(x.shape[2:], self.stride, strict=True)]
         needed = [
-            max((-(-length // stride) - 1) * stride + size - length, 0)
-            for length, stride, size in zip(x.shape[2:], self.stride, self.kernel_size, strict=True)
+            max((size - 1) * stride + kernel - length, 0)
+            for size, stride, kernel, length in zip(
+                sizes, self.stride, self.kernel_size, x.shape[2:], strict=True
+            )
         ]
-        (top, left), (bottom, right) = ([n // 2 for n in needed], [n - n // 2 for n in needed])
-        if (top, left) == (bottom, right):  # the same bytes, without a copy of x
-            return functional.conv2d(x, self.weight, self.bias, self.stride, (top, left), 1, self.groups)
-        return super().forward(functional.pad(x, (left, right, top, bottom)))
+        # Of an odd number of pixels one more is due at the end. To pad both ends alike, by a stride more, and
+        # to drop the first output is cheaper than a padded copy of x.
+        odd = [number % 2 for number in needed]
+        padding = [
+            number // 2 + more * stride for number, more, stride in zip(needed, odd, self.stride, strict=True)
+        ]
+        y = functional.conv2d(x, self.weight, self.bias, self.stride, padding, 1, self.groups)
+        if not any(odd):
+            return y
+        (top, left), (rows, columns) = odd, sizes
+        return y[:, :, top : top + rows, left : left + columns].contiguous(memory_format=torch.channels_last)
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
     """Batch norm with the constants of the weights."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+def relu6(x: Tensor) -> Tensor:
+    """Values from 0 to 6; in place where no gradient needs what was there."""
+    return functional.relu6(x, inplace=not torch.is_grad_enabled())
 
 
 class Block(nn.Module):
@@ -93,7 +114,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Values (n, outputs, rows, columns)."""
-        active = functional.relu6 if self.lite else functional.silu
+        active = relu6 if self.lite else functional.silu
         inner = active(self._bn0(self._expand_conv(x))) if self.expands else x
         inner = active(self._bn1(self._depthwise_conv(inner)))
         if not self.lite:
@@ -129,6 +150,17 @@ class Extractor(base.Extractor):
         x = base.pictures(patches, self.planes, 0.5 if self.lite else 1.0)
         return self._dropout(self.maps(x).mean((2, 3)))
 
+    def fixed(self) -> base.Extractor:
+        """A copy in eval mode whose batch norms are folded into the convolutions before them."""
+        made = super().fixed()
+        for part, (conv, norm) in itertools.product(list(made.modules()), NORMS.items()):
+            before, after = getattr(part, conv, None), getattr(part, norm, None)
+            if isinstance(before, Conv) and isinstance(after, nn.BatchNorm2d):
+                weight, bias = base.fold(before, after)
+                before.weight, before.bias = (nn.Parameter(x, requires_grad=False) for x in (weight, bias))
+                setattr(part, norm, nn.Identity())
+        return made
+
     def groups(self) -> list[list[nn.Module]]:
         """The stem, the blocks (16 in Lite0 and B0), and the last convolution."""
         blocks: list[list[nn.Module]] = [[block] for block in self._blocks]
@@ -136,7 +168,7 @@ class Extractor(base.Extractor):
 
     def maps(self, x: Tensor) -> Tensor:
         """The last feature map (n, width, rows, columns) of pictures (n, planes, side, side)."""
-        active = functional.relu6 if self.lite else functional.silu
+        active = relu6 if self.lite else functional.silu
         x = active(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)

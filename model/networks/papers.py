@@ -8,12 +8,11 @@ Thesis figure 5.4 and Typhon's public code (conv without bias, Xavier weights, r
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from model.networks import base
-from model.networks.base import Dropout, Features, channels_last
+from model.networks.base import Dropout, Features, channels_last, fold
 
 SMALLEST = 36
 """Side of a patch in pixels of which the last block leaves one."""
@@ -91,7 +90,7 @@ class Folded:
 
     def __init__(self, extractor: Extractor) -> None:
         self._blocks = [
-            [_fold(conv, norm) for conv, norm in block.convolutions()]
+            [fold(conv, norm) for conv, norm in block.convolutions()]
             for block in extractor
             if isinstance(block, Block)
         ]
@@ -106,14 +105,3 @@ class Folded:
                 x = functional.elu_(functional.conv2d(x, inner_weight, inner_bias))
             x = functional.elu_(functional.max_pool2d(functional.conv2d(x, weight, bias), 2))
         return functional.elu_(functional.linear(x.flatten(1), *self._linear))
-
-
-@torch.no_grad()
-def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Weight and bias that do the work of a convolution and the batch norm after it; rounded once."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    weight = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
-    bias = (norm.bias.double() - norm.running_mean.double() * scale).to(conv.weight.dtype)
-    return channels_last(weight), bias

@@ -79,7 +79,7 @@ class OurTraining(Contender):
             dropout=dropout,
         )  # fmt: skip
         self.folder = folder
-        files = [_store(folder, name, samples) for name in NAMES]
+        files = [stored(folder, name, samples) for name in NAMES]
         self.datasets = load(*map(list, zip(*files, strict=True)))
         self.runs = 0
 
@@ -133,7 +133,8 @@ class OurFrozen(OurTraining):
         )
 
 
-def _store(folder: Path, name: str, samples: int) -> tuple[Path, Path]:
+def stored(folder: Path, name: str, samples: int) -> tuple[Path, Path]:
+    """A store of noise with a view of each finding, and its split: two findings more, for validation."""
     count = samples + 2
     ids = [str(number) for number in range(count)]
     findings = pd.DataFrame({"patient_id": ids, "group_id": ids, "finding_id": "1", "label": labels(count)})
