@@ -83,6 +83,15 @@ def test_fits_on_all_layers_take_as_much_longer_as_there_are_more_features():
     assert (made["fit wide"].seconds - 7) / (made["fit probe"].seconds - 7) == pytest.approx(4960 / 1280)
 
 
+def test_features_are_as_many_as_the_network_has():
+    """ResNet50 ends in 2,048; its stem has 64 channels, its blocks 3 × 256, 4 × 512, 6 × 1,024 and 2 × 2,048."""
+    encoders = {"lite0": {"network": "resnet50", "weights": "random", "features": "layers"}}
+    made = of(methods=["probe"], encoders=encoders)
+    count = 2048 + 2 * (64 + 3 * 256 + 4 * 512 + 6 * 1024 + 2 * 2048)
+    assert made["look at patches with lite0"].megabytes == pytest.approx(100 * 16 * count * 4 / 1e6)
+    assert made["fit probe"].seconds == pytest.approx(3 * (2 + 80 * 10 * (4 * 4 + 10) * count * 1e-6) + 1)
+
+
 def test_a_variant_looks_with_its_own_encoder_and_that_of_runs_with_each():
     encoders = {"tuned": {"weights": "results/finetune", "side": None}}
     own = {

@@ -6,6 +6,7 @@ step of training, here and now, and that is multiplied. So half or twice as much
 hour for an estimate of a minute is.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ PROBE = 0.0116
 SLOWEST = 5.0
 """A probe that takes so many times as long was disturbed."""
 FEATURES = {"last": 1280, "layers": 4960}
-"""Of a view, those of Lite0."""
+"""Of a view, those of Lite0: for a network that is not there."""
 BATCH = 8
 """Patches whose forward pass, and step of training, are timed."""
 
@@ -117,6 +118,23 @@ def network(name: str, channels: int, side: int) -> tuple[float, float] | None:
     return least(forward, 1) / BATCH, least(step, 1) / BATCH
 
 
+@functools.cache
+def width(name: str, channels: int, side: int, features: str) -> int:
+    """How many features of a view an encoder gives."""
+    from model.network import Description, build
+
+    try:
+        return build((), Description.named(name, channels, side, features=features)).extractor.width
+    except (InputError, OSError, ImportError, ValueError):
+        return FEATURES[features]
+
+
+def _width(config: Mapping[str, Any], encoder: str) -> int:
+    own = config["encoders"][encoder]
+    channels = channels_of(config["collections"][config["target"]], config["target"])
+    return width(own["network"], len(channels), own["side"] or config["patch"], own["features"])
+
+
 def steps(config: Mapping[str, Any], data: Mapping[str, Data], pace: float) -> Iterator[StepCost]:
     """What an experiment consists of; ``pace`` is by how much slower this machine is than that of COSTS."""
     cost = {name: pace * seconds for name, seconds in COSTS.items()}
@@ -154,7 +172,7 @@ def _embeddings(
         views = min(own["views"], config["views"]) * (findings or 0)
         each = None if findings is None or taken is None else cost["network job"] + views * taken[0]
         seconds = None if each is None else jobs * each
-        size = jobs * views * FEATURES[own["features"]] * 4 / 1e6
+        size = jobs * views * _width(config, name) * 4 / 1e6
         yield StepCost(f"look at patches with {name}", jobs, seconds, size)
     candidates = {
         name for method in config["methods"] if training.base(config, method) in STACKED
@@ -223,11 +241,7 @@ def _fits(
     samples = findings * (1 - own["split"]["test"]) * views
     return samples * sum(
         (times * number + 2 * folds)
-        * (
-            cost["fit of measures"]
-            if name in MEASURED
-            else cost["fit"] * FEATURES[own["encoders"][name]["features"]]
-        )
+        * (cost["fit of measures"] if name in MEASURED else cost["fit"] * _width(own, name))
         for name, number in learners.items()
     )
 
