@@ -11,11 +11,13 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
+from pipeline.phantom import Geometry, write_mr_series
 from pipeline.phantoms.brain import write_brain
 from pipeline.phantoms.chest import write_chestxray14, write_chexpert
 from pipeline.phantoms.lungx import write_lungx
@@ -126,3 +128,23 @@ def test_a_command_of_the_pages_is_planned(folder: Path, page: str, line: str) -
             (own / "raw").symlink_to(folder / "data/raw")
     ended = warm.run(folder, [*words, "-n", "--quiet", "all"])
     assert ended.returncode == 0, ended.printed[-2000:]
+
+
+def test_the_scripts_for_own_data_sort_series_and_take_the_middle_of_masks(tmp_path: Path) -> None:
+    for number in (1, 2):
+        written = write_mr_series(
+            tmp_path / "export", np.ones((2, 6, 5)), Geometry((0, 0, 0)), description="t2", number=number
+        )
+        for path in written:
+            path.rename(path.with_name(f"IM{number}{path.stem}"))
+    (tmp_path / "export/README.txt").write_text("from the archive")
+    mask = np.zeros((8, 8, 8), "u1")
+    mask[2:5, 4, 6] = 1  # the middle is voxel 3, 4, 6: RAS −10 + 2·3, −20 + 3·4, 5 + 4·6
+    affine = np.array([[2.0, 0, 0, -10], [0, 3, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1]])
+    (tmp_path / "masks").mkdir()
+    nib.Nifti1Image(mask, affine).to_filename(tmp_path / "masks/p_mask.nii.gz")
+    with contextlib.chdir(tmp_path):
+        for block, _ in SCRIPT.findall(TEXTS["docs/data/own.md"]):
+            exec(compile(block, "own.md", "exec"), {})
+    assert [len(list(folder.iterdir())) for folder in (tmp_path / "sorted").glob("*/*")] == [2, 2]
+    assert (tmp_path / "points.csv").read_text().splitlines()[1:] == ["p_mask.nii.gz,-4.0,-8.0,29.0"]
