@@ -108,9 +108,11 @@ def network(name: str, channels: int, side: int) -> tuple[float, float] | None:
         return None
     patches, labels = torch.zeros(BATCH, channels, side, side), torch.zeros(BATCH, dtype=torch.long)
 
+    evaluated = made.extractor.evaluated()
+
     def forward() -> None:
         with torch.no_grad():
-            made.eval()(patches, "a")
+            evaluated(patches)
 
     def step() -> None:
         torch.nn.functional.cross_entropy(made.train()(patches, "a"), labels).backward()
