@@ -110,9 +110,7 @@ def _extractor_of(
     state: Mapping[str, Tensor], extractor: Extractor, table: Tensor, path: Path
 ) -> dict[str, Tensor]:
     """The extractor in the model of a run, as a state dict with these statistics."""
-    start, first = "extractor.", next(iter(extractor.state_dict()))
-    while start + first not in state and any(name.startswith(f"{start}inner.") for name in state):
-        start += "inner."  # of an extractor that a Wrapper was around
+    start = "extractor."
     found = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
     norms = {name: part for name, part in extractor.named_modules() if isinstance(part, nn.BatchNorm2d)}
     widths = [part.num_features for part in norms.values()]
