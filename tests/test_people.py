@@ -16,7 +16,7 @@ from pipeline.files import read_csv, write_csv
 from pipeline.splits import split
 from pipeline.splits.people import called, counted, person, units
 from pipeline.splits.split import COLUMNS, assign
-from pipeline.verify.overlap import identity
+from pipeline.verify.overlap import headers, identity
 from tests.collection import HIGH_B, Collection
 from tests.etl import build
 
@@ -291,6 +291,27 @@ def test_clean_ids_are_told_as_fine(tmp_path: Path) -> None:
     folder = built(tmp_path / "raw", pictures(tmp_path / "raw", ids), tmp_path / "mine")
     check = identity(read_csv(folder / "findings.csv"))
     assert (check.result, check.detail) == ("ok", "20 people, each id spelt in one way")
+
+
+@pytest.mark.parametrize(
+    ("ids", "result", "detail"),
+    [
+        ("1 2 3 4 5 6", "ok", "no header contradicts the 6 patients that have one"),
+        ("001 p 3 x 5 6", "ok", "no header contradicts the 6 patients that have one"),
+        ("2 1 3 4 5 6", "warning", "another patient in the header: 1 has a file of 2, 2 has a file of 1"),
+        ("p q p r s t", "warning", "one patient in the header: 1 = 3"),
+        ("p p p p 5 6", "ok", "no header contradicts the 6 patients that have one"),  # nobody's
+        ("anon  unknown   ", "not applicable", "no patient of the table with an id in a DICOM header"),
+    ],
+)
+def test_a_header_of_another_patient_is_told(ids: str, result: str, detail: str) -> None:
+    files = [f"{number}.dcm" for number in range(1, 7)]
+    findings = pd.DataFrame(
+        {"patient_id": list("123456"), "finding_id": "1", "file": files, "group_kind": "patient"}
+    )
+    index = pd.DataFrame({"file": files, "patient_id": (ids.split(" ") + [""] * 6)[:6]})
+    check = headers(findings, index)
+    assert (check.result, check.detail) == (result, detail)
 
 
 def test_one_finding_under_two_spellings_is_a_repeated_row(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def checks(
     yield screenshots.check(shots)
     yield shortcuts.check(cues)
     yield overlap.identity(tables.findings)
+    yield overlap.headers(tables.findings, tables.index)
     yield overlap.split_leaks(own, leak)
     yield overlap.exact_duplicates(own)
     yield overlap.near_duplicates(own)

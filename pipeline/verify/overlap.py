@@ -93,6 +93,39 @@ def identity(findings: pd.DataFrame) -> Check:
     return Check("people", WARNING if count else OK, count, "; ".join(remarks(findings)) or fine)
 
 
+def headers(findings: pd.DataFrame, index: pd.DataFrame) -> Check:
+    """Whether the patient of each finding is the one in the DICOM header of its file.
+
+    An id that no finding has says nothing, since headers may be pseudonymised; one that several patients
+    have does, unless most of them have it: then it is nobody's.
+    """
+    findings = findings[~unknown(findings)]
+    told = index.set_index("file")["patient_id"].reindex(findings["file"], fill_value="")
+    rows = pd.DataFrame(
+        {
+            "name": findings["patient_id"].to_numpy(),
+            "patient": persons(findings["patient_id"]).to_numpy(),
+            "header": persons(told).to_numpy(),
+        }
+    ).drop_duplicates(["patient", "header"])
+    rows = rows[(rows["patient"] != "") & (rows["header"] != "")]
+    if rows.empty:
+        return Check("headers", NONE, 0, "no patient of the table with an id in a DICOM header")
+    name_of = rows.drop_duplicates("patient").set_index("patient")["name"]
+    others = rows[rows["header"].isin(name_of.index) & (rows["header"] != rows["patient"])]
+    swapped = [f"{row['name']} has a file of {name_of[row['header']]}" for _, row in others.iterrows()]
+    rest = rows[~rows["header"].isin(name_of.index)].groupby("header", sort=False)["name"]
+    shared = [" = ".join(names) for _, names in rest if 1 < len(names) <= len(name_of) / 2]
+    detail = [
+        f"{what}: {named(names)}"
+        for what, names in (("another patient in the header", swapped), ("one patient in the header", shared))
+        if names
+    ]
+    count = len(swapped) + len(shared)
+    fine = f"no header contradicts the {len(name_of)} patients that have one"
+    return Check("headers", WARNING if count else OK, count, "; ".join(detail) or fine)
+
+
 def split_leaks(own: DataFolder, leak: str) -> Check:
     """Groups, patients and identical patches in several splits of a fold; a warning with ``leak="warn"``."""
     if not own.folds:
