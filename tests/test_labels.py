@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pipeline.errors import ColumnError, LabelError
@@ -106,3 +107,13 @@ def test_a_damaged_table_is_refused_whole(tmp_path: Path, content: bytes, reason
 )
 def test_repeated_ids_get_letters_that_nobody_has(keys: list[tuple[str, str]], ids: list[str]) -> None:
     assert labels.unique_ids(keys) == ids
+
+
+def test_a_workbook_is_told_from_text_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "table.xlsx"
+    pd.DataFrame({"id": ["Müller"], "x": [1.5]}).to_excel(path, index=False)
+    with pytest.raises(ColumnError, match="expected a CSV, found a workbook; save its sheet as CSV UTF-8"):
+        labels.read_csv(path, ["id"])
+    path.write_bytes("id;x\nMüller;1,5\n".encode("cp1252"))
+    with pytest.raises(ColumnError, match=r"expected UTF-8 text, .*\(in Excel: CSV UTF-8\)"):
+        labels.read_csv(path, ["id"])

@@ -25,6 +25,8 @@ NEGATIVE = {"false", "0", "no", "benign", "negative"}
 WORDS = {**dict.fromkeys(POSITIVE, 1), **dict.fromkeys(NEGATIVE, 0)}
 THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(,[0-9]{3})+")
 """Numbers whose commas may part thousands."""
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How files of Excel and LibreOffice begin: XLSX and ODS are ZIP archives, XLS a compound file."""
 MOST_SHOWN = 12
 """Labels that a message names: a column of something else has as many as rows."""
 
@@ -91,8 +93,15 @@ def read_csv(
     try:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
+        if error.object.startswith(WORKBOOKS):
+            raise ColumnError(
+                "a workbook", file=path, expected="a CSV", remedy="save its sheet as CSV UTF-8"
+            ) from error
         raise ColumnError(
-            str(error), file=path, expected="UTF-8 text", remedy="save the table as UTF-8"
+            str(error),
+            file=path,
+            expected="UTF-8 text",
+            remedy="save the table as UTF-8 (in Excel: CSV UTF-8)",
         ) from error
     first = content.split("\n", 1)[0]
     # Strict: a quote that is never closed would swallow all rows after it.
