@@ -27,7 +27,7 @@ class Encoder(Section):
 USUAL: Mapping[str, Mapping[str, Any]] = {
     "lite0": {},
     "lite0-96": {"side": 96},
-    "lite0-layers": {"features": "layers"},
+    "lite0-layers": {"features": "layers", "side": 128},
 }
 """The encoders of every config, with what each has that is not an encoder's default."""
 
