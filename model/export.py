@@ -214,11 +214,18 @@ def export(runs: Sequence[Run], dataset: str, out: Path) -> Path:
         )  # fmt: skip
     contents = {}
     for name, run in files.items():
-        if MIXTURE in weights.read_about(run.model):
-            model = graph_of_mixture(of_run(run, dataset), run.model)
-        else:
-            network, tables = run.read()
-            model = graph(network, dataset, tables[dataset], run.classes(dataset))
+        try:
+            if MIXTURE in weights.read_about(run.model):
+                model = graph_of_mixture(of_run(run, dataset), run.model)
+            else:
+                network, tables = run.read()
+                model = graph(network, dataset, tables[dataset], run.classes(dataset))
+        except torch.onnx.OnnxExporterError as error:  # of a network of others, or of one's own
+            told = next(filter(None, str(error.__cause__ or error).splitlines()), type(error).__name__)
+            raise RunError(
+                told, file=run.model, expected="a network that torch can write as ONNX",
+                remedy="predict with it, python -m model.predict",
+            ) from error  # fmt: skip
         contents[name] = model.SerializeToString(deterministic=True)
     for name, content in contents.items():  # when all could be read
         with atomic(out / name) as beside:

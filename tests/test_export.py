@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 import yaml
+from torch import nn
 
 from model import export
 from model.files import runs
+from model.networks import papers
 from pipeline.card import Preprocessing
 from pipeline.errors import ConfigError
 from pipeline.files import sha256
@@ -254,6 +257,22 @@ def test_two_runs_of_one_name_do_not_replace_each_other(results: Path, tmp_path:
     assert len(found) == 3
     with pytest.raises(
         runs.RunError, match="E-RUN: expected runs of different names, found typhon fold0 seed0 twice"
+    ):
+        export.export(found, "prostatex", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_torch_cannot_write_is_told_in_one_line(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forward(self: papers.Extractor, patches: torch.Tensor) -> torch.Tensor:
+        return torch.special.bessel_j0(nn.Sequential.forward(self, patches))  # ONNX has no such function
+
+    monkeypatch.setattr(papers.Extractor, "forward", forward)
+    found = runs.find([results / "typhon/fold0/seed0"])
+    with pytest.raises(
+        runs.RunError,
+        match=r"^E-RUN [^\n]*model.safetensors: expected a network that torch can write as ONNX, found [^\n]*bessel_j0[^\n]*; predict with it[^\n]*$",
     ):
         export.export(found, "prostatex", tmp_path / "out")
     assert not (tmp_path / "out").exists()
