@@ -9,10 +9,11 @@ from typing import Any
 
 from model.baselines.methods import COVARIATES
 from pipeline.classes import LABEL
-from pipeline.errors import ConfigError, InputError
+from pipeline.errors import InputError
 from pipeline.files import EXTENT, FINDING_COLUMNS
 from workflow.config.collections import classes_of
 from workflow.config.messages import error, nearest
+from workflow.plan import targets
 
 
 def faults(config: Mapping[str, Any]) -> Iterator[InputError]:
@@ -29,7 +30,7 @@ def _of(config: Mapping[str, Any], section: str) -> Iterator[InputError]:
     if not own["columns"]:
         return
     try:
-        table = _header(own["table"], section, own["names"])
+        table = _header(config, section)
     except InputError as problem:
         yield problem
         return
@@ -49,15 +50,9 @@ def _of(config: Mapping[str, Any], section: str) -> Iterator[InputError]:
             yield error(path, name, expected=f"a column of {where}", remedy=nearest(name, known))
 
 
-def _header(table: str | None, section: str, names: Mapping[str, str]) -> list[str]:
+def _header(config: Mapping[str, Any], section: str) -> list[str]:
     """The columns of a user's table, by our names; none without a table."""
-    if table is None:
-        return []
-    if not Path(table).is_file():
-        raise ConfigError(
-            "no such file", file=table, expected=f"the table that {section}/table names",
-            remedy="give its path from the folder in which the run works, or an absolute one",
-        )  # fmt: skip
     from model.evaluation.levels import of_people  # with all readers, which most configs do not need
 
-    return list(of_people(Path(table), names))
+    tables = targets.users_table(config, section)
+    return [name for table in tables for name in of_people(Path(table), config[section]["names"])]

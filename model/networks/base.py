@@ -119,9 +119,7 @@ class Wrapper(Extractor):
 
     def fixed(self) -> Extractor:
         """The same around a fixed copy of the inner one."""
-        made = copy.copy(self)
-        made._modules = {**self._modules, "inner": self.inner.fixed()}
-        return made.eval()
+        return copy.deepcopy(self, {id(self.inner): self.inner.fixed()}).eval()
 
 
 class Resized(Wrapper):

@@ -66,24 +66,24 @@ class Conv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Values (n, outputs, rows, columns)."""
-        sizes = [-(-length // stride) for length, stride in zip(x.shape[2:], self.stride, strict=True)]
-        needed = [
-            max((size - 1) * stride + kernel - length, 0)
-            for size, stride, kernel, length in zip(
-                sizes, self.stride, self.kernel_size, x.shape[2:], strict=True
-            )
-        ]
-        # Of an odd number of pixels one more is due at the end. To pad both ends alike, by a stride more, and
-        # to drop the first output is cheaper than a padded copy of x.
-        odd = [number % 2 for number in needed]
-        padding = [
-            number // 2 + more * stride for number, more, stride in zip(needed, odd, self.stride, strict=True)
-        ]
-        y = functional.conv2d(x, self.weight, self.bias, self.stride, padding, 1, self.groups)
-        if not any(odd):
+        ways = zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
+        (rows, above, top), (columns, before, left) = (_padded(*way) for way in ways)
+        y = functional.conv2d(x, self.weight, self.bias, self.stride, (above, before), 1, self.groups)
+        if not (top or left):
             return y
-        (top, left), (rows, columns) = odd, sizes
         return y[:, :, top : top + rows, left : left + columns].contiguous(memory_format=torch.channels_last)
+
+
+def _padded(length: int, kernel: int, stride: int) -> tuple[int, int, int]:
+    """Along one axis: the number of outputs, the zeros at either end, and how many first outputs to drop.
+
+    TensorFlow puts the odd one of an odd number of zeros at the end. To pad both ends alike, by a stride
+    more, and to drop an output is cheaper than a padded copy of the map.
+    """
+    outputs = -(-length // stride)
+    zeros = max((outputs - 1) * stride + kernel - length, 0)
+    odd = zeros % 2
+    return outputs, zeros // 2 + odd * stride, odd
 
 
 def norm(channels: int) -> nn.BatchNorm2d:

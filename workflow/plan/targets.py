@@ -78,15 +78,16 @@ def comparison(config: Config) -> list[str]:
 
 def subgroups_table(config: Config) -> list[str]:
     """The user's table of subgroups, if the config names one. Raises ConfigError where it is not there."""
-    return _table(config, "subgroups")
+    return users_table(config, "subgroups")
 
 
 def covariates_table(config: Config) -> list[str]:
     """The same of covariates."""
-    return _table(config, "covariates")
+    return users_table(config, "covariates")
 
 
-def _table(config: Config, section: str) -> list[str]:
+def users_table(config: Config, section: str) -> list[str]:
+    """The table that a section of the config names, if any. Raises ConfigError where it is not there."""
     table = config[section]["table"]
     if table is not None and not Path(table).is_file():
         raise ConfigError(
