@@ -3,8 +3,9 @@
 import argparse
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from pipeline.cli import run_cli
@@ -35,8 +36,8 @@ def check(path: Path, most: int) -> None:
 
 def set_aside(skipped: pd.DataFrame, exclude: str) -> pd.DataFrame:
     """The same table, in which files of the index whose names match ``exclude`` are excluded, not failed."""
-    names = skipped["file"].str.rpartition("/")[2]
-    matched = (skipped["step"] == "index") & names.map(lambda name: bool(re.search(exclude, name)))
+    named = [bool(re.search(exclude, PurePosixPath(file).name)) for file in skipped["file"]]
+    matched = (skipped["step"] == "index") & np.array(named, bool)
     return skipped.assign(kind=skipped["kind"].mask(matched, "excluded"))
 
 

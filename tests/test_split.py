@@ -258,6 +258,9 @@ def test_a_file_that_the_user_excludes_has_not_failed(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "skipped.csv")["kind"].tolist() == ["excluded", "failed", "failed"]
     skipped.main(call)
     assert set(read_csv(tmp_path / "skipped.csv")["kind"]) == {"failed"}
+    write_csv(tmp_path / "index.csv", SKIPPED_COLUMNS, [])  # as where every file is an image
+    skipped.main([*call, "--exclude", "HEIC$"])
+    assert read_csv(tmp_path / "skipped.csv").empty
 
 
 def test_too_many_failures_stop_the_split_and_write_nothing(tmp_path: Path) -> None:
