@@ -25,7 +25,8 @@ from pipeline.card import Preprocessing, are_new, outside, told_of_colours
 from pipeline.case import Case, prepare
 from pipeline.classes import Classes
 from pipeline.cli import run_cli
-from pipeline.datasets.listed import NUMBERS, PIXELS, WORLD, names_of
+from pipeline.datasets.listed import IMAGE, NUMBERS, PIXELS, WORLD, image_columns, names_of
+from pipeline.datasets.places import are_images
 from pipeline.datasets.table import Options
 from pipeline.errors import ConfigError, EmptyError, InputError
 from pipeline.files import EXTENT, SKIPPED_COLUMNS, atomic, skip, write_csv, write_text
@@ -255,24 +256,31 @@ def predict_table(
 
     ``columns`` are the headers by our names, where they differ. Exits with status 1 if any row fails.
     """
+    images = list(images_of(how, {})) or [IMAGE]
     table = labels.read_csv(
-        path, ["image", "patient_id", "finding_id"], numbers=NUMBERS, columns=columns or {}
+        path, [*images, "patient_id", "finding_id"], numbers=NUMBERS, columns=columns or {}
     )
     clear(out, ("predictions.csv", "skipped.csv"))
     classes = runs[0].classes(dataset)
     rows, skipped, coloured = [], [], 0
-    places = _places(path, table["image"].tolist())
+    places = [_places(path, table[column].tolist()) for column in images]
+    named = {
+        column: [_name(place, path.parent) for place in own]
+        for column, own in zip(images, places, strict=True)
+    }
     # A training on this table draws the views by these names; what is written has the table's own ids.
-    drawn = names_of(table.assign(image=[_name(place, path.parent) for place in places]))
-    for number, (row, place, names) in enumerate(
-        zip(table.to_dict("records"), places, drawn.to_dict("records"), strict=True), start=1
+    drawn = names_of(table.assign(**named)).assign(**named)
+    for number, (row, each, names) in enumerate(
+        zip(table.to_dict("records"), zip(*places, strict=True), drawn.to_dict("records"), strict=True),
+        start=1,
     ):
         ids = {name: row[name] for name in ("patient_id", "finding_id")}
         clear(folder := out / f"{number:04d}")
         try:
-            if isinstance(place, InputError):
-                raise place
-            case = prepare(place, row | names, how)
+            for place in each:
+                if isinstance(place, InputError):
+                    raise place
+            case = prepare(each[0] if len(images) == 1 else path.parent, row | names, how)
             found = write(folder, case, runs, dataset, use=use, saliency=saliency, count=count)
         except InputError as error:
             skipped.append(skip("predict", error, **{**ids, "file": row["image"]}))
@@ -324,6 +332,25 @@ def _shares(text: str) -> float | dict[str, float]:
     return {name.strip(): float(share) for name, _, share in pairs}
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, file = text.partition("=")
+    if not sign or not file:
+        raise ConfigError(repr(text), file="--channels", expected="NAME=FILE, such as t2=t2.nii.gz")
+    return name, file
+
+
+def images_of(how: Preprocessing, given: Mapping[str, str]) -> dict[str, str]:
+    """The cells of a table of findings for what is ``given`` of each channel: its file, folder or column.
+
+    Empty where channels are no images of their own. Raises ConfigError for others than those of the model.
+    """
+    own = how.channels if how.kind == "table" and are_images(how.channels) else ()
+    if odd := [name for name in given if name not in own]:
+        expected = ", ".join(own) or "none: the model has no channels that are images of their own"
+        raise ConfigError(", ".join(odd), file="--channels", expected=expected)
+    return {column: given.get(name, "") for name, column in zip(own, image_columns(own), strict=True)}
+
+
 def _joined(argv: Sequence[str]) -> list[str]:
     """``--at -3,4,5`` as one word: argparse would take it for an option."""
     words = list(argv)
@@ -345,6 +372,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "image, patient_id, finding_id, x,y,z or x_mm,y_mm,z_mm, time, and extent",
     )  # fmt: skip
     add_flags(parser, Options, ["columns"])
+    parser.add_argument(
+        "--channels", nargs="+", action="extend", metavar="NAME=FILE", type=_pair,
+        help="if each channel is an image of its own: its file or folder below CASE, or its column in a table"
+        " (default: called as the channel)",
+    )  # fmt: skip
     parser.add_argument("--at", metavar="X,Y[,Z]", help="zero-based column,row[,slice]; default: the middle")
     parser.add_argument("--time", default="", help="which time point of a volume with several, from 0")
     parser.add_argument(
@@ -393,10 +425,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     how = agree(runs, dataset)
     use = in_use.read(runs, dataset, options.prevalence)
     more: dict[str, Any] = {"use": use, "saliency": options.saliency, "count": options.nearest}
-    if options.case.suffix.lower() in (".csv", ".tsv"):
+    is_table = options.case.suffix.lower() in (".csv", ".tsv")
+    images = images_of(how, dict(options.channels or ()))
+    if is_table:
         if options.at is not None:
             raise ConfigError("--at", file=options.case, expected="points in the table itself")
         columns = dict(getattr(options, "columns", ()))
+        columns |= {own: images[own] or name for own, name in zip(images, how.channels, strict=False)}
         predict_table(options.case, how, runs, dataset, options.out, columns, **more)
         return
     row = {"patient_id": options.patient_id, "finding_id": options.finding_id, "time": options.time}
@@ -404,6 +439,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError(options.extent, file="--extent", expected=f"nothing: all patches have {how.extent}")
     row[EXTENT] = options.extent
     row |= point_row(options.at, options.mm)
+    row |= images
     clear(options.out)
     case = prepare(options.case, row, how)
     if are_new_to(runs, dataset, case):

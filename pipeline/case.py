@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.card import Preprocessing, measure, moments
-from pipeline.datasets import Source, instance_row, lungx, neighbours, pixel_row, prostatex, table
-from pipeline.datasets.listed import PIXELS, WORLD, extent_of
+from pipeline.datasets import Source, instance_row, lungx, pixel_row, places, prostatex
+from pipeline.datasets.listed import PIXELS, WORLD, extent_of, image_columns
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import EXTENT, FINDING_COLUMNS
 from pipeline.patches import online, reduced, slices
@@ -22,7 +22,6 @@ from pipeline.patches.ranges import Ranges
 from pipeline.patches.views import Frame, View, frame_of, view_table
 from pipeline.readers import index
 from pipeline.readers.geometry import Place, plane
-from pipeline.readers.pixels import COLOURS
 from pipeline.slice_store import SourceSlice
 from pipeline.splits.people import persons
 
@@ -59,7 +58,8 @@ def prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     path : a file, or a folder with the series of one patient.
     row : ``patient_id`` and ``finding_id``, from which the order of the views is drawn, and the point as in a
         table of findings: ``x, y, z`` in pixels or ``x_mm, y_mm, z_mm`` (LPS, or RAS for NIfTI); and
-        ``extent``, where its patch has one of its own.
+        ``extent``, where its patch has one of its own. Where each channel is an image, ``image`` and the
+        columns after it (see :func:`pipeline.datasets.listed.image_columns`) say which, relative to ``path``.
 
     Raises InputError with the reason where there are none.
     """
@@ -76,15 +76,21 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
             "intensity: paper", expected="a run whose Z-scores are those of each series",
             remedy="train with intensity: series; the published way takes statistics from other patients",
         )  # fmt: skip
-    raw, known, left_out = index.look(path)
-    image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
-    places = _locate(Source("case", raw, known, []), image, how)
-    places = {name: _reduced(cells, known, how.width) for name, cells in places.items()}
+    if how.kind == "table" and places.are_images(how.channels):
+        named = image_columns(how.channels)
+        _check_named(path, row, dict(zip(how.channels, named, strict=True)))
+        raw, known, left_out = index.look_at(path, [row[name] for name in named])
+        image = pd.Series(row)
+    else:
+        raw, known, left_out = index.look(path)
+        image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
+    located = _locate(Source("case", raw, known, []), image, how)
+    located = {name: _reduced(cells, known, how.width) for name, cells in located.items()}
     ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
-    given = any(table.point_of(image, names) is not None for names in (PIXELS, WORLD))
+    given = any(places.point_of(image, names) is not None for names in (PIXELS, WORLD))
     found = [
-        {**ids, "channel": name, **places[name], "image": _image(known, places[name]["file"])}
-        | ({} if given else {"reason": f"{places[name]['reason']}; no point given: the middle"})
+        {**ids, "channel": name, **located[name], "image": _image(known, located[name]["file"])}
+        | ({} if given else {"reason": f"{located[name]['reason']}; no point given: the middle"})
         for name in how.channels
     ]
     extent = extent_of(row.get(EXTENT, "")) if how.extents else ""
@@ -153,7 +159,8 @@ def _reduced(cells: Cells, index_: pd.DataFrame, width: int | None) -> Cells:
 def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cells]:
     """The place of the case on each channel."""
     dicom = source.index[source.index["format"] == "dicom"]
-    if len(dicom):  # a screenshot or a report beside them is not meant
+    are_images = how.kind == "table" and places.are_images(how.channels)
+    if len(dicom) and not are_images:  # a screenshot or a report beside them is not meant
         source = dataclasses.replace(source, index=dicom)
     if (patients := persons(dicom["patient_id"]).nunique()) > 1:
         raise NoSeriesError(
@@ -161,23 +168,33 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cel
         )
     if how.kind == "prostatex" and _is_named(dicom, how.channels):
         return _prostatex(dicom, row, how.channels)
-    if how.kind == "table" and (how.channels == COLOURS or neighbours.of_channels(how.channels)):
-        cells = table.locate(source, row, how.axis)
-        places = table.on_channels(source, row["image"], cells, how.channels)
-        return {name: {**place, "reason": "the only series"} for name, place in places.items()}
+    if how.kind == "table":
+        reason = "as named" if are_images else "the only image or series"
+        found = places.locate(source, row, how.axis, how.channels)
+        return {name: {**cells, "reason": reason} for name, cells in found.items()}
     if len(how.channels) > 1:
         raise NoSeriesError(
             "none of them" if dicom.empty else f"series {_names(dicom)}",
             expected=f"DICOM series of {', '.join(how.channels)}",
             remedy="give a folder that holds them all, or a model of other channels",
         )
-    world = table.point_of(row, WORLD)
+    world = places.point_of(row, WORLD)
     if how.kind == "lungx" and dicom["series_uid"].nunique() > 1 and world is not None:
         series = lungx.series_of(source, dicom["patient_id"].iloc[0])
         reason = f"the longest of {dicom['series_uid'].nunique()} series"
-        return {how.channels[0]: {**table.in_series(series, None, world), "reason": reason}}
-    cells = table.locate(source, row, how.axis)
+        return {how.channels[0]: {**places.in_series(series, None, world), "reason": reason}}
+    (cells,) = places.locate(source, row, how.axis, how.channels).values()
     return {how.channels[0]: {**cells, "reason": "the only image or series"}}
+
+
+def _check_named(path: Path, row: Mapping[str, str], columns: Mapping[str, str]) -> None:
+    """Raise ConfigError unless the case names the image of each channel."""
+    if lacking := [name for name, column in columns.items() if not row.get(column)]:
+        wanted = " ".join(f"{name}=FILE" for name in columns)
+        raise ConfigError(
+            f"none of {', '.join(lacking)}", file=path.name, expected="an image of each channel",
+            remedy=f"name the files below the folder: --channels {wanted}",
+        )  # fmt: skip
 
 
 def _is_named(dicom: pd.DataFrame, channels: tuple[str, ...]) -> bool:
@@ -191,12 +208,12 @@ def _is_named(dicom: pd.DataFrame, channels: tuple[str, ...]) -> bool:
 
 def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -> dict[str, Cells]:
     """The series that training would choose for a point in mm; a pixel is one of the first channel."""
-    world = table.point_of(row, WORLD)
+    world = places.point_of(row, WORLD)
     if world is None:
         world = _to_world(dicom, row, channels[0])
     if np.isnan(world).any():
         raise NoCentreError("an empty one", expected="three coordinates in mm", remedy="give all three")
-    places = {}
+    found = {}
     for channel, (place, reason, _) in prostatex.by_study(
         prostatex.studies(dicom), list(channels), world
     ).items():
@@ -206,8 +223,8 @@ def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -
                 place.remedy = "give a folder that holds all channels, or a model of other channels"
             raise place
         cells = instance_row(place.instance) | pixel_row(place.column, place.row, place.distance_mm)
-        places[channel] = {**cells, "reason": reason}
-    return places
+        found[channel] = {**cells, "reason": reason}
+    return found
 
 
 def _to_world(dicom: pd.DataFrame, row: pd.Series, channel: str) -> np.ndarray:
@@ -219,7 +236,7 @@ def _to_world(dicom: pd.DataFrame, row: pd.Series, channel: str) -> np.ndarray:
             expected=f"one series of {channel} that a pixel can belong to",
             remedy="give the point in mm (LPS), or a folder with one of them",
         )
-    cells = table.in_series(found[0], table.point_of(row, PIXELS), None)
+    cells = places.in_series(found[0], places.point_of(row, PIXELS), None)
     instance = found[0].set_index("file", drop=False).loc[cells["file"]]
     return plane(instance).to_world(float(cells["column"]), float(cells["row"]))
 

@@ -121,7 +121,7 @@ rule build_patches:
         runtime=120,
     params:
         kind=planned(data.kind),
-        options=planned(data.options, keys=("channels", "extent", "intensity")),
+        options=planned(data.cutting),
         classes=planned(data.class_names),
         side=lookup("patch", within=config),
         views=planned(data.stored_views),

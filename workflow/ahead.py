@@ -66,9 +66,9 @@ def listed_in(folder: Path, files: Collection[str], collection: Mapping[str, Any
         pictures = [file for file in files if not is_document(file)]
         options = (collection[key] for key in ("folders", "patient_pattern", "exclude"))
         return listed.from_folders(folder, pictures, *options)
-    words, columns, several = (collection[key] for key in ("labels", "columns", "label_columns"))
-    sized = collection["extent_column"] or ""
-    return listed.from_csv(folder, Path(collection["table"]), files, words, columns, several or (), sized)
+    named = listed.headers(collection["columns"], collection["channels"])
+    words, several, sized = (collection[key] for key in ("labels", "label_columns", "extent_column"))
+    return listed.from_csv(folder, Path(collection["table"]), files, words, named, several or (), sized or "")
 
 
 def _table(folder: Path, files: Collection[str], collection: Mapping[str, Any]) -> Iterator[InputError]:
@@ -93,7 +93,8 @@ def _check_split(
         from pipeline.splits import given  # with all of a store, which other splits do not need
 
         path = folder / collection["table"]
-        rows = given.read(path, folder, files, split["column"], collection["columns"])
+        named = listed.headers(collection["columns"], collection["channels"])
+        rows = given.read(path, folder, files, split["column"], named)
         given.places(rows, split["kind"], split["n"], path)
 
 

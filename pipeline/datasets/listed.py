@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
@@ -18,7 +18,30 @@ from pipeline.splits.people import is_rounded, persons
 Column = Literal["image", "patient_id", "finding_id", "label", "x", "y", "z", "x_mm", "y_mm", "z_mm", "time"]
 COLUMNS: tuple[str, ...] = get_args(Column)
 NEEDED, NUMBERS = COLUMNS[:4], COLUMNS[4:]
+IMAGE = NEEDED[0]
 PIXELS, WORLD = NUMBERS[:3], NUMBERS[3:6]
+
+
+def image_columns(channels: Iterable[str]) -> list[str]:
+    """What we call the columns of images where each channel is one.
+
+    >>> image_columns(["t2", "adc"])
+    ['image', 'image_adc']
+    """
+    return [f"{IMAGE}_{name}" if number else IMAGE for number, name in enumerate(channels)]
+
+
+def headers(columns: Mapping[Column, str] | None, channels: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers of a user's table by our names; the images of the first channel are ``image``.
+
+    >>> headers({"label": "grade"}, {"t2": "t2_file", "adc": "adc_file"})
+    {'label': 'grade', 'image': 't2_file', 'image_adc': 'adc_file'}
+    """
+    given = channels or {}
+    return {
+        **{str(name): header for name, header in (columns or {}).items()},
+        **dict(zip(image_columns(given), given.values(), strict=True)),
+    }
 
 
 SIZE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|px|)", re.IGNORECASE)
@@ -86,30 +109,33 @@ def from_csv(
 ) -> Listed:
     """The rows of a CSV; ``path`` is absolute or relative to ``raw``, as the images and ``files`` are.
 
-    ``words`` are the labels, and ``columns`` the headers by our names, of a user who has others. ``several``
-    are the headers of labels of which a finding may have any; they become columns ``label_{header}``.
+    ``words`` are the labels, and ``columns`` the headers by our names, of a user who has others; among them
+    are those of images of further channels, see :func:`headers`. ``several`` are the headers of labels of
+    which a finding may have any; they become columns ``label_{header}``.
     ``extent`` is the header of the sizes of patches, which become the column ``extent``.
     Raises EmptyError (there is no such table) and ColumnError.
     """
     path = raw / path
     if not path.is_file():
         raise EmptyError("no such file", file=path, expected="a CSV of findings")
-    headers = {name: unicodedata.normalize("NFC", header) for name, header in (columns or {}).items()}
+    known = {name: unicodedata.normalize("NFC", header) for name, header in (columns or {}).items()}
+    pictures = [IMAGE, *(name for name in known if name.startswith(f"{IMAGE}_"))]
     of_labels = {f"{LABEL}_{name}": unicodedata.normalize("NFC", name) for name in several} or {LABEL: LABEL}
     sized = unicodedata.normalize("NFC", extent)
-    needed = [*NEEDED[:3], *of_labels.values(), *([sized] if sized else [])]
-    table = labels.read_csv(path, needed, numbers=NUMBERS, columns=headers)
+    needed = [*pictures, *NEEDED[1:3], *of_labels.values(), *([sized] if sized else [])]
+    table = labels.read_csv(path, needed, numbers=NUMBERS, columns=known)
     if table.empty:
         raise EmptyError("no rows", file=path, expected="a row per finding")
     listed = Listed(table)
-    names = Names(files, raw, table["image"])
-    images = table["image"].tolist()
-    for number, name in enumerate(images):
-        try:
-            images[number] = names.find(name)
-        except ImageMissingError as error:
-            listed.missing[number] = error
-    table["image"] = images
+    for column in pictures:
+        names = Names(files, raw, table[column])
+        images = table[column].tolist()
+        for number, name in enumerate(images):
+            try:
+                images[number] = names.find(name)
+            except ImageMissingError as error:
+                listed.missing.setdefault(number, error)
+        table[column] = images
     unknown = UNKNOWN if several else None
     for column, header in of_labels.items():
         try:
@@ -119,7 +145,7 @@ def from_csv(
             listed.problems.append(error)
     if sized:
         sizes: list[str] = []
-        for row, cell in zip(images, table[sized], strict=True):
+        for row, cell in zip(table["image"], table[sized], strict=True):
             try:
                 sizes.append(extent_of(cell, extent))
             except LabelError as error:

@@ -14,7 +14,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -256,6 +256,17 @@ def look(path: Path) -> tuple[Path, pd.DataFrame, list[InputError]]:
     if table.empty:
         raise next((error for error in errors if not isinstance(error, NotImageError)), errors[0])
     return raw, table, errors
+
+
+def look_at(folder: Path, names: Iterable[str]) -> tuple[Path, pd.DataFrame, list[InputError]]:
+    """The same of several files or folders, each called as ``names`` does, relative to ``folder``."""
+    tables, errors = [], []
+    for name in dict.fromkeys(names):
+        raw, table, wrong = look(folder / name)
+        above = PurePosixPath(name) if raw == folder / name else PurePosixPath(name).parent
+        tables.append(table.assign(file=[(above / file).as_posix() for file in table["file"]]))
+        errors += wrong
+    return folder, pd.concat(tables).drop_duplicates("file").reset_index(drop=True), errors
 
 
 def read_index(path: str | Path) -> pd.DataFrame:

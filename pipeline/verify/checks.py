@@ -209,9 +209,9 @@ def alignment(findings: pd.DataFrame, index: pd.DataFrame) -> Check:
     name = "alignment"
     if of_channels([*findings["channel"].unique()]):
         return Check(name, NONE, 0, "channels are slices beside each other, and meant to lie apart")
-    several = findings.groupby(KEY)["channel"].transform("size") > 1
     files = index[index["format"] == "dicom"].set_index("file", drop=False)
-    rows = findings[several & findings["file"].isin(files.index)]
+    rows = findings[findings["file"].isin(files.index)]
+    rows = rows[rows.groupby(KEY)["channel"].transform("size") > 1]
     if rows.empty:
         return Check(name, NONE, 0, "no finding on several channels of known geometry")
     spots = rows[["column", "row", "plane_distance_mm"]].astype(float).to_numpy()

@@ -85,7 +85,7 @@ def channels_of(collection: Mapping[str, Any], dataset: str) -> list[str]:
     if collection.get("colour"):
         return [*COLOURS]
     if not collection.get("neighbours"):
-        return list(collection.get("channels", [dataset]))
+        return list(collection.get("channels") or [dataset])
     try:
         return list(offsets(collection["neighbours"]))
     except ConfigError:  # of no distance, which is said elsewhere

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.datasets.listed import headers
 from pipeline.patches.ranges import USUAL
 from pipeline.provenance import code
 from workflow import ahead, flags, people, raw, side_collections
@@ -23,6 +24,13 @@ def options(config: Config, dataset: str, keys: Sequence[str]) -> str:
     """These keys of a data set's collection as flags of the same names; absent ones are left out."""
     collection = config["collections"][dataset]
     return flags.flags({key: collection.get(key) for key in keys})
+
+
+def cutting(config: Config, dataset: str) -> str:
+    """What the channels of a patch are, in their order, how large it is, and its values, as flags."""
+    own = config["collections"][dataset]
+    channels = list(own["channels"]) if own.get("channels") else None
+    return flags.flags({"channels": channels, **{key: own.get(key) for key in ("extent", "intensity")}})
 
 
 def class_names(config: Config, dataset: str) -> str:
@@ -112,7 +120,8 @@ def split_column(config: Config, dataset: str) -> str:
         return f"{flags.flags({'official': own})} {own_options(config, dataset)}" if own in LISTED else ""
     column = flags.flags({"column": config["split"]["column"]})
     if collection.get("table"):
-        column += " " + options(config, dataset, ("table", "columns"))
+        named = headers(collection["columns"], collection["channels"])
+        column += " " + flags.flags({"table": collection["table"], "columns": named})
     return column if dataset == config["target"] else f"{column} --or-drawn"
 
 
