@@ -121,7 +121,7 @@ rule build_patches:
         runtime=120,
     params:
         kind=planned(data.kind),
-        options=planned(data.cutting),
+        options=planned(data.options, keys=("channels", "extent", "intensity")),
         classes=planned(data.class_names),
         side=lookup("patch", within=config),
         views=planned(data.stored_views),

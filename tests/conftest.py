@@ -37,7 +37,7 @@ gc.disable()  # until all is imported and collected
 LONGEST = (
     "small_run", "several_classes", "kill", "resume", "workflow", "beside", "search_workflow", "fuzz", "steps",
     "downloads", "train", "predict", "system", "export", "privacy", "embeddings", "compare", "auto", "audit", "families",
-    "bootstrap", "own_method", "limits", "figures", "stack_rules", "run",
+    "bootstrap", "own_data", "own_method", "limits", "figures", "stack_rules", "run",
 )  # fmt: skip
 """The test files that take longest. They start first, so that no core waits for the last of them."""
 

@@ -26,8 +26,8 @@ from tests.test_table import place, run, source_of
 from workflow import ahead
 from workflow.plan import data
 
-HEADER = "t2_file,adc_file,patient_id,finding_id,label,x,y,z,x_mm,y_mm,z_mm\n"
-CHANNELS = ("--channels=t2=t2_file", "--channels=adc=adc_file")
+HEADER = "t2,adc,patient_id,finding_id,label,x,y,z,x_mm,y_mm,z_mm\n"
+CHANNELS = ("--channels", "t2", "adc")
 FINE = np.array([[2.0, 0, 0, -10], [0, 3, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1]])
 COARSE = np.array([[4.0, 0, 0, -12], [0, 6, 0, -26], [0, 0, 8, 1], [0, 0, 0, 1]])
 
@@ -159,44 +159,49 @@ def test_a_finding_without_one_of_its_channels_is_left_out_as_a_whole(
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"channels": {"t2": "a", "red": "b"}}, "channels: expected names"),
-        ({"channels": {"t2": "a", "+3 mm": "b"}}, "channels: expected names"),
-        ({"channels": {"t2": "a", "adc": "b"}, "colour": "rgb"}, "channels: expected nothing beside colour"),
-        ({"channels": {"t2": "a", "adc": "b"}, "neighbours": "3 mm"}, "expected nothing beside neighbours"),
-        ({"channels": {"t2": "a", "adc": "b"}, "columns": {"image": "a"}}, "columns: expected no image"),
+        ({"channels": ["t2", "red"]}, "channels: expected columns not called red, green, blue"),
+        ({"channels": ["t2", "b=800"]}, "channels: expected columns .*, found b=800"),
+        ({"channels": ["-3 mm", "0 mm", "+3 mm"]}, "channels: expected columns .* distances in mm"),
+        ({"channels": ["t2", "t2"]}, "channels: expected each column once"),
+        ({"channels": ["t2", "adc"], "colour": "rgb"}, "channels: expected nothing beside colour"),
+        ({"channels": ["t2", "adc"], "neighbours": "3 mm"}, "expected nothing beside neighbours"),
+        ({"channels": ["t2", "adc"], "columns": {"image": "t2"}}, "columns: expected no image"),
     ],
 )
 def test_options_that_do_not_fit_together_are_one_line(options: dict, line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         Options(table="t.csv", **options)
     with pytest.raises(ConfigError, match="channels: expected a table beside it"):
-        Options(folders={"a": 0, "b": 1}, channels={"t2": "a", "adc": "b"})
+        Options(folders={"a": 0, "b": 1}, channels=["t2", "adc"])
 
 
 def test_the_plan_names_an_image_that_is_not_there_and_a_column_that_is_not(
     raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(raw.parent)
-    mine = {"kind": "table", "table": "own.csv", "channels": {"t2": "t2_file", "adc": "adc_file"}}
+    mine = {"kind": "table", "table": "own.csv", "channels": ["t2", "adc"]}
     config = made({"mine": mine}, raw={"mine": str(raw)})
     lines = "t2.nii.gz,adc.nii.gz,p,1,1,4,7,3,,,\nt2.nii.gz,acd.nii.gz,q,1,0,4,7,3,,,\n"
     (raw / "own.csv").write_text(HEADER + lines)
     (fault,) = ahead.of(config, "mine")
     assert fault.code == "E-IMG-MISSING"
     assert "did you mean adc.nii.gz?" in str(fault)
-    (raw / "own.csv").write_text((HEADER + lines).replace("adc_file", "adc"))
+    (raw / "own.csv").write_text((HEADER + lines).replace("t2,adc,", "t2,dwi,"))
     (fault,) = ahead.of(config, "mine")
     assert fault.code == "E-CSV-COL"
-    assert "adc_file (image_adc)" in str(fault)
+    assert "adc (image_adc)" in str(fault)
 
 
 def test_steps_are_told_the_channels_and_the_columns_of_their_images() -> None:
-    mine = {"kind": "table", "table": "t.csv", "channels": {"t2": "t2_file", "adc": "adc_file"},
+    mine = {"kind": "table", "table": "t.csv", "channels": ["t2", "adc"],
             "columns": {"label": "grade"}, "extent": "40 mm"}  # fmt: skip
     config = made({"mine": mine}, split={"kind": "given", "column": "part"})
-    assert data.cutting(config, "mine") == "--channels t2 adc --extent '40 mm' --intensity series"
+    assert (
+        data.options(config, "mine", ["channels", "extent", "intensity"])
+        == "--channels t2 adc --extent '40 mm' --intensity series"
+    )
     assert data.split_column(config, "mine") == (
-        "--column part --table t.csv --columns=label=grade --columns=image=t2_file --columns=image_adc=adc_file"
+        "--column part --table t.csv --columns=label=grade --columns=image=t2 --columns=image_adc=adc"
     )
     assert data.pictures(config, "mine")[-1] == "<data>/mine/alignment.png"
 
@@ -268,27 +273,27 @@ def test_the_table_of_the_training_serves_as_a_table_of_cases(
 ) -> None:
     raw, store, made = trained
     out = tmp_path / "table"
-    predict(
-        [
-            str(raw / "own.csv"),
-            "--channels",
-            "t2=t2_file",
-            "adc=adc_file",
-            "--model",
-            str(made),
-            "--out",
-            str(out),
-        ]
-    )
+    predict([str(raw / "own.csv"), "--model", str(made), "--out", str(out)])
     assert len(read_csv(out / "predictions.csv")) == 12
     for number in range(12):
         views = np.load(out / f"{number + 1:04d}/patches.npy")
         assert views == pytest.approx(read_patches(store, [number], [len(views)]), abs=1e-5)
-    # Columns that are called as the channels need no words; an image that is not there is a line of its own.
-    table = (raw / "own.csv").read_text().replace("t2_file,adc_file", "t2,adc").replace("p3/adc", "p3/dwi")
+    # Columns of other names are named; an image that is not there is a line of its own.
+    table = (raw / "own.csv").read_text().replace("t2,adc,", "one,two,").replace("p3/adc", "p3/dwi")
     (raw / "cases.csv").write_text(table)
     with pytest.raises(SystemExit):
-        predict([str(raw / "cases.csv"), "--model", str(made), "--out", str(out)])
+        predict(
+            [
+                str(raw / "cases.csv"),
+                "--channels",
+                "adc=two",
+                "t2=one",
+                "--model",
+                str(made),
+                "--out",
+                str(out),
+            ]
+        )
     assert len(read_csv(out / "predictions.csv")) == 11
     (line,) = read_csv(out / "skipped.csv").to_dict("records")
     assert (line["patient_id"], line["code"]) == ("P3", "E-IMG-MISSING")

@@ -31,17 +31,14 @@ def image_columns(channels: Iterable[str]) -> list[str]:
     return [f"{IMAGE}_{name}" if number else IMAGE for number, name in enumerate(channels)]
 
 
-def headers(columns: Mapping[Column, str] | None, channels: Mapping[str, str] | None) -> dict[str, str]:
-    """The headers of a user's table by our names; the images of the first channel are ``image``.
+def headers(columns: Mapping[Column, str] | None, channels: Sequence[str] | None) -> dict[str, str]:
+    """The headers of a user's table by our names, those of ``channels``, if there are any, among them.
 
-    >>> headers({"label": "grade"}, {"t2": "t2_file", "adc": "adc_file"})
-    {'label': 'grade', 'image': 't2_file', 'image_adc': 'adc_file'}
+    >>> headers({"label": "grade"}, ["t2", "adc"])
+    {'label': 'grade', 'image': 't2', 'image_adc': 'adc'}
     """
-    given = channels or {}
-    return {
-        **{str(name): header for name, header in (columns or {}).items()},
-        **dict(zip(image_columns(given), given.values(), strict=True)),
-    }
+    known = {str(name): header for name, header in (columns or {}).items()}
+    return known | dict(zip(image_columns(channels or ()), channels or (), strict=True))
 
 
 SIZE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|px|)", re.IGNORECASE)

@@ -10,7 +10,7 @@ NRRD). Without a point the centre of the image is taken and marked so (column ``
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,9 +18,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Lt, MaxLen, MinLen
 
 from pipeline.classes import MOST, UNNAMED, Classes, as_cells
-from pipeline.datasets import Findings, Source, neighbours
+from pipeline.datasets import Findings, Source, neighbours, places
 from pipeline.datasets.listed import PIXELS, WORLD, Column, from_csv, from_folders, headers, names_of
-from pipeline.datasets.places import locate, point_of
 from pipeline.errors import ConfigError, InputError
 from pipeline.readers import labels
 from pipeline.readers.index import on_disk
@@ -32,8 +31,6 @@ PAPER_EXTENT = "1/6 width"
 
 Class = Annotated[int, Ge(0), Lt(MOST)]
 """The number of a class."""
-NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*")
-"""Of a channel."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +68,9 @@ class Options:
     neighbours: str | None = None
     """distance such as `3 mm`, for volumes and DICOM series: the slice of a finding and the slices at this
     distance on both sides become three channels"""
-    channels: Annotated[dict[str, Annotated[str, MinLen(1)]], MinLen(2)] | None = None
-    """with `table`, its columns of images that become the channels of a finding: `{t2: t2_file, adc:
-    adc_file}`; the point is in the first, the others are cut at the same place"""
+    channels: Annotated[list[Annotated[str, MinLen(1)]], MinLen(2)] | None = None
+    """with `table`, its columns of images that become the channels of a finding, in place of `image`: `[t2,
+    adc]`; the point is in the first, the others are cut at the same place"""
 
     def __post_init__(self) -> None:
         """Raise ConfigError, with the key as its file, for options that do not fit together."""
@@ -82,23 +79,17 @@ class Options:
         if len(given) > 1:
             raise ConfigError(str(getattr(self, given[1])), file=given[1],
                               expected=f"nothing beside {given[0]}")  # fmt: skip
-        for name in self.channels or ():
-            if name in COLOURS or not NAME.fullmatch(name):
-                raise ConfigError(name, file="channels", expected="names of letters, digits, _ and -, and no "
-                                  f"{', '.join(COLOURS)}")  # fmt: skip
-        if self.channels and "image" in (self.columns or ()):
-            raise ConfigError(
-                "image", file="columns", expected="no image: channels names the columns of images"
-            )
+        for key in ("label_columns", "channels"):
+            named = getattr(self, key) or ()
+            if len(set(named)) < len(named):
+                raise ConfigError(json.dumps(named), file=key, expected="each column once")
+        if self.channels:
+            self._check_channels(self.channels)
         if (self.table is None) == (self.folders is None):
             raise ConfigError("both or none", expected="either table or folders")
         for key, numbered in (("folders", self.folders), ("labels", self.labels)):
             if numbered is not None:
                 self._check_numbers(key, numbered)
-        if len(set(self.label_columns or ())) < len(self.label_columns or ()):
-            raise ConfigError(
-                json.dumps(self.label_columns), file="label_columns", expected="each column once"
-            )
         for key in ("labels", "columns", "label_columns", "extent_column", "channels"):
             if self.folders and getattr(self, key):
                 raise ConfigError("folders", file=key, expected="a table beside it")
@@ -110,6 +101,15 @@ class Options:
                 raise ConfigError(found, file=f"labels/{name}", expected="one of them")
         if self.patient_pattern is not None:
             self._check_pattern(self.patient_pattern)
+
+    def _check_channels(self, names: Sequence[str]) -> None:
+        if odd := [name for name in names if name in COLOURS or "=" in name or not places.are_images(names)]:
+            raise ConfigError(odd[0], file="channels", expected=f"columns not called {', '.join(COLOURS)}, as"
+                              " distances in mm, or with a sign of equality")  # fmt: skip
+        if "image" in (self.columns or ()):
+            raise ConfigError(
+                "image", file="columns", expected="no image: channels names the columns of images"
+            )
 
     def _check_numbers(self, key: str, numbered: Mapping[str, int]) -> None:
         used = sorted(set(numbered.values()))
@@ -175,12 +175,12 @@ def find(source: Source, options: Options) -> Findings:
         try:
             if number in listed.missing:
                 raise listed.missing[number]
-            each = locate(source, row, axis, channels)
+            each = places.locate(source, row, axis, channels)
         except InputError as error:
             error.file = error.file or row["image"]
             result.leave_out(error, **case)
             continue
-        marked = point_of(row, PIXELS) is not None or point_of(row, WORLD) is not None
+        marked = places.point_of(row, PIXELS) is not None or places.point_of(row, WORLD) is not None
         group = {"group_id": patient_id if person else "", "centre": "given" if marked else "image"}
         marks = {**group, **row[of_labels].to_dict()}
         if options.extent_column:

@@ -52,7 +52,7 @@ def _unlike(config: Mapping[str, Any], name: str) -> Iterator[ConfigError]:
         yield error(["collections", name, "extent_column"], plain.spell(own.get("extent_column")),
                     expected=f"{expected}, {as_target}")  # fmt: skip
     channels = [len(channels_of(one, each)) for one, each in ((own, name), (like, target))]
-    named = [list(one.get("channels") or ()) for one in (own, like)]
+    named = [one.get("channels") for one in (own, like)]
     if channels[0] != channels[1] or (all(named) and named[0] != named[1]):
         found, expected = (", ".join(channels_of(one, each)) for one, each in ((own, name), (like, target)))
         yield error(["collections", name, "channels"], found, expected=f"{expected}, {as_target}")

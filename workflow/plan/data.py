@@ -26,13 +26,6 @@ def options(config: Config, dataset: str, keys: Sequence[str]) -> str:
     return flags.flags({key: collection.get(key) for key in keys})
 
 
-def cutting(config: Config, dataset: str) -> str:
-    """What the channels of a patch are, in their order, how large it is, and its values, as flags."""
-    own = config["collections"][dataset]
-    channels = list(own["channels"]) if own.get("channels") else None
-    return flags.flags({"channels": channels, **{key: own.get(key) for key in ("extent", "intensity")}})
-
-
 def class_names(config: Config, dataset: str) -> str:
     """What the classes or labels of a data set are called, as flags."""
     classes = classes_of(config["collections"][dataset])
