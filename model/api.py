@@ -21,7 +21,7 @@ from model.evaluation.predictions import evaluate, numbered, read_splits
 from model.files.runs import Run, RunError, agree, find
 from model.inference import in_use
 from model.predict import NAME, images_of, point_row
-from model.predict import predict as predict_case
+from model.prediction import predict as predict_case
 from pipeline.case import prepare
 from pipeline.errors import EmptyError
 from pipeline.store import StoreInfo, read_info, read_patches

@@ -87,10 +87,10 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     located = _locate(Source("case", raw, known, []), image, how)
     located = {name: _reduced(cells, known, how.width) for name, cells in located.items()}
     ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
-    given = any(places.point_of(image, names) is not None for names in (PIXELS, WORLD))
+    of_image = places.centre_of(image) == "image"
     found = [
         {**ids, "channel": name, **located[name], "image": _image(known, located[name]["file"])}
-        | ({} if given else {"reason": f"{located[name]['reason']}; no point given: the middle"})
+        | ({"reason": f"{located[name]['reason']}; no point given: the middle"} if of_image else {})
         for name in how.channels
     ]
     extent = extent_of(row.get(EXTENT, "")) if how.extents else ""

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 import yaml
@@ -130,7 +129,7 @@ def test_a_command_of_the_pages_is_planned(folder: Path, page: str, line: str) -
     assert ended.returncode == 0, ended.printed[-2000:]
 
 
-def test_the_scripts_for_own_data_sort_series_and_take_the_middle_of_masks(tmp_path: Path) -> None:
+def test_the_script_for_own_data_sorts_series(tmp_path: Path) -> None:
     for number in (1, 2):
         written = write_mr_series(
             tmp_path / "export", np.ones((2, 6, 5)), Geometry((0, 0, 0)), description="t2", number=number
@@ -138,13 +137,7 @@ def test_the_scripts_for_own_data_sort_series_and_take_the_middle_of_masks(tmp_p
         for path in written:
             path.rename(path.with_name(f"IM{number}{path.stem}"))
     (tmp_path / "export/README.txt").write_text("from the archive")
-    mask = np.zeros((8, 8, 8), "u1")
-    mask[2:5, 4, 6] = 1  # the middle is voxel 3, 4, 6: RAS −10 + 2·3, −20 + 3·4, 5 + 4·6
-    affine = np.array([[2.0, 0, 0, -10], [0, 3, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1]])
-    (tmp_path / "masks").mkdir()
-    nib.Nifti1Image(mask, affine).to_filename(tmp_path / "masks/p_mask.nii.gz")
     with contextlib.chdir(tmp_path):
         for block, _ in SCRIPT.findall(TEXTS["docs/data/own.md"]):
             exec(compile(block, "own.md", "exec"), {})
     assert [len(list(folder.iterdir())) for folder in (tmp_path / "sorted").glob("*/*")] == [2, 2]
-    assert (tmp_path / "points.csv").read_text().splitlines()[1:] == ["p_mask.nii.gz,-4.0,-8.0,29.0"]

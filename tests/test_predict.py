@@ -347,7 +347,7 @@ def test_a_case_that_fails_leaves_nothing_of_an_earlier_one(
     def full(*_: object) -> None:
         raise OSError("no room")
 
-    monkeypatch.setattr("model.predict.save", full)
+    monkeypatch.setattr("model.prediction.save", full)
     with pytest.raises(OSError, match="no room"):
         predict(several, tmp_path, case, *words, "6,6")
     plt.close("all")  # what save would have closed

@@ -15,10 +15,13 @@ from pipeline.readers import labels
 from pipeline.readers.names import Names, folded
 from pipeline.splits.people import is_rounded, persons
 
-Column = Literal["image", "patient_id", "finding_id", "label", "x", "y", "z", "x_mm", "y_mm", "z_mm", "time"]
+Column = Literal[
+    "image", "patient_id", "finding_id", "label", "x", "y", "z", "x_mm", "y_mm", "z_mm", "time", "mask_value",
+    "mask",
+]  # fmt: skip
 COLUMNS: tuple[str, ...] = get_args(Column)
-NEEDED, NUMBERS = COLUMNS[:4], COLUMNS[4:]
-IMAGE = NEEDED[0]
+NEEDED, NUMBERS = COLUMNS[:4], COLUMNS[4:-1]
+IMAGE, MASK = NEEDED[0], COLUMNS[-1]
 PIXELS, WORLD = NUMBERS[:3], NUMBERS[3:6]
 
 
@@ -124,10 +127,13 @@ def from_csv(
     if table.empty:
         raise EmptyError("no rows", file=path, expected="a row per finding")
     listed = Listed(table)
-    for column in pictures:
+    pointed = (table.reindex(columns=[*PIXELS, *WORLD], fill_value="") != "").any(axis=1).tolist()
+    for column in [*pictures, *({MASK} & {*table})]:
         names = Names(files, raw, table[column])
         images = table[column].tolist()
         for number, name in enumerate(images):
+            if column == MASK and (pointed[number] or not name):
+                continue
             try:
                 images[number] = names.find(name)
             except ImageMissingError as error:

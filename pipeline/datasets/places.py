@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.datasets import Source, instance_row, neighbours, pixel_row
-from pipeline.datasets.listed import PIXELS, WORLD, image_columns
+from pipeline.datasets.listed import MASK, PIXELS, WORLD, image_columns
 from pipeline.errors import (
     ImageMissingError,
     InputError,
@@ -22,8 +22,8 @@ from pipeline.errors import (
 )
 from pipeline.readers import geometry, labels, stacks
 from pipeline.readers.index import on_disk
-from pipeline.readers.pixels import COLOURS, slice_of
-from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
+from pipeline.readers.pixels import COLOURS, read_pixels, slice_of
+from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, is_volume, read_times, read_volume
 
 
 def point_of(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
@@ -210,6 +210,8 @@ def locate(source: Source, row: pd.Series, axis: int, channels: Sequence[str]) -
     pixel, world = point_of(row, PIXELS), point_of(row, WORLD)
     if world is not None and is_nifti(_named(source, image)["file"].iloc[0]):
         world = world * np.diag(RAS_TO_LPS)[:3]
+    if centre_of(row) == MASK:
+        pixel, world = _of_mask(source, row, axis)
     cells = _located(source, image, pixel, world, time, axis)
     if tuple(channels) == COLOURS:
         if cells.get("slice") or cells.get("series_uid"):
@@ -225,7 +227,7 @@ def locate(source: Source, row: pd.Series, axis: int, channels: Sequence[str]) -
         other = row[column]
         try:
             if world is None and pixel is not None:
-                _check_alike(source, image, other)
+                _check_size(source, image, _size(source, other))
             places[name] = _located(source, other, pixel if world is None else None, world, time, axis)
         except InputError as error:
             error.file = error.file or other
@@ -254,12 +256,56 @@ def _world(source: Source, cells: Mapping[str, Any]) -> np.ndarray | None:
         return None
 
 
-def _check_alike(source: Source, *images: str) -> None:
-    """Raise NoCentreError for images of several sizes: a pixel of one says nothing of another."""
-    sizes = pd.concat([_named(source, image).iloc[:1] for image in images])[["columns", "rows", "slices"]]
-    if len(different := sizes.fillna(1).astype(int).astype(str).drop_duplicates()) > 1:
+def _size(source: Source, image: str) -> tuple[int, ...]:
+    """Columns, rows and slices of an image."""
+    found = _named(source, image).iloc[0][["columns", "rows", "slices"]].fillna(1)
+    return tuple(int(number) for number in found)
+
+
+def _check_size(source: Source, image: str, size: tuple[int, ...]) -> None:
+    """Raise NoCentreError unless an image is as large, so that a pixel of one is a pixel of the other."""
+    if (own := _size(source, image)) != size:
+        shown = (" × ".join(map(str, each)) for each in (own, size))
         raise NoCentreError(
-            " and ".join(different.agg(" × ".join, axis=1)), file=images[-1],
-            expected="images of one size, or images that know their place in mm",
+            " and ".join(shown), expected="images of one size, or images that know their place in mm",
             remedy="export them on one grid, or with their geometry",
         )  # fmt: skip
+
+
+def centre_of(row: Mapping[str, Any]) -> str:
+    """Where the point of a row comes from: ``given``, its ``mask``, or the middle of its ``image``."""
+    if any(str(row.get(name, "")).strip() for name in (*PIXELS, *WORLD)):
+        return "given"
+    return MASK if str(row.get(MASK, "")).strip() else "image"
+
+
+def _of_mask(source: Source, row: pd.Series, axis: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The middle of the mask of a row, as a pixel and, where the mask knows its place, in mm (LPS).
+
+    It lies in the slice along ``axis`` in which the mask is largest, so that the slice shows the finding.
+    """
+    path = source.raw / row[MASK]
+    try:
+        with path.open("rb") as file:
+            start = file.read(352)
+        if is_volume(start, path.name):
+            volume = read_volume(path)
+            voxels, affine = volume.voxels, volume.affine if volume.placed else None
+        else:
+            voxels, affine = read_pixels(path).values.T[..., None], None
+            axis = 2
+        cell = str(row.get("mask_value", "")).strip()
+        inside = voxels == labels.number(cell, path) if cell else voxels != 0
+        areas = inside.sum(axis=tuple(number for number in range(3) if number != axis))
+        if not areas.any():
+            found = f"no voxel of value {cell}" if cell else "no voxel but 0"
+            raise NoCentreError(found, expected="a mask of the finding", remedy="correct it, or give a point")
+        number = int(areas.argmax())
+        pixel = np.insert(np.argwhere(np.take(inside, number, axis)).mean(axis=0), axis, number)
+        if affine is not None:
+            return pixel, (affine @ [*pixel, 1.0])[:3]
+        _check_size(source, row["image"], voxels.shape)
+        return pixel, None
+    except InputError as error:
+        error.file = row[MASK]
+        raise

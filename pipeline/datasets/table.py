@@ -19,7 +19,7 @@ from annotated_types import Ge, Lt, MaxLen, MinLen
 
 from pipeline.classes import MOST, UNNAMED, Classes, as_cells
 from pipeline.datasets import Findings, Source, neighbours, places
-from pipeline.datasets.listed import PIXELS, WORLD, Column, from_csv, from_folders, headers, names_of
+from pipeline.datasets.listed import Column, from_csv, from_folders, headers, names_of
 from pipeline.errors import ConfigError, InputError
 from pipeline.readers import labels
 from pipeline.readers.index import on_disk
@@ -180,8 +180,7 @@ def find(source: Source, options: Options) -> Findings:
             error.file = error.file or row["image"]
             result.leave_out(error, **case)
             continue
-        marked = places.point_of(row, PIXELS) is not None or places.point_of(row, WORLD) is not None
-        group = {"group_id": patient_id if person else "", "centre": "given" if marked else "image"}
+        group = {"group_id": patient_id if person else "", "centre": places.centre_of(row)}
         marks = {**group, **row[of_labels].to_dict()}
         if options.extent_column:
             marks["extent"] = row["extent"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model import predict, published
+from model import prediction, published
 from model.baselines import mixture, nearest
 from model.files import pretrained, runs, states, weights
 from model.files.runs import MIXTURE
@@ -65,8 +65,8 @@ def read_card(path: Path) -> None:
     target = found[0].card["target"]
     how = runs.agree(found, target)
     shown = case.prepare(path.with_name(models.PICTURE), NAMED, how)
-    predicted = predict.predict(shown, found, target)
-    predict.as_text(predicted)
+    predicted = prediction.predict(shown, found, target)
+    prediction.as_text(predicted)
     if not 0 <= predicted["score"] <= 1:
         raise DisagreementError(f"a score of {predicted['score']}")
 

@@ -1,0 +1,170 @@
+"""A mask of a finding in place of its point: the middle of the slice in which it is largest."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from model.predict import main as predict
+from pipeline.files import read_csv
+from pipeline.phantom import Geometry, write_mr_series
+from pipeline.store import read_patches
+from tests import made_runs
+from tests.test_channels import FINE, save_nifti
+from tests.test_table import place, run
+
+HEADER = "image,mask,mask_value,patient_id,finding_id,label,x,y,z\n"
+
+
+def save_mask(path: Path, boxes: dict[int, tuple[slice, slice, slice]], affine: np.ndarray | None = FINE,
+              shape: tuple[int, int, int] = (20, 30, 10)) -> None:  # fmt: skip
+    voxels = np.zeros(shape, "i2")
+    for value, box in boxes.items():
+        voxels[box] = value
+    nib.Nifti1Image(voxels, affine).to_filename(path)
+
+
+LESION = {1: (slice(3, 6), slice(6, 9), slice(2, 4)), 2: (slice(9, 12), slice(20, 22), slice(7, 8))}
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """A volume, and a mask with a lesion of value 1 on slices 2 and 3, larger on 3, and another of value 2."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    save_nifti(folder / "v.nii.gz", FINE)
+    save_mask(folder / "m.nii.gz", LESION | {3: (slice(3, 8), slice(6, 9), slice(3, 4))})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ("m.nii.gz,", (5, 7, "2:3")),  # all values together: five by three voxels on slice 3
+        ("m.nii.gz,1", (4, 7, "2:2")),  # value 3 covers value 1 on slice 3
+        ("m.nii.gz,2", (10, 20.5, "2:7")),
+    ],
+)
+def test_the_point_is_the_middle_of_the_slice_where_the_mask_is_largest(raw: Path, cells, expected) -> None:
+    (row,) = run(raw, HEADER + f"v.nii.gz,{cells},p,1,1,,,\n").rows
+    assert (place(row), row["centre"], row["plane_distance_mm"]) == (expected, "mask", "0.000")
+
+
+def test_a_point_counts_before_a_mask_and_the_middle_where_there_is_neither(raw: Path) -> None:
+    lines = "v.nii.gz,m.nii.gz,,p,1,1,2,3,4\nv.nii.gz,,,q,1,0,,,\nv.nii.gz,no file,,r,1,0,2,3,4\n"
+    found = run(raw, HEADER + lines)
+    assert [(place(row), row["centre"]) for row in found.rows] == [
+        ((2, 3, "2:4"), "given"), ((9.5, 14.5, "2:4"), "image"), ((2, 3, "2:4"), "given")
+    ]  # fmt: skip
+
+
+def test_along_another_axis_the_largest_slice_is_another(raw: Path) -> None:
+    (row,) = run(raw, HEADER + "v.nii.gz,m.nii.gz,2,p,1,1,,,\n", "--axis", "1").rows
+    assert place(row) == (10, 7, "1:20")
+
+
+@settings(max_examples=20)
+@given(
+    corner=st.tuples(*[st.integers(0, 6)] * 3),
+    size=st.tuples(*[st.integers(1, 3)] * 3),
+    shift=st.integers(1, 5),
+)
+def test_a_mask_on_another_grid_means_the_same_place(
+    tmp_path_factory: pytest.TempPathFactory, corner, size, shift
+) -> None:
+    """A mask cut out of the image's grid says the same as one on the whole grid."""
+    folder = tmp_path_factory.mktemp("cropped")
+    save_nifti(folder / "v.nii.gz", FINE)
+    box = tuple(slice(start, start + length) for start, length in zip(corner, size, strict=True))
+    moved = tuple(slice(one.start + shift, one.stop + shift) for one in box)
+    cropped = FINE.copy()
+    cropped[:3, 3] = (FINE @ [shift, shift, shift, 1])[:3]
+    save_mask(folder / "whole.nii.gz", {1: moved}, shape=(20, 30, 20))
+    save_mask(folder / "cut.nii.gz", {1: box}, cropped, shape=(9, 9, 9))
+    lines = "".join(f"v.nii.gz,{name}.nii.gz,,{name},1,1,,,\n" for name in ("whole", "cut"))
+    found = run(folder, HEADER + lines)
+    assert [row["code"] for row in found.skipped] in ([], ["E-LESION-OOB"] * 2)
+    if not found.skipped:
+        assert place(found.rows[0]) == place(found.rows[1])
+
+
+def test_a_nifti_mask_marks_a_series_of_dicom(raw: Path) -> None:
+    geometry = Geometry((-9.0, 26.0, 23.0), (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.5, 0.5), 2.0)
+    write_mr_series(raw / "s", np.ones((12, 60, 60)), geometry, description="t2", number=1, patient_id="p")
+    save_mask(raw / "one.nii.gz", {1: (slice(4, 5), slice(7, 8), slice(3, 4))})
+    (row,) = run(raw, HEADER + "s,one.nii.gz,,p,1,1,,,\n").rows
+    # Voxel (4, 7, 3) is RAS (−2, 1, 17), so LPS (2, −1, 17): 11 mm along rows, 27 mm against y, of 0.5 mm each.
+    assert place(row) == (22, 54, "")
+
+
+def test_a_picture_marks_a_picture_of_its_size(raw: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60), dtype="u1")).save(raw / "a.png")
+    mask = np.zeros((40, 60), "u1")
+    mask[10:15, 30:41] = 255
+    Image.fromarray(mask).save(raw / "m.png")
+    Image.fromarray(mask[10:30, 20:50]).save(raw / "small.png")
+    found = run(raw, HEADER + "a.png,m.png,,p,1,1,,,\na.png,small.png,,q,1,0,,,\n")
+    assert place(found.rows[0]) == (35, 12, "")
+    (line,) = found.skipped
+    assert (line["code"], line["file"]) == ("E-LESION-NOCENTRE", "small.png")
+    assert "found 60 × 40 × 1 and 30 × 20 × 1" in line["reason"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "code", "words"),
+    [
+        ("m.nii.gz,7", "E-LESION-NOCENTRE", "found no voxel of value 7"),
+        ("m.nii.gz,one", "E-LABEL", "expected a number"),
+        ("empty.nii.gz,", "E-LESION-NOCENTRE", "found no voxel but 0"),
+        ("gone.nii.gz,", "E-IMG-MISSING", "no readable file of that name"),
+        ("far.nii.gz,", "E-LESION-OOB", "expected a point in"),
+        ("a.png,", "E-LESION-NOCENTRE", "found 20 × 30 × 10 and 60 × 40 × 1"),
+    ],
+)
+def test_a_bad_mask_leaves_its_finding_out_with_the_reason(
+    raw: Path, cells: str, code: str, words: str
+) -> None:
+    save_mask(raw / "empty.nii.gz", {})
+    far = FINE.copy()
+    far[:3, 3] = 500
+    save_mask(raw / "far.nii.gz", LESION, far)
+    Image.fromarray(np.ones((40, 60), "u1")).save(raw / "a.png")
+    found = run(raw, HEADER + f"v.nii.gz,{cells},p,1,1,,,\n")
+    (line,) = found.skipped
+    assert line["code"] == code
+    assert words in line["reason"]
+    assert line["file"] == ("v.nii.gz" if code == "E-LESION-OOB" else cells.split(",")[0])
+
+
+def test_a_new_case_with_its_mask_is_cut_as_in_training(tmp_path: Path) -> None:
+    rows = [HEADER.strip()]
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        folder = tmp_path / f"raw/p{number}"
+        folder.mkdir(parents=True)
+        nib.Nifti1Image(rng.normal(100, 20, (20, 30, 10)).astype("f4"), FINE).to_filename(folder / "v.nii.gz")
+        save_mask(folder / "m.nii.gz", LESION)
+        rows.append(f"p{number}/v.nii.gz,p{number}/m.nii.gz,2,P{number},1,{number % 2},,,")
+    (tmp_path / "raw/own.csv").write_text("\n".join(rows) + "\n")
+    data, out = tmp_path / "data/mine", tmp_path / "out"
+    store = made_runs.write_patches(data, "table", tmp_path / "raw", "24 mm", find=["--table", "own.csv"])
+    made_runs.write_card(data, "table")
+    made = made_runs.train(tmp_path / "data", tmp_path / "results", ["mine"], 1)
+    case, mask = (str(tmp_path / f"raw/p0/{name}.nii.gz") for name in ("v", "m"))
+    call = ["--model", str(made), "--out", str(out)]
+    predict([case, "--mask", mask, "--mask-value", "2", "--patient-id", "P0", *call])
+    assert np.load(out / "patches.npy") == pytest.approx(
+        read_patches(store, [0], [len(np.load(out / "patches.npy"))]), abs=1e-5
+    )
+    (where,) = json.loads((out / "prediction.json").read_text())["places"]
+    assert (where["column"], where["row"], where["slice"]) == ("10.0000", "20.5000", "2:7")
+    assert where["reason"] == "the only image or series"
+    predict([str(tmp_path / "raw/own.csv"), *call])
+    assert len(read_csv(out / "predictions.csv")) == 12
+    views = np.load(out / "0005/patches.npy")
+    assert views == pytest.approx(read_patches(store, [4], [len(views)]), abs=1e-5)
