@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model.networks import module_of, modules
-from model.networks.base import Extractor, Layered, Resized, channels_last
+from model.networks.base import Apart, Extractor, Layered, Resized, channels_last
 from pipeline.errors import ConfigError
 from pipeline.seeds import seed
 
@@ -41,6 +41,8 @@ class Description:
     """Whether a head is one linear layer even if the network has heads of its own."""
     features: str = "last"
     """One of FEATURES."""
+    apart: bool = False
+    """Whether the extractor sees each channel by itself, in grey; the features stand side by side."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What a network of others is built with besides, as JSON can hold it."""
 
@@ -57,8 +59,9 @@ class Description:
     def __post_init__(self) -> None:
         if not isinstance(self.network, str):
             raise ValueError(f"network {self.network!r}")
-        if not isinstance(self.linear, bool):
-            raise ValueError(f"linear {self.linear!r}")
+        for name in ("linear", "apart"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} {getattr(self, name)!r}")
         if self.features not in FEATURES:
             raise ValueError(f"features {self.features!r}")
         if not isinstance(self.options, dict):
@@ -86,7 +89,8 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """As a model file has it."""
-        usual = {"options": {}, "features": FEATURES[0]}  # not written: files from before have neither
+        # Not written: files from before have none of these.
+        usual = {"options": {}, "features": FEATURES[0], "apart": False}
         return {key: value for key, value in asdict(self).items() if key not in usual or value != usual[key]}
 
 
@@ -151,11 +155,14 @@ def build(datasets: Iterable[str], description: Description = DEFAULT) -> Networ
     made_with = getattr(module, "MEMBERS", {}).get(description.network, {})
     if hasattr(module, "options"):
         made_with = {"name": description.network.partition(":")[2], "options": description.options}
-    extractor: Extractor = module.Extractor(description.channels, seen, **made_with)
+    channels = 1 if description.apart else description.channels
+    extractor: Extractor = module.Extractor(channels, seen, **made_with)
     if description.features == "layers":
-        extractor = Layered(extractor, description.channels, seen)
+        extractor = Layered(extractor, channels, seen)
     if seen != description.side:
         extractor = Resized(extractor, seen)
+    if description.apart:
+        extractor = Apart(extractor, description.channels)
     outputs = {dataset: description.logits(dataset) for dataset in datasets}
     makers = {name: _head(description, extractor.width, count) for name, count in outputs.items()}
     if makers:

@@ -27,11 +27,13 @@ def make_store(
     turned: str = "",
     margin: int = 0,
     online: dict[str, float] | None = None,
+    each: bool = False,
 ) -> tuple[Path, Path]:
     """Write a store of noise, with a bright spot where the label is 1, and its split table.
 
     Labels alternate within each split, beginning with 0; unless ``labelled`` the store keeps them back, and those
-    of the split ``turned`` are the wrong ones. With a ``margin`` views are drawn from one patch of each. Returns the paths of store and split table.
+    of the split ``turned`` are the wrong ones. Where ``each``, the spot is in the channel of that number, so that
+    the mean over two channels tells nothing. With a ``margin`` views are drawn from one patch of each. Returns the paths of store and split table.
     """
     folder.mkdir(parents=True, exist_ok=True)
     splits = ["train"] * train + ["validation"] * validation + ["test"] * test
@@ -56,7 +58,10 @@ def make_store(
 
     def block(label: int) -> np.ndarray:
         patches = rng.standard_normal((stored, channels, whole, whole)).astype("f4")
-        patches[..., middle, middle] += signal * label
+        if each:
+            patches[:, label, middle, middle] += signal
+        else:
+            patches[..., middle, middle] += signal * label
         return patches
 
     store, split = folder / f"{dataset}.h5", folder / f"{dataset}.csv"

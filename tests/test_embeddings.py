@@ -414,6 +414,60 @@ def test_an_edit_makes_features_and_probes_anew_that_come_from_it(
     assert changed == [embeds, fits]
 
 
+class TestChannels:
+    """An encoder with weights of pictures sees channels that are neither grey nor colours one by one."""
+
+    @pytest.mark.parametrize("features", ["last", "layers"])
+    def test_features_of_two_channels_are_those_of_each_side_by_side(
+        self, tmp_path: Path, features: str
+    ) -> None:
+        store, _ = make_store(tmp_path, "a", channels=2)
+        found = read_embeddings(embed(store, tmp_path / "e.h5", "--features", features))
+        description = Description("efficientnet_lite0", 1, 65, resized=SIDE, features=features)
+        grey, _ = embeddings.encoder(description, "imagenet")
+        patches = torch.from_numpy(read_patches(store, [3], [2]))
+        with torch.no_grad():
+            each = [grey.eval().extractor(patches[:, [channel]]) for channel in (0, 1)]
+        assert found.features.shape[2] == 2 * {"last": 1280, "layers": 4960}[features]
+        np.testing.assert_allclose(found.features[3], torch.cat(each, 1), atol=1e-4)
+        assert json.loads(found.about["network"])["apart"] is True
+
+    def test_a_probe_tells_which_channel_has_the_spot(self, tmp_path: Path) -> None:
+        """The mean over the channels has a spot in each finding, so it cannot tell."""
+        store, split = make_store(tmp_path, "a", train=24, validation=8, test=12, channels=2, each=True)
+        table = probe((store, split, embed(store, tmp_path / "e.h5")), tmp_path)
+        test = table[table["split"] == "test"].groupby("patient_id")[["label", "score"]].mean()
+        assert auroc(test["label"].to_numpy(int), test["score"].to_numpy()) == 1
+
+    @pytest.mark.parametrize(("channels", "weights"), [(1, "imagenet"), (3, "imagenet"), (2, "random")])
+    def test_grey_colours_and_random_weights_are_seen_together(
+        self, tmp_path: Path, channels: int, weights: str
+    ) -> None:
+        store, _ = make_store(tmp_path, "a", channels=channels)
+        found = read_embeddings(embed(store, tmp_path / "e.h5", "--weights", weights))
+        assert "apart" not in json.loads(found.about["network"])
+        assert found.features.shape[2] == 1280
+
+    def test_the_run_of_another_network_of_two_channels_is_seen_as_it_was_trained(
+        self, tmp_path: Path
+    ) -> None:
+        save_file({"statistics.a": torch.zeros(2, 4)}, tmp_path / "model.safetensors")
+        assert not embeddings.sees_apart(2, str(tmp_path / "model.safetensors"))
+        assert embeddings.sees_apart(2, "imagenet")
+        assert embeddings.sees_apart(4, str(tmp_path / "of_others.pth"))
+
+    def test_weights_of_four_channels_fit_no_network_of_grey(self) -> None:
+        state = new().state_dict()
+        state["_conv_stem.weight"] = state["_conv_stem.weight"][:, [0, 1, 2, 0]]
+        assert pretrained.for_channels(state, new())["_conv_stem.weight"].shape[1] == 4
+
+    def test_a_description_says_it_only_where_it_is_so(self) -> None:
+        assert "apart" not in Description(channels=2).to_json()
+        assert Description(**Description(channels=2, apart=True).to_json()).apart
+        with pytest.raises(ValueError, match="apart 1"):
+            Description(apart=1)  # type: ignore[arg-type]
+
+
 def probe(made: tuple[Path, Path, Path], out: Path, *words: str) -> pd.DataFrame:
     store, split, path = made
     fit.main(
@@ -543,17 +597,22 @@ class TestProbe:
             probe(made, tmp_path, *words, str(other))
 
 
-@pytest.mark.parametrize(("side", "features"), [(SIDE, "last"), (96, "last"), (64, "layers")])
+@pytest.mark.parametrize(
+    ("side", "features", "channels"),
+    [(SIDE, "last", 1), (96, "last", 1), (64, "layers", 1), (SIDE, "layers", 2)],
+)
 def test_a_probe_is_a_run_like_any_other(
-    tmp_path: Path, side: int, features: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, side: int, features: str, channels: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The scores of its model file, and of its export, are those of the regression."""
-    store, split = make_store(tmp_path, "a", train=16, validation=8, test=12)
+    store, split = make_store(tmp_path, "a", train=16, validation=8, test=12, channels=channels)
     path = embed(store, tmp_path / "e.h5", "--side", str(side), "--features", features)
-    how = Preprocessing("table", ("channel0",), "40 px", None, "series", "geometry", 2, 0, 2)
+    names = read_info(store).channels
+    how = Preprocessing("table", names, "40 px", None, "series", "geometry", 2, 0, 2)
+    known = dict.fromkeys(names, FINGERPRINT)
     card = {"collection": {}, "classes": ["no", "yes"], "preprocessing": asdict(how), "training": {"findings": 16},
-            "fingerprint": {"channel0": FINGERPRINT},
-            "with_validation": {"training": {"findings": 24}, "fingerprint": {"channel0": FINGERPRINT}}}  # fmt: skip
+            "fingerprint": known,
+            "with_validation": {"training": {"findings": 24}, "fingerprint": known}}  # fmt: skip
     (tmp_path / "card.json").write_text(json.dumps(card))
     run = tmp_path / "results/probe/fold0/seed0"
     model_probe.main(
@@ -564,7 +623,7 @@ def test_a_probe_is_a_run_like_any_other(
     )  # fmt: skip
     table = read_csv(run / "predictions.csv").query("split == 'test'")
     rows = [int(patient) for patient in table["patient_id"]]
-    patches = read_patches(store, rows, [3] * len(rows)).reshape(len(rows), 3, 1, 65, 65)
+    patches = read_patches(store, rows, [3] * len(rows)).reshape(len(rows), 3, channels, 65, 65)
     shown = patches[np.arange(len(rows)), table["view"].astype(int)]
     (found,) = runs.find([run])
     (weights,) = found.card["weights"]
@@ -577,7 +636,7 @@ def test_a_probe_is_a_run_like_any_other(
     likest = nearest.of_case(found, "a", read_patches(store, [5], [2]), 2)["findings"]
     assert (likest[0]["patient_id"], likest[0]["label"]) == ("0005", "yes")
     assert likest[0]["distance"] < 0.02 < likest[1]["distance"] / 100
-    if side == SIDE:
+    if (side, channels) == (SIDE, 1):
         spot = np.zeros((1, 65, 65), "f4")
         spot[0, 5:18, 40:53] = 2.0
         falls = np.abs(of_runs([found], "a", spot)[0])  # to smooth what is flat changes nothing

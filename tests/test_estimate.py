@@ -92,6 +92,15 @@ def test_features_are_as_many_as_the_network_has():
     assert made["fit probe"].seconds == pytest.approx(3 * (2 + 80 * 10 * (4 * 4 + 10) * count * 1e-6) + 1)
 
 
+def test_an_encoder_looks_at_each_of_two_channels_and_at_colours_together():
+    alone = of(methods=["probe"])["look at patches with lite0"]
+    several = {"a": OWN | {"channels": ["t2", "adc"]}}
+    two = of(methods=["probe"], collections=several)["look at patches with lite0"]
+    colours = of(methods=["probe"], collections={"a": OWN | {"colour": "rgb"}})["look at patches with lite0"]
+    assert (two.megabytes, two.seconds - 2) == (2 * alone.megabytes, 2 * (alone.seconds - 2))
+    assert (colours.megabytes, colours.seconds) == (alone.megabytes, alone.seconds)
+
+
 def test_a_variant_looks_with_its_own_encoder_and_that_of_runs_with_each():
     encoders = {"tuned": {"weights": "results/finetune", "side": None}}
     own = {

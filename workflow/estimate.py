@@ -122,7 +122,7 @@ def network(name: str, channels: int, side: int) -> tuple[float, float] | None:
 
 @functools.cache
 def width(name: str, channels: int, side: int, features: str) -> int:
-    """How many features of a view an encoder gives."""
+    """How many features an encoder sees of a view of so many channels."""
     from model.network import Description, build
 
     try:
@@ -133,8 +133,16 @@ def width(name: str, channels: int, side: int, features: str) -> int:
 
 def _width(config: Mapping[str, Any], encoder: str) -> int:
     own = config["encoders"][encoder]
-    channels = channels_of(config["collections"][config["target"]], config["target"])
-    return width(own["network"], len(channels), own["side"] or config["patch"], own["features"])
+    times, channels = _channels(config, own["weights"])
+    return times * width(own["network"], channels, own["side"] or config["patch"], own["features"])
+
+
+def _channels(config: Mapping[str, Any], weights: str) -> tuple[int, int]:
+    """How often the encoder looks at a view of the target, and at how many channels at once."""
+    from model.baselines.embeddings import sees_apart
+
+    count = len(channels_of(config["collections"][config["target"]], config["target"]))
+    return (count, 1) if not networks.are_runs(weights) and sees_apart(count, weights) else (1, count)
 
 
 def steps(config: Mapping[str, Any], data: Mapping[str, Data], pace: float) -> Iterator[StepCost]:
@@ -166,13 +174,13 @@ def _embeddings(
     config: Mapping[str, Any], findings: int | None, cost: Mapping[str, float]
 ) -> Iterator[StepCost]:
     """The features of the target that baselines look at."""
-    channels = len(channels_of(config["collections"][config["target"]], config["target"]))
     for name in targets.encoders(config):
         own = config["encoders"][name]
+        times, channels = _channels(config, own["weights"])
         taken = network(own["network"], channels, own["side"] or config["patch"])
         jobs = len(runs(config)) if networks.are_runs(own["weights"]) else 1  # of each run its own extractor
         views = min(own["views"], config["views"]) * (findings or 0)
-        each = None if findings is None or taken is None else cost["network job"] + views * taken[0]
+        each = None if findings is None or taken is None else cost["network job"] + times * views * taken[0]
         seconds = None if each is None else jobs * each
         size = jobs * views * _width(config, name) * 4 / 1e6
         yield StepCost(f"look at patches with {name}", jobs, seconds, size)

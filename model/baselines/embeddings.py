@@ -24,9 +24,10 @@ from model.dataset import load as load_split
 from model.device import set_up, told
 from model.files import terms
 from model.files.locked import Locked, digest
-from model.files.pretrained import load, seen_by
+from model.files.pretrained import is_run, load, seen_by
 from model.network import FEATURES, Description, Network, build, initialize, module_name
 from model.networks import weights_of
+from model.networks.base import PLANES
 from pipeline.cli import run_cli
 from pipeline.errors import EmptyError, StoreError
 from pipeline.files import sha256
@@ -54,6 +55,15 @@ def encoder(
         return made, weights
     side = description.resized or description.side
     return made, load(made.extractor, description.network, weights, like, side)
+
+
+def sees_apart(channels: int, weights: str) -> bool:
+    """Whether an encoder sees each channel by itself.
+
+    Weights that were learned on pictures know grey and colours. Of other numbers of channels a network whose
+    weights stay as they are would see the mean; random weights and those of a run take them as they come.
+    """
+    return channels not in (1, PLANES) and weights != "random" and not is_run(weights)
 
 
 def again(known: Embeddings, datasets: Iterable[str] = (), **changes: Any) -> Network:
@@ -178,10 +188,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_people(options, info)
     views = min(options.views, info.views)
     resized = options.side if options.side != info.side else None
-    description = Description.named(
-        options.network, len(info.channels), info.side, resized=resized, features=options.features
-    )
     weights = weights_of(options.network, options.weights)
+    description = Description.named(
+        options.network, len(info.channels), info.side, resized=resized, features=options.features,
+        apart=sees_apart(len(info.channels), weights),
+    )  # fmt: skip
     network, checksum = encoder(description, weights, like=options.like)
     about = {
         "dataset": info.dataset, "encoder": options.encoder, "store": sha256(options.store),

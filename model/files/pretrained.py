@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from model.files.states import is_file, read_state
 from model.networks import installed
-from model.networks.base import Extractor
+from model.networks.base import PLANES, Extractor
 from pipeline.errors import ChecksumError, ModelError
 from pipeline.files import sha256
 from pipeline.splits import seen
@@ -127,12 +127,13 @@ def for_channels(state: Mapping[str, Tensor], extractor: Extractor) -> dict[str,
 
     Where they are others, each of n channels has the sum over the published ones, divided by n: the network
     begins as one that sees the mean of the channels, grey. Of grey weights, each of three has a third.
+    Weights of yet another number of channels stay as they are, and do not fit.
     """
     parts = ((name, part) for name, part in extractor.named_modules() if isinstance(part, nn.Conv2d))
     name, first = next(parts, ("", nn.Conv2d(1, 1, 1)))
     name, channels = f"{name}.weight", first.in_channels
     given = state.get(name)
-    if given is None or given.ndim != first.weight.ndim or given.shape[1] == channels:
+    if given is None or given.ndim != first.weight.ndim or given.shape[1] not in {1, PLANES} - {channels}:
         return dict(state)
     log.info("%s of %d channels: each of %d has their sum, divided", name, given.shape[1], channels)
     spread = given.sum(1, keepdim=True).div(channels).repeat(1, channels, 1, 1)

@@ -140,6 +140,26 @@ class Resized(Wrapper):
         return lambda patches: inner(_resize(patches, side))
 
 
+class Apart(Wrapper):
+    """An extractor of grey patches that sees each channel by itself; the features stand side by side."""
+
+    def __init__(self, inner: Extractor, channels: int) -> None:
+        super().__init__(inner, inner.width * channels)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Features (n, width), channel after channel."""
+        return _apart(self.inner, patches, self.width)
+
+    def evaluated(self) -> Features:
+        """The inner one as it is, channel by channel."""
+        inner, width = self.inner.evaluated(), self.width
+        return lambda patches: _apart(inner, patches, width)
+
+
+def _apart(features: Features, patches: Tensor, width: int) -> Tensor:
+    return features(patches.flatten(0, 1).unsqueeze(1)).reshape(-1, width)
+
+
 class Layered(Wrapper):
     """An extractor whose features are also those of its layers before the last.
 
