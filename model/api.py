@@ -23,6 +23,7 @@ from model.inference import in_use
 from model.predict import NAME, images_of, point_row
 from model.prediction import predict as predict_case
 from pipeline.case import prepare
+from pipeline.datasets.listed import MASK
 from pipeline.errors import EmptyError
 from pipeline.store import StoreInfo, read_info, read_patches
 
@@ -94,7 +95,8 @@ def load_run(path: str | Path, *more: str | Path, dataset: str | None = None) ->
 
 def predict(
     model: Model, case: str | Path, at: Sequence[float] | None = None, *, mm: bool = False,
-    prevalence: float | Mapping[str, float] | None = None, channels: Mapping[str, str] | None = None,
+    mask: str | Path | None = None, channels: Mapping[str, str] | None = None,
+    prevalence: float | Mapping[str, float] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score a new case as ``python -m model.predict`` does, and write nothing.
 
@@ -103,6 +105,7 @@ def predict(
     case : a picture, a volume, a DICOM file, or a folder with the series of one patient.
     at : column, row (and slice), zero-based; with ``mm`` x, y, z in millimetres (LPS, or
         RAS for NIfTI). None is the middle.
+    mask : a mask of the finding, whose middle is the point.
     channels : the file or folder of each channel, below ``case``, where each is an image of its own.
     prevalence : tell the calibrated probability also where this share of all is positive; of several classes
         or labels the share of each, by name.
@@ -118,8 +121,8 @@ def predict(
     """
     point = None if at is None else ",".join(map(repr, map(float, at)))
     how = agree(model.runs, model.dataset)
-    images = images_of(how, channels or {})
-    prepared = prepare(Path(case), NAME | point_row(point, mm) | images, how)
+    row = NAME | point_row(point, mm) | images_of(how, channels or {})
+    prepared = prepare(Path(case), row | ({MASK: str(Path(mask).absolute())} if mask else {}), how)
     found = predict_case(
         prepared, model.runs, model.dataset, in_use.read(model.runs, model.dataset, prevalence)
     )

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from model import api
 from model.predict import main as predict
 from pipeline.files import read_csv
 from pipeline.phantom import Geometry, write_mr_series
@@ -164,6 +165,9 @@ def test_a_new_case_with_its_mask_is_cut_as_in_training(tmp_path: Path) -> None:
     (where,) = json.loads((out / "prediction.json").read_text())["places"]
     assert (where["column"], where["row"], where["slice"]) == ("10.0000", "20.5000", "2:7")
     assert where["reason"] == "the only image or series"
+    save_mask(tmp_path / "raw/two.nii.gz", {2: LESION[2]})
+    again = api.predict(api.load_run(made), case, mask=tmp_path / "raw/two.nii.gz")
+    assert again["places"] == [where]
     predict([str(tmp_path / "raw/own.csv"), *call])
     assert len(read_csv(out / "predictions.csv")) == 12
     views = np.load(out / "0005/patches.npy")
