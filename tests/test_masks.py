@@ -69,6 +69,19 @@ def test_along_another_axis_the_largest_slice_is_another(raw: Path) -> None:
     assert place(row) == (10, 7, "1:20")
 
 
+def test_the_slices_are_those_of_the_image_however_the_mask_is_stored(raw: Path) -> None:
+    """A lesion of three voxels on slice 3 and of two on slice 4, in a mask whose first axis runs along slices."""
+    voxels = np.zeros((20, 30, 10), "i2")
+    voxels[4, 7:10, 3] = voxels[4, 8:10, 4] = voxels[12, 9, 3:5] = 1
+    stored = np.moveaxis(voxels, 2, 0)[::-1]
+    affine = np.column_stack([-FINE[:, 2], FINE[:, 0], FINE[:, 1], FINE @ [0, 0, 9, 1]])
+    nib.Nifti1Image(stored, affine).to_filename(raw / "turned.nii.gz")
+    nib.Nifti1Image(voxels, FINE).to_filename(raw / "plain.nii.gz")
+    lines = "v.nii.gz,turned.nii.gz,,p,1,1,,,\nv.nii.gz,plain.nii.gz,,q,1,1,,,\n"
+    # On slice 3 the columns are 4, 4, 4, 12 and the rows 7, 8, 9, 9.
+    assert [place(row) for row in run(raw, HEADER + lines).rows] == [(6, 8.25, "2:3")] * 2
+
+
 @settings(max_examples=20)
 @given(
     corner=st.tuples(*[st.integers(0, 6)] * 3),

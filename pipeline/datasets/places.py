@@ -256,6 +256,17 @@ def _world(source: Source, cells: Mapping[str, Any]) -> np.ndarray | None:
         return None
 
 
+def _normal(source: Source, image: str, axis: int) -> np.ndarray | None:
+    """What the slices of an image are perpendicular to (LPS); None where it does not say how it lies."""
+    first = _named(source, image).iloc[0]
+    try:
+        if first["format"] == "volume":
+            return read_times(source.raw / first["file"])[0].affine[:3, axis]
+        return geometry.plane(first).normal if first["format"] == "dicom" else None
+    except MissingTagError:
+        return None
+
+
 def _size(source: Source, image: str) -> tuple[int, ...]:
     """Columns, rows and slices of an image."""
     found = _named(source, image).iloc[0][["columns", "rows", "slices"]].fillna(1)
@@ -282,7 +293,8 @@ def centre_of(row: Mapping[str, Any]) -> str:
 def _of_mask(source: Source, row: pd.Series, axis: int) -> tuple[np.ndarray, np.ndarray | None]:
     """The middle of the mask of a row, as a pixel and, where the mask knows its place, in mm (LPS).
 
-    It lies in the slice along ``axis`` in which the mask is largest, so that the slice shows the finding.
+    It lies in the slice in which the mask is largest, so that the slice shows the finding. Slices are those
+    of the image as far as the mask has such: of volumes along ``axis``.
     """
     path = source.raw / row[MASK]
     try:
@@ -291,6 +303,8 @@ def _of_mask(source: Source, row: pd.Series, axis: int) -> tuple[np.ndarray, np.
         if is_volume(start, path.name):
             volume = read_volume(path)
             voxels, affine = volume.voxels, volume.affine if volume.placed else None
+            if volume.placed and (normal := _normal(source, row["image"], axis)) is not None:
+                axis = int(np.abs(normal @ (volume.affine[:3, :3] / volume.spacing_mm)).argmax())
         else:
             voxels, affine = read_pixels(path).values.T[..., None], None
             axis = 2
