@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from pipeline.provenance import ROOT
-from workflow.check import check, config_of
+from workflow.check import check, config_of, look
 
 ROWS = ["a.png,P1,1,benign", "b.png,P1,2,benign", "c.png,P2,1,malignant", "d.png,,1,malignant"]
 
@@ -83,3 +83,13 @@ def test_synthetic_data_lack_nothing() -> None:
     text, well = check(config_of([str(ROOT / "config/demo.yaml")], []))
     assert well
     assert "E-RAW" not in text
+
+
+def test_images_of_all_channels_are_read(folder: Path) -> None:
+    rows = ["a.png,b.png,P1,1,benign", "c.png,d.png,P2,1,malignant", "a.png,gone.png,P3,1,malignant"]
+    (folder / "pictures/t.csv").write_text("\n".join(["one,two,patient_id,finding_id,label", *rows]) + "\n")
+    settings = yaml.safe_load((folder / "mine.yaml").read_text())
+    settings["collections"]["mine"]["channels"] = ["one", "two"]
+    (folder / "mine.yaml").write_text(yaml.safe_dump(settings))
+    found = look(config_of([str(folder / "mine.yaml")], []), "mine")
+    assert (found.findings, found.images) == (3, ["a.png", "b.png", "c.png", "d.png"])

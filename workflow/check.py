@@ -12,6 +12,7 @@ import yaml
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
+from pipeline.datasets.listed import image_columns
 from pipeline.errors import InputError
 from pipeline.patches.online import margin
 from pipeline.patches.ranges import Ranges
@@ -51,7 +52,7 @@ class Found:
     patients: int | None = None
     classes: str = ""
     images: Sequence[str] = ()
-    """The image of each finding."""
+    """The image of each finding, or those of all channels."""
 
 
 def config_of(files: Sequence[str], settings: Sequence[str]) -> dict[str, Any]:
@@ -76,9 +77,8 @@ def look(config: Mapping[str, Any], dataset: str) -> Found:
             counts = classes_of(collection).counts(listed.table)
             found.findings, found.patients = len(listed.table), known[known != ""].nunique()
             found.classes = ", ".join(f"{name} {count}" for name, count in counts.items())
-            found.images = [
-                name for number, name in enumerate(listed.table["image"]) if number not in listed.missing
-            ]
+            named = listed.table[image_columns(collection["channels"] or [""])].drop(index=[*listed.missing])
+            found.images = named.to_numpy().ravel().tolist()
     return found
 
 
