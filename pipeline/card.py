@@ -77,6 +77,8 @@ class Preprocessing:
     """Columns that pictures are reduced to; cards say it where they are."""
     extents: bool = False
     """Whether findings have extents of their own; cards say it where they have."""
+    mask_extent: float | None = None
+    """By how many times a patch is as long as the mask of its finding; cards say it where it is so."""
 
 
 def moments(patch: np.ndarray) -> tuple[float, float]:
@@ -251,7 +253,7 @@ def describe(
     told = dataclasses.asdict(preprocessing)
     if preprocessing.augmentation == AUGMENTATIONS[0]:
         del told["augmentation"]
-    for key in ("online", "width", "extents"):
+    for key in ("online", "width", "extents", "mask_extent"):
         if not told[key]:
             del told[key]
     classes = info.classes
@@ -285,6 +287,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--slice-rule", default="geometry")
     parser.add_argument("--axis", type=int, default=2)
     parser.add_argument("--width", type=int, help="number of columns to which pictures are reduced")
+    parser.add_argument("--mask-extent", type=float, help="how many times as long as its mask a patch is")
     parser.add_argument("--views", type=int, required=True, help="views of a finding that are averaged")
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     args = parser.parse_args(argv)
@@ -293,7 +296,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     card = describe(
         args.store, args.findings, args.slices, args.index, args.split,
         kind=args.kind, window=window, slice_rule=args.slice_rule, axis=args.axis, views=args.views,
-        width=args.width,
+        width=args.width, mask_extent=args.mask_extent,
     )  # fmt: skip
     write_text(args.out, json.dumps(card, indent=2, allow_nan=False) + "\n")
     log.info("%s: %d training findings", args.out, card["training"]["findings"])

@@ -84,7 +84,8 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     else:
         raw, known, left_out = index.look(path)
         image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
-    located = _locate(Source("case", raw, known, []), image, how)
+    source = Source("case", raw, known, [])
+    located = _locate(source, image, how)
     located = {name: _reduced(cells, known, how.width) for name, cells in located.items()}
     ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
     of_image = places.centre_of(image) == "image"
@@ -94,6 +95,8 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
         for name in how.channels
     ]
     extent = extent_of(row.get(EXTENT, "")) if how.extents else ""
+    if how.mask_extent and not extent:
+        extent = places.extent_of_mask(source, image, how.axis, how.mask_extent)
     if how.extents and not extent:
         raise ConfigError("none", file=path.name, expected="the extent of its patch: each finding of the "
                           "training has its own", remedy="give it, such as --extent '40 mm'")  # fmt: skip

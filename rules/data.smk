@@ -231,7 +231,7 @@ rule write_card:
         runtime=30,
     params:
         kind=planned(data.kind),
-        options=planned(data.options, keys=("window", "slice_rule", "axis", "width")),
+        options=planned(data.options, keys=("window", "slice_rule", "axis", "width", "mask_extent")),
         views=lookup("evaluation_views", within=config),
         code=planned(data.code_of, module="pipeline.card"),
     message:

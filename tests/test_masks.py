@@ -12,9 +12,11 @@ from PIL import Image
 
 from model import api
 from model.predict import main as predict
+from pipeline.datasets.table import Options
+from pipeline.errors import ConfigError
 from pipeline.files import read_csv
 from pipeline.phantom import Geometry, write_mr_series
-from pipeline.store import read_patches
+from pipeline.store import read_info, read_patches
 from tests import made_runs
 from tests.test_channels import FINE, save_nifti
 from tests.test_table import place, run
@@ -155,7 +157,30 @@ def test_a_bad_mask_leaves_its_finding_out_with_the_reason(
     assert line["file"] == ("v.nii.gz" if code == "E-LESION-OOB" else cells.split(",")[0])
 
 
-def test_a_new_case_with_its_mask_is_cut_as_in_training(tmp_path: Path) -> None:
+def test_a_patch_may_be_as_large_as_its_mask_and_so_many_times_that(raw: Path) -> None:
+    """Value 2 has 3 × 2 voxels of 2 × 3 mm: 6 mm. Value 1 has 3 × 3: 9 mm. In a picture pixels count."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60), dtype="u1")).save(raw / "a.png")
+    mask = np.zeros((40, 60), "u1")
+    mask[10:15, 30:41] = 255
+    Image.fromarray(mask).save(raw / "m.png")
+    lines = (
+        "v.nii.gz,m.nii.gz,2,p,1,1,,,\nv.nii.gz,m.nii.gz,1,q,1,1,,,\na.png,m.png,,r,1,0,,,\n"
+        "v.nii.gz,m.nii.gz,2,s,1,1,2,3,4\nv.nii.gz,,,t,1,1,,,\n"
+    )
+    found = run(raw, HEADER + lines, "--mask-extent", "1.5")
+    assert [row["extent"] for row in found.rows] == ["9 mm", "13.5 mm", "16.5 px", "", ""]
+    (row,) = run(raw, HEADER + "v.nii.gz,m.nii.gz,2,p,1,1,,,\n", "--axis", "0", "--mask-extent", "1").rows
+    assert row["extent"] == "6 mm"  # 2 × 3 mm along j, 1 × 4 mm along k
+    assert "extent" not in run(raw, HEADER + lines).rows[0]
+
+
+def test_sizes_come_from_a_column_or_from_masks_and_not_from_both() -> None:
+    with pytest.raises(ConfigError, match=r"mask_extent: expected nothing beside extent_column, found 1\.5"):
+        Options(table="t.csv", extent_column="size_mm", mask_extent=1.5)
+
+
+@pytest.mark.parametrize("times", [None, 2.0])
+def test_a_new_case_with_its_mask_is_cut_as_in_training(tmp_path: Path, times: float | None) -> None:
     rows = [HEADER.strip()]
     rng = np.random.default_rng(0)
     for number in range(12):
@@ -166,8 +191,12 @@ def test_a_new_case_with_its_mask_is_cut_as_in_training(tmp_path: Path) -> None:
         rows.append(f"p{number}/v.nii.gz,p{number}/m.nii.gz,2,P{number},1,{number % 2},,,")
     (tmp_path / "raw/own.csv").write_text("\n".join(rows) + "\n")
     data, out = tmp_path / "data/mine", tmp_path / "out"
-    store = made_runs.write_patches(data, "table", tmp_path / "raw", "24 mm", find=["--table", "own.csv"])
-    made_runs.write_card(data, "table")
+    size = [] if times is None else ["--mask-extent", str(times)]
+    find = ["--table", "own.csv", *size]
+    store = made_runs.write_patches(data, "table", tmp_path / "raw", "24 mm", find=find)
+    made_runs.write_card(data, "table", *size)
+    widths = {12.0} if times else {24.0}  # twice 6 mm
+    assert set(read_info(store).findings["width_mm"]) == widths
     made = made_runs.train(tmp_path / "data", tmp_path / "results", ["mine"], 1)
     case, mask = (str(tmp_path / f"raw/p0/{name}.nii.gz") for name in ("v", "m"))
     call = ["--model", str(made), "--out", str(out)]

@@ -26,9 +26,10 @@ COLLECTIONS: dict[str, dict[str, Any]] = {
     "folders": {"folders": {"no": 0, "yes": 1}, "exclude": "_mask|HEIC$", "patient_pattern": "^(P[0-9]+)_",
                 "extent": "whole"},
     "volumes": {"table": "t.csv", "axis": 0, "neighbours": "4 mm", "extent": "24 mm"},
+    "masked": {"table": "t.csv", "mask_extent": 1.5, "extent": "24 px"},
     "sequences": {"table": "t.csv", "channels": ["t2", "adc"], "extent": "24 mm"},
 }  # fmt: skip
-CHANNELS = {"words": ("red", "green", "blue"), "several": ("image",), "folders": ("image",),
+CHANNELS = {"words": ("red", "green", "blue"), "several": ("image",), "folders": ("image",), "masked": ("image",),
             "volumes": ("-4 mm", "0 mm", "+4 mm"), "sequences": ("t2", "adc")}  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def write_raw(raw: Path) -> None:
         "words": [["file", "patient_id", "finding_id", "grade", "x", "y", "size_px"]],
         "several": [["image", "patient_id", "finding_id", "mass", "node"]],
         "volumes": [["image", "patient_id", "finding_id", "label", "x", "y", "z"]],
+        "masked": [["image", "mask", "patient_id", "finding_id", "label"]],
         "sequences": [["t2", "adc", "patient_id", "finding_id", "label", "x_mm", "y_mm", "z_mm"]],
     }
     for number in range(PATIENTS):
@@ -62,6 +64,12 @@ def write_raw(raw: Path) -> None:
         for part in ("a", "a_mask"):
             picture(where / f"{name}_{part}.png", rng)
         tables["volumes"].append([volume(raw / f"volumes/{name}.nii.gz", rng), name, 1, label, 9, 12, 5])
+        mask = np.zeros((40, 48), "u1")
+        mask[10 : 18 + number, 20:28] = 255
+        (raw / "masked").mkdir(exist_ok=True)
+        Image.fromarray(mask).save(raw / f"masked/{name}_mask.png")
+        shown = picture(raw / f"masked/{name}.png", rng)
+        tables["masked"].append([shown, f"{name}_mask.png", name, 1, label])
         files = [volume(raw / f"sequences/{name}_{part}.nii.gz", rng) for part in ("t2", "adc")]
         tables["sequences"].append([*files, name, 1, label, 18, 22, 20])
     for dataset, rows in tables.items():
@@ -106,3 +114,6 @@ def test_masks_are_no_findings_and_sizes_are_those_of_the_table(folder: Path) ->
     assert len(read_csv(folder / "data/folders/findings.csv")) == PATIENTS
     rows = read_csv(folder / "data/words/findings.csv").drop_duplicates("patient_id")
     assert rows["extent"].tolist() == [f"{20 + number} px" for number in range(PATIENTS)]
+    rows = read_csv(folder / "data/masked/findings.csv")
+    assert rows["extent"].tolist() == [f"{1.5 * (8 + number):g} px" for number in range(PATIENTS)]
+    assert set(rows["centre"]) == {"mask"}

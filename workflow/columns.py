@@ -42,7 +42,7 @@ def _of(config: Mapping[str, Any], section: str) -> Iterator[InputError]:
 
     target = config["collections"][config["target"]]
     of_findings = {*FINDING_COLUMNS} - {LABEL} | {*classes_of(target).label_columns}
-    of_findings |= {EXTENT} if target.get("extent_column") else set()
+    of_findings |= {EXTENT} if target.get("extent_column") or target.get("mask_extent") else set()
     known = {*table, *of_findings, *COLUMNS}
     where = f"{own['table'] or f'the table that {section}/table may name'}, findings.csv or index.parquet"
     for path, name in asked:

@@ -55,6 +55,7 @@ PREPROCESSING["properties"]["online"] = {
 }  # fmt: skip
 PREPROCESSING["properties"]["width"] = {"type": ["integer", "null"], "minimum": 1}
 PREPROCESSING["properties"]["extents"] = {"type": "boolean"}
+PREPROCESSING["properties"]["mask_extent"] = {"type": ["number", "null"], "exclusiveMinimum": 0}
 FINGERPRINT = _object(**dict.fromkeys(card.KINDS, _TEXTS), **dict.fromkeys(card.MEASURES, _RANGE))
 FINGERPRINT["required"] = [name for name in FINGERPRINT["required"] if name not in card.LATER]
 DATASET = _object(

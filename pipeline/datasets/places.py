@@ -1,6 +1,7 @@
 """Where a row of a user's table lies: on which slice of its image, or of several images, and where in it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.datasets import Source, instance_row, neighbours, pixel_row
-from pipeline.datasets.listed import MASK, PIXELS, WORLD, image_columns
+from pipeline.datasets.listed import MASK, PIXELS, WORLD, extent_of, image_columns
 from pipeline.errors import (
     ImageMissingError,
     InputError,
@@ -23,7 +24,7 @@ from pipeline.errors import (
 from pipeline.readers import geometry, labels, stacks
 from pipeline.readers.index import on_disk
 from pipeline.readers.pixels import COLOURS, read_pixels, slice_of
-from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, is_volume, read_times, read_volume
+from pipeline.readers.volumes import RAS_TO_LPS, Volume, at_time, is_nifti, is_volume, read_times, read_volume
 
 
 def point_of(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
@@ -290,36 +291,76 @@ def centre_of(row: Mapping[str, Any]) -> str:
     return MASK if str(row.get(MASK, "")).strip() else "image"
 
 
-def _of_mask(source: Source, row: pd.Series, axis: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """The middle of the mask of a row, as a pixel and, where the mask knows its place, in mm (LPS).
+@dataclass(frozen=True)
+class _Mask:
+    """The slice of a mask in which it is largest."""
 
-    It lies in the slice in which the mask is largest, so that the slice shows the finding. Slices are those
-    of the image as far as the mask has such: of volumes along ``axis``.
+    inside: np.ndarray
+    """Where the finding is, bool (the earlier axis, the later one)."""
+    axis: int
+    number: int
+    shape: tuple[int, ...]
+    """That of the whole mask."""
+    volume: Volume | None
+    """The mask, if it is one."""
+
+    @property
+    def middle(self) -> np.ndarray:
+        """Of the finding, as a voxel (i, j, k)."""
+        return np.insert(np.argwhere(self.inside).mean(axis=0), self.axis, self.number)
+
+    def side(self) -> tuple[float, str]:
+        """The longer side of the box around it, in mm, or in the pixels of a picture."""
+        sides = np.ptp(np.argwhere(self.inside), axis=0) + 1
+        if self.volume is None:
+            return float(sides.max()), "px"
+        return float((sides * np.delete(self.volume.spacing_mm, self.axis)).max()), "mm"
+
+
+def _mask(source: Source, row: Mapping[str, Any], axis: int) -> _Mask:
+    """That of a row, in the slice in which it is largest, so that the slice shows the finding.
+
+    Slices are those of the image as far as the mask has such: of volumes along ``axis``.
     """
     path = source.raw / row[MASK]
+    with path.open("rb") as file:
+        start = file.read(352)
+    if is_volume(start, path.name):
+        volume = read_volume(path)
+        voxels = volume.voxels
+        if volume.placed and (normal := _normal(source, row["image"], axis)) is not None:
+            axis = int(np.abs(normal @ (volume.affine[:3, :3] / volume.spacing_mm)).argmax())
+    else:
+        volume, voxels, axis = None, read_pixels(path).values.T[..., None], 2
+    cell = str(row.get("mask_value", "")).strip()
+    inside = voxels == labels.number(cell, path) if cell else voxels != 0
+    areas = inside.sum(axis=tuple(number for number in range(3) if number != axis))
+    if not areas.any():
+        found = f"no voxel of value {cell}" if cell else "no voxel but 0"
+        raise NoCentreError(found, expected="a mask of the finding", remedy="correct it, or give a point")
+    number = int(areas.argmax())
+    return _Mask(np.take(inside, number, axis), axis, number, voxels.shape, volume)
+
+
+def _of_mask(source: Source, row: Mapping[str, Any], axis: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The middle of the mask of a row, as a pixel and, where the mask knows its place, in mm (LPS)."""
     try:
-        with path.open("rb") as file:
-            start = file.read(352)
-        if is_volume(start, path.name):
-            volume = read_volume(path)
-            voxels, affine = volume.voxels, volume.affine if volume.placed else None
-            if volume.placed and (normal := _normal(source, row["image"], axis)) is not None:
-                axis = int(np.abs(normal @ (volume.affine[:3, :3] / volume.spacing_mm)).argmax())
-        else:
-            voxels, affine = read_pixels(path).values.T[..., None], None
-            axis = 2
-        cell = str(row.get("mask_value", "")).strip()
-        inside = voxels == labels.number(cell, path) if cell else voxels != 0
-        areas = inside.sum(axis=tuple(number for number in range(3) if number != axis))
-        if not areas.any():
-            found = f"no voxel of value {cell}" if cell else "no voxel but 0"
-            raise NoCentreError(found, expected="a mask of the finding", remedy="correct it, or give a point")
-        number = int(areas.argmax())
-        pixel = np.insert(np.argwhere(np.take(inside, number, axis)).mean(axis=0), axis, number)
-        if affine is not None:
-            return pixel, (affine @ [*pixel, 1.0])[:3]
-        _check_size(source, row["image"], voxels.shape)
-        return pixel, None
+        mask = _mask(source, row, axis)
+        if mask.volume and mask.volume.placed:
+            return mask.middle, (mask.volume.affine @ [*mask.middle, 1.0])[:3]
+        _check_size(source, row["image"], mask.shape)
+        return mask.middle, None
     except InputError as error:
         error.file = row[MASK]
         raise
+
+
+def extent_of_mask(source: Source, row: Mapping[str, Any], axis: int, times: float) -> str:
+    """How large the patch of a row is, so many times as its mask; empty for a row whose point is no mask's.
+
+    The longer side of the mask counts, in the slice in which the mask is largest.
+    """
+    if centre_of(row) != MASK:
+        return ""
+    side, unit = _mask(source, row, axis).side()
+    return extent_of(f"{times * side:.4f} {unit}")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
 
 from pipeline.classes import MOST, UNNAMED, Classes, as_cells
 from pipeline.datasets import Findings, Source, neighbours, places
@@ -61,6 +61,9 @@ class Options:
     extent_column: Annotated[str, MinLen(1)] | None = None
     """with `table`, its column that says how large the patch of each finding is, such as `40 mm` or `60 px`;
     a number alone has the unit at the end of the header, `size_mm`; for an empty cell, `extent` counts"""
+    mask_extent: Annotated[float, Gt(0)] | None = None
+    """with masks, how many times as long as the longer side of its mask each patch is, such as 1.5; for a
+    finding without a mask, `extent` counts"""
     axis: Literal[0, 1, 2] | None = None
     """axis of a volume along which slices are taken; null is the last"""
     colour: Literal["rgb"] | None = None
@@ -85,12 +88,16 @@ class Options:
                 raise ConfigError(json.dumps(named), file=key, expected="each column once")
         if self.channels:
             self._check_channels(self.channels)
+        if self.extent_column and self.mask_extent:
+            raise ConfigError(
+                str(self.mask_extent), file="mask_extent", expected="nothing beside extent_column"
+            )
         if (self.table is None) == (self.folders is None):
             raise ConfigError("both or none", expected="either table or folders")
         for key, numbered in (("folders", self.folders), ("labels", self.labels)):
             if numbered is not None:
                 self._check_numbers(key, numbered)
-        for key in ("labels", "columns", "label_columns", "extent_column", "channels"):
+        for key in ("labels", "columns", "label_columns", "extent_column", "channels", "mask_extent"):
             if self.folders and getattr(self, key):
                 raise ConfigError("folders", file=key, expected="a table beside it")
         known: dict[str, int] = {}
@@ -176,13 +183,15 @@ def find(source: Source, options: Options) -> Findings:
             if number in listed.missing:
                 raise listed.missing[number]
             each = places.locate(source, row, axis, channels)
+            if options.mask_extent:
+                row["extent"] = places.extent_of_mask(source, row, axis, options.mask_extent)
         except InputError as error:
             error.file = error.file or row["image"]
             result.leave_out(error, **case)
             continue
         group = {"group_id": patient_id if person else "", "centre": places.centre_of(row)}
         marks = {**group, **row[of_labels].to_dict()}
-        if options.extent_column:
+        if options.extent_column or options.mask_extent:
             marks["extent"] = row["extent"]
         result.rows += [{**case, "channel": name, **marks, **own} for name, own in each.items()]
     return result

@@ -10,7 +10,7 @@ from workflow.config.messages import error, nearest
 
 SHOWN = ("extent", "intensity", "window", "neighbours")
 """Keys of a collection that show in the patches: a network has to see them as it has learned to."""
-SHOWN_BY_SOME = ("slice_rule", "width")
+SHOWN_BY_SOME = ("slice_rule", "width", "mask_extent")
 """The same of keys that only some kinds of collections have."""
 
 LAST_AXIS = 2
