@@ -276,7 +276,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     how = agree(runs, dataset)
     use = in_use.read(runs, dataset, options.prevalence)
     more: dict[str, Any] = {"use": use, "saliency": options.saliency, "count": options.nearest}
-    is_table = options.case.suffix.lower() in (".csv", ".tsv")
+    is_table = options.case.suffix.lower() in (".csv", ".tsv", ".xlsx")
     images = images_of(how, dict(options.channels or ()))
     if is_table:
         if options.at is not None:

@@ -1,12 +1,14 @@
 """Label tables in every dialect that people and spreadsheets write."""
 
+import datetime
 from pathlib import Path
 
-import pandas as pd
+import openpyxl
 import pytest
 
 from pipeline.errors import ColumnError, LabelError
 from pipeline.readers import labels
+from pipeline.splits.people import is_rounded
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
@@ -109,11 +111,61 @@ def test_repeated_ids_get_letters_that_nobody_has(keys: list[tuple[str, str]], i
     assert labels.unique_ids(keys) == ids
 
 
-def test_a_workbook_is_told_from_text_in_another_encoding(tmp_path: Path) -> None:
-    path = tmp_path / "table.xlsx"
-    pd.DataFrame({"id": ["Müller"], "x": [1.5]}).to_excel(path, index=False)
-    with pytest.raises(ColumnError, match="expected a CSV, found a workbook; save its sheet as CSV UTF-8"):
+def workbook(path: Path, *rows: list[object], others: list[list[object]] | None = None) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.worksheets[0].append(row)
+    for row in others or []:
+        book.create_sheet().append(row)
+    book.save(path)
+    return path
+
+
+def test_the_first_sheet_of_a_workbook_is_read_as_a_csv_is(tmp_path: Path) -> None:
+    path = workbook(
+        tmp_path / "t.xlsx",
+        ["id", " x ", "seen", "label", None],
+        ["0014", 1.5, datetime.date(2026, 3, 1), "NA", None],
+        [None, None, None, None, None],
+        [14.0, 3, None, True, ""],
+        [" Müller ", "2,5", "nan", "None", None],
+        others=[["id", "nothing of this"]],
+    )
+    table = labels.read_csv(path, ["id", "x"], numbers=["x"])
+    assert table.to_dict("list") == {
+        "id": ["0014", "14", "Müller"],
+        "x": ["1.5", "3", "2,5"],  # a comma is refused where other numbers have a point
+        "seen": ["2026-03-01 00:00:00", "", "nan"],
+        "label": ["NA", "True", "None"],
+    }
+
+
+def test_a_comma_marks_decimals_in_the_texts_of_a_workbook_where_it_cannot_mark_thousands(
+    tmp_path: Path,
+) -> None:
+    path = workbook(tmp_path / "t.xlsx", ["x", "y"], ["2,5", 3], ["1,234", 4])
+    assert labels.read_csv(path, ["x"], numbers=["x", "y"])["x"].tolist() == ["2.5", "1.234"]
+    path = workbook(tmp_path / "t.xlsx", ["x"], ["1,234"])
+    assert labels.read_csv(path, ["x"], numbers=["x"])["x"].tolist() == ["1,234"]
+
+
+def test_an_id_that_a_workbook_has_rounded_looks_so(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", ["id"], [1234567890123456789], [123456789012345], [1.5e15])
+    found = labels.read_csv(path, ["id"])["id"].tolist()
+    assert found == ["1.23457E+18", "123456789012345", "1.50000E+15"]
+    assert [is_rounded(name) for name in found] == [True, False, True]
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_workbook_of_another_kind_is_one_line(tmp_path: Path, start: bytes) -> None:
+    path = tmp_path / "t.xls"
+    path.write_bytes(start + bytes(60))
+    with pytest.raises(ColumnError, match="expected an XLSX file, found an unreadable workbook"):
         labels.read_csv(path, ["id"])
+
+
+def test_text_in_another_encoding_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
     path.write_bytes("id;x\nMüller;1,5\n".encode("cp1252"))
     with pytest.raises(ColumnError, match=r"expected UTF-8 text, .*\(in Excel: CSV UTF-8\)"):
         labels.read_csv(path, ["id"])

@@ -98,6 +98,16 @@ def test_without_a_point_the_centre_is_taken_and_marked(raw: Path) -> None:
     ]
 
 
+def test_a_workbook_serves_as_the_table(raw: Path, tmp_path: Path) -> None:
+    rows = [["image", "patient_id", "finding_id", "label", "x", "y"], ["a.png", "0007", 1, "yes", 3.5, 4.25]]
+    pd.DataFrame(rows[1:], columns=rows[0]).to_excel(tmp_path / "own.xlsx", index=False)
+    parser = findings_step.argparse.ArgumentParser()
+    add_flags(parser, table.Options)
+    options = given(table.Options, parser.parse_args(["--table", str(tmp_path / "own.xlsx")]))
+    (row,) = find(source_of(raw), options).rows
+    assert (place(row), row["patient_id"], row["label"]) == ((3.5, 4.25, ""), "0007", 1)
+
+
 def test_semicolons_decimal_commas_and_a_byte_order_mark(raw: Path) -> None:
     (row,) = run(raw, "\ufeffimage;patient_id;finding_id;label;x;y\r\na.png;0007;1;yes;3,5;4,25\r\n").rows
     assert place(row) == (3.5, 4.25, "")

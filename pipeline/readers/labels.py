@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,8 @@ THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(,[0-9]{3})+")
 """Numbers whose commas may part thousands."""
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How files of Excel and LibreOffice begin: XLSX and ODS are ZIP archives, XLS a compound file."""
+EXACT = 10**15
+"""Numbers of a workbook have 15 digits."""
 MOST_SHOWN = 12
 """Labels that a message names: a column of something else has as many as rows."""
 
@@ -84,45 +87,29 @@ def read_csv(
 ) -> pd.DataFrame:
     """A CSV in any dialect (byte-order mark, CRLF, comma, semicolon or tab), every cell stripped text.
 
+    Or the first sheet of an XLSX workbook.
     A comma in the columns ``numbers`` that marks decimals becomes a point. One that may mark thousands is
     left for :func:`number` to refuse: where commas separate, where there are points besides, and in a table
-    with tabs where all look like ``1,234``. With ``brackets`` a quoted heading such as
+    with tabs, or a workbook, where all look like ``1,234``. With ``brackets`` a quoted heading such as
     ``Size[Width,Height]`` stands for two columns, as it does without the quotes. ``columns`` says by name
     which header a user's own table has for it. Raises ColumnError.
     """
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        if error.object.startswith(WORKBOOKS):
-            raise ColumnError(
-                "a workbook", file=path, expected="a CSV", remedy="save its sheet as CSV UTF-8"
-            ) from error
-        raise ColumnError(
-            str(error),
-            file=path,
-            expected="UTF-8 text",
-            remedy="save the table as UTF-8 (in Excel: CSV UTF-8)",
-        ) from error
-    first = content.split("\n", 1)[0]
-    # Strict: a quote that is never closed would swallow all rows after it.
-    separator = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(content), delimiter=separator, strict=True)
+    with path.open("rb") as file:
+        start = file.read(4)
+    rows, separator = _sheet(path) if start in WORKBOOKS else _lines(path)
     cells: list[list[str]] = []
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if brackets:
-            header = [part for name in header for part in (name.split(",") if "[" in name else [name])]
-        check_columns(path, header, needed, columns)
-        for row in reader:
-            stripped = [cell.strip() for cell in row]
-            while len(stripped) > len(header) and not stripped[-1]:
-                stripped.pop()
-            if any(stripped) and len(stripped) != len(header):
-                line = f"{len(header)} cells in line {reader.line_num}"
-                raise ColumnError(f"{len(stripped)}", file=path, expected=line)
-            cells += [stripped] if any(stripped) else []
-    except csv.Error as error:
-        raise ColumnError(f"{error} in line {reader.line_num}", file=path, expected="a CSV") from error
+    _, first = next(rows, (0, []))
+    header = [name.strip() for name in first]
+    if brackets:
+        header = [part for name in header for part in (name.split(",") if "[" in name else [name])]
+    check_columns(path, header, needed, columns)
+    for line, row in rows:
+        stripped = [cell.strip() for cell in row]
+        while len(stripped) > len(header) and not stripped[-1]:
+            stripped.pop()
+        if any(stripped) and len(stripped) != len(header):
+            raise ColumnError(f"{len(stripped)}", file=path, expected=f"{len(header)} cells in line {line}")
+        cells += [stripped] if any(stripped) else []
     table = pd.DataFrame(cells, columns=header, dtype=str)
     if columns:
         meant = {name: table[header] for name, header in columns.items()}
@@ -132,6 +119,48 @@ def read_csv(
         for name in numeric:
             table[name] = table[name].str.replace(",", ".", regex=False)
     return table
+
+
+def _lines(path: Path) -> tuple[Iterator[tuple[int, list[str]]], str]:
+    """The lines of a CSV, numbered, and what separates their cells. Raises ColumnError."""
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ColumnError(
+            str(error),
+            file=path,
+            expected="UTF-8 text",
+            remedy="save the table as UTF-8 (in Excel: CSV UTF-8)",
+        ) from error
+    first = content.split("\n", 1)[0]
+    separator = max(",;\t", key=first.count)
+
+    def lines() -> Iterator[tuple[int, list[str]]]:
+        # Strict: a quote that is never closed would swallow all rows after it.
+        reader = csv.reader(io.StringIO(content), delimiter=separator, strict=True)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise ColumnError(f"{error} in line {reader.line_num}", file=path, expected="a CSV") from error
+
+    return lines(), separator
+
+
+def _sheet(path: Path) -> tuple[Iterator[tuple[int, list[str]]], str]:
+    """The same of the first sheet of a workbook; its numbers have no commas, and its texts those of tabs."""
+    sheet = _excel(path, header=None, na_filter=False)
+    rows = [[_cell(cell) for cell in row] for row in sheet.itertuples(index=False)]
+    while rows and not rows[0][-1].strip() and not any(row[-1].strip() for row in rows):
+        rows = [row[:-1] for row in rows]
+    return iter(enumerate(rows, start=1)), "\t"
+
+
+def _cell(cell: object) -> str:
+    """A cell as text. Of whole numbers of more than 15 digits the program that wrote them lost the last."""
+    if isinstance(cell, int | float) and abs(cell) >= EXACT:
+        return f"{cell:.5E}"
+    return text(cell)
 
 
 def _marks_decimals(cells: Sequence[str], separator: str) -> bool:
@@ -148,12 +177,22 @@ def read_xlsx(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     A footnote is a row after the last one that fills any of the ``needed`` columns but the first; a row with
     gaps above that is kept, so that its finding can be listed with the reason. Raises ColumnError.
     """
+    table = _excel(path)
+    table.columns = table.columns.map(lambda name: str(name).strip())
+    check_columns(path, list(table.columns), needed)
+    filled = table[list(needed)].map(lambda cell: bool(text(cell))).to_numpy(bool)
+    last = np.flatnonzero(filled[:, 1:].any(axis=1)).max(initial=-1)
+    return table[filled.any(axis=1) & (np.arange(len(table)) <= last)]
+
+
+def _excel(path: Path, **how: Any) -> pd.DataFrame:
+    """The first sheet of a workbook. Raises ColumnError."""
     pd.array(["a"], dtype="str")  # at its first use Arrow takes 1 GiB of addresses, which no file asked for
     try:
         with warnings.catch_warnings(), limited(path):
             # The published LUNGx workbooks carry an extension that openpyxl drops; it holds no cell.
             warnings.filterwarnings("ignore", "Unknown extension is not supported", UserWarning)
-            table = pd.read_excel(path, sheet_name=0, dtype=object, engine="openpyxl")
+            table = pd.read_excel(path, sheet_name=0, dtype=object, engine="openpyxl", **how)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # zip, zlib, XML and openpyxl each raise their own, also mere OSErrors
@@ -162,11 +201,7 @@ def read_xlsx(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         kind = "" if isinstance(error, ValueError | KeyError) else f"{type(error).__name__}: "
         found = f"an unreadable workbook ({kind}{error})"
         raise ColumnError(found, file=path, expected="an XLSX file") from error
-    table.columns = table.columns.map(lambda name: str(name).strip())
-    check_columns(path, list(table.columns), needed)
-    filled = table[list(needed)].map(lambda cell: bool(text(cell))).to_numpy(bool)
-    last = np.flatnonzero(filled[:, 1:].any(axis=1)).max(initial=-1)
-    return table[filled.any(axis=1) & (np.arange(len(table)) <= last)]
+    return table
 
 
 def text(cell: object) -> str:
