@@ -202,6 +202,20 @@ class TestUse:
         shown = np.random.default_rng(0).normal(size=(2, 1, SIDE, SIDE)).astype("f4")
         np.testing.assert_array_equal(again.scores(shown), mixture.Mixture(members, 1, SIDE).scores(shown))
 
+    def test_a_network_that_sees_channels_apart_is_read_as_it_was_written(
+        self, made: Made, tmp_path: Path
+    ) -> None:
+        network, _ = embeddings.encoder(embeddings.Description("papers", 2, SIDE, apart=True), "random")
+        fitted = auto.Learner("neighbours", 3).fit(_measured(made, 2 * 256))
+        member = mixture.Member("small", fitted, 1.0, network.description, network.extractor)
+        mixture.write(tmp_path / "model.safetensors", mixture.Mixture([member], 2, SIDE))
+        (again,) = mixture.read(tmp_path / "model.safetensors", 2, SIDE).members
+        patches = np.random.default_rng(0).standard_normal((3, 2, SIDE, SIDE)).astype("f4")
+        assert member.measure(patches).shape == (3, 2 * 256)
+        np.testing.assert_array_equal(again.measure(patches), member.measure(patches))
+        swapped = np.roll(member.measure(patches), 256, axis=1)
+        np.testing.assert_array_equal(again.measure(patches[:, ::-1].copy()), swapped)
+
     def test_a_picture_is_predicted(
         self, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -20,8 +20,9 @@ from model.baselines import probe as model_probe
 from model.baselines.progress import Blocks
 from model.dataset import load
 from model.evaluation.metrics import auroc
-from model.files import pretrained, runs
-from model.network import Description, build
+from model.files import pretrained, runs, weights
+from model.inference import batch_norm
+from model.network import Description, build, initialize
 from model.networks import base
 from model.networks.base import Layered, Resized, pictures
 from model.networks.efficientnet import MEMBERS, Extractor
@@ -415,7 +416,7 @@ def test_an_edit_makes_features_and_probes_anew_that_come_from_it(
 
 
 class TestChannels:
-    """An encoder with weights of pictures sees channels that are neither grey nor colours one by one."""
+    """An encoder sees channels that are neither grey nor colours one by one, unless its weights know them."""
 
     @pytest.mark.parametrize("features", ["last", "layers"])
     def test_features_of_two_channels_are_those_of_each_side_by_side(
@@ -433,7 +434,7 @@ class TestChannels:
         assert json.loads(found.about["network"])["apart"] is True
 
     def test_a_probe_tells_which_channel_has_the_spot(self, tmp_path: Path) -> None:
-        """The mean over the channels has a spot in each finding, so it cannot tell."""
+        """The mean over the channels has a spot in each finding, so that it cannot tell."""
         store, split = make_store(tmp_path, "a", train=24, validation=8, test=12, channels=2, each=True)
         table = probe((store, split, embed(store, tmp_path / "e.h5")), tmp_path)
         test = table[table["split"] == "test"].groupby("patient_id")[["label", "score"]].mean()
@@ -448,13 +449,43 @@ class TestChannels:
         assert "apart" not in json.loads(found.about["network"])
         assert found.features.shape[2] == 1280
 
-    def test_the_run_of_another_network_of_two_channels_is_seen_as_it_was_trained(
-        self, tmp_path: Path
+    def test_together_a_network_of_pictures_sees_their_mean(self) -> None:
+        """Why it sees them apart: to swap two channels changes nothing."""
+        together, _ = embeddings.encoder(Description("efficientnet_lite0", 2, SIDE), "imagenet")
+        patches = torch.randn(3, 2, SIDE, SIDE).clamp(-3, 3)
+        with torch.no_grad():
+            features = [together.eval().extractor(some) for some in (patches, patches.flip(1))]
+        torch.testing.assert_close(*features, atol=1e-4, rtol=0)
+
+    @pytest.mark.parametrize("trained_on", [1, 2, 3])
+    def test_a_run_sees_them_together_if_it_has_learned_on_as_many(
+        self, tmp_path: Path, trained_on: int
     ) -> None:
-        save_file({"statistics.a": torch.zeros(2, 4)}, tmp_path / "model.safetensors")
-        assert not embeddings.sees_apart(2, str(tmp_path / "model.safetensors"))
-        assert embeddings.sees_apart(2, "imagenet")
-        assert embeddings.sees_apart(4, str(tmp_path / "of_others.pth"))
+        store, _ = make_store(tmp_path, "a", channels=2, side=SIDE)
+        run = build(["a"], Description("papers", trained_on, SIDE))
+        initialize(run, "run")
+        path = tmp_path / "model.safetensors"
+        weights.write(path, weights.export(run, {"a": batch_norm.initial(run)}), run.description)
+        seen.write(tmp_path / seen.FILE, [])
+        words = ["--network", "papers", "--weights", str(path), "--like", "a"]
+        found = read_embeddings(embed(store, tmp_path / "e.h5", *words))
+        assert json.loads(found.about["network"]).get("apart", False) == (trained_on != 2)
+        patches = torch.from_numpy(read_patches(store, [3], [2]))
+        # Grey as a network of colours sees it: the same in each.
+        grey = [patches[:, [channel]].repeat(1, trained_on, 1, 1) for channel in (0, 1)]
+        with torch.no_grad():
+            each = [run.eval().extractor(some) for some in ([patches] if trained_on == 2 else grey)]
+        np.testing.assert_allclose(found.features[3], torch.cat(each, 1), atol=1e-6, rtol=1e-5)
+
+    def test_so_does_a_file_of_weights(self, tmp_path: Path) -> None:
+        store, _ = make_store(tmp_path, "a", channels=2)
+        learned = build((), Description("efficientnet_lite0", 2, 65, resized=SIDE))
+        initialize(learned, "learned")
+        torch.save(learned.extractor.core().state_dict(), tmp_path / "two.pth")
+        found = read_embeddings(embed(store, tmp_path / "e.h5", "--weights", str(tmp_path / "two.pth")))
+        with torch.no_grad():
+            expected = learned.eval().extractor(torch.from_numpy(read_patches(store, [3], [2])))
+        np.testing.assert_allclose(found.features[3], expected, atol=1e-4)
 
     def test_weights_of_four_channels_fit_no_network_of_grey(self) -> None:
         state = new().state_dict()
@@ -626,26 +657,26 @@ def test_a_probe_is_a_run_like_any_other(
     patches = read_patches(store, rows, [3] * len(rows)).reshape(len(rows), 3, channels, 65, 65)
     shown = patches[np.arange(len(rows)), table["view"].astype(int)]
     (found,) = runs.find([run])
-    (weights,) = found.card["weights"]
-    assert weights["network"] == "efficientnet_lite0"
-    assert (weights["licence"], weights["weights"]) == ("Apache-2.0", "imagenet")
-    assert "Tan M, Le QV. EfficientNet" in weights["citation"]
+    (origin,) = found.card["weights"]
+    assert origin["network"] == "efficientnet_lite0"
+    assert (origin["licence"], origin["weights"]) == ("Apache-2.0", "imagenet")
+    assert "Tan M, Le QV. EfficientNet" in origin["citation"]
     assert found.card["datasets"]["a"]["training"] == {"findings": 24}
     expected = table["score"].astype(float).to_numpy()
     np.testing.assert_allclose(found.score("a", shown)[:, 0], expected, atol=1e-4)
     likest = nearest.of_case(found, "a", read_patches(store, [5], [2]), 2)["findings"]
     assert (likest[0]["patient_id"], likest[0]["label"]) == ("0005", "yes")
     assert likest[0]["distance"] < 0.02 < likest[1]["distance"] / 100
-    if (side, channels) == (SIDE, 1):
-        spot = np.zeros((1, 65, 65), "f4")
-        spot[0, 5:18, 40:53] = 2.0
+    if side == SIDE:
+        spot = np.zeros((channels, 65, 65), "f4")
+        spot[-1, 5:18, 40:53] = 2.0
         falls = np.abs(of_runs([found], "a", spot)[0])  # to smooth what is flat changes nothing
         assert falls[5:18, 40:53].mean() > 20 * falls[52:].mean()
     caplog.set_level(logging.INFO)
     export.main([str(run), "--out", str(tmp_path / "onnx")])
     assert {record.name for record in caplog.records} <= {"typhon"}  # no library talks about itself
     (exported,) = json.loads((tmp_path / "onnx/export.json").read_text())["models"]
-    assert exported["pretrained"] == [weights]
+    assert exported["pretrained"] == [origin]
     session = onnxruntime.InferenceSession(tmp_path / "onnx/probe-fold0-seed0.onnx")
     np.testing.assert_allclose(session.run(None, {"patches": shown})[0], expected, atol=1e-4)
 

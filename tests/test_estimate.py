@@ -1,6 +1,7 @@
 """What an experiment is expected to take; values by hand, from costs of round numbers."""
 
 import pytest
+import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.test_config import CONFIG
@@ -92,13 +93,17 @@ def test_features_are_as_many_as_the_network_has():
     assert made["fit probe"].seconds == pytest.approx(3 * (2 + 80 * 10 * (4 * 4 + 10) * count * 1e-6) + 1)
 
 
-def test_an_encoder_looks_at_each_of_two_channels_and_at_colours_together():
+def test_an_encoder_looks_at_each_of_two_channels_and_at_colours_together(tmp_path):
     alone = of(methods=["probe"])["look at patches with lite0"]
     several = {"a": OWN | {"channels": ["t2", "adc"]}}
     two = of(methods=["probe"], collections=several)["look at patches with lite0"]
     colours = of(methods=["probe"], collections={"a": OWN | {"colour": "rgb"}})["look at patches with lite0"]
     assert (two.megabytes, two.seconds - 2) == (2 * alone.megabytes, 2 * (alone.seconds - 2))
     assert (colours.megabytes, colours.seconds) == (alone.megabytes, alone.seconds)
+    torch.save({"_conv_stem.weight": torch.zeros(32, 2, 3, 3)}, tmp_path / "two.pth")
+    own = {"lite0": {"weights": str(tmp_path / "two.pth")}}  # learned on both
+    both = of(methods=["probe"], collections=several, encoders=own)["look at patches with lite0"]
+    assert (both.megabytes, both.seconds) == (alone.megabytes, alone.seconds)
 
 
 def test_a_variant_looks_with_its_own_encoder_and_that_of_runs_with_each():

@@ -17,6 +17,7 @@ from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
 from model.baselines.methods import BASELINES, MEASURED, STACKED
+from model.networks import weights_of
 from pipeline.errors import InputError
 from workflow.config import networks
 from workflow.config.collections import channels_of
@@ -42,6 +43,8 @@ FEATURES = {"last": 1280, "layers": 4960}
 """Of a view, those of Lite0: for a network that is not there."""
 BATCH = 8
 """Patches whose forward pass, and step of training, are timed."""
+MISSING = (InputError, OSError, ImportError, ValueError)
+"""What a network raises that is not there, or whose weights are not."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def network(name: str, channels: int, side: int) -> tuple[float, float] | None:
     torch.set_num_threads(1)
     try:
         made = build(["a"], Description.named(name, channels, side))
-    except (InputError, OSError, ImportError, ValueError):
+    except MISSING:
         return None
     patches, labels = torch.zeros(BATCH, channels, side, side), torch.zeros(BATCH, dtype=torch.long)
 
@@ -127,22 +130,35 @@ def width(name: str, channels: int, side: int, features: str) -> int:
 
     try:
         return build((), Description.named(name, channels, side, features=features)).extractor.width
-    except (InputError, OSError, ImportError, ValueError):
+    except MISSING:
         return FEATURES[features]
+
+
+@functools.cache
+def sees_apart(name: str, channels: int, side: int, weights: str) -> bool:
+    """Whether an encoder sees each channel by itself; no, if it is not there."""
+    from model.baselines import embeddings
+    from model.network import Description
+
+    try:
+        return embeddings.sees_apart(Description.named(name, channels, side), weights_of(name, weights))
+    except MISSING:
+        return False
 
 
 def _width(config: Mapping[str, Any], encoder: str) -> int:
     own = config["encoders"][encoder]
-    times, channels = _channels(config, own["weights"])
+    times, channels = _channels(config, own)
     return times * width(own["network"], channels, own["side"] or config["patch"], own["features"])
 
 
-def _channels(config: Mapping[str, Any], weights: str) -> tuple[int, int]:
-    """How often the encoder looks at a view of the target, and at how many channels at once."""
-    from model.baselines.embeddings import sees_apart
-
+def _channels(config: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[int, int]:
+    """How often an encoder looks at a view of the target, and at how many channels at once."""
     count = len(channels_of(config["collections"][config["target"]], config["target"]))
-    return (count, 1) if not networks.are_runs(weights) and sees_apart(count, weights) else (1, count)
+    if networks.are_runs(own["weights"]):  # which learn on as many
+        return 1, count
+    side = own["side"] or config["patch"]
+    return (count, 1) if sees_apart(own["network"], count, side, own["weights"]) else (1, count)
 
 
 def steps(config: Mapping[str, Any], data: Mapping[str, Data], pace: float) -> Iterator[StepCost]:
@@ -176,7 +192,7 @@ def _embeddings(
     """The features of the target that baselines look at."""
     for name in targets.encoders(config):
         own = config["encoders"][name]
-        times, channels = _channels(config, own["weights"])
+        times, channels = _channels(config, own)
         taken = network(own["network"], channels, own["side"] or config["patch"])
         jobs = len(runs(config)) if networks.are_runs(own["weights"]) else 1  # of each run its own extractor
         views = min(own["views"], config["views"]) * (findings or 0)

@@ -24,7 +24,7 @@ from model.dataset import load as load_split
 from model.device import set_up, told
 from model.files import terms
 from model.files.locked import Locked, digest
-from model.files.pretrained import is_run, load, seen_by
+from model.files.pretrained import load, planes_of, seen_by
 from model.network import FEATURES, Description, Network, build, initialize, module_name
 from model.networks import weights_of
 from model.networks.base import PLANES
@@ -57,13 +57,17 @@ def encoder(
     return made, load(made.extractor, description.network, weights, like, side)
 
 
-def sees_apart(channels: int, weights: str) -> bool:
+def sees_apart(description: Description, weights: str) -> bool:
     """Whether an encoder sees each channel by itself.
 
-    Weights that were learned on pictures know grey and colours. Of other numbers of channels a network whose
-    weights stay as they are would see the mean; random weights and those of a run take them as they come.
+    Weights that were learned on so many channels tell them apart, and random ones are drawn for them. With
+    any others a network would see the mean of the channels, and never learn more, since its weights stay as
+    they are. Three are seen as colours. Errors are those of :func:`encoder`.
     """
-    return channels not in (1, PLANES) and weights != "random" and not is_run(weights)
+    channels, network = description.channels, description.network
+    if channels in (1, PLANES) or weights == "random":
+        return False
+    return planes_of(build((), replace(description, channels=1)).extractor, network, weights) != channels
 
 
 def again(known: Embeddings, datasets: Iterable[str] = (), **changes: Any) -> Network:
@@ -190,9 +194,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     resized = options.side if options.side != info.side else None
     weights = weights_of(options.network, options.weights)
     description = Description.named(
-        options.network, len(info.channels), info.side, resized=resized, features=options.features,
-        apart=sees_apart(len(info.channels), weights),
-    )  # fmt: skip
+        options.network, len(info.channels), info.side, resized=resized, features=options.features
+    )
+    description = replace(description, apart=sees_apart(description, weights))
     network, checksum = encoder(description, weights, like=options.like)
     about = {
         "dataset": info.dataset, "encoder": options.encoder, "store": sha256(options.store),

@@ -22,6 +22,8 @@ log = logging.getLogger("typhon")
 
 OF_RUN = "statistics."
 """What keys of model files of ours begin with, and no others: batch-norm statistics, by data set."""
+EXTRACTOR = "extractor."
+"""What the names of its weights begin with there."""
 
 
 def load(extractor: Extractor, network: str, weights: str, like: str = "", side: int | None = None) -> str:
@@ -34,12 +36,7 @@ def load(extractor: Extractor, network: str, weights: str, like: str = "", side:
     one than it was, ModelError where it does not fit, and what :func:`model.files.states.read_state` does.
     """
     inner = extractor.core()
-    path, digest = (Path(weights), "") if is_file(weights) else installed(network, weights)
-    found = sha256(path)
-    if digest and found != digest:
-        raise ChecksumError(
-            f"SHA-256 {found}", file=path, expected=f"SHA-256 {digest}", remedy="install it again"
-        )
+    path, found = _file(network, weights)
     state = read_state(path)
     if is_run(weights):
         _check_alike(path, network, side)
@@ -48,6 +45,29 @@ def load(extractor: Extractor, network: str, weights: str, like: str = "", side:
         state = inner.renamed(state)
     fill(inner, for_channels(state, inner), path)
     return found
+
+
+def _file(network: str, weights: str) -> tuple[Path, str]:
+    """The file of weights, and its SHA-256; ChecksumError if it is not that of the published ones."""
+    path, digest = (Path(weights), "") if is_file(weights) else installed(network, weights)
+    found = sha256(path)
+    if digest and found != digest:
+        raise ChecksumError(
+            f"SHA-256 {found}", file=path, expected=f"SHA-256 {digest}", remedy="install it again"
+        )
+    return path, found
+
+
+def planes_of(extractor: Extractor, network: str, weights: str) -> int | None:
+    """How many input planes the first convolution of weights has; None where they have none.
+
+    Arguments and errors are as in :func:`load`; it does not matter how many channels the extractor takes.
+    """
+    inner = extractor.core()
+    state = read_state(_file(network, weights)[0])
+    state = _below(state, EXTRACTOR) if is_run(weights) else inner.renamed(state)
+    given = state.get(_first(inner)[0])
+    return None if given is None or given.ndim < 2 else given.shape[1]
 
 
 def is_run(weights: str) -> bool:
@@ -110,8 +130,7 @@ def _extractor_of(
     state: Mapping[str, Tensor], extractor: Extractor, table: Tensor, path: Path
 ) -> dict[str, Tensor]:
     """The extractor in the model of a run, as a state dict with these statistics."""
-    start = "extractor."
-    found = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+    found = _below(state, EXTRACTOR)
     norms = {name: part for name, part in extractor.named_modules() if isinstance(part, nn.BatchNorm2d)}
     widths = [part.num_features for part in norms.values()]
     if table.shape[1] != sum(widths):
@@ -122,6 +141,17 @@ def _extractor_of(
     return found
 
 
+def _below(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+
+
+def _first(extractor: Extractor) -> tuple[str, nn.Conv2d]:
+    """The name of the weight of the first convolution, and the convolution; of none, one that nothing has."""
+    parts = ((name, part) for name, part in extractor.named_modules() if isinstance(part, nn.Conv2d))
+    name, first = next(parts, ("", nn.Conv2d(1, 1, 1)))
+    return f"{name}.weight", first
+
+
 def for_channels(state: Mapping[str, Tensor], extractor: Extractor) -> dict[str, Tensor]:
     """A state dict whose first convolution takes as many channels as that of an extractor.
 
@@ -129,9 +159,8 @@ def for_channels(state: Mapping[str, Tensor], extractor: Extractor) -> dict[str,
     begins as one that sees the mean of the channels, grey. Of grey weights, each of three has a third.
     Weights of yet another number of channels stay as they are, and do not fit.
     """
-    parts = ((name, part) for name, part in extractor.named_modules() if isinstance(part, nn.Conv2d))
-    name, first = next(parts, ("", nn.Conv2d(1, 1, 1)))
-    name, channels = f"{name}.weight", first.in_channels
+    name, first = _first(extractor)
+    channels = first.in_channels
     given = state.get(name)
     if given is None or given.ndim != first.weight.ndim or given.shape[1] not in {1, PLANES} - {channels}:
         return dict(state)
