@@ -135,9 +135,10 @@ def test_a_pixel_of_one_picture_says_nothing_of_another_of_other_size(raw: Path)
     ("second", "code", "file"),
     [
         ("gone.nii.gz", "E-IMG-MISSING", "gone.nii.gz"),
+        ("t2.nii.gz", "E-LESION-NOSERIES", "t2.nii.gz"),
         ("", "E-IMG-MISSING", ""),
         ("small.nii.gz", "E-LESION-OOB", "small.nii.gz"),
-        ("bare.nii.gz", "E-VOL-AFFINE", "bare.nii.gz"),
+        ("bare.nii.gz", "E-LESION-NOCENTRE", "bare.nii.gz"),
         ("a.png", "E-LESION-NOCENTRE", "a.png"),
     ],
 )  # fmt: skip
@@ -152,6 +153,8 @@ def test_a_finding_without_one_of_its_channels_is_left_out_as_a_whole(
     found = run(raw, HEADER + lines, *CHANNELS)
     (line,) = found.skipped
     assert (line["patient_id"], line["code"], line["kind"]) == ("p", code, "failed")
+    assert "x_mm" not in line["reason"]  # the table has none
+    assert second or "found no name in adc" in line["reason"]
     assert file in line["file"]
     assert [row["patient_id"] for row in found.rows] == ["q", "q"]
 

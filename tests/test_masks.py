@@ -18,7 +18,7 @@ from pipeline.files import read_csv
 from pipeline.phantom import Geometry, write_mr_series
 from pipeline.store import read_info, read_patches
 from tests import made_runs
-from tests.test_channels import FINE, save_nifti
+from tests.test_channels import FINE, MR, save_nifti
 from tests.test_table import place, run
 
 HEADER = "image,mask,mask_value,patient_id,finding_id,label,x,y,z\n"
@@ -134,9 +134,20 @@ def test_a_picture_marks_a_picture_of_its_size(raw: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "code", "words"),
     [
-        ("m.nii.gz,7", "E-LESION-NOCENTRE", "found no voxel of value 7"),
+        (
+            "m.nii.gz,7",
+            "E-LESION-NOCENTRE",
+            "expected a mask with voxels of value 7, found values 0, 1, 2, 3;",
+        ),
         ("m.nii.gz,one", "E-LABEL", "expected a number"),
-        ("empty.nii.gz,", "E-LESION-NOCENTRE", "found no voxel but 0"),
+        (
+            "empty.nii.gz,",
+            "E-LESION-NOCENTRE",
+            "expected a mask with voxels of a value but 0, found values 0;",
+        ),
+        ("probable.nii.gz,", "E-LESION-NOCENTRE", "expected a mask of whole numbers, found 0.25 in it;"),
+        ("four.nii.gz,", "E-VOL-TIME", "expected a time from 0 to 1, found none"),
+        ("folder,", "E-LESION-NOSERIES", "expected one file with the whole mask, found a folder"),
         ("gone.nii.gz,", "E-IMG-MISSING", "no readable file of that name"),
         ("far.nii.gz,", "E-LESION-OOB", "expected a point in"),
         ("a.png,", "E-LESION-NOCENTRE", "found 20 × 30 × 10 and 60 × 40 × 1"),
@@ -150,6 +161,11 @@ def test_a_bad_mask_leaves_its_finding_out_with_the_reason(
     far[:3, 3] = 500
     save_mask(raw / "far.nii.gz", LESION, far)
     Image.fromarray(np.ones((40, 60), "u1")).save(raw / "a.png")
+    likely = np.zeros((20, 30, 10), "f4")
+    likely[4, 7, 3] = 0.25
+    nib.Nifti1Image(likely, FINE).to_filename(raw / "probable.nii.gz")
+    nib.Nifti1Image(np.ones((20, 30, 10, 2), "u1"), FINE).to_filename(raw / "four.nii.gz")
+    write_mr_series(raw / "folder", np.ones((12, 60, 60)), MR, description="mask", number=2, patient_id="p")
     found = run(raw, HEADER + f"v.nii.gz,{cells},p,1,1,,,\n")
     (line,) = found.skipped
     assert line["code"] == code
@@ -177,6 +193,47 @@ def test_a_patch_may_be_as_large_as_its_mask_and_so_many_times_that(raw: Path) -
 def test_sizes_come_from_a_column_or_from_masks_and_not_from_both() -> None:
     with pytest.raises(ConfigError, match=r"mask_extent: expected nothing beside extent_column, found 1\.5"):
         Options(table="t.csv", extent_column="size_mm", mask_extent=1.5)
+
+
+def test_a_picture_marks_no_series_of_dicom(raw: Path) -> None:
+    """It has the size of each slice, but says nothing of which slice it marks."""
+    write_mr_series(raw / "s", np.ones((12, 60, 60)), MR, description="t2", number=1, patient_id="p")
+    mask = np.zeros((60, 60), "u1")
+    mask[10:15, 30:41] = 255
+    Image.fromarray(mask).save(raw / "m.png")
+    found = run(raw, HEADER + "s,m.png,,p,1,1,,,\ns/1-07.dcm,m.png,,q,1,0,,,\n")
+    assert "found 60 × 60 × 12 and 60 × 60 × 1" in found.skipped[0]["reason"]
+    (row,) = found.rows
+    assert (row["file"], place(row)) == ("s/1-07.dcm", (35, 12, ""))
+
+
+@pytest.mark.parametrize("image", ["a.png", "bare.nii.gz"])
+def test_a_mask_in_mm_marks_no_image_without_a_place(raw: Path, image: str) -> None:
+    """The reason is not that of a table with x_mm: there is none."""
+    Image.fromarray(np.eye(60, dtype="u1")).save(raw / "a.png")
+    save_mask(raw / "bare.nii.gz", LESION, None)
+    (line,) = run(raw, HEADER + f"{image},m.nii.gz,,p,1,1,,,\n").skipped
+    assert (line["code"], line["file"]) == ("E-LESION-NOCENTRE", image)
+    assert "expected a place in mm, as the first image or the mask has one, found none" in line["reason"]
+
+
+@pytest.mark.parametrize("kind", ["nan", "slope", "time"])
+def test_numbers_of_a_mask_are_whole_and_of_its_time(raw: Path, kind: str) -> None:
+    """NaN is no finding, 255 times a slope of 1/255 is 1, and of several times the one of the row counts."""
+    lesion = np.zeros((20, 30, 10))
+    lesion[3:6, 6:9, 3] = 1
+    if kind == "nan":
+        mask = nib.Nifti1Image(np.where(lesion == 1, 1, np.nan).astype("f4"), FINE)
+    elif kind == "slope":
+        mask = nib.Nifti1Image((lesion * 255).astype("u1"), FINE)
+        mask.header.set_slope_inter(1 / 255, 0)
+    else:
+        mask = nib.Nifti1Image(np.stack([lesion[::-1], lesion], axis=-1).astype("u1"), FINE)
+    mask.to_filename(raw / "own.nii.gz")
+    header = HEADER.replace("mask_value", "time,mask_value")
+    value = "1" if kind == "slope" else ""
+    (row,) = run(raw, header + f"v.nii.gz,own.nii.gz,1,{value},p,1,1,,,\n").rows
+    assert place(row) == (4, 7, "2:3")
 
 
 @pytest.mark.parametrize("times", [None, 2.0])

@@ -137,6 +137,8 @@ def from_csv(
             try:
                 images[number] = names.find(name)
             except ImageMissingError as error:
+                if not name:
+                    error.found += f" in {known.get(column, column)}"
                 listed.missing.setdefault(number, error)
         table[column] = images
     unknown = UNKNOWN if several else None

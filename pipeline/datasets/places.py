@@ -22,9 +22,10 @@ from pipeline.errors import (
     UnplacedError,
 )
 from pipeline.readers import geometry, labels, stacks
+from pipeline.readers.dicom import frames
 from pipeline.readers.index import on_disk
 from pipeline.readers.pixels import COLOURS, read_pixels, slice_of
-from pipeline.readers.volumes import RAS_TO_LPS, Volume, at_time, is_nifti, is_volume, read_times, read_volume
+from pipeline.readers.volumes import RAS_TO_LPS, Volume, at_time, is_nifti, is_volume, read_times
 
 
 def point_of(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
@@ -97,6 +98,14 @@ def _whole(cell: str, path: Path) -> int:
     return int(value)
 
 
+def _time(cell: str, count: int, path: Path) -> int | None:
+    """Which of so many times of a file a cell means.
+
+    A column of that name may mean something else: it counts where there are several times.
+    """
+    return _whole(cell, path) if cell and count > 1 else None
+
+
 def _at(series: list[pd.DataFrame], time: int, name: str) -> pd.DataFrame:
     if not 0 <= time < len(series):
         raise TimeError(f"time {time}", file=name, expected=f"a time from 0 to {len(series) - 1}")
@@ -111,11 +120,9 @@ def _in_volume(
     axis: int,
     time: str,
 ) -> dict[str, Any]:
-    path = source.raw / image["file"]
-    volumes = read_times(path)
-    # A column of that name may mean something else: it counts where there are several times.
-    when = _whole(time, path) if time and len(volumes) > 1 else None
-    volume = at_time(volumes, when, path)
+    volumes = read_times(source.raw / image["file"])
+    when = _time(time, len(volumes), Path(image["file"]))
+    volume = at_time(volumes, when, Path(image["file"]))
     shape = np.array(volume.voxels.shape)
     if world is not None:
         if not volume.placed:
@@ -213,7 +220,10 @@ def locate(source: Source, row: pd.Series, axis: int, channels: Sequence[str]) -
         world = world * np.diag(RAS_TO_LPS)[:3]
     if centre_of(row) == MASK:
         pixel, world = _of_mask(source, row, axis)
-    cells = _located(source, image, pixel, world, time, axis)
+    if centre_of(row) == MASK and world is not None:
+        cells = _in_space(source, image, world, time, axis)
+    else:
+        cells = _located(source, image, pixel, world, time, axis)
     if tuple(channels) == COLOURS:
         if cells.get("slice") or cells.get("series_uid"):
             raise NoSeriesError("a volume or DICOM", file=image, expected="a picture, for its colours",
@@ -224,16 +234,37 @@ def locate(source: Source, row: pd.Series, axis: int, channels: Sequence[str]) -
     places = {channels[0]: cells}
     if len(channels) > 1 and world is None:
         world = _world(source, cells)
-    for name, column in list(zip(channels, image_columns(channels), strict=True))[1:]:
+    columns = image_columns(channels)
+    for name, column in list(zip(channels, columns, strict=True))[1:]:
         other = row[column]
         try:
-            if world is None and pixel is not None:
+            if other in [row[each] for each in columns[: columns.index(column)]]:
+                raise NoSeriesError("the image of another channel", expected="an image of its own for each "
+                                    "channel", remedy="correct the name")  # fmt: skip
+            if world is not None:
+                places[name] = _in_space(source, other, world, time, axis)
+                continue
+            if pixel is not None:
                 _check_size(source, image, _size(source, other))
-            places[name] = _located(source, other, pixel if world is None else None, world, time, axis)
+            places[name] = _located(source, other, pixel, None, time, axis)
         except InputError as error:
             error.file = error.file or other
             raise
     return places
+
+
+def _in_space(source: Source, image: str, world: np.ndarray, time: str, axis: int) -> dict[str, Any]:
+    """The same of a point in mm (LPS) that another image or a mask tells, not the table."""
+    try:
+        if _named(source, image)["format"].iloc[0] == "image":
+            raise UnplacedError("a picture")
+        return _located(source, image, None, world, time, axis)
+    except UnplacedError as error:
+        raise NoCentreError(
+            f"none ({error.found})", file=image,
+            expected="a place in mm, as the first image or the mask has one",
+            remedy="export it with its geometry, or all on one grid without",
+        ) from error  # fmt: skip
 
 
 def are_images(channels: Sequence[str]) -> bool:
@@ -269,9 +300,10 @@ def _normal(source: Source, image: str, axis: int) -> np.ndarray | None:
 
 
 def _size(source: Source, image: str) -> tuple[int, ...]:
-    """Columns, rows and slices of an image."""
-    found = _named(source, image).iloc[0][["columns", "rows", "slices"]].fillna(1)
-    return tuple(int(number) for number in found)
+    """Columns, rows and slices of an image; those of a DICOM series are files or frames."""
+    found = _named(source, image)
+    numbers = found.iloc[0][["columns", "rows", "slices"]].fillna(len(found))
+    return tuple(int(number) for number in numbers)
 
 
 def _check_size(source: Source, image: str, size: tuple[int, ...]) -> None:
@@ -289,6 +321,10 @@ def centre_of(row: Mapping[str, Any]) -> str:
     if any(str(row.get(name, "")).strip() for name in (*PIXELS, *WORLD)):
         return "given"
     return MASK if str(row.get(MASK, "")).strip() else "image"
+
+
+WHOLE = 1e-3
+"""How far a number of a mask may be from a whole one: a slope such as 1/255 makes 1 of 255."""
 
 
 @dataclass(frozen=True)
@@ -317,27 +353,55 @@ class _Mask:
         return float((sides * np.delete(self.volume.spacing_mm, self.axis)).max()), "mm"
 
 
+def _start(path: Path) -> bytes:
+    """The first bytes of a mask, by which readers know it. Raises InputError where it is no file."""
+    file = frames.named(path)[0]
+    if file.is_dir():
+        raise NoSeriesError("a folder", expected="one file with the whole mask",
+                            remedy="convert the series to NIfTI")  # fmt: skip
+    if not file.is_file():
+        raise ImageMissingError("no file of that name")
+    with file.open("rb") as opened:
+        return opened.read(352)
+
+
+def _numbered(voxels: np.ndarray) -> np.ndarray:
+    """The whole numbers of a mask, 0 for NaN. Raises NoCentreError for others, such as probabilities."""
+    known = np.nan_to_num(voxels)
+    whole = np.rint(known)
+    if (odd := np.abs(known - whole) > WHOLE).any():
+        raise NoCentreError(f"{known[odd][0]:g} in it", expected="a mask of whole numbers",
+                            remedy="say from which probability on a voxel belongs to the finding: threshold "
+                            "it")  # fmt: skip
+    return whole
+
+
 def _mask(source: Source, row: Mapping[str, Any], axis: int) -> _Mask:
     """That of a row, in the slice in which it is largest, so that the slice shows the finding.
 
     Slices are those of the image as far as the mask has such: of volumes along ``axis``.
     """
     path = source.raw / row[MASK]
-    with path.open("rb") as file:
-        start = file.read(352)
+    start = _start(path)
     if is_volume(start, path.name):
-        volume = read_volume(path)
+        volumes = read_times(path)
+        volume = at_time(volumes, _time(str(row.get("time", "")).strip(), len(volumes), path), path)
         voxels = volume.voxels
         if volume.placed and (normal := _normal(source, row["image"], axis)) is not None:
             axis = int(np.abs(normal @ (volume.affine[:3, :3] / volume.spacing_mm)).argmax())
     else:
         volume, voxels, axis = None, read_pixels(path).values.T[..., None], 2
     cell = str(row.get("mask_value", "")).strip()
+    voxels = _numbered(voxels)
     inside = voxels == labels.number(cell, path) if cell else voxels != 0
     areas = inside.sum(axis=tuple(number for number in range(3) if number != axis))
     if not areas.any():
-        found = f"no voxel of value {cell}" if cell else "no voxel but 0"
-        raise NoCentreError(found, expected="a mask of the finding", remedy="correct it, or give a point")
+        values = np.unique(voxels)
+        more = " …" if len(values) > labels.MOST_SHOWN else ""
+        shown = ", ".join(f"{value:g}" for value in values[: labels.MOST_SHOWN])
+        wanted = f"value {cell}" if cell else "a value but 0"
+        raise NoCentreError(f"values {shown}{more}", expected=f"a mask with voxels of {wanted}",
+                            remedy="correct the mask or its value, or give a point")  # fmt: skip
     number = int(areas.argmax())
     return _Mask(np.take(inside, number, axis), axis, number, voxels.shape, volume)
 
