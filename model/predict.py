@@ -289,6 +289,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.extent and not how.extents:
         raise ConfigError(options.extent, file="--extent", expected=f"nothing: all patches have {how.extent}")
     row[EXTENT] = options.extent
+    if options.mask_value and not options.mask:
+        raise ConfigError(options.mask_value, file="--mask-value", expected="--mask beside it")
+    if options.mask and options.at is not None:
+        raise ConfigError(options.at, file="--at", expected="either a point or --mask")
     if options.mask:
         row |= {MASK: str(options.mask.absolute()), "mask_value": options.mask_value}
     row |= point_row(options.at, options.mm)

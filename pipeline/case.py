@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.card import Preprocessing, measure, moments
 from pipeline.datasets import Source, instance_row, lungx, pixel_row, places, prostatex
-from pipeline.datasets.listed import PIXELS, WORLD, extent_of, image_columns
+from pipeline.datasets.listed import extent_of, image_columns
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import EXTENT, FINDING_COLUMNS
 from pipeline.patches import online, reduced, slices
@@ -170,7 +170,7 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cel
             f"those of {patients}", expected="the images of one patient", remedy="give the folder of one"
         )
     if how.kind == "prostatex" and _is_named(dicom, how.channels):
-        return _prostatex(dicom, row, how.channels)
+        return _prostatex(dicom, places.point(source, row, how.axis), how.channels)
     if how.kind == "table":
         reason = "as named" if are_images else "the only image or series"
         found = places.locate(source, row, how.axis, how.channels)
@@ -181,8 +181,8 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cel
             expected=f"DICOM series of {', '.join(how.channels)}",
             remedy="give a folder that holds them all, or a model of other channels",
         )
-    world = places.point_of(row, WORLD)
-    if how.kind == "lungx" and dicom["series_uid"].nunique() > 1 and world is not None:
+    several = how.kind == "lungx" and dicom["series_uid"].nunique() > 1
+    if several and (world := places.point(source, row, how.axis)[1]) is not None:
         series = lungx.series_of(source, dicom["patient_id"].iloc[0])
         reason = f"the longest of {dicom['series_uid'].nunique()} series"
         return {how.channels[0]: {**places.in_series(series, None, world), "reason": reason}}
@@ -209,11 +209,13 @@ def _is_named(dicom: pd.DataFrame, channels: tuple[str, ...]) -> bool:
     )
 
 
-def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -> dict[str, Cells]:
-    """The series that training would choose for a point in mm; a pixel is one of the first channel."""
-    world = places.point_of(row, WORLD)
+def _prostatex(
+    dicom: pd.DataFrame, point: tuple[np.ndarray | None, np.ndarray | None], channels: tuple[str, ...]
+) -> dict[str, Cells]:
+    """The series that training would choose for a point, as a pixel of the first channel or in mm (LPS)."""
+    pixel, world = point
     if world is None:
-        world = _to_world(dicom, row, channels[0])
+        world = _to_world(dicom, pixel, channels[0])
     if np.isnan(world).any():
         raise NoCentreError("an empty one", expected="three coordinates in mm", remedy="give all three")
     found = {}
@@ -230,7 +232,7 @@ def _prostatex(dicom: pd.DataFrame, row: pd.Series, channels: tuple[str, ...]) -
     return found
 
 
-def _to_world(dicom: pd.DataFrame, row: pd.Series, channel: str) -> np.ndarray:
+def _to_world(dicom: pd.DataFrame, pixel: np.ndarray | None, channel: str) -> np.ndarray:
     """The point in mm (LPS) of a pixel in the one series that may serve as a channel."""
     found = prostatex.candidates(prostatex.acquisitions(dicom), channel)
     if len(found) != 1:
@@ -239,7 +241,7 @@ def _to_world(dicom: pd.DataFrame, row: pd.Series, channel: str) -> np.ndarray:
             expected=f"one series of {channel} that a pixel can belong to",
             remedy="give the point in mm (LPS), or a folder with one of them",
         )
-    cells = places.in_series(found[0], places.point_of(row, PIXELS), None)
+    cells = places.in_series(found[0], pixel, None)
     instance = found[0].set_index("file", drop=False).loc[cells["file"]]
     return plane(instance).to_world(float(cells["column"]), float(cells["row"]))
 

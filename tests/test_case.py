@@ -128,6 +128,24 @@ def test_two_patients_in_a_folder_are_refused(tmp_path: Path, kind: str) -> None
     )
 
 
+@pytest.mark.parametrize("kind", ["prostatex", "lungx", "table"])
+def test_a_mask_is_the_point_for_a_model_of_any_kind(tmp_path: Path, kind: str) -> None:
+    """A box of LPS x 10 to 14, y 6 to 8 mm at 15 mm has its middle at pixel (6, 3.5) of 2 mm, on plane 5."""
+    if kind == "lungx":  # of a case with two series, the longer one is meant
+        for name, planes in (("a-4", 9), ("a-5", 4)):
+            volume = RNG.integers(-900, 0, (planes, 20, 24)).astype(float)
+            number = int(name[-1])
+            write_ct_series(tmp_path / "case" / name, volume, GRID, patient_id="P", number=number)
+    else:
+        mr(tmp_path / "case", T2, 4)
+    voxels = np.zeros((24, 20, 9), "u1")
+    voxels[5:8, 3:5, 5] = 1
+    nib.Nifti1Image(voxels, np.diag([-2.0, -2.0, 3.0, 1.0])).to_filename(tmp_path / "m.nii.gz")
+    row = {"patient_id": "case", "finding_id": "1", "mask": str(tmp_path / "m.nii.gz")}
+    (cells,) = prepare(tmp_path / "case", row, how(kind)).rows.to_dict("records")
+    assert (cells["column"], cells["row"], cells["file"][4:]) == ("6.0000", "3.5000", "1-04.dcm")
+
+
 def test_a_point_outside_says_how_far(tmp_path: Path) -> None:
     mr(tmp_path, T2, 4)
     # The highest plane is at 24 mm and 3 mm thick; the last column's edge is at 2·23.5 = 47 mm.

@@ -13,7 +13,7 @@ from PIL import Image
 from model import api
 from model.predict import main as predict
 from pipeline.datasets.table import Options
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, InputError
 from pipeline.files import read_csv
 from pipeline.phantom import Geometry, write_mr_series
 from pipeline.store import read_info, read_patches
@@ -267,6 +267,13 @@ def test_a_new_case_with_its_mask_is_cut_as_in_training(tmp_path: Path, times: f
     save_mask(tmp_path / "raw/two.nii.gz", {2: LESION[2]})
     again = api.predict(api.load_run(made), case, mask=tmp_path / "raw/two.nii.gz")
     assert again["places"] == [where]
+    for words, line in (
+        (["--mask-value", "2"], "E-CONFIG --mask-value: expected --mask beside it, found 2"),
+        (["--mask", mask, "--at", "3,4,5"], "E-CONFIG --at: expected either a point or --mask, found 3,4,5"),
+        (["--mask", mask + "x"], "expected a mask, found no file of that name; correct the name"),
+    ):
+        with pytest.raises(InputError, match=line):
+            predict([case, *words, *call])
     predict([str(tmp_path / "raw/own.csv"), *call])
     assert len(read_csv(out / "predictions.csv")) == 12
     views = np.load(out / "0005/patches.npy")

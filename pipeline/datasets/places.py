@@ -203,6 +203,16 @@ def _located(
     return _in_image(found.iloc[0], pixel, world)
 
 
+def point(source: Source, row: pd.Series, axis: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The point of a row or the middle of its mask: as a pixel, and in mm (LPS); None where it has none."""
+    if centre_of(row) == MASK:
+        return _of_mask(source, row, axis)
+    pixel, world = point_of(row, PIXELS), point_of(row, WORLD)
+    if world is not None and is_nifti(_named(source, row["image"])["file"].iloc[0]):
+        world = world * np.diag(RAS_TO_LPS)[:3]
+    return pixel, world
+
+
 def locate(source: Source, row: pd.Series, axis: int, channels: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The cells of findings.csv, by channel, that say on which slice a row of a table lies, and where in it.
 
@@ -215,11 +225,7 @@ def locate(source: Source, row: pd.Series, axis: int, channels: Sequence[str]) -
     where images cannot be matched, and what is wrong with an image or a point.
     """
     image, time = row["image"], str(row.get("time", "")).strip()
-    pixel, world = point_of(row, PIXELS), point_of(row, WORLD)
-    if world is not None and is_nifti(_named(source, image)["file"].iloc[0]):
-        world = world * np.diag(RAS_TO_LPS)[:3]
-    if centre_of(row) == MASK:
-        pixel, world = _of_mask(source, row, axis)
+    pixel, world = point(source, row, axis)
     if centre_of(row) == MASK and world is not None:
         cells = _in_space(source, image, world, time, axis)
     else:
@@ -360,7 +366,7 @@ def _start(path: Path) -> bytes:
         raise NoSeriesError("a folder", expected="one file with the whole mask",
                             remedy="convert the series to NIfTI")  # fmt: skip
     if not file.is_file():
-        raise ImageMissingError("no file of that name")
+        raise ImageMissingError("no file of that name", expected="a mask", remedy="correct the name")
     with file.open("rb") as opened:
         return opened.read(352)
 
