@@ -195,7 +195,12 @@ def images(*rows: tuple[str, str, str, int], label: str = "0", study: str = "") 
     """Slices of (patient, group, digest, hash)."""
     table = pd.DataFrame(rows, columns=["patient_id", "group_id", "digest", "hash"])
     return table.assign(
-        finding_id="1", channel="t2", label=label, study_uid=study, hash=table["hash"].astype("u8")
+        finding_id="1",
+        channel="t2",
+        label=label,
+        study_uid=study,
+        source=table["patient_id"],
+        hash=table["hash"].astype("u8"),
     )
 
 
@@ -225,6 +230,28 @@ def test_identical_slices_are_told_where_groups_or_labels_differ() -> None:
     told = "images in several groups, {} with both labels: {}"
     assert check(images(("a4", "a4", "x", 0))) == ("warning", 1, "1 " + told.format(0, "a1 = a4"))
     assert check(images(("a4", "a1", "x", 0), label="1")) == ("warning", 1, "0 " + told.format(1, "a1 = a4"))
+
+
+def test_a_volume_of_two_patients_is_told_though_their_slices_differ() -> None:
+    """One ADC named in the rows of two patients, whose findings lie on other slices of it."""
+
+    def check(*more: pd.DataFrame) -> tuple[object, ...]:
+        found = exact_duplicates(DataFolder("a", Path(), (), pd.concat([A, *more])))
+        return found.result, found.count, found.detail
+
+    told = "1 files or series of several patients: a1 = a4"
+    adc = images(("a4", "a4", "w", 0xFF)).assign(source="a1", channel="adc")
+    assert check(adc) == ("warning", 1, told)
+    assert check(adc.assign(group_id="a1"))[0] == "ok"  # they are one group: no split cuts it
+    assert check(adc.assign(patient_id="a1", group_id="a1"))[0] == "ok"
+    # Told once, where a slice of it is the same.
+    (result, count, detail) = check(images(("a4", "a4", "x", 0)).assign(source="a1"))
+    assert (result, count) == ("warning", 1)
+    assert told not in detail
+    other = images(("a5", "a5", "y", 0))
+    assert check(adc, other) == (
+        "warning", 2, f"1 images in several groups, 0 with both labels: a2 = a5; {told}"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ class DataFolder:
     """A data set of the experiment, by its folder: who is in which split, and its images.
 
     ``folds`` has a split table per fold; ``images`` a row per slice with patient_id, group_id, finding_id,
-    channel, label, study_uid, digest and hash. Data sets of one name in ``people`` have the same people.
+    channel, label, study_uid, source (its DICOM series or file), digest and hash. Data sets of one name in
+    ``people`` have the same people.
     """
 
     name: str
@@ -61,8 +62,9 @@ def read_folder(
     kept = [number for number, image in enumerate(found) if image is not None]
     columns = label_columns(findings)
     labels = findings[columns].agg(" ".join, axis=1) if columns else ""
-    images = findings.assign(label=labels).iloc[kept]
-    images = images[[*KEY, "group_id", "channel", "label", "study_uid"]].assign(
+    series = findings["series_uid"]
+    images = findings.assign(label=labels, source=series.where(series != "", findings["file"])).iloc[kept]
+    images = images[[*KEY, "group_id", "channel", "label", "study_uid", "source"]].assign(
         digest=[image[0] for image in found if image],
         hash=np.array([image[1] for image in found if image], "u8"),
     )
@@ -142,7 +144,10 @@ def split_leaks(own: DataFolder, leak: str) -> Check:
 
 
 def exact_duplicates(own: DataFolder) -> Check:
-    """Identical slices under different patient ids: whether one group holds them and their labels agree."""
+    """Identical slices under different patient ids: whether one group holds them and their labels agree.
+
+    And whether one volume or series is that of patients in different groups, whatever its slices.
+    """
     by_image = own.images.groupby(["channel", "digest"])
     # Channels of the same findings, such as colours, are one image.
     parts = {tuple(part[KEY].itertuples(index=False)): part for _, part in by_image}
@@ -154,6 +159,12 @@ def exact_duplicates(own: DataFolder) -> Check:
     detail = f"{len(shared)} images under different ids, all in one group and of one label"
     if names:
         detail = f"{len(apart)} images in several groups, {len(contrary)} with both labels: {named(names)}"
+    sources = [part for _, part in own.images.groupby("source") if part["group_id"].nunique() > 1]
+    of_several = {" = ".join(part["patient_id"].drop_duplicates()) for part in sources} - {*names}
+    if of_several:
+        several = f"{len(of_several)} files or series of several patients: {named(sorted(of_several))}"
+        detail = f"{detail}; {several}" if names else several
+        names += of_several
     return Check("exact duplicates", WARNING if names else OK, len(names), detail)
 
 
