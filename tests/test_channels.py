@@ -213,7 +213,7 @@ def test_a_channel_alone_in_dicom_agrees_with_none(raw: Path) -> None:
     write_mr_series(raw / "s", np.ones((12, 60, 60)), MR, description="adc", number=1, patient_id="p")
     found = run(raw, HEADER + "s,t2.nii.gz,p,1,1,,,,2,-1,17\n", *CHANNELS)
     check = alignment(pd.DataFrame(found.rows), source_of(raw).index)
-    assert check.detail == "no finding on several channels of known geometry"
+    assert check.detail == "no finding on several channels of DICOM"
 
 
 FILES = ["t2=t2.nii.gz", "adc=adc.nii.gz"]

@@ -19,6 +19,7 @@ from pipeline.phantom import write_phantom
 from pipeline.readers import index
 from pipeline.report import contact_sheet, drawing, red_dots
 from pipeline.store import read_info, write_store
+from tests.stores import make_store
 
 EXTREMES = [View(r, f, s) for r in (-20, 0, 20) for f in (False, True) for s in (-1, 0, 1)]
 
@@ -196,6 +197,14 @@ def test_alignment_shows_each_channel_and_their_overlay(prostatex: Path) -> None
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles[:4] == ["t2", "dwi", "adc", "red, green, blue"]
     assert np.shape(figure.axes[3].images[0].get_array()) == (65, 65, 3)
+    plt.close("all")
+
+
+def test_the_overlay_of_two_channels_has_no_blue(tmp_path: Path) -> None:
+    path, _ = make_store(tmp_path, "mine", channels=2)
+    figure = contact_sheet.alignment(path, count=2)
+    assert figure.axes[2].get_title(loc="left") == "red, green"
+    assert not figure.axes[2].images[0].get_array()[..., 2].any()
     plt.close("all")
 
 

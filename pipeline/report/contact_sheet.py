@@ -158,7 +158,7 @@ def alignment(store: str | Path, *, count: int = 6, licence: str = "") -> Figure
             each.axvline(centre(info.side), color=RED, linewidth=0.4)
         name = f"{names(info.findings, [shown[row]])[0]}\n{said(info.findings.iloc[shown[row]].to_dict())}"
         axes[0].text(-4, centre(info.side), name, ha="right", va="center", fontsize=6.5)
-    for axes, title in zip(grid[0], [*info.channels, "red, green, blue"], strict=True):
+    for axes, title in zip(grid[0], [*info.channels, ", ".join(COLOURS[: len(info.channels)])], strict=True):
         axes.set_title(title)
     finish(figure, f"{info.dataset}: channels of the same tissue", licence)
     return figure

@@ -213,7 +213,7 @@ def alignment(findings: pd.DataFrame, index: pd.DataFrame) -> Check:
     rows = findings[findings["file"].isin(files.index)]
     rows = rows[rows.groupby(KEY)["channel"].transform("size") > 1]
     if rows.empty:
-        return Check(name, NONE, 0, "no finding on several channels of known geometry")
+        return Check(name, NONE, 0, "no finding on several channels of DICOM")
     spots = rows[["column", "row", "plane_distance_mm"]].astype(float).to_numpy()
     points = np.array(
         [plane(files.loc[file]).to_world(*spot) for file, spot in zip(rows["file"], spots, strict=True)]
