@@ -44,6 +44,22 @@ def headers(columns: Mapping[Column, str] | None, channels: Sequence[str] | None
     return known | dict(zip(image_columns(channels or ()), channels or (), strict=True))
 
 
+def whole(cell: str, path: Path) -> int:
+    """The whole number of a cell; raises LabelError."""
+    value = labels.number(cell, path)
+    if value != int(value):
+        raise LabelError(repr(cell), file=path, expected="a whole number", remedy="correct the cell")
+    return int(value)
+
+
+def time_of(cell: str, count: int, path: Path) -> int | None:
+    """Which of so many times of a file a cell means.
+
+    A column of that name may mean something else: it counts where there are several times.
+    """
+    return whole(cell, path) if cell and count > 1 else None
+
+
 SIZE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|px|)", re.IGNORECASE)
 """How large a patch is, with a unit or without."""
 UNIT = re.compile(r"(?:^|[^a-z])(mm|px)\W*$", re.IGNORECASE)

@@ -1,19 +1,25 @@
 """Where a row of a user's table lies: on which slice of its image, or of several images, and where in it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.datasets import Source, instance_row, neighbours, pixel_row
-from pipeline.datasets.listed import MASK, PIXELS, WORLD, extent_of, image_columns
+from pipeline.datasets import Source, instance_row, masks, neighbours, pixel_row
+from pipeline.datasets.listed import (
+    MASK,
+    PIXELS,
+    WORLD,
+    extent_of,
+    image_columns,
+    time_of,
+    whole,
+)
 from pipeline.errors import (
     ImageMissingError,
     InputError,
-    LabelError,
     MissingTagError,
     NoCentreError,
     NoSeriesError,
@@ -22,10 +28,9 @@ from pipeline.errors import (
     UnplacedError,
 )
 from pipeline.readers import geometry, labels, stacks
-from pipeline.readers.dicom import frames
 from pipeline.readers.index import on_disk
-from pipeline.readers.pixels import COLOURS, read_pixels, slice_of
-from pipeline.readers.volumes import RAS_TO_LPS, Volume, at_time, is_nifti, is_volume, read_times
+from pipeline.readers.pixels import COLOURS, slice_of
+from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
 
 
 def point_of(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
@@ -91,21 +96,6 @@ def in_series(series: pd.DataFrame, pixel: np.ndarray | None, world: np.ndarray 
     return instance_row(instance) | pixel_row(column, row, distance)
 
 
-def _whole(cell: str, path: Path) -> int:
-    value = labels.number(cell, path)
-    if value != int(value):
-        raise LabelError(repr(cell), file=path, expected="a whole number", remedy="correct the cell")
-    return int(value)
-
-
-def _time(cell: str, count: int, path: Path) -> int | None:
-    """Which of so many times of a file a cell means.
-
-    A column of that name may mean something else: it counts where there are several times.
-    """
-    return _whole(cell, path) if cell and count > 1 else None
-
-
 def _at(series: list[pd.DataFrame], time: int, name: str) -> pd.DataFrame:
     if not 0 <= time < len(series):
         raise TimeError(f"time {time}", file=name, expected=f"a time from 0 to {len(series) - 1}")
@@ -121,7 +111,7 @@ def _in_volume(
     time: str,
 ) -> dict[str, Any]:
     volumes = read_times(source.raw / image["file"])
-    when = _time(time, len(volumes), Path(image["file"]))
+    when = time_of(time, len(volumes), Path(image["file"]))
     volume = at_time(volumes, when, Path(image["file"]))
     shape = np.array(volume.voxels.shape)
     if world is not None:
@@ -184,7 +174,7 @@ def _located(
     if kind == "dicom":
         series = stacks.split(found)
         if time and len(series) > 1 and stacks.are_times(series):
-            return in_series(_at(stacks.in_time(series), _whole(time, Path(name)), name), pixel, world)
+            return in_series(_at(stacks.in_time(series), whole(time, Path(name)), name), pixel, world)
         if len(series) > 1:
             raise NoSeriesError(
                 stacks.difference(series), file=name, expected="one series of one contrast in the folder",
@@ -329,87 +319,10 @@ def centre_of(row: Mapping[str, Any]) -> str:
     return MASK if str(row.get(MASK, "")).strip() else "image"
 
 
-WHOLE = 1e-3
-"""How far a number of a mask may be from a whole one: a slope such as 1/255 makes 1 of 255."""
-
-
-@dataclass(frozen=True)
-class _Mask:
-    """The slice of a mask in which it is largest."""
-
-    inside: np.ndarray
-    """Where the finding is, bool (the earlier axis, the later one)."""
-    axis: int
-    number: int
-    shape: tuple[int, ...]
-    """That of the whole mask."""
-    volume: Volume | None
-    """The mask, if it is one."""
-
-    @property
-    def middle(self) -> np.ndarray:
-        """Of the finding, as a voxel (i, j, k)."""
-        return np.insert(np.argwhere(self.inside).mean(axis=0), self.axis, self.number)
-
-    def side(self) -> tuple[float, str]:
-        """The longer side of the box around it, in mm, or in the pixels of a picture."""
-        sides = np.ptp(np.argwhere(self.inside), axis=0) + 1
-        if self.volume is None:
-            return float(sides.max()), "px"
-        return float((sides * np.delete(self.volume.spacing_mm, self.axis)).max()), "mm"
-
-
-def _start(path: Path) -> bytes:
-    """The first bytes of a mask, by which readers know it. Raises InputError where it is no file."""
-    file = frames.named(path)[0]
-    if file.is_dir():
-        raise NoSeriesError("a folder", expected="one file with the whole mask",
-                            remedy="convert the series to NIfTI")  # fmt: skip
-    if not file.is_file():
-        raise ImageMissingError("no file of that name", expected="a mask", remedy="correct the name")
-    with file.open("rb") as opened:
-        return opened.read(352)
-
-
-def _numbered(voxels: np.ndarray) -> np.ndarray:
-    """The whole numbers of a mask, 0 for NaN. Raises NoCentreError for others, such as probabilities."""
-    known = np.nan_to_num(voxels)
-    whole = np.rint(known)
-    if (odd := np.abs(known - whole) > WHOLE).any():
-        raise NoCentreError(f"{known[odd][0]:g} in it", expected="a mask of whole numbers",
-                            remedy="say from which probability on a voxel belongs to the finding: threshold "
-                            "it")  # fmt: skip
-    return whole
-
-
-def _mask(source: Source, row: Mapping[str, Any], axis: int) -> _Mask:
-    """That of a row, in the slice in which it is largest, so that the slice shows the finding.
-
-    Slices are those of the image as far as the mask has such: of volumes along ``axis``.
-    """
-    path = source.raw / row[MASK]
-    start = _start(path)
-    if is_volume(start, path.name):
-        volumes = read_times(path)
-        volume = at_time(volumes, _time(str(row.get("time", "")).strip(), len(volumes), path), path)
-        voxels = volume.voxels
-        if volume.placed and (normal := _normal(source, row["image"], axis)) is not None:
-            axis = int(np.abs(normal @ (volume.affine[:3, :3] / volume.spacing_mm)).argmax())
-    else:
-        volume, voxels, axis = None, read_pixels(path).values.T[..., None], 2
-    cell = str(row.get("mask_value", "")).strip()
-    voxels = _numbered(voxels)
-    inside = voxels == labels.number(cell, path) if cell else voxels != 0
-    areas = inside.sum(axis=tuple(number for number in range(3) if number != axis))
-    if not areas.any():
-        values = np.unique(voxels)
-        more = " …" if len(values) > labels.MOST_SHOWN else ""
-        shown = ", ".join(f"{value:g}" for value in values[: labels.MOST_SHOWN])
-        wanted = f"value {cell}" if cell else "a value but 0"
-        raise NoCentreError(f"values {shown}{more}", expected=f"a mask with voxels of {wanted}",
-                            remedy="correct the mask or its value, or give a point")  # fmt: skip
-    number = int(areas.argmax())
-    return _Mask(np.take(inside, number, axis), axis, number, voxels.shape, volume)
+def _mask(source: Source, row: Mapping[str, Any], axis: int) -> masks.Mask:
+    """That of a row; slices are those of its image, as far as it has such: of volumes along ``axis``."""
+    value, time = (str(row.get(name, "")).strip() for name in ("mask_value", "time"))
+    return masks.read(source.raw / row[MASK], value, time, axis, _normal(source, row["image"], axis))
 
 
 def _of_mask(source: Source, row: Mapping[str, Any], axis: int) -> tuple[np.ndarray, np.ndarray | None]:
