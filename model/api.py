@@ -24,7 +24,7 @@ from model.predict import NAME, images_of, point_row
 from model.prediction import predict as predict_case
 from pipeline.case import prepare
 from pipeline.datasets.listed import MASK
-from pipeline.errors import EmptyError
+from pipeline.errors import ConfigError, EmptyError
 from pipeline.store import StoreInfo, read_info, read_patches
 
 __all__ = ["Model", "Store", "compare", "load_run", "load_store", "predict", "scores"]
@@ -117,10 +117,12 @@ def predict(
 
     Raises
     ------
-    InputError : the case cannot be read, or has no such point.
+    InputError : the case cannot be read, or has no such point, or both a point and a mask are given.
     """
     point = None if at is None else ",".join(map(repr, map(float, at)))
     how = agree(model.runs, model.dataset)
+    if mask and point:
+        raise ConfigError(point, file="at", expected="either a point or mask")
     row = NAME | point_row(point, mm) | images_of(how, channels or {})
     prepared = prepare(Path(case), row | ({MASK: str(Path(mask).absolute())} if mask else {}), how)
     found = predict_case(

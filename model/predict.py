@@ -19,11 +19,11 @@ from model.inference import in_use
 from model.inference.in_use import Use
 from model.prediction import are_new_to, as_text, clear, of_each, write
 from pipeline.card import Preprocessing, told_of_colours
-from pipeline.case import prepare
+from pipeline.case import has_images, prepare
 from pipeline.classes import Classes
 from pipeline.cli import run_cli
 from pipeline.datasets.listed import IMAGE, MASK, NUMBERS, PIXELS, WORLD, image_columns, names_of
-from pipeline.datasets.places import are_images, centre_of
+from pipeline.datasets.places import centre_of
 from pipeline.datasets.table import Options
 from pipeline.errors import ConfigError, EmptyError, InputError
 from pipeline.files import EXTENT, SKIPPED_COLUMNS, skip, write_csv
@@ -103,7 +103,7 @@ def predict_table(
     ``columns`` are the headers by our names, where they differ. Exits with status 1 if any row fails.
     """
     images = list(images_of(how, {})) or [IMAGE]
-    table = labels.read_csv(
+    table = labels.read_table(
         path, [*images, "patient_id", "finding_id"], numbers=NUMBERS, columns=columns or {}
     )
     clear(out, ("predictions.csv", "skipped.csv"))
@@ -193,7 +193,7 @@ def images_of(how: Preprocessing, given: Mapping[str, str]) -> dict[str, str]:
 
     Empty where channels are no images of their own. Raises ConfigError for others than those of the model.
     """
-    own = how.channels if how.kind == "table" and are_images(how.channels) else ()
+    own = how.channels if has_images(how) else ()
     if odd := [name for name in given if name not in own]:
         expected = ", ".join(own) or "none: the model has no channels that are images of their own"
         raise ConfigError(", ".join(odd), file="--channels", expected=expected)

@@ -37,13 +37,13 @@ KEY = ["PatientID", "SeriesNumber", "SeriesDescription"]
 
 def read_series(path: Path) -> pd.DataFrame:
     """The archive's list of series, every cell as text."""
-    return labels.read_csv(path, SERIES_COLUMNS)
+    return labels.read_table(path, SERIES_COLUMNS)
 
 
 def read_images(tables: Path, part: str) -> pd.DataFrame:
     """The official images table of ``Train`` or ``Test``, keyed as the archive is."""
     path = tables / prostatex.IMAGES_FILE.replace("Train", part)
-    images = labels.read_csv(path, ["ProxID", "WorldMatrix", "Dim", "DCMSerDescr", "DCMSerNum"])
+    images = labels.read_table(path, ["ProxID", "WorldMatrix", "Dim", "DCMSerDescr", "DCMSerNum"])
     names = {"ProxID": "PatientID", "DCMSerNum": "SeriesNumber", "DCMSerDescr": "SeriesDescription"}
     return images.rename(columns=names)
 

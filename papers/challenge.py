@@ -51,7 +51,7 @@ def read_official(path: Path) -> pd.DataFrame:
 
     Raises LabelError for an id that is no id of the challenge.
     """
-    table = labels.read_csv(path, ["ProxID", "fid", "pos"], numbers=["pos"])
+    table = labels.read_table(path, ["ProxID", "fid", "pos"], numbers=["pos"])
     if not len(table):
         raise LabelError("no row", file=path, expected="the findings of the challenge's test")
     table["finding_id"] = labels.unique_ids(list(zip(table["ProxID"], table["fid"], strict=True)))
@@ -132,7 +132,7 @@ def read_submission(path: Path) -> pd.DataFrame:
 def read_truth(path: Path) -> pd.DataFrame:
     """The published labels: columns ProxID, fid, ClinSig, or proxid, clinsig. Returns proxid and label."""
     try:
-        table = labels.read_csv(path, [])
+        table = labels.read_table(path, [])
     except FileNotFoundError:
         raise RawMissingError("nothing", file=path, expected="the truth of the challenge") from None
     names = {name.lower(): name for name in table.columns}

@@ -76,7 +76,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
             "intensity: paper", expected="a run whose Z-scores are those of each series",
             remedy="train with intensity: series; the published way takes statistics from other patients",
         )  # fmt: skip
-    if how.kind == "table" and places.are_images(how.channels):
+    if has_images(how):
         named = image_columns(how.channels)
         _check_named(path, row, dict(zip(how.channels, named, strict=True)))
         raw, known, left_out = index.look_at(path, [row[name] for name in named])
@@ -162,8 +162,7 @@ def _reduced(cells: Cells, index_: pd.DataFrame, width: int | None) -> Cells:
 def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cells]:
     """The place of the case on each channel."""
     dicom = source.index[source.index["format"] == "dicom"]
-    are_images = how.kind == "table" and places.are_images(how.channels)
-    if len(dicom) and not are_images:  # a screenshot or a report beside them is not meant
+    if len(dicom) and not has_images(how):  # a screenshot or a report beside them is not meant
         source = dataclasses.replace(source, index=dicom)
     if (patients := persons(dicom["patient_id"]).nunique()) > 1:
         raise NoSeriesError(
@@ -172,7 +171,7 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cel
     if how.kind == "prostatex" and _is_named(dicom, how.channels):
         return _prostatex(dicom, places.point(source, row, how.axis), how.channels)
     if how.kind == "table":
-        reason = "as named" if are_images else "the only image or series"
+        reason = "as named" if has_images(how) else "the only image or series"
         found = places.locate(source, row, how.axis, how.channels)
         return {name: {**cells, "reason": reason} for name, cells in found.items()}
     if len(how.channels) > 1:
@@ -188,6 +187,11 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cel
         return {how.channels[0]: {**places.in_series(series, None, world), "reason": reason}}
     (cells,) = places.locate(source, row, how.axis, how.channels).values()
     return {how.channels[0]: {**cells, "reason": "the only image or series"}}
+
+
+def has_images(how: Preprocessing) -> bool:
+    """Whether each channel of a case is an image of its own, which somebody has to name."""
+    return how.kind == "table" and places.are_images(how.channels)
 
 
 def _check_named(path: Path, row: Mapping[str, str], columns: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ColumnError, match=r"E-CSV-COL .*: expected pos, found columns ProxID, fid, position, ClinSig"
     ):
-        labels.read_csv(path, ["ProxID", "fid", "pos", "ClinSig"])
+        labels.read_table(path, ["ProxID", "fid", "pos", "ClinSig"])
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_a_table_is_read_in_any_dialect(tmp_path: Path, text: str) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(text.encode())
-    table = labels.read_csv(path, ["id", "x"], numbers=["x"])
+    table = labels.read_table(path, ["id", "x"], numbers=["x"])
     assert table["id"].tolist() == ["A", "B"]
     assert [labels.number(cell, path) for cell in table["x"]] == [1.5, 2]
 
@@ -41,7 +41,7 @@ def test_a_table_is_read_in_any_dialect(tmp_path: Path, text: str) -> None:
 def test_a_comma_is_refused_where_commas_separate(tmp_path: Path, cell: str) -> None:
     path = tmp_path / "table.csv"
     path.write_text(f'id,x\nA,"{cell}"\n')
-    table = labels.read_csv(path, ["id", "x"], numbers=["x"])
+    table = labels.read_table(path, ["id", "x"], numbers=["x"])
     with pytest.raises(LabelError, match=r"E-LABEL .*expected a number"):
         labels.number(table["x"][0], path)
 
@@ -50,7 +50,7 @@ def test_a_comma_is_refused_where_commas_separate(tmp_path: Path, cell: str) -> 
 def test_a_decimal_comma_changes_no_text_beside_it(tmp_path: Path, separator: str) -> None:
     path = tmp_path / "table.csv"
     path.write_text(separator.join(["id", "x", "y"]) + "\n" + separator.join(["A,1", "1,234", "-0,5"]) + "\n")
-    table = labels.read_csv(path, ["id"], numbers=["x", "y"])
+    table = labels.read_table(path, ["id"], numbers=["x", "y"])
     assert table["id"].tolist() == ["A,1"]
     assert [labels.number(table[name][0], path) for name in "xy"] == [1.234, -0.5]
 
@@ -73,7 +73,7 @@ def test_a_comma_is_read_only_where_it_cannot_mark_thousands(
 ) -> None:
     path = tmp_path / "table.csv"
     path.write_text("".join(separator.join(row) + "\n" for row in (["x", "y"], cells)))
-    row = labels.read_csv(path, ["x"], numbers=["x", "y"]).loc[0]
+    row = labels.read_table(path, ["x"], numbers=["x", "y"]).loc[0]
     if meant is not None:
         assert [labels.number(row[name], path) for name in "xy"] == meant
         return
@@ -96,7 +96,7 @@ def test_a_damaged_table_is_refused_whole(tmp_path: Path, content: bytes, reason
     path = tmp_path / "table.csv"
     path.write_bytes(content)
     with pytest.raises(ColumnError, match=f"E-CSV-COL .*{reason}"):
-        labels.read_csv(path, ["id", "x"])
+        labels.read_table(path, ["id", "x"])
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_the_first_sheet_of_a_workbook_is_read_as_a_csv_is(tmp_path: Path) -> No
         [" Müller ", "2,5", "nan", "None", None],
         others=[["id", "nothing of this"]],
     )
-    table = labels.read_csv(path, ["id", "x"], numbers=["x"])
+    table = labels.read_table(path, ["id", "x"], numbers=["x"])
     assert table.to_dict("list") == {
         "id": ["0014", "14", "Müller"],
         "x": ["1.5", "3", "2,5"],  # a comma is refused where other numbers have a point
@@ -144,14 +144,14 @@ def test_a_comma_marks_decimals_in_the_texts_of_a_workbook_where_it_cannot_mark_
     tmp_path: Path,
 ) -> None:
     path = workbook(tmp_path / "t.xlsx", ["x", "y"], ["2,5", 3], ["1,234", 4])
-    assert labels.read_csv(path, ["x"], numbers=["x", "y"])["x"].tolist() == ["2.5", "1.234"]
+    assert labels.read_table(path, ["x"], numbers=["x", "y"])["x"].tolist() == ["2.5", "1.234"]
     path = workbook(tmp_path / "t.xlsx", ["x"], ["1,234"])
-    assert labels.read_csv(path, ["x"], numbers=["x"])["x"].tolist() == ["1,234"]
+    assert labels.read_table(path, ["x"], numbers=["x"])["x"].tolist() == ["1,234"]
 
 
 def test_an_id_that_a_workbook_has_rounded_looks_so(tmp_path: Path) -> None:
     path = workbook(tmp_path / "t.xlsx", ["id"], [1234567890123456789], [123456789012345], [1.5e15])
-    found = labels.read_csv(path, ["id"])["id"].tolist()
+    found = labels.read_table(path, ["id"])["id"].tolist()
     assert found == ["1.23457E+18", "123456789012345", "1.50000E+15"]
     assert [is_rounded(name) for name in found] == [True, False, True]
 
@@ -161,11 +161,11 @@ def test_a_workbook_of_another_kind_is_one_line(tmp_path: Path, start: bytes) ->
     path = tmp_path / "t.xls"
     path.write_bytes(start + bytes(60))
     with pytest.raises(ColumnError, match="expected an XLSX file, found an unreadable workbook"):
-        labels.read_csv(path, ["id"])
+        labels.read_table(path, ["id"])
 
 
 def test_text_in_another_encoding_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes("id;x\nMüller;1,5\n".encode("cp1252"))
     with pytest.raises(ColumnError, match=r"expected UTF-8 text, .*\(in Excel: CSV UTF-8\)"):
-        labels.read_csv(path, ["id"])
+        labels.read_table(path, ["id"])

@@ -267,6 +267,8 @@ def test_a_new_case_with_its_mask_is_cut_as_in_training(tmp_path: Path, times: f
     save_mask(tmp_path / "raw/two.nii.gz", {2: LESION[2]})
     again = api.predict(api.load_run(made), case, mask=tmp_path / "raw/two.nii.gz")
     assert again["places"] == [where]
+    with pytest.raises(ConfigError, match="at: expected either a point or mask"):
+        api.predict(api.load_run(made), case, (10, 20, 7), mask=mask)
     for words, line in (
         (["--mask-value", "2"], "E-CONFIG --mask-value: expected --mask beside it, found 2"),
         (["--mask", mask, "--at", "3,4,5"], "E-CONFIG --at: expected either a point or --mask, found 3,4,5"),

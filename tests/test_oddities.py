@@ -264,7 +264,7 @@ def planes(row: dict[str, str]) -> list[dict[str, Any]]:
 def official(shared: Path) -> tuple[Findings, pd.DataFrame]:
     """All findings located in all T2, ADC and high-b series of the tables, and the tables' rows of these."""
     raw = shared / "prostatex"
-    images = labels.read_csv(raw / prostatex.IMAGES_FILE, ["WorldMatrix", "Dim", "ijk"])
+    images = labels.read_table(raw / prostatex.IMAGES_FILE, ["WorldMatrix", "Dim", "ijk"])
     wanted = [
         any(pattern.search(name) for pattern in prostatex.DESCRIPTIONS.values())
         for name in images["DCMSerDescr"]
@@ -337,7 +337,7 @@ def test_every_official_finding_lies_in_the_voxel_of_the_tables_less_one(
 ) -> None:
     found, images = official
     assert (len(found.rows), found.skipped) == (3 * 330, [])
-    findings = labels.read_csv(shared / "prostatex" / prostatex.FINDINGS_FILE, ["ProxID", "fid", "pos"])
+    findings = labels.read_table(shared / "prostatex" / prostatex.FINDINGS_FILE, ["ProxID", "fid", "pos"])
     keys = findings[["ProxID", "fid", "pos"]].itertuples(index=False, name=None)
     key_of_row = [key for key in keys for _ in FOUND]
     listed = {

@@ -111,7 +111,7 @@ def run(raw: Path, out: Path, *options: str) -> dict[str, pd.DataFrame]:
 def test_every_finding_of_the_phantom_is_found_at_its_signal(tmp_path: Path) -> None:
     write_phantom("prostatex", tmp_path / "raw", 3, 0)
     tables = run(tmp_path / "raw", tmp_path, "--channels", "t2", "dwi", "adc")
-    truth = labels.read_csv(tmp_path / "raw" / prostatex.FINDINGS_FILE, ["ClinSig"])
+    truth = labels.read_table(tmp_path / "raw" / prostatex.FINDINGS_FILE, ["ClinSig"])
     assert (len(tables["out"]), len(tables["skipped"])) == (3 * len(truth), 0)
     for row in tables["out"].to_dict("records"):
         values = read_pixels(tmp_path / "raw" / row["file"]).values
@@ -125,8 +125,8 @@ def test_every_finding_of_the_phantom_is_found_at_its_signal(tmp_path: Path) -> 
 
 def test_all_official_findings_parse(shared: Path) -> None:
     folder = shared / "prostatex"
-    table = labels.read_csv(folder / prostatex.FINDINGS_FILE, ["ProxID", "fid", "pos", "ClinSig"])
-    images = labels.read_csv(
+    table = labels.read_table(folder / prostatex.FINDINGS_FILE, ["ProxID", "fid", "pos", "ClinSig"])
+    images = labels.read_table(
         folder / prostatex.IMAGES_FILE, ["ProxID", "fid", "pos", "ijk", "DCMSerDescr", "DCMSerNum"]
     )
     assert (len(table), table["ProxID"].nunique(), len(images)) == (330, 204, 3869)

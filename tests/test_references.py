@@ -177,7 +177,7 @@ def test_any_point_of_an_oblique_series_lies_where_simpleitk_puts_it(
 
 
 def test_findings_of_the_real_patient_lie_where_simpleitk_puts_them(shared: Path) -> None:
-    table = labels.read_csv(shared / "prostatex" / prostatex.FINDINGS_FILE, ["ProxID", "pos"])
+    table = labels.read_table(shared / "prostatex" / prostatex.FINDINGS_FILE, ["ProxID", "pos"])
     points = [
         [float(part) for part in pos.split()] for pos in table.loc[table["ProxID"] == "ProstateX-0000", "pos"]
     ]

@@ -193,6 +193,6 @@ def _published(folder: Path, files: list[str], collection: Mapping[str, Any]) ->
             if path.suffix.lower() == ".xlsx":
                 labels.read_xlsx(path, row.columns.split(";"))
             else:
-                labels.read_csv(path, row.columns.split(";"), brackets=True)
+                labels.read_table(path, row.columns.split(";"), brackets=True)
         except InputError as error:
             yield error

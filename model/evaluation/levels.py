@@ -67,7 +67,7 @@ def of_people(table: Path, names: Mapping[str, str], numbers: Collection[str] = 
 
     ``numbers`` are columns in which a comma may mark decimals. Raises what that raises.
     """
-    own = labels.read_csv(table, ["patient_id"], columns=names, numbers=numbers)
+    own = labels.read_table(table, ["patient_id"], columns=names, numbers=numbers)
     keys = [name for name in KEY if name in own]
     own = own.assign(patient_id=own["patient_id"].map(person))
     if own.duplicated(keys).any():

@@ -77,7 +77,7 @@ def centres(source: Source) -> dict[str, Point]:
     seen = []
     for name in sorted(file for file in source.documents if file.lower().endswith(".csv")):
         path = source.raw / name
-        table = labels.read_csv(path, [], numbers=["cx", "cy"])
+        table = labels.read_table(path, [], numbers=["cx", "cy"])
         if set(ANNOTATOR_COLUMNS) <= set(table.columns):
             return _annotators(table, path)
         if set(THESIS_COLUMNS) <= set(table.columns):

@@ -89,7 +89,7 @@ def entries(path: Path) -> pd.DataFrame:
     Raises ColumnError, DuplicateFindingError (an image twice) or LabelError (an unknown label, ``No Finding``
     beside another, a patient that is not the one in the image's name).
     """
-    cells = labels.read_csv(path, COLUMNS, brackets=True)
+    cells = labels.read_table(path, COLUMNS, brackets=True)
     images, named, patients = (cells[name].tolist() for name in COLUMNS)
     if cells["Image Index"].duplicated().any():
         twice = cells["Image Index"][cells["Image Index"].duplicated()].iloc[0]

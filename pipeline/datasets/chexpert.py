@@ -64,7 +64,7 @@ def images(raw: Path, documents: Iterable[str], uncertain: str = "best") -> pd.D
     documents, tables = list(documents), []
     for name in LISTS:
         path = labels.find(documents, f"{name}.csv", raw)
-        cells = labels.read_csv(path, ["Path", *LABELS])
+        cells = labels.read_table(path, ["Path", *LABELS])
         paths = [whole.tail(line, PARTS) for line in cells["Path"]]
         matches = [IMAGE.fullmatch(image) for image in paths]
         for image, match in zip(paths, matches, strict=True):

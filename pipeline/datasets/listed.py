@@ -139,7 +139,7 @@ def from_csv(
     of_labels = {f"{LABEL}_{name}": unicodedata.normalize("NFC", name) for name in several} or {LABEL: LABEL}
     sized = unicodedata.normalize("NFC", extent)
     needed = [*pictures, *NEEDED[1:3], *of_labels.values(), *([sized] if sized else [])]
-    table = labels.read_csv(path, needed, numbers=NUMBERS, columns=known)
+    table = labels.read_table(path, needed, numbers=NUMBERS, columns=known)
     if table.empty:
         raise EmptyError("no rows", file=path, expected="a row per finding")
     listed = Listed(table)

@@ -202,8 +202,8 @@ def _listed(
     """
     key = ["ProxID", "fid", "pos"]
     findings_file, images_file = _tables(source, part)
-    table = labels.read_csv(findings_file, [*key, "ClinSig"] if part == "train" else key, numbers=["pos"])
-    images = labels.read_csv(images_file, [*key, "ijk", "DCMSerDescr", "DCMSerNum"])
+    table = labels.read_table(findings_file, [*key, "ClinSig"] if part == "train" else key, numbers=["pos"])
+    images = labels.read_table(images_file, [*key, "ijk", "DCMSerDescr", "DCMSerNum"])
     ids = labels.unique_ids(list(zip(table["ProxID"], table["fid"], strict=True)))
     repeats = labels.repeats(
         list(table[key].itertuples(index=False, name=None)), table.get("ClinSig", table["fid"]).tolist()

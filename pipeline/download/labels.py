@@ -69,7 +69,7 @@ def check(row: LabelFile, path: Path) -> None:
     if not row.sha256 and not row.columns:
         return
     if not row.sha256:
-        labels.read_csv(path, row.columns.split(";"), brackets=True)
+        labels.read_table(path, row.columns.split(";"), brackets=True)
     elif (found := sha256(path)) != row.sha256:
         expected = f"{row.file} with SHA-256 {row.sha256}"
         remedy = "" if row.url else f"remove the file; {row.by_hand}"

@@ -77,7 +77,7 @@ def _nearest(header: str, found: Sequence[str]) -> str:
     return known[close[0]] if close else ""
 
 
-def read_csv(
+def read_table(
     path: Path,
     needed: Iterable[str],
     *,
@@ -85,14 +85,14 @@ def read_csv(
     brackets: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """A CSV in any dialect (byte-order mark, CRLF, comma, semicolon or tab), every cell stripped text.
+    """A CSV in any dialect, or the first sheet of an XLSX workbook, every cell stripped text.
 
-    Or the first sheet of an XLSX workbook.
-    A comma in the columns ``numbers`` that marks decimals becomes a point. One that may mark thousands is
-    left for :func:`number` to refuse: where commas separate, where there are points besides, and in a table
-    with tabs, or a workbook, where all look like ``1,234``. With ``brackets`` a quoted heading such as
-    ``Size[Width,Height]`` stands for two columns, as it does without the quotes. ``columns`` says by name
-    which header a user's own table has for it. Raises ColumnError.
+    A CSV may have a byte-order mark, CRLF, and commas, semicolons or tabs. A comma in the columns ``numbers``
+    that marks decimals becomes a point. One that may mark thousands is left for :func:`number` to refuse:
+    where commas separate, where there are points besides, and in a table with tabs, or a workbook, where all
+    look like ``1,234``. With ``brackets`` a quoted heading such as ``Size[Width,Height]`` stands for two
+    columns, as it does without the quotes. ``columns`` says by name which header a user's own table has for
+    it. Raises ColumnError.
     """
     with path.open("rb") as file:
         start = file.read(4)

@@ -61,7 +61,7 @@ def read(
     if not path.is_file():
         raise EmptyError("no such file", file=path, expected="a CSV of findings")
     headers = {name: unicodedata.normalize("NFC", header) for name, header in (columns or {}).items()}
-    table = labels.read_csv(path, ["image", *KEY], columns=headers)
+    table = labels.read_table(path, ["image", *KEY], columns=headers)
     column = unicodedata.normalize("NFC", column)
     if (count := list(table.columns).count(column)) != 1:
         raise ColumnError(

@@ -70,7 +70,7 @@ def marks(stack: Stack, findings: Path | None) -> list[tuple[np.ndarray, int, st
     if findings is None:
         return []
     try:
-        table = labels.read_csv(findings, MARK_COLUMNS)
+        table = labels.read_table(findings, MARK_COLUMNS)
     except OSError as error:
         raise UnreadableError(str(error.strerror), file=findings) from error
     found = []
