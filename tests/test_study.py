@@ -1,6 +1,9 @@
 """The study: its plan, what is kept of its runs, and tables that follow from what is kept."""
 
 import json
+import multiprocessing
+import shutil
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +113,28 @@ def test_what_is_kept_is_not_run_or_kept_again(kept: Record, tmp_path: Path) -> 
         f"results/probe/fold{fold}/seed0/predictions.csv" for fold in (4, 5)
     ]
     assert words[words.index("--config") + 1 :][:2] == ["target=chest", "raw={chest: raw}"]
+
+
+def test_processes_that_keep_the_same_runs_keep_them_once(tmp_path: Path) -> None:
+    for fold in range(4):
+        run(tmp_path, PROBE, fold, [0.1, 0.6, 0.2, 0.7, 0.3, 0.8], FINDINGS)
+    record = Record(tmp_path / "kept")
+    arguments = (PROBE, tmp_path / PROBE.folder, "abc", 15)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(record.keep, *arguments) for _ in range(2)]
+        assert sorted(job.result() for job in jobs) == [0, 4]
+    assert record.runs()["fold"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_run_that_is_kept_anew_takes_the_place_of_its_scores(kept: Record, tmp_path: Path) -> None:
+    (kept.folder / "runs.csv").unlink()  # as a checkout of an earlier one leaves it
+    shutil.rmtree(tmp_path / PROBE.folder / PROBE.run(0))
+    run(tmp_path, PROBE, 0, [0.35, 0.6, 0.2, 0.7, 0.15, 0.8], FINDINGS)
+    assert kept.keep(PROBE, tmp_path / PROBE.folder, "abc", 15) == 4
+    table = read_csv(kept.folder / PROBE.folder / f"{PROBE.name}.csv")
+    assert table.columns.tolist() == ["finding", "0", "1", "2", "3"]
+    (fold, *_) = kept.of(PROBE, 4).folds
+    assert sorted(fold.scores[0][fold.labels == 0]) == pytest.approx([0.15, 0.2, 0.35])
 
 
 def test_a_finding_whose_label_has_changed_is_refused(kept: Record, tmp_path: Path) -> None:
@@ -388,6 +413,14 @@ def test_the_tables_of_the_study_follow_from_the_scores_that_are_kept(tmp_path: 
 def test_the_page_of_results_has_the_table_of_the_study() -> None:
     rows = [line for line in (Record().folder / "summary.md").read_text().splitlines() if line[:1] == "|"]
     assert "\n".join(rows) in (ROOT / "docs" / "results.md").read_text(), "copy docs/study/summary.md"
+
+
+def test_every_run_of_the_study_has_scores_and_every_score_a_run() -> None:
+    record = Record()
+    for cell in cells.read():
+        path = record.folder / cell.folder / f"{cell.name}.csv"
+        scored = read_csv(path).columns.tolist()[1:] if path.exists() else []
+        assert scored == [str(fold) for fold in record.kept(cell)], path
 
 
 def test_every_kept_run_is_of_a_commit_that_was_not_edited_and_of_the_splits_of_the_plan() -> None:

@@ -6,11 +6,14 @@ of scores for each split, ``{method}-n{findings}-steps.csv`` one of the validati
 since not every licence allows to hand on the names of pictures.
 """
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import json
+import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from model.evaluation.paired import Runs
 from model.evaluation.predictions import PredictionsError, evaluate, read_splits
 from pipeline.files import read_csv, sha256, typed, write_csv
 from pipeline.provenance import ROOT
-from workflow.study import steps
+from workflow.study import columns, steps
 from workflow.study.cells import Cell
 
 FOLDER = ROOT / "docs" / "study"
@@ -81,25 +84,30 @@ class Record:
 
         Raises PredictionsError for findings with another label or group than is known of them.
         """
-        tables, scores, rows, curves = [], [], [], {}
-        about = {"split_seed": split_seed, "config": digest(cell), "commit": commit}
+        with alone(self.folder):
+            return self._keep(cell, workflow, {
+                "split_seed": split_seed, "config": digest(cell), "commit": commit,
+            })  # fmt: skip
+
+    def _keep(self, cell: Cell, workflow: Path, about: dict[str, Any]) -> int:
+        tables, scores, rows, curves = [], {}, [], {}
         for fold in self.left(cell):
             run = workflow / cell.run(fold)
             if all((run / file).exists() for file in ("predictions.csv", "run.json")):
                 table, row = _kept(cell, fold, run, workflow)
                 tables.append(table[[*FINDINGS]].astype(str))
-                scores.append(table.set_index("finding")["score"].rename(str(fold)))
+                scores[fold] = table.set_index("finding")["score"]
                 rows.append(row | about)
                 if (history := run / "history.csv").exists():
-                    curves[fold] = steps.of_run(history, cell.target)
+                    curves[fold] = steps.of_run(history, cell.target).map("{:.6g}".format)
         if not rows:
             return 0
         own = self.folder / cell.folder
         own.mkdir(parents=True, exist_ok=True)
         _write_findings(own / "findings.csv", tables)
-        _write_scores(own / f"{cell.name}.csv", scores)
+        columns.write(own / f"{cell.name}.csv", "finding", scores)
         if curves:
-            steps.add(own / f"{cell.name}-steps.csv", curves)
+            columns.write(own / f"{cell.name}-steps.csv", steps.STEP, curves)
         path = self.folder / "runs.csv"
         known = read_csv(path).to_dict("records") if path.exists() else []
         write_csv(path, RUNS, [*known, *rows])
@@ -161,12 +169,16 @@ def _write_findings(path: Path, tables: Sequence[pd.DataFrame]) -> None:
     write_csv(path, FINDINGS, table.to_dict("records"))
 
 
-def _write_scores(path: Path, columns: Sequence[pd.Series]) -> None:
-    """Add a column for each split to those that are there."""
-    known = [read_csv(path).set_index("finding")] if path.exists() else []
-    table = pd.concat([*known, *columns], axis=1).fillna("").sort_index()
-    table = table[sorted(table, key=int)]
-    write_csv(path, ["finding", *table], table.rename_axis("finding").reset_index().to_dict("records"))
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process keeps runs in ``folder``, and have those that follow wait."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _hidden(*names: str) -> str:

@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from model.report.drawing import COLOURS, draw_runs, entry, figure
-from pipeline.files import read_csv, write_csv
+from pipeline.files import read_csv
+from workflow.study import columns
 
 STEP = "step"
 HIGH = 3.4
@@ -31,19 +32,9 @@ def of_run(history: Path, target: str) -> pd.Series:
     return pd.Series(own["value"].astype(float).to_numpy(), index=steps.to_numpy())
 
 
-def add(path: Path, curves: Mapping[int, pd.Series]) -> None:
-    """Write the curves of some splits beside those that ``path`` has: a row per step, a column per split."""
-    columns = {str(fold): curve.map("{:.6g}".format) for fold, curve in curves.items()}
-    known = read_csv(path).set_index(STEP) if path.exists() else pd.DataFrame()
-    known.index = known.index.astype(int)
-    table = pd.concat([known, pd.DataFrame(columns)], axis=1).fillna("").sort_index()
-    table = table[sorted(table, key=int)]
-    write_csv(path, [STEP, *table], table.rename_axis(STEP).reset_index().to_dict("records"))
-
-
 def read(path: Path) -> pd.DataFrame:
     """The curves of a cell (steps, splits)."""
-    return read_csv(path).set_index(STEP).rename(index=int).apply(pd.to_numeric)
+    return columns.read(path, STEP).rename(index=int).apply(pd.to_numeric)
 
 
 def plot(curves: Mapping[str, Mapping[str, pd.DataFrame]], title: str) -> Figure:

@@ -17,7 +17,7 @@ import pandas as pd
 from pipeline.files import read_csv, typed, write_csv
 from pipeline.provenance import ROOT
 from workflow.study import steps
-from workflow.study.record import commit
+from workflow.study.record import alone, commit
 
 log = logging.getLogger("typhon")
 METHODS = {
@@ -81,19 +81,20 @@ def left(some: Sequence[Trial], record: Path) -> list[Trial]:
 def keep(some: Sequence[Trial], record: Path, folder: Path, made_by: str) -> int:
     """Keep the trials that ended below ``folder``, by a commit's code; returns how many."""
     rows = []
-    for trial in left(some, record):
-        run = trial.folder(folder) / "results" / trial.method / SPLIT
-        if (run / "run.json").exists():
-            curve = steps.of_run(run / "history.csv", trial.target)
-            facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-            last = int(curve.index[-1])
-            rows.append({
-                "method": trial.method, "rate": trial.rate, "target": trial.target, "steps": last,
-                "half": f"{curve[curve.index <= last / 2].iloc[-1]:.6g}", "last": f"{curve.iloc[-1]:.6g}",
-                "seconds": round(sum(facts["seconds"].values()), 1), "commit": made_by,
-            })  # fmt: skip
-    if rows:
-        write_csv(record / "tuning.csv", COLUMNS, [*read(record).to_dict("records"), *rows])
+    with alone(record):
+        for trial in left(some, record):
+            run = trial.folder(folder) / "results" / trial.method / SPLIT
+            if (run / "run.json").exists():
+                curve = steps.of_run(run / "history.csv", trial.target)
+                facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+                last = int(curve.index[-1])
+                rows.append({
+                    "method": trial.method, "rate": trial.rate, "target": trial.target, "steps": last,
+                    "half": f"{curve[curve.index <= last / 2].iloc[-1]:.6g}", "last": f"{curve.iloc[-1]:.6g}",
+                    "seconds": round(sum(facts["seconds"].values()), 1), "commit": made_by,
+                })  # fmt: skip
+        if rows:
+            write_csv(record / "tuning.csv", COLUMNS, [*read(record).to_dict("records"), *rows])
     return len(rows)
 
 
