@@ -228,7 +228,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--at", metavar="X,Y[,Z]", help="zero-based column,row[,slice]; default: the middle")
     parser.add_argument("--mask", type=Path, help="mask of the finding, whose middle is the point")
-    parser.add_argument("--mask-value", default="", help="its value in the mask; default: all but 0")
+    parser.add_argument(
+        "--mask-value",
+        default="",
+        help="its value in the mask, or the name of its segment or ROI; default: all but 0",
+    )
     parser.add_argument("--time", default="", help="which time point of a volume with several, from 0")
     parser.add_argument(
         "--extent", default="",

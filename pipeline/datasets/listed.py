@@ -122,8 +122,11 @@ def from_csv(
     columns: Mapping[str, str] | None = None,
     several: Sequence[str] = (),
     extent: str = "",
+    documents: Collection[str] = (),
 ) -> Listed:
     """The rows of a CSV; ``path`` is absolute or relative to ``raw``, as the images and ``files`` are.
+
+    ``documents`` are files that are no images, which masks may be.
 
     ``words`` are the labels, and ``columns`` the headers by our names, of a user who has others; among them
     are those of images of further channels, see :func:`headers`. ``several`` are the headers of labels of
@@ -145,7 +148,7 @@ def from_csv(
     listed = Listed(table)
     pointed = (table.reindex(columns=[*PIXELS, *WORLD], fill_value="") != "").any(axis=1).tolist()
     for column in [*pictures, *({MASK} & {*table})]:
-        names = Names(files, raw, table[column])
+        names = Names([*files, *documents] if column == MASK else files, raw, table[column])
         images = table[column].tolist()
         for number, name in enumerate(images):
             if column == MASK and (pointed[number] or not name):

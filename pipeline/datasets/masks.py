@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.datasets.listed import time_of
 from pipeline.errors import ImageMissingError, NoCentreError, NoSeriesError
 from pipeline.readers import labels
-from pipeline.readers.dicom import frames
+from pipeline.readers.dicom import frames, is_dicom, segmentations
 from pipeline.readers.pixels import read_pixels
 from pipeline.readers.volumes import Volume, at_time, is_volume, read_times
 
@@ -28,6 +28,8 @@ class Mask:
     """That of the whole mask."""
     volume: Volume | None
     """The mask, if it is one."""
+    frame: str = ""
+    """The frame of reference of a DICOM mask."""
 
     @property
     def middle(self) -> np.ndarray:
@@ -42,15 +44,23 @@ class Mask:
         return float((sides * np.delete(self.volume.spacing_mm, self.axis)).max()), "mm"
 
 
-def _start(path: Path) -> bytes:
-    """The first bytes of a mask, by which readers know it. Raises InputError where it is no file."""
+def _file(path: Path) -> Path:
+    """The file of a mask, itself or alone in its folder. Raises InputError where there is none."""
     file = frames.named(path)[0]
     if file.is_dir():
-        raise NoSeriesError("a folder", expected="one file with the whole mask",
-                            remedy="convert the series to NIfTI")  # fmt: skip
+        inside = [each for each in file.iterdir() if each.is_file()]
+        if len(inside) == 1:
+            return inside[0]
+        raise NoSeriesError(f"a folder of {len(inside)}", expected="one file with the whole mask",
+                            remedy="name the file, or convert the series to NIfTI")  # fmt: skip
     if not file.is_file():
         raise ImageMissingError("no file of that name", expected="a mask", remedy="correct the name")
-    with file.open("rb") as opened:
+    return path
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes of a mask, by which readers know it."""
+    with frames.named(path)[0].open("rb") as opened:
         return opened.read(352)
 
 
@@ -70,7 +80,8 @@ def read(path: Path, value: str, time: str, axis: int, normal: np.ndarray | None
 
     Parameters
     ----------
-    value : the number of the finding in the mask; empty for all but 0.
+    value : the number of the finding in the mask; empty for all but 0. In DICOM SEG and RTSTRUCT the number
+        or name of its segment or ROI; empty for the only one.
     time : which volume of a file with four dimensions, counted from 0; it counts only there.
     axis : along which a mask is sliced that does not know its place in mm.
     normal : what the slices of the image are perpendicular to (LPS), which decides the axis of other masks.
@@ -78,15 +89,19 @@ def read(path: Path, value: str, time: str, axis: int, normal: np.ndarray | None
     Raises NoCentreError where the mask has no such voxel, or other numbers than whole ones, and what is wrong
     with the file.
     """
-    start = _start(path)
+    path = _file(path)
+    start, frame, volume = _start(path), "", None
     if is_volume(start, path.name):
         volumes = read_times(path)
         volume = at_time(volumes, time_of(time, len(volumes), path), path)
+    elif is_dicom(start) and (segment := segmentations.read(path, value)):
+        volume, frame, value = segment.volume, segment.frame, ""
+    if volume:
         voxels = _numbered(volume.voxels)
         if volume.placed and normal is not None:
             axis = int(np.abs(normal @ (volume.affine[:3, :3] / volume.spacing_mm)).argmax())
     else:
-        volume, voxels, axis = None, _numbered(read_pixels(path).values.T[..., None]), 2
+        voxels, axis = _numbered(read_pixels(path).values.T[..., None]), 2
     inside = voxels == labels.number(value, path) if value else voxels != 0
     areas = inside.sum(axis=tuple(number for number in range(3) if number != axis))
     if not areas.any():
@@ -97,4 +112,4 @@ def read(path: Path, value: str, time: str, axis: int, normal: np.ndarray | None
         raise NoCentreError(f"values {shown}{more}", expected=f"a mask with voxels of {wanted}",
                             remedy="correct the mask or its value, or give a point")  # fmt: skip
     number = int(areas.argmax())
-    return Mask(np.take(inside, number, axis), axis, number, voxels.shape, volume)
+    return Mask(np.take(inside, number, axis), axis, number, voxels.shape, volume, frame)

@@ -27,7 +27,7 @@ from pipeline.errors import (
     TimeError,
     UnplacedError,
 )
-from pipeline.readers import geometry, labels, stacks
+from pipeline.readers import dicom, geometry, labels, stacks
 from pipeline.readers.index import on_disk
 from pipeline.readers.pixels import COLOURS, slice_of
 from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
@@ -322,7 +322,16 @@ def centre_of(row: Mapping[str, Any]) -> str:
 def _mask(source: Source, row: Mapping[str, Any], axis: int) -> masks.Mask:
     """That of a row; slices are those of its image, as far as it has such: of volumes along ``axis``."""
     value, time = (str(row.get(name, "")).strip() for name in ("mask_value", "time"))
-    return masks.read(source.raw / row[MASK], value, time, axis, _normal(source, row["image"], axis))
+    mask = masks.read(source.raw / row[MASK], value, time, axis, _normal(source, row["image"], axis))
+    first = _named(source, row["image"]).iloc[0]
+    if mask.frame and first["format"] == "dicom":
+        own = dicom.read_frame_of_reference(source.raw / first["file"])
+        if own and own != mask.frame:
+            raise NoCentreError(
+                "another", expected="the frame of reference of the image",
+                remedy="take the mask that was drawn on this image, or on one of its session",
+            )  # fmt: skip
+    return mask
 
 
 def _of_mask(source: Source, row: Mapping[str, Any], axis: int) -> tuple[np.ndarray, np.ndarray | None]:

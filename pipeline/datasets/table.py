@@ -164,7 +164,7 @@ def find(source: Source, options: Options) -> Findings:
         several = options.label_columns or ()
         sized = options.extent_column or ""
         listed = from_csv(
-            source.raw, Path(options.table), files, options.labels, columns, several, sized
+            source.raw, Path(options.table), files, options.labels, columns, several, sized, source.documents
         ).found()
     else:
         folders = options.folders or {}

@@ -2,8 +2,8 @@
 
 ``index.parquet`` holds a row per DICOM instance, image or volume, sorted by SOP Instance UID and file.
 ``files.parquet`` beside it remembers size and time of each file, so that the next run reads only what
-is new or changed. Documents (CSV, XLSX …) are listed with their digest in the index's metadata: a changed
-label file changes the index, and with it everything that depends on it.
+is new or changed. Documents (CSV, XLSX …) and DICOM without an image are listed with their digest in the
+index's metadata: a changed label file or mask changes the index, and with it everything that depends on it.
 """
 
 import argparse
@@ -173,15 +173,6 @@ def build(
     if files.empty:
         raise EmptyError("none", file=raw, expected="image files")
     errors: list[InputError] = []
-    documents: dict[str, str] = {}
-    for file in found["file"].drop(files.index):
-        if Path(file).name.startswith("."):
-            continue
-        digest = digests[file] if file in unchanged and file in digests else _digest(file, raw)
-        if isinstance(digest, InputError):
-            errors.append(digest)
-        else:
-            documents[file] = digest
     kept = known[on_disk(known).isin(unchanged)]
     fresh = files[~files.isin(set(on_disk(kept)))].tolist()
     log.info("%s: %d files, %d of them new or changed", raw, len(files), len(fresh))
@@ -193,6 +184,17 @@ def build(
         remark(rows)
         errors += [row for row in rows if isinstance(row, InputError)]
         tables.append(as_table([row for row in rows if not isinstance(row, InputError)]))
+    documents: dict[str, str] = {}
+    # What holds no image may be the mask of one, such as DICOM SEG.
+    others = [error.file for error in errors if isinstance(error, NotImageError)]
+    for file in [*found["file"].drop(files.index), *others]:
+        if Path(file).name.startswith("."):
+            continue
+        digest = digests[file] if file in unchanged and file in digests else _digest(file, raw)
+        if isinstance(digest, InputError):
+            errors.append(digest)
+        else:
+            documents[file] = digest
     table, conflicts = _merge_duplicates(_sorted([part for part in tables if len(part)] or tables[:1]), raw)
     return table.reset_index(drop=True), found, documents, errors + conflicts
 

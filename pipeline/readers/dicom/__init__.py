@@ -117,7 +117,7 @@ def is_dicom(start: bytes) -> bool:
 
 
 @contextmanager
-def _parsing(path: Path) -> Iterator[None]:
+def parsing(path: Path) -> Iterator[None]:
     """A broken file can make the parser raise anything or never end; errors of reading are not its fault."""
     try:
         # Odd but usable values are remarked on at length; what matters is checked here.
@@ -213,22 +213,30 @@ def read_header(path: Path) -> dict[str, Any]:
     Raises NotDicomError, NotImageError, MissingTagError, TagValueError, MultiFrameError,
     SyntaxUnsupportedError or TruncatedError.
     """
-    with path.open("rb") as file, _parsing(path):
+    with path.open("rb") as file, parsing(path):
         ds = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS, force=True)
         _assume_syntax(ds)
         _check_tags(ds, path)
         _check_syntax(ds, path)
         _check_length(ds, file, path)
         if not frames.is_enhanced(ds) or frames.count(ds) == 1:
-            return _row(frames.flat(ds))
+            return row_of(frames.flat(ds))
         return {
             "frames": [
-                _row(frames.flat(ds, number)) | {"frame": number + 1} for number in range(frames.count(ds))
+                row_of(frames.flat(ds, number)) | {"frame": number + 1} for number in range(frames.count(ds))
             ]
         }
 
 
-def _row(ds: Dataset) -> dict[str, Any]:
+def read_frame_of_reference(path: Path) -> str:
+    """(0020,0052), in which the places of a file or frame are given; empty where it is absent."""
+    path, _ = frames.named(path)
+    with parsing(path):
+        tag = "FrameOfReferenceUID"
+        return tags.text(pydicom.dcmread(path, specific_tags=[tag], stop_before_pixels=True, force=True), tag)
+
+
+def row_of(ds: Dataset) -> dict[str, Any]:
     """The columns of the index that a header gives; NaN for a number that is absent."""
     row: dict[str, Any] = {name: str(tags.value(ds, tag) or "").strip() for name, tag in TEXT_TAGS.items()}
     row["modality"] = tags.modality(ds)
@@ -320,7 +328,7 @@ def read_jpeg(path: Path) -> bytes | None:
 
     Raises NotDicomError or TruncatedError.
     """
-    with _parsing(path):
+    with parsing(path):
         path, frame = frames.named(path)
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["NumberOfFrames"], force=True)
         if header.file_meta.get("TransferSyntaxUID") not in LOSSY:
@@ -342,7 +350,7 @@ def read_dataset(path: Path) -> tuple[Dataset, np.ndarray]:
 
 def read_image(path: Path) -> tuple[Dataset, np.ndarray, bool]:
     """What :func:`read_dataset` gives, and whether the image is in colour."""
-    with _parsing(path):
+    with parsing(path):
         path, frame = frames.named(path)
         if frame is None:
             ds: Dataset = pydicom.dcmread(path, force=True)

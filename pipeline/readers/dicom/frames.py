@@ -79,7 +79,7 @@ def count(ds: Dataset) -> int:
     return int(found[0])
 
 
-def _groups(ds: Dataset, frame: int) -> Iterator[Dataset]:
+def groups(ds: Dataset, frame: int) -> Iterator[Dataset]:
     """The shared group, and that of frame 0, 1, …; raises MissingTagError or TagValueError."""
     for name in (SHARED, PER_FRAME):
         items = ds.get(name)
@@ -109,7 +109,7 @@ def flat(ds: Dataset, frame: int = 0) -> Dataset:
     one.update({key: value for key, value in ds.items() if key not in (Tag(SHARED), Tag(PER_FRAME))})
     one.file_meta = ds.file_meta
     taken: set[str] = set()
-    for group in _groups(ds, frame):
+    for group in groups(ds, frame):
         for macro, names in MACROS.items():
             for item in group.get(macro) or ():
                 for name, plain in names.items():
