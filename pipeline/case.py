@@ -1,6 +1,5 @@
 """One new case: from its files and a point to patches, by the functions that made the patches of training."""
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pandas as pd
 from pipeline.card import Preprocessing, measure, moments
 from pipeline.datasets import Source, instance_row, lungx, pixel_row, places, prostatex
 from pipeline.datasets.listed import extent_of, image_columns
+from pipeline.datasets.masks import Mask
 from pipeline.errors import ConfigError, InputError, NoCentreError, NoSeriesError
 from pipeline.files import EXTENT, FINDING_COLUMNS
 from pipeline.patches import online, reduced, slices
@@ -84,8 +84,11 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     else:
         raw, known, left_out = index.look(path)
         image = pd.Series({**row, "image": "." if path.is_dir() else path.name})
-    source = Source("case", raw, known, [])
-    located = _locate(source, image, how)
+    dicom = known[known["format"] == "dicom"]
+    # A screenshot or a report beside DICOM is not meant.
+    source = Source("case", raw, dicom if len(dicom) and not has_images(how) else known, [])
+    mask = places.mask_of(source, image, how.axis)
+    located = _locate(source, image, how, mask)
     located = {name: _reduced(cells, known, how.width) for name, cells in located.items()}
     ids = {"patient_id": row["patient_id"], "finding_id": row["finding_id"]}
     of_image = places.centre_of(image) == "image"
@@ -96,7 +99,7 @@ def _prepare(path: Path, row: Mapping[str, str], how: Preprocessing) -> Case:
     ]
     extent = extent_of(row.get(EXTENT, "")) if how.extents else ""
     if how.mask_extent and not extent:
-        extent = places.extent_of_mask(source, image, how.axis, how.mask_extent)
+        extent = places.extent_of_mask(mask, how.mask_extent)
     if how.extents and not extent:
         raise ConfigError("none", file=path.name, expected="the extent of its patch: each finding of the "
                           "training has its own", remedy="give it, such as --extent '40 mm'")  # fmt: skip
@@ -159,20 +162,18 @@ def _reduced(cells: Cells, index_: pd.DataFrame, width: int | None) -> Cells:
     return cells | pixel_row(*reduced.point(float(cells["column"]), float(cells["row"]), by))
 
 
-def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cells]:
+def _locate(source: Source, row: pd.Series, how: Preprocessing, mask: Mask | None) -> dict[str, Cells]:
     """The place of the case on each channel."""
     dicom = source.index[source.index["format"] == "dicom"]
-    if len(dicom) and not has_images(how):  # a screenshot or a report beside them is not meant
-        source = dataclasses.replace(source, index=dicom)
     if (patients := persons(dicom["patient_id"]).nunique()) > 1:
         raise NoSeriesError(
             f"those of {patients}", expected="the images of one patient", remedy="give the folder of one"
         )
     if how.kind == "prostatex" and _is_named(dicom, how.channels):
-        return _prostatex(dicom, places.point(source, row, how.axis), how.channels)
+        return _prostatex(dicom, places.point(source, row, mask), how.channels)
     if how.kind == "table":
         reason = "as named" if has_images(how) else "the only image or series"
-        found = places.locate(source, row, how.axis, how.channels)
+        found = places.locate(source, row, how.axis, how.channels, mask)
         return {name: {**cells, "reason": reason} for name, cells in found.items()}
     if len(how.channels) > 1:
         raise NoSeriesError(
@@ -181,11 +182,11 @@ def _locate(source: Source, row: pd.Series, how: Preprocessing) -> dict[str, Cel
             remedy="give a folder that holds them all, or a model of other channels",
         )
     several = how.kind == "lungx" and dicom["series_uid"].nunique() > 1
-    if several and (world := places.point(source, row, how.axis)[1]) is not None:
+    if several and (world := places.point(source, row, mask)[1]) is not None:
         series = lungx.series_of(source, dicom["patient_id"].iloc[0])
         reason = f"the longest of {dicom['series_uid'].nunique()} series"
         return {how.channels[0]: {**places.in_series(series, None, world), "reason": reason}}
-    (cells,) = places.locate(source, row, how.axis, how.channels).values()
+    (cells,) = places.locate(source, row, how.axis, how.channels, mask).values()
     return {how.channels[0]: {**cells, "reason": "the only image or series"}}
 
 

@@ -1,6 +1,7 @@
 """Find every finding: its label, its slice and its pixel, and the group that no split may cut."""
 
 import argparse
+import functools
 import itertools
 import logging
 from collections import Counter
@@ -14,33 +15,45 @@ import pandas as pd
 from pipeline import datasets, options
 from pipeline.classes import LABEL, label_columns
 from pipeline.cli import run_cli
-from pipeline.errors import ConfigError, EmptyError, InputError
+from pipeline.errors import ConfigError, EmptyError, InputError, LimitError
 from pipeline.files import EXTENT, FINDING_COLUMNS, SKIPPED_COLUMNS, write_csv
+from pipeline.pool import parallel
 from pipeline.readers.index import documents, on_disk, read_index
 from pipeline.readers.pixels import read_pixels
 from pipeline.splits import duplicates, people
 
 log = logging.getLogger("typhon")
 
+CHUNK = 8
+"""Slices that a process compares at a time: those of one volume are neighbours, and it is read once."""
 PAIR_COLUMNS = ("patient_id_1", "file_1", "patient_id_2", "file_2", "distance", "merged")
 
 
+def _hash(key: tuple[str, str], raw: Path) -> int | InputError:
+    """The perceptual hash of a slice, or why it cannot be read."""
+    try:
+        return duplicates.phash(read_pixels(raw / key[0], key[1]).values)
+    except InputError as error:
+        return error
+
+
+def _lost(key: tuple[str, str]) -> InputError:
+    return LimitError("the end of the process that read it", file=key[0])
+
+
 def _hashes(
-    rows: list[dict[str, Any]], raw: Path, found: datasets.Findings
+    rows: list[dict[str, Any]], raw: Path, found: datasets.Findings, processes: int
 ) -> tuple[list[dict[str, Any]], np.ndarray]:
     """The rows whose image can be read and the perceptual hash of each; the others are left out."""
-    known: dict[tuple[str, str], int | InputError] = {}
+    keys = list(dict.fromkeys((row["file"], row.get("slice", "")) for row in rows))
+    hashed = parallel(functools.partial(_hash, raw=raw), keys, processes=processes, label="comparing images",
+                      chunk=CHUNK, lost=_lost)  # fmt: skip
+    known = dict(zip(keys, hashed, strict=True))
     kept, hashes = [], []
     for row in rows:
-        key = (row["file"], row.get("slice", ""))
-        if key not in known:
-            try:
-                known[key] = duplicates.phash(read_pixels(raw / key[0], key[1]).values)
-            except InputError as error:
-                error.file = row["file"]
-                known[key] = error
-        value = known[key]
+        value = known[row["file"], row.get("slice", "")]
         if isinstance(value, InputError):
+            value.file = row["file"]
             found.leave_out(value, **{name: row[name] for name in ("patient_id", "finding_id", "channel")})
         else:
             kept.append(row)
@@ -64,7 +77,9 @@ def _joins(rows: list[dict[str, Any]], index: pd.DataFrame, unknown: np.ndarray)
     return np.concatenate(pairs)
 
 
-def group(found: datasets.Findings, source: datasets.Source, *, compare: bool = True) -> list[dict[str, Any]]:
+def group(
+    found: datasets.Findings, source: datasets.Source, *, compare: bool = True, processes: int = 1
+) -> list[dict[str, Any]]:
     """Give each row its group, called after the first patient_id in it, and return the near-duplicate pairs.
 
     A group is a person, however spelt, or, where the patient is unknown (no group_id, or a word that says
@@ -76,7 +91,7 @@ def group(found: datasets.Findings, source: datasets.Source, *, compare: bool = 
     """
     hashes = np.array([], "u8")
     if compare:
-        found.rows, hashes = _hashes(found.rows, source.raw, found)
+        found.rows, hashes = _hashes(found.rows, source.raw, found, processes)
     pairs = duplicates.near_pairs(hashes)
     rows = found.rows
     who = [people.person(row["group_id"]) for row in rows]
@@ -133,12 +148,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         sub.add_argument(
             "--no-compare", dest="compare", action="store_false", help="do not look for near-duplicates"
         )
+        sub.add_argument("--processes", type=int, default=1)
         options.add_flags(sub, kind.Options)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     source = datasets.Source(args.dataset, args.raw, read_index(args.index), sorted(documents(args.index)))
     found = kinds[args.kind].find(source, options.given(kinds[args.kind].Options, args))
-    pairs = group(found, source, compare=args.compare)
+    pairs = group(found, source, compare=args.compare, processes=args.processes)
     write_csv(args.skipped, SKIPPED_COLUMNS, found.skipped)
     if not found.rows:
         # The skipped table of a failed job does not outlive it, so the message says it all.

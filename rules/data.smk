@@ -50,6 +50,7 @@ rule locate_findings:
     priority: 1
     conda:
         "../environment.yml"
+    threads: 4
     resources:
         mem_mb=memory(2000),
         runtime=60,
@@ -64,7 +65,8 @@ rule locate_findings:
     shell:
         "python -m workflow.job {log} pipeline.findings {params.kind} --dataset {wildcards.dataset}"
         " --raw {params.raw:q} --index {input.index:q} --out {output.findings:q} --skipped {output.skipped:q}"
-        " --choices {output.choices:q} --near-duplicates {output.near_duplicates:q} {params.compare} {params.options}"
+        " --choices {output.choices:q}"
+        " --near-duplicates {output.near_duplicates:q} --processes {threads} {params.compare} {params.options}"
 
 
 rule extract_slices:

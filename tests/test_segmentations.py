@@ -138,6 +138,7 @@ def raw(tmp_path: Path) -> Path:
 def test_a_segment_marks_the_slice_on_which_it_is_largest(raw: Path, kind, value, expected, third) -> None:
     write_seg(raw / "m.dcm", TWO, kind=kind)
     found = run(raw, HEADER + f"t2,m.dcm,{value},p,1,1\n", "--mask-extent", "1")
+    assert found.skipped == []
     (row,) = found.rows
     assert (place(row)[:2], row["centre"], row["plane_distance_mm"]) == (expected, "mask", "0.000")
     ds = pydicom.dcmread(raw / row["file"])
@@ -187,7 +188,7 @@ def test_a_contour_within_another_is_a_hole_and_one_beside_it_is_not() -> None:
     hole = np.array([[10, 5, 5], [30, 5, 5], [30, 15, 5], [10, 15, 5.0]])
     beside = np.array([[50, 0, 5], [60, 0, 5], [60, 20, 5], [50, 20, 5.0]])
     volume = segmentations.filled([square, hole, beside])
-    pixel = np.prod(volume.spacing_mm[:2])
+    pixel = np.prod(volume.grid.spacing_mm[:2])
     assert volume.voxels.sum() * pixel == pytest.approx(40 * 20 - 20 * 10 + 10 * 20, rel=0.01)
     at = {
         point: volume.voxels[tuple(np.rint(np.linalg.solve(volume.affine, [*point, 5, 1])[:3]).astype(int))]
@@ -217,7 +218,7 @@ def test_the_middle_of_a_ball_of_contours_is_that_of_the_ball(
     largest = int(volume.voxels.sum(axis=(0, 1)).argmax())
     middle = [*np.argwhere(volume.voxels[..., largest]).mean(axis=0), largest, 1]
     assert (volume.affine @ middle)[:3] == pytest.approx(flat.world(0, 0, layers[0]), abs=0.02 * radius)
-    area = volume.voxels[..., largest].sum() * np.prod(volume.spacing_mm[:2])
+    area = volume.voxels[..., largest].sum() * np.prod(volume.grid.spacing_mm[:2])
     assert area == pytest.approx(np.pi * radius**2 / 4, rel=0.02)
 
 
@@ -225,7 +226,9 @@ def test_a_real_structure_set_is_read() -> None:
     """Of 400 × 300 mm, on three slices 10 mm apart; its other ROIs are points."""
     segment = segmentations.read(Path(get_testdata_file("rtstruct.dcm", read=False)), "")
     assert segment is not None
-    assert segment.volume.voxels.sum() * np.prod(segment.volume.spacing_mm) == pytest.approx(400 * 300 * 30)
+    assert segment.volume.voxels.sum() * np.prod(segment.volume.grid.spacing_mm) == pytest.approx(
+        400 * 300 * 30
+    )
     assert segment.frame == "1.2.826.0.1.3680043.8.498.2010020400001.2"
 
 

@@ -72,7 +72,7 @@ def test_metres_and_micrometres_become_mm(tmp_path: Path, unit: int, mm: float) 
     volume = read_volume(path)
     assert volume.affine @ [4, 7, 3, 1] == pytest.approx([-11 * mm, 28 * mm, 17 * mm, 1])
     image = sitk.ReadImage(path)
-    assert volume.spacing_mm == pytest.approx(image.GetSpacing())
+    assert volume.grid.spacing_mm == pytest.approx(image.GetSpacing())
     assert volume.affine[:3, 3] == pytest.approx(image.GetOrigin())
 
 
@@ -116,7 +116,7 @@ def test_a_fourth_dimension_of_one_is_none(tmp_path: Path) -> None:
 def test_a_nifti_says_itself_in_which_order_its_bytes_are(tmp_path: Path, name: str) -> None:
     nib.Nifti1Image(VOXELS, OBLIQUE, nib.Nifti1Header(endianness=">")).to_filename(tmp_path / name)
     assert (read_volume(tmp_path / name).voxels == VOXELS).all()
-    assert read_volume(tmp_path / name).spacing_mm.tolist() == [2, 3, 4]
+    assert read_volume(tmp_path / name).grid.spacing_mm.tolist() == [2, 3, 4]
 
 
 @pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
@@ -157,7 +157,7 @@ def test_a_file_with_time_has_a_volume_at_each(tmp_path: Path, name: str) -> Non
     assert read_header(path) == {"columns": 20, "rows": 30, "slices": 10}
     volume = read_volume(path, 1)
     assert (volume.voxels == -VOXELS).all()
-    assert volume.spacing_mm.tolist() == pytest.approx([2, 3, 4])
+    assert volume.grid.spacing_mm.tolist() == pytest.approx([2, 3, 4])
     assert (read_volume(path, 0).voxels == VOXELS).all()
 
 
@@ -260,7 +260,7 @@ def test_a_nifti_that_does_not_say_where_it_lies_still_has_a_spacing(tmp_path: P
     fields = {"codes": (0, 0), "pixdim": (1, 2, 3, 4, 1, 1, 1, 1)}
     volume = read_volume(nifti(tmp_path / "v.nii", **fields))
     assert not volume.placed
-    assert volume.spacing_mm.tolist() == [2, 3, 4]
+    assert volume.grid.spacing_mm.tolist() == [2, 3, 4]
     assert read_volume(nifti(tmp_path / "w.nii")).placed
 
 
@@ -650,7 +650,7 @@ def test_a_packed_nrrd_and_one_of_two_files(tmp_path: Path) -> None:
 def test_an_nrrd_without_a_space_has_a_spacing_and_no_place(tmp_path: Path) -> None:
     bare = {"space": None, "space_directions": None, "space_origin": None}
     volume = read_volume(nrrd(tmp_path / "v.nrrd", **bare, spacings="2 3 4"))
-    assert (volume.placed, volume.spacing_mm.tolist()) == (False, [2, 3, 4])
+    assert (volume.placed, volume.grid.spacing_mm.tolist()) == (False, [2, 3, 4])
     assert code(nrrd(tmp_path / "v.nrrd", **bare)).startswith(
         "E-VOL-AFFINE: expected a spacing in mm along each axis, found no space directions and no spacings"
     )

@@ -7,10 +7,11 @@ import numpy as np
 
 from pipeline.datasets.listed import time_of
 from pipeline.errors import ImageMissingError, NoCentreError, NoSeriesError
+from pipeline.pool import in_child
 from pipeline.readers import labels
 from pipeline.readers.dicom import frames, is_dicom, segmentations
 from pipeline.readers.pixels import read_pixels
-from pipeline.readers.volumes import Volume, at_time, is_volume, read_times
+from pipeline.readers.volumes import Grid, at_time, is_volume, read_times
 
 WHOLE = 1e-3
 """How far a number of a mask may be from a whole one: a slope such as 1/255 makes 1 of 255."""
@@ -26,8 +27,8 @@ class Mask:
     number: int
     shape: tuple[int, ...]
     """That of the whole mask."""
-    volume: Volume | None
-    """The mask, if it is one."""
+    grid: Grid | None
+    """That of the mask, if it is a volume."""
     frame: str = ""
     """The frame of reference of a DICOM mask."""
 
@@ -39,9 +40,9 @@ class Mask:
     def side(self) -> tuple[float, str]:
         """The longer side of the box around it, in mm, or in the pixels of a picture."""
         sides = np.ptp(np.argwhere(self.inside), axis=0) + 1
-        if self.volume is None:
+        if self.grid is None:
             return float(sides.max()), "px"
-        return float((sides * np.delete(self.volume.spacing_mm, self.axis)).max()), "mm"
+        return float((sides * np.delete(self.grid.spacing_mm, self.axis)).max()), "mm"
 
 
 def _file(path: Path) -> Path:
@@ -64,8 +65,11 @@ def _start(path: Path) -> bytes:
         return opened.read(352)
 
 
-def _numbered(voxels: np.ndarray) -> np.ndarray:
-    """The whole numbers of a mask, 0 for NaN. Raises NoCentreError for others, such as probabilities."""
+def _numbers(voxels: np.ndarray) -> np.ndarray:
+    """Voxels that are not 0 as the whole numbers that they are, 0 for NaN.
+
+    Raises NoCentreError for others, such as probabilities.
+    """
     known = np.nan_to_num(voxels)
     whole = np.rint(known)
     if (odd := np.abs(known - whole) > WHOLE).any():
@@ -75,6 +79,7 @@ def _numbered(voxels: np.ndarray) -> np.ndarray:
     return whole
 
 
+@in_child
 def read(path: Path, value: str, time: str, axis: int, normal: np.ndarray | None) -> Mask:
     """A mask in the slice in which it is largest, so that the slice shows the finding.
 
@@ -96,20 +101,22 @@ def read(path: Path, value: str, time: str, axis: int, normal: np.ndarray | None
         volume = at_time(volumes, time_of(time, len(volumes), path), path)
     elif is_dicom(start) and (segment := segmentations.read(path, value)):
         volume, frame, value = segment.volume, segment.frame, ""
-    if volume:
-        voxels = _numbered(volume.voxels)
-        if volume.placed and normal is not None:
-            axis = int(np.abs(normal @ (volume.affine[:3, :3] / volume.spacing_mm)).argmax())
-    else:
-        voxels, axis = _numbered(read_pixels(path).values.T[..., None]), 2
-    inside = voxels == labels.number(value, path) if value else voxels != 0
+    grid = volume.grid if volume else None
+    voxels = volume.voxels if volume else read_pixels(path).values.T[..., None]
+    if grid is None:
+        axis = 2
+    elif grid.placed and normal is not None:
+        axis = int(np.abs(normal @ (grid.affine[:3, :3] / grid.spacing_mm)).argmax())
+    inside = voxels != 0
+    numbers = _numbers(voxels[inside])
+    inside[inside] = numbers == labels.number(value, path) if value else numbers != 0
     areas = inside.sum(axis=tuple(number for number in range(3) if number != axis))
     if not areas.any():
-        values = np.unique(voxels)
+        values = np.unique(np.append(numbers, [] if len(numbers) == voxels.size else 0))
         more = " …" if len(values) > labels.MOST_SHOWN else ""
         shown = ", ".join(f"{each:g}" for each in values[: labels.MOST_SHOWN])
         wanted = f"value {value}" if value else "a value but 0"
         raise NoCentreError(f"values {shown}{more}", expected=f"a mask with voxels of {wanted}",
                             remedy="correct the mask or its value, or give a point")  # fmt: skip
     number = int(areas.argmax())
-    return Mask(np.take(inside, number, axis), axis, number, voxels.shape, volume, frame)
+    return Mask(np.moveaxis(inside, axis, 0)[number].copy(), axis, number, voxels.shape, grid, frame)

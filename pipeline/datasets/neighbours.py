@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.datasets import Source, instance_row, pixel_row
 from pipeline.errors import ConfigError, NoSeriesError
 from pipeline.readers import geometry, stacks
-from pipeline.readers.volumes import at_time, read_times
+from pipeline.readers.volumes import read_grid
 
 OWN = "image"
 """The channel of a data set without neighbours."""
@@ -47,8 +47,8 @@ def moved(source: Source, name: str, cells: dict[str, Any], mm: float) -> dict[s
     if "slice" in cells:
         axis, number, *when = map(int, cells["slice"].split(":"))
         path = source.raw / cells["file"]
-        volume = at_time(read_times(path), when[0] if when else None, path)
-        place, off = _place(np.arange(volume.voxels.shape[axis]) * volume.spacing_mm[axis], number, mm)
+        grid = read_grid(path)
+        place, off = _place(np.arange(grid.shape[axis]) * grid.spacing_mm[axis], number, mm)
         where = ":".join(map(str, [axis, place, *when]))
         return {**cells, "slice": where, **pixel_row(*spot, off)}
     found = source.named(name)

@@ -30,7 +30,7 @@ from pipeline.errors import (
 from pipeline.readers import dicom, geometry, labels, stacks
 from pipeline.readers.index import on_disk
 from pipeline.readers.pixels import COLOURS, slice_of
-from pipeline.readers.volumes import RAS_TO_LPS, at_time, is_nifti, read_times
+from pipeline.readers.volumes import RAS_TO_LPS, check_time, is_nifti, read_grid
 
 
 def point_of(row: pd.Series, names: tuple[str, ...]) -> np.ndarray | None:
@@ -110,18 +110,18 @@ def _in_volume(
     axis: int,
     time: str,
 ) -> dict[str, Any]:
-    volumes = read_times(source.raw / image["file"])
-    when = time_of(time, len(volumes), Path(image["file"]))
-    volume = at_time(volumes, when, Path(image["file"]))
-    shape = np.array(volume.voxels.shape)
+    grid, path = read_grid(source.raw / image["file"]), Path(image["file"])
+    when = time_of(time, grid.times, path)
+    check_time(when, grid.times, path)
+    shape = np.array(grid.shape)
     if world is not None:
-        if not volume.placed:
+        if not grid.placed:
             raise UnplacedError(
                 "sform_code and qform_code 0", file=image["file"],
                 expected="a volume that says where it lies",
                 remedy="give x, y and z, in voxels, in place of x_mm, y_mm and z_mm",
             )  # fmt: skip
-        voxel = np.linalg.solve(volume.affine, np.append(_needed(world, 3), 1.0))[:3]
+        voxel = np.linalg.solve(grid.affine, np.append(_needed(world, 3), 1.0))[:3]
     else:
         voxel = (shape - 1) / 2 if pixel is None else _needed(pixel, 3)
     if not ((voxel >= -0.5) & (voxel <= shape - 0.5)).all():
@@ -130,7 +130,7 @@ def _in_volume(
         )
     across, down = (i for i in range(3) if i != axis)
     index = int(np.clip(round(voxel[axis]), 0, shape[axis] - 1))
-    spacing = volume.spacing_mm
+    spacing = grid.spacing_mm
     return {
         "file": image["file"],
         "slice": f"{axis}:{index}" + ("" if when is None else f":{when}"),
@@ -193,30 +193,36 @@ def _located(
     return _in_image(found.iloc[0], pixel, world)
 
 
-def point(source: Source, row: pd.Series, axis: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+def point(
+    source: Source, row: pd.Series, mask: masks.Mask | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The point of a row or the middle of its mask: as a pixel, and in mm (LPS); None where it has none."""
-    if centre_of(row) == MASK:
-        return _of_mask(source, row, axis)
+    if mask:
+        if mask.grid and mask.grid.placed:
+            return mask.middle, (mask.grid.affine @ [*mask.middle, 1.0])[:3]
+        return mask.middle, None
     pixel, world = point_of(row, PIXELS), point_of(row, WORLD)
     if world is not None and is_nifti(_named(source, row["image"])["file"].iloc[0]):
         world = world * np.diag(RAS_TO_LPS)[:3]
     return pixel, world
 
 
-def locate(source: Source, row: pd.Series, axis: int, channels: Sequence[str]) -> dict[str, dict[str, Any]]:
+def locate(
+    source: Source, row: pd.Series, axis: int, channels: Sequence[str], mask: masks.Mask | None
+) -> dict[str, dict[str, Any]]:
     """The cells of findings.csv, by channel, that say on which slice a row of a table lies, and where in it.
 
     Of the row count its ``image``, relative to the raw folder ("." is the folder itself), its point, whose
-    millimetres are LPS, but RAS for NIfTI, and its ``time``. Colours and neighbouring slices are parts of
-    this image; other channels after the first are images of their own (see
+    millimetres are LPS, but RAS for NIfTI, and its ``time``; ``mask`` is that of :func:`mask_of`. Colours and
+    neighbouring slices are parts of this image; other channels after the first are images of their own (see
     :func:`pipeline.datasets.listed.headers`).
 
     Raises NoSeriesError where a picture has no neighbours, or what is no picture no colours, NoCentreError
     where images cannot be matched, and what is wrong with an image or a point.
     """
     image, time = row["image"], str(row.get("time", "")).strip()
-    pixel, world = point(source, row, axis)
-    if centre_of(row) == MASK and world is not None:
+    pixel, world = point(source, row, mask)
+    if mask and world is not None:
         cells = _in_space(source, image, world, time, axis)
     else:
         cells = _located(source, image, pixel, world, time, axis)
@@ -272,11 +278,10 @@ def _world(source: Source, cells: Mapping[str, Any]) -> np.ndarray | None:
     """The point in mm (LPS) of cells of findings.csv; None where the image does not say where it lies."""
     column, row, off = (float(cells[name]) for name in ("column", "row", "plane_distance_mm"))
     if "slice" in cells:
-        axis, number, time = slice_of(cells["slice"])
-        path = source.raw / cells["file"]
-        volume = at_time(read_times(path), time, path)
-        voxel = np.insert([column, row], axis, number + off / volume.spacing_mm[axis])
-        return (volume.affine @ [*voxel, 1.0])[:3] if volume.placed else None
+        axis, number, _ = slice_of(cells["slice"])
+        grid = read_grid(source.raw / cells["file"])
+        voxel = np.insert([column, row], axis, number + off / grid.spacing_mm[axis])
+        return (grid.affine @ [*voxel, 1.0])[:3] if grid.placed else None
     instance = source.named(cells["file"]).iloc[0]
     try:
         return geometry.plane(instance).to_world(column, row, off) if instance["format"] == "dicom" else None
@@ -289,7 +294,7 @@ def _normal(source: Source, image: str, axis: int) -> np.ndarray | None:
     first = _named(source, image).iloc[0]
     try:
         if first["format"] == "volume":
-            return read_times(source.raw / first["file"])[0].affine[:3, axis]
+            return read_grid(source.raw / first["file"]).affine[:3, axis]
         return geometry.plane(first).normal if first["format"] == "dicom" else None
     except MissingTagError:
         return None
@@ -319,40 +324,35 @@ def centre_of(row: Mapping[str, Any]) -> str:
     return MASK if str(row.get(MASK, "")).strip() else "image"
 
 
-def _mask(source: Source, row: Mapping[str, Any], axis: int) -> masks.Mask:
-    """That of a row; slices are those of its image, as far as it has such: of volumes along ``axis``."""
+def mask_of(source: Source, row: Mapping[str, Any], axis: int) -> masks.Mask | None:
+    """That of a row whose point is that of its mask, sliced as its image is: of volumes along ``axis``."""
+    if centre_of(row) != MASK:
+        return None
     value, time = (str(row.get(name, "")).strip() for name in ("mask_value", "time"))
-    mask = masks.read(source.raw / row[MASK], value, time, axis, _normal(source, row["image"], axis))
-    first = _named(source, row["image"]).iloc[0]
-    if mask.frame and first["format"] == "dicom":
-        own = dicom.read_frame_of_reference(source.raw / first["file"])
-        if own and own != mask.frame:
-            raise NoCentreError(
-                "another", expected="the frame of reference of the image",
-                remedy="take the mask that was drawn on this image, or on one of its session",
-            )  # fmt: skip
-    return mask
-
-
-def _of_mask(source: Source, row: Mapping[str, Any], axis: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """The middle of the mask of a row, as a pixel and, where the mask knows its place, in mm (LPS)."""
+    normal, first = _normal(source, row["image"], axis), _named(source, row["image"]).iloc[0]
     try:
-        mask = _mask(source, row, axis)
-        if mask.volume and mask.volume.placed:
-            return mask.middle, (mask.volume.affine @ [*mask.middle, 1.0])[:3]
-        _check_size(source, row["image"], mask.shape)
-        return mask.middle, None
+        mask = masks.read(source.raw / row[MASK], value, time, axis, normal)
+        if not (mask.grid and mask.grid.placed):
+            _check_size(source, row["image"], mask.shape)
+        elif mask.frame and first["format"] == "dicom":
+            own = dicom.read_frame_of_reference(source.raw / first["file"])
+            if own and own != mask.frame:
+                raise NoCentreError(
+                    "another", expected="the frame of reference of the image",
+                    remedy="take the mask that was drawn on this image, or on one of its session",
+                )  # fmt: skip
     except InputError as error:
         error.file = row[MASK]
         raise
+    return mask
 
 
-def extent_of_mask(source: Source, row: Mapping[str, Any], axis: int, times: float) -> str:
-    """How large the patch of a row is, so many times as its mask; empty for a row whose point is no mask's.
+def extent_of_mask(mask: masks.Mask | None, times: float) -> str:
+    """How large a patch is that is so many times as long as its mask; empty without one.
 
     The longer side of the mask counts, in the slice in which the mask is largest.
     """
-    if centre_of(row) != MASK:
+    if mask is None:
         return ""
-    side, unit = _mask(source, row, axis).side()
+    side, unit = mask.side()
     return extent_of(f"{times * side:.4f} {unit}")

@@ -182,9 +182,10 @@ def find(source: Source, options: Options) -> Findings:
         try:
             if number in listed.missing:
                 raise listed.missing[number]
-            each = places.locate(source, row, axis, channels)
+            mask = places.mask_of(source, row, axis)
+            each = places.locate(source, row, axis, channels, mask)
             if options.mask_extent:
-                row["extent"] = places.extent_of_mask(source, row, axis, options.mask_extent)
+                row["extent"] = places.extent_of_mask(mask, options.mask_extent)
         except InputError as error:
             error.file = error.file or row["image"]
             result.leave_out(error, **case)

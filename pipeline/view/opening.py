@@ -46,7 +46,7 @@ def of_volume(path: Path) -> Voxels:
     if read[0].placed:
         origins = affine[:3, 3] + np.arange(values.shape[2])[:, None] * affine[:3, 2]
         place = {"steps": affine[:3, :2], "origins": origins}
-    return Voxels(path.name, values, read[0].spacing_mm, times, **place, file=path)
+    return Voxels(path.name, values, read[0].grid.spacing_mm, times, **place, file=path)
 
 
 def of_array(path: Path) -> Voxels:

@@ -36,6 +36,21 @@ def is_volume(start: bytes, name: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Where the voxels of a file lie: how many along i, j and k, and the matrix of :class:`Volume`."""
+
+    shape: tuple[int, ...]
+    affine: np.ndarray
+    placed: bool = True
+    times: int = 1
+
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """From voxel to voxel along i, j and k."""
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+
+
+@dataclass(frozen=True)
 class Volume:
     """Voxels float32 [i, j, k], and the matrix (4, 4) from zero-based voxel indices to LPS mm.
 
@@ -47,9 +62,9 @@ class Volume:
     placed: bool = True
 
     @property
-    def spacing_mm(self) -> np.ndarray:
-        """From voxel to voxel along i, j and k."""
-        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+    def grid(self) -> Grid:
+        """Where its voxels lie."""
+        return Grid(self.voxels.shape, self.affine, self.placed)
 
 
 def _shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -141,6 +156,17 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 @in_child
+def read_grid(path: Path) -> Grid:
+    """Where the voxels of a volume lie, from its header alone.
+
+    Raises NotDicomError, VolumeError or LimitError.
+    """
+    with _reading(path):
+        found = _open(path)
+    return Grid(found.shape[:3], found.affine, found.placed, found.shape[3] if len(found.shape) > 3 else 1)
+
+
+@in_child
 def read_times(path: Path) -> list[Volume]:
     """Every time of a file in physical units (NIfTI's slope and intercept applied); one if it has no time.
 
@@ -180,9 +206,14 @@ def read_volume(path: Path, time: int | None = None) -> Volume:
 
 def at_time(volumes: Sequence[Volume], time: int | None, path: Path) -> Volume:
     """The volume of one time; the only one where there is no time. Raises TimeError."""
-    if (time is None and len(volumes) > 1) or not 0 <= (time or 0) < len(volumes):
+    check_time(time, len(volumes), path)
+    return volumes[time or 0]
+
+
+def check_time(time: int | None, count: int, path: Path) -> None:
+    """Raise TimeError unless ``time`` is one of so many, or None where there is only one."""
+    if (time is None and count > 1) or not 0 <= (time or 0) < count:
         found = "none" if time is None else f"time {time}"
-        last = len(volumes) - 1
+        last = count - 1
         expected = f"a time from 0 to {last}" if last else "time 0 or none: the file has three dimensions"
         raise TimeError(found, file=path, expected=expected)
-    return volumes[time or 0]
