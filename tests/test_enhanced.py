@@ -114,7 +114,7 @@ def volume(count: int, seed: int = 0) -> np.ndarray:
 
 
 def table_of(folder: Path) -> pd.DataFrame:
-    rows, _, _, errors = index.build(folder, *index._nothing(), processes=1)
+    rows, _, _, errors = index.build(folder, *index.nothing(), processes=1)
     assert not errors
     return rows
 

@@ -152,9 +152,9 @@ def test_a_mask_may_be_named_by_its_folder_and_a_change_of_it_changes_the_index(
     write_seg(raw / "seg/1-1.dcm", {1: TWO[1]})
     (row,) = run(raw, HEADER + "t2,seg,,p,1,1\n").rows
     assert place(row)[:2] == (11, 7)
-    before = index.build(raw, *index._nothing(), processes=1)[2]
+    before = index.build(raw, *index.nothing(), processes=1)[2]
     write_seg(raw / "seg/1-1.dcm", {1: TWO[2]})
-    after = index.build(raw, *index._nothing(), processes=1)[2]
+    after = index.build(raw, *index.nothing(), processes=1)[2]
     assert before.keys() == after.keys() >= {"seg/1-1.dcm"}
     assert before["seg/1-1.dcm"] != after["seg/1-1.dcm"]
 

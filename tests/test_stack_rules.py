@@ -217,7 +217,7 @@ def test_lone_slices_of_other_numbers_places_or_kinds_are_no_stack(tmp_path: Pat
     write(tmp_path / "s", range(4), **canon(SeriesNumber=lambda plane: plane))
     write(tmp_path / "t", range(4), **canon("2.25.88", SOPClassUID="1.2.840.10008.5.1.4.1.1.7", Modality="OT"),
           patient_id="other")  # fmt: skip
-    rows, *_ = index.build(tmp_path, *index._nothing(), processes=1)
+    rows, *_ = index.build(tmp_path, *index.nothing(), processes=1)
     assert sorted(map(len, stacks.split(rows[rows["patient_id"] == "other"]))) == [1] * 4
     assert sorted(map(len, stacks.split(rows[rows["patient_id"] != "other"]))) == [1] * 4
 

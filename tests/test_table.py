@@ -526,7 +526,7 @@ def test_several_series_in_a_folder_are_listed_as_far_as_one_can_be_named(tmp_pa
     found = run(tmp_path, "image,patient_id,finding_id,label\nst,p,1,1\nall,q,1,0\nus,r,1,0\n")
     st, together, us = (row["reason"].rpartition("; ")[2] for row in found.skipped)
     assert st == "name the folder of one: thick (t, images: 3), thin (t, images: 2)"
-    assert together == "give each a folder of its own, and name that"
+    assert together == "name one by its SeriesInstanceUID, which ./run draft lists"
     assert us == "name a file, in a row for each that is meant"
 
 

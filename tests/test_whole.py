@@ -218,7 +218,7 @@ class TestPhantoms:
     def test_every_image_is_found_and_the_lists_part_the_patients(self, phantoms: Path, kind: object) -> None:
         name = kind.__name__.rpartition(".")[2]  # type: ignore[attr-defined]
         folder, options = phantoms / name, kind.Options()  # type: ignore[attr-defined]
-        rows, _, digests, errors = index.build(folder, *index._nothing(), processes=1)
+        rows, _, digests, errors = index.build(folder, *index.nothing(), processes=1)
         found = kind.find(Source(name, folder, rows, sorted(digests)), options)  # type: ignore[attr-defined]
         assert not errors
         assert not found.skipped

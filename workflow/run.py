@@ -289,6 +289,11 @@ def check(argv: Sequence[str]) -> int:
     return 0 if well else 1
 
 
+def draft(argv: Sequence[str]) -> int:
+    """A first table of a folder of images, to complete."""
+    os.execv(sys.executable, [sys.executable, "-m", "pipeline.datasets.draft", *argv])
+
+
 def bench(argv: Sequence[str]) -> int:
     """Speed against a plain reference."""
     os.execv(sys.executable, [sys.executable, "-m", "workflow.bench", *argv])
@@ -301,7 +306,7 @@ def fuzz(argv: Sequence[str]) -> int:
 
 OWN: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": demo, "test": test, "lint": lint, "bench": bench, "report": report, "check": check,
-    "fuzz": fuzz,
+    "draft": draft, "fuzz": fuzz,
 }  # fmt: skip
 
 

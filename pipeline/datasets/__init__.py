@@ -37,10 +37,12 @@ class Source:
 
     @functools.cached_property
     def _places(self) -> dict[str, list[int]]:
-        """Which rows of the index a name means: that of a frame, of a file, or of a folder above it."""
+        """Which rows of the index a name means: a frame, a file, a folder above it, or a DICOM series."""
         places: dict[str, list[int]] = {}
-        for place, (row, file) in enumerate(zip(self.index["file"], on_disk(self.index), strict=True)):
-            names, folder = {row, file, "."}, file
+        for place, (row, file, series) in enumerate(
+            zip(self.index["file"], on_disk(self.index), self.index["series_uid"], strict=True)
+        ):
+            names, folder = {row, file, ".", series or "."}, file
             while folder := folder.rpartition("/")[0]:
                 names.add(folder)
             for name in names:
@@ -48,7 +50,7 @@ class Source:
         return places
 
     def named(self, name: str) -> pd.DataFrame:
-        """The rows of the index of one file or frame, or below a folder ("." is the raw folder itself)."""
+        """The rows of the index of a file, frame or series (UID), or below a folder ("." is the raw one)."""
         return self.index.iloc[self._places.get(name, [])]
 
 

@@ -140,12 +140,14 @@ def _in_volume(
 
 
 def _choice(series: Sequence[pd.DataFrame]) -> str:
-    """What to do about several series in a folder: which to name, if each has a folder of its own."""
+    """What to do about several series in a folder: which to name, and how."""
     files = [sorted(set(on_disk(each))) for each in series]
     if all(len(each) == 1 for each in files) and len(set().union(*files)) == len(series):
         return "name a file, in a row for each that is meant"
     folders = [{PurePosixPath(file).parent.name for file in each} for each in files]
     if len(set().union(*folders)) < len(series) or any(len(each) > 1 for each in folders):
+        if len({uid for each in series for uid in each["series_uid"]}) == len(series):
+            return "name one by its SeriesInstanceUID, which ./run draft lists"
         return "give each a folder of its own, and name that"
     # Without the folders above, which may be called as people: a reason is also on pages to pass on.
     listed = sorted(

@@ -247,7 +247,7 @@ def look(path: Path) -> tuple[Path, pd.DataFrame, list[InputError]]:
     read.
     """
     if path.is_dir():
-        table, _, _, errors = build(path, *_nothing(), processes=1)
+        table, _, _, errors = build(path, *nothing(), processes=1)
         raw = path
     elif (file := frames.named(path)[0]).exists():
         raw, row = path.parent, read_row(file.name, path.parent)
@@ -291,7 +291,7 @@ def _readers() -> bytes:
     return code(*(module.__name__ for module in (dicom, frames, quick, images, volumes))).encode()
 
 
-def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
+def nothing() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
     """An empty index, no file states and no documents."""
     return as_table([]), pd.DataFrame(columns=list(STATE)).astype(STATE), {}
 
@@ -304,7 +304,7 @@ def _previous(index: Path, files: Path) -> tuple[pd.DataFrame, pd.DataFrame, dic
         log.info("%s was written by other readers: reading all files again", index)
     except (InputError, OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         pass
-    return _nothing()
+    return nothing()
 
 
 def _write(path: Path, table: pd.DataFrame, metadata: dict[bytes, bytes]) -> None:

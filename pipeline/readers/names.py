@@ -19,6 +19,8 @@ MOST_COMPARED = 20
 NEIGHBOURS = 200
 _FRAME = re.compile(r"(.+)(#[1-9][0-9]*)")
 """A frame of a file, as :func:`pipeline.readers.dicom.frames.called` names it."""
+_UID = re.compile(r"(?=.{12,64}$)[0-2](\.(0|[1-9][0-9]*)){2,}")
+"""A SeriesInstanceUID (PS3.5 9.1), and no number or version."""
 _ABSOLUTE = re.compile(r"/|[a-z]:/")
 
 
@@ -58,7 +60,8 @@ class Names:
     def find(self, name: str) -> str:
         """The path that ``name`` means, as it is on the disk; "." is the folder itself.
 
-        Of ``scan.dcm#3``, a frame, the file is looked for; whether it has such a frame its header says.
+        Of ``scan.dcm#3``, a frame, the file is looked for; whether it has such a frame its header says. So it
+        does of a series that its UID names, which stays as it is.
         Raises ImageMissingError, with the nearest names.
         """
         plain = "/".join(part for part in name.split("/") if part not in ("", "."))
@@ -70,6 +73,8 @@ class Names:
             fits = [file + frame[2] for file in self._known.get(self._relative(folded(frame[1])), [])]
         if len(fits) == 1:
             return fits[0]
+        if not fits and _UID.fullmatch(name):
+            return name
         near = fits or self._nearest(self._relative(key))
         remedy = f"did you mean {' or '.join(near)}?" if near else ""
         found = f"{len(fits)} that fit" if fits else "no readable file of that name" if name else "no name"

@@ -4,9 +4,10 @@ Either becomes a volume, 1 within and 0 outside. Contours (PS3.3 C.8.8.6) get a 
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,12 +50,47 @@ def read(path: Path, value: str) -> Segment | None:
     """
     with dicom.parsing(path):
         ds = pydicom.dcmread(path, force=True)
+        kind, frame = tags.text(ds, "Modality").upper(), frame_of(ds)
+        if kind == "SEG":
+            slices = _slices(ds, value)
+        elif kind == "RTSTRUCT":
+            contours = _contours(ds, value)
+        else:
+            return None
+    # Outside of its limits: pandas asks for a GiB of addresses when it is first used.
+    return Segment(stacked(*slices) if kind == "SEG" else filled(contours), frame)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a DICOM mask has: the series that it was drawn on, and its segments or ROIs by number."""
+
+    series: tuple[str, ...]
+    names: Mapping[int, str]
+
+
+def look(path: Path) -> Contents | None:
+    """What is in a DICOM mask, None for another file; raises what is wrong with the file."""
+    with path.open("rb") as file:
+        if not dicom.is_dicom(file.read(352)):
+            return None
+    with dicom.parsing(path):
+        ds = pydicom.dcmread(path, force=True, stop_before_pixels=True)
         kind = tags.text(ds, "Modality").upper()
         if kind == "SEG":
-            return Segment(_of_frames(ds, value), frame_of(ds))
+            return Contents(_series(ds.get("ReferencedSeriesSequence")), _segments(ds))
         if kind == "RTSTRUCT":
-            return Segment(_of_contours(ds, value), frame_of(ds))
+            studies = [
+                study for frame in ds.get("ReferencedFrameOfReferenceSequence") or ()
+                for study in frame.get("RTReferencedStudySequence") or ()
+            ]  # fmt: skip
+            drawn = [each for study in studies for each in study.get("RTReferencedSeriesSequence") or ()]
+            return Contents(_series(drawn), _rois(ds)[0])
         return None
+
+
+def _series(items: Iterable[Dataset] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tags.text(item, "SeriesInstanceUID") for item in items or ()))
 
 
 def frame_of(ds: Dataset) -> str:
@@ -82,31 +118,44 @@ def _meant(names: Mapping[int, str], value: str, what: str) -> int:
     )  # fmt: skip
 
 
-def _of_frames(ds: Dataset, value: str) -> Volume:
+def _segments(ds: Dataset) -> dict[int, str]:
     names = {
         int(item.SegmentNumber): tags.text(item, "SegmentLabel") for item in ds.get("SegmentSequence") or ()
     }
     names.pop(0, None)  # the background of a label map
-    number = _meant(names, value, "segment")
+    return names
+
+
+def _slices(ds: Dataset, value: str) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
+    """The frames of a segment, as rows of an index, and their values (rows, columns), 1 within."""
+    number = _meant(_segments(ds), value, "segment")
     count, kind = frames.count(ds), tags.text(ds, "SegmentationType").upper()
-    mapped = kind == "LABELMAP"
-    own = [frame for frame in range(count) if mapped or _segment(ds, frame) == number]
+    own = [frame for frame in range(count) if kind == "LABELMAP" or _segment(ds, frame) == number]
     if not own:
         raise NoCentreError(f"no frame of segment {number}", expected="a mask with voxels",
                             remedy="correct the mask or its value, or give a point")  # fmt: skip
-    rows = [dicom.row_of(frames.flat(ds, frame)) | {"file": "", "frame": frame} for frame in own]
-    along, positions = geometry.ordered(pd.DataFrame(rows))
+    stored = pixel_array(ds).reshape(count, ds.Rows, ds.Columns)[own]
+    if kind == "LABELMAP":
+        stored = stored == number
+    elif kind == "FRACTIONAL":
+        stored = stored / tags.number(ds, "MaximumFractionalValue")
+    return [dicom.row_of(frames.flat(ds, frame)) for frame in own], [*stored]
+
+
+def stacked(rows: Sequence[Mapping[str, Any]], slices: Sequence[np.ndarray]) -> Volume:
+    """Slices (rows, columns) as one volume, 0 where layers are left out.
+
+    Raises GapError and OrientationError where they are no stack, DuplicatePositionError and MissingTagError.
+    """
+    along, positions = geometry.ordered(pd.DataFrame(rows).assign(file=""))
     first = geometry.plane(along.iloc[0])
     layers, step = _layers(positions, float(along["slice_thickness_mm"].iloc[0]))
     shifts = along[geometry.POSITION].to_numpy(float) - first.origin
     if np.abs(shifts @ np.stack([first.row, first.column]).T).max() > POSITION_TOLERANCE_MM:
         raise OrientationError("frames beside each other", expected="frames that lie on one another")
-    stored = pixel_array(ds).reshape(count, first.rows, first.columns)
-    largest = tags.number(ds, "MaximumFractionalValue") if kind == "FRACTIONAL" else 1.0
     voxels = np.zeros((first.columns, first.rows, layers[-1] + 1), "f4")
-    for layer, frame in zip(layers, along["frame"], strict=True):
-        shown = stored[frame].T
-        voxels[..., layer] = shown == number if mapped else shown / largest
+    for layer, number in zip(layers, along.index, strict=True):
+        voxels[..., layer] = slices[number].T
     return Volume(voxels, _affine(
         first.origin, first.row * first.spacing_column_mm, first.column * first.spacing_row_mm,
         first.normal * step,
@@ -147,22 +196,27 @@ def _affine(origin: np.ndarray, *sides: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _of_contours(ds: Dataset, value: str) -> Volume:
+def _rois(ds: Dataset) -> tuple[dict[int, str], dict[int, list[np.ndarray]]]:
+    """The ROIs that have closed contours: what they are called, and the contours (points, 3)."""
     closed: dict[int, list[np.ndarray]] = {}
     for roi in ds.get("ROIContourSequence") or ():
-        own = closed.setdefault(int(roi.ReferencedROINumber), [])
         for item in roi.get("ContourSequence") or ():
             if tags.text(item, "ContourGeometricType").upper() in CLOSED:
                 count = 3 * int(tags.number(item, "NumberOfContourPoints"))
-                own.append(np.reshape(tags.numbers(item, "ContourData", count) or [], (-1, 3)))
-    names = {
-        int(item.ROINumber): tags.text(item, "ROIName")
-        for item in ds.get("StructureSetROISequence") or () if closed.get(int(item.ROINumber))
-    }  # fmt: skip
+                points = np.reshape(tags.numbers(item, "ContourData", count) or [], (-1, 3))
+                closed.setdefault(int(roi.ReferencedROINumber), []).append(points)
+    all_names = {
+        int(item.ROINumber): tags.text(item, "ROIName") for item in ds.get("StructureSetROISequence") or ()
+    }
+    return {number: name for number, name in all_names.items() if number in closed}, closed
+
+
+def _contours(ds: Dataset, value: str) -> list[np.ndarray]:
+    names, closed = _rois(ds)
     if not names:
         raise NoCentreError("no closed contour", expected="a mask with an inside",
                             remedy="give the point")  # fmt: skip
-    return filled(closed[_meant(names, value, "ROI")])
+    return closed[_meant(names, value, "ROI")]
 
 
 def filled(contours: Sequence[np.ndarray]) -> Volume:
