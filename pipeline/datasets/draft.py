@@ -73,18 +73,18 @@ def _of_stack(source: Source, stack: pd.DataFrame, masks: Masks) -> Iterator[dic
 
 def _called(source: Source, stack: pd.DataFrame) -> tuple[str, str]:
     """What a table calls a stack: image, and its time if the image has several."""
-    files = index.on_disk(stack).unique()
-    folder = PurePosixPath(files[0]).parent.as_posix()
-    uid = stack["series_uid"].iloc[0]
-    names = [name for name in (files[0], folder, uid) if set(source.named(name).index) >= set(stack.index)]
-    for name in names:
-        if len(source.named(name)) == len(stack):
-            return name, ""
-    for name in names:
-        parts = stacks.split(source.named(name))
-        if stacks.are_times(parts):
-            ordered = [part.index[0] for part in stacks.in_time(parts)]
-            return name, str(ordered.index(stack.index[0]))
+    first, uid = index.on_disk(stack.iloc[:1]).iloc[0], stack["series_uid"].iloc[0]
+    names = (first, PurePosixPath(first).parent.as_posix(), uid)
+
+    def shortest(rows: pd.DataFrame) -> str | None:
+        return next((name for name in names if source.named(name).index.equals(rows.index)), None)
+
+    if name := shortest(stack.sort_index()):
+        return name, ""
+    series = source.named(uid)
+    if stacks.are_times(parts := stacks.split(series)):
+        ordered = [part.index[0] for part in stacks.in_time(parts)]
+        return shortest(series) or uid, str(ordered.index(stack.index[0]))
     return uid, ""
 
 
