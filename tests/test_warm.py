@@ -85,6 +85,7 @@ CASES = {
     "without a word": ("print('lost without a flush?'); os._exit(5)", 5),
     "the environment": ("print(os.environ['GIVEN'], [path for path in sys.path if path][:1])", 0),
     "the end of Python": ("import atexit; atexit.register(print, 'at exit')", 0),
+    "the end of an object": ("import weakref; weakref.finalize(time.sleep, print, 'taken apart')", 0),
 }
 
 
@@ -118,11 +119,24 @@ def test_the_projects_own_code_counts_as_such_within_the_environment_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As where the project lies in /usr/local/src and Python in /usr."""
+    last = next(reversed(sys.modules))
     for name in ("pipeline.within", "within"):
         made = ModuleType(name)
         made.__file__ = f"{sys.prefix}/{name}.py"
         monkeypatch.setitem(sys.modules, name, made)
-    assert warm.imported(set(sys.modules) - {"pipeline.within", "within"}) == ["within"]
+    assert warm.imported(last) == ["within"]
+
+
+def test_what_was_imported_before_is_not_taken_apart_by_each_fork() -> None:
+    lines = (
+        "import weakref",
+        "from workflow import warm",
+        "weakref.finalize(warm.settle, print, 'taken apart')",
+        "warm.settle()",
+        "weakref.finalize(warm.settle, print, 'its own')",
+    )
+    line = [sys.executable, "-c", "\n".join(lines)]
+    assert subprocess.run(line, capture_output=True, text=True, check=True).stdout == "its own\n"
 
 
 @pytest.mark.usefixtures("server")

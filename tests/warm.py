@@ -7,7 +7,6 @@ each a session of its own.
 
 import atexit
 import contextlib
-import gc
 import importlib
 import os
 import signal
@@ -145,7 +144,7 @@ def main() -> None:
     """Import the libraries, serve, and in a forked process run its module."""
     for library in LIBRARIES:
         importlib.import_module(library)
-    gc.freeze()
+    warm.settle()
     if found := warm.serve(sys.argv[1]):
         if OWN_SESSION in found[0].environment:
             os.setsid()

@@ -24,8 +24,10 @@ import threading
 import traceback
 import uuid
 import warnings
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, NoReturn
@@ -132,18 +134,28 @@ class Libraries:
             with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
                 importlib.import_module(name)
         if wanted:
-            gc.collect()
-            gc.freeze()  # or the first pass of a forked process's collector would copy all of it
+            settle()
 
 
-def imported(before: set[str]) -> list[str]:
-    """Names of modules outside the project that came since, in the order of their import."""
+def settle() -> None:
+    """Have forked processes leave what was imported as it is: what they touch has to be copied."""
+    gc.collect()
+    gc.freeze()  # or the first pass of their collector would touch all of it
+    for finalizer in weakref.finalize._registry:  # type: ignore[attr-defined]
+        finalizer.atexit = False  # nor is it theirs to take apart at their end
+
+
+def imported(last: str) -> list[str]:
+    """Names of modules outside the project that came after the module ``last``, in the order of their import.
+
+    Those before it are not even looked at: see :func:`settle`.
+    """
+    names = [*takewhile(lambda name: name != last, reversed(sys.modules))]
     return [
         name
-        for name, module in list(sys.modules.items())
-        if name not in before
-        and name.partition(".")[0] not in OURS
-        and str(getattr(module, "__file__", None)).startswith((sys.prefix, sys.base_prefix))
+        for name in reversed(names)
+        if name.partition(".")[0] not in OURS
+        and str(getattr(sys.modules[name], "__file__", None)).startswith((sys.prefix, sys.base_prefix))
     ]
 
 
@@ -162,6 +174,7 @@ def serve(name: str) -> tuple[Call, int] | None:
     os.dup2(0, 1)  # who reads what this prints knows by its end that it listens
     jobs: dict[int, Forked] = {}
     libraries, asked = Libraries(), True
+    ours = [name for name in sys.modules if name.partition(".")[0] in OURS]
     while asked or jobs:
         waiting = [job.answers for job in jobs.values()]
         ready, _, _ = select.select([*((0, listener) if asked else ()), *jobs, *waiting], [], [])
@@ -196,6 +209,8 @@ def serve(name: str) -> tuple[Call, int] | None:
                         each.close()
                     call = Call(*json.loads(text))
                     call.become(files)
+                    for name in ours:
+                        del sys.modules[name]  # the call's own may be others
                     return call, names
                 jobs[os.pidfd_open(pid)] = Forked(pid, names, answers)
                 answers.send(str(pid).encode())
@@ -237,9 +252,7 @@ class Main(ModuleType):
 
 def run(call: Call, names: int) -> NoReturn:
     """Run the module of a call, tell what it imported, and end as it does."""
-    before = set(sys.modules)
-    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
-        del sys.modules[name]  # the call's own may be others
+    last = next(reversed(sys.modules))
     sys.modules["__mp_main__"] = Main("__mp_main__")
     try:
         runpy.run_module(call.module, run_name="__main__", alter_sys=True)
@@ -254,7 +267,7 @@ def run(call: Call, names: int) -> NoReturn:
         traceback.print_exc()
         status = 1
     with os.fdopen(names, "w", encoding="utf-8") as file:
-        file.write("\n".join(imported(before)))
+        file.write("\n".join(imported(last)))
     _leave(status)
 
 
