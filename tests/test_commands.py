@@ -16,7 +16,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.phantom import Geometry, write_mr_series
 from pipeline.phantoms.brain import write_brain
 from pipeline.phantoms.chest import write_chestxray14, write_chexpert
 from pipeline.phantoms.lungx import write_lungx
@@ -127,17 +126,3 @@ def test_a_command_of_the_pages_is_planned(folder: Path, page: str, line: str) -
             (own / "raw").symlink_to(folder / "data/raw")
     ended = warm.run(folder, [*words, "-n", "--quiet", "all"])
     assert ended.returncode == 0, ended.printed[-2000:]
-
-
-def test_the_script_for_own_data_sorts_series(tmp_path: Path) -> None:
-    for number in (1, 2):
-        written = write_mr_series(
-            tmp_path / "export", np.ones((2, 6, 5)), Geometry((0, 0, 0)), description="t2", number=number
-        )
-        for path in written:
-            path.rename(path.with_name(f"IM{number}{path.stem}"))
-    (tmp_path / "export/README.txt").write_text("from the archive")
-    with contextlib.chdir(tmp_path):
-        for block, _ in SCRIPT.findall(TEXTS["docs/data/own.md"]):
-            exec(compile(block, "own.md", "exec"), {})
-    assert [len(list(folder.iterdir())) for folder in (tmp_path / "sorted").glob("*/*")] == [2, 2]
