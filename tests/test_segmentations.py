@@ -16,7 +16,7 @@ from model.predict import main as predict
 from pipeline.datasets import masks
 from pipeline.errors import InputError
 from pipeline.phantom import Geometry, write_mr_series
-from pipeline.readers import index
+from pipeline.readers import index, labels, limits
 from pipeline.readers.dicom import segmentations
 from tests import made_runs
 from tests.test_table import place, run
@@ -250,6 +250,21 @@ def test_a_real_structure_set_is_read() -> None:
         ),
         ("cut.dcm,1", "E-DCM-NOTDICOM", "an unreadable header"),
         ("unnumbered.dcm,1", "E-DCM-TAG", "expected tag ReferencedSegmentNumber of each frame, found none"),
+        (
+            "several.dcm,gtv",
+            "E-LESION-NOCENTRE",
+            "expected one ROI gtv, found ROIs 1 GTV, 2 gtv; write the number of",
+        ),
+        ("several.dcm,Isocentre", "E-LESION-NOCENTRE", "expected a mask with an inside, found no closed"),
+        ("twice.dcm,", "E-LESION-NOCENTRE", "expected a mask with an inside, found contours that cancel"),
+        (
+            "short.dcm,",
+            "E-LESION-NOCENTRE",
+            "expected a mask with an inside, found contours without an area;",
+        ),
+        ("empty.dcm,2", "E-LESION-NOCENTRE", "expected voxels in segment 2 Other, found none; correct"),
+        ("label.dcm,other", "E-LESION-NOCENTRE", "expected voxels in segment 2 Other, found none; correct"),
+        ("own.dcm,", "E-LESION-NOCENTRE", "expected the frame of reference of the image, found another;"),
         ("two,", "E-LESION-NOSERIES", "expected one file with the whole mask, found a folder of 2;"),
     ],
 )
@@ -273,6 +288,18 @@ def test_a_bad_mask_leaves_its_finding_out_with_the_reason(raw: Path, cells, cod
     write_rtstruct(
         raw / "uneven.dcm", {"GTV": [circle(2, (10, 6), plane) for plane in (0, 1, 2.3137, 4, 5.2071)]}
     )
+    write_rtstruct(raw / "several.dcm", {"GTV": [ball], "gtv": [ball], "Isocentre": [ball]})
+    ds = pydicom.dcmread(raw / "several.dcm")
+    ds.ROIContourSequence[2].ContourSequence[0].ContourGeometricType = "POINT"
+    ds.save_as(raw / "several.dcm")
+    write_rtstruct(raw / "twice.dcm", {"GTV": [ball, ball]})
+    write_rtstruct(raw / "short.dcm", {"GTV": [ball[:2]]})
+    for name, kind in (("empty.dcm", "BINARY"), ("label.dcm", "LABELMAP")):
+        write_seg(raw / name, TWO | {2: ("Other", np.zeros(SIZE, bool))}, kind=kind)
+    write_rtstruct(raw / "own.dcm", {"GTV": [ball]})
+    ds = pydicom.dcmread(raw / "own.dcm")
+    ds.StructureSetROISequence[0].ReferencedFrameOfReferenceUID = "9.8.7"
+    ds.save_as(raw / "own.dcm")
     (raw / "two").mkdir()
     for name in ("a.dcm", "b.dcm"):
         (raw / "two" / name).write_bytes(seg.read_bytes())
@@ -280,6 +307,72 @@ def test_a_bad_mask_leaves_its_finding_out_with_the_reason(raw: Path, cells, cod
     assert line["code"] == code
     assert words in line["reason"]
     assert line["file"] == cells.split(",")[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "centre"), [("2", 10), ("2.0", 10), ("1", 14), ("1.0", 14), ("3", 18), ("La\u0308sion", 18)]
+)
+def test_a_name_counts_before_a_number_however_a_spreadsheet_writes_it(raw: Path, value, centre) -> None:
+    rois = {name: [circle(2, (column, 6), 3)] for name, column in (("2", 10), ("1", 14), ("L\u00e4sion", 18))}
+    ds = pydicom.dcmread(write_rtstruct(raw / "rt.dcm", rois))
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.StructureSetROISequence[2].ROIName = "L\u00e4sion"
+    ds.save_as(raw / "rt.dcm")
+    (row,) = run(raw, HEADER + f"t2,rt.dcm,{value},p,1,1\n").rows
+    assert place(row)[0] == pytest.approx(centre, abs=0.05)
+
+
+def test_points_and_lines_do_not_part_the_layers_of_a_roi(raw: Path) -> None:
+    planes = [circle(2, (10, 6), plane) for plane in (0, 1, 4)]
+    rest = [circle(3, (10, 6), plane)[:count] for plane, count in ((2.3137, 1), (5.2071, 2))]
+    write_rtstruct(raw / "rt.dcm", {"GTV": [*planes, *rest]})
+    (row,) = run(raw, HEADER + "t2,rt.dcm,,p,1,1\n").rows
+    assert place(row)[:2] == pytest.approx((10, 6), abs=0.05)
+
+
+def test_a_segment_is_read_without_the_frames_of_a_hundred_others(raw: Path, monkeypatch) -> None:
+    """All of them would take 100 times 8 MiB."""
+    whole = np.ones(SIZE, bool)
+    path = write_seg(raw / "m.dcm", {number: (f"Organ {number}", whole) for number in range(1, 101)})
+    ds = pydicom.dcmread(path)
+    ds.Rows, ds.Columns = 1024, 1024
+    pixels = bytearray(100 * 8 * 2**17)
+    pixels[(49 * 8 + 5) * 2**17 : (49 * 8 + 6) * 2**17] = b"\xff" * 2**17  # slice 5 of organ 50
+    ds.PixelData = bytes(pixels)
+    ds.save_as(path)
+    monkeypatch.setattr(limits, "MEMORY", 2**28)
+    segment = segmentations.read(path, "organ 50")
+    assert segment is not None
+    assert segment.volume.voxels.sum(axis=(0, 1)).tolist() == [0, 0, 0, 0, 0, 2**20, 0, 0]
+
+
+def test_frames_that_begin_within_a_byte_are_read(tmp_path: Path) -> None:
+    path = write_seg(tmp_path / "m.dcm", {1: ("A", np.ones(SIZE, bool)), 2: ("B", np.ones(SIZE, bool))})
+    ds = pydicom.dcmread(path)
+    ds.Rows, ds.Columns = 3, 5
+    frames = np.random.default_rng(0).integers(0, 2, (16, 3, 5)).astype("u1")
+    ds.PixelData = pack_bits(frames.ravel())
+    ds.save_as(path)
+    segment = segmentations.read(path, "B")
+    assert segment is not None
+    assert np.array_equal(segment.volume.voxels, frames[8:].transpose(2, 1, 0))
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 12),
+        st.one_of(st.sampled_from(["GTV", "gtv", " GTV", "", "2.0"]), st.integers(0, 12).map(str)),
+        max_size=6,
+    )
+)
+def test_what_calls_a_segment_means_that_segment(names: dict[int, str]) -> None:
+    values = segmentations.values_of(names)
+    assert len(values) == len(names)
+    for number, value in zip(names, values, strict=True):
+        if value or len(names) == 1:
+            assert segmentations.meant(names, value, "segment") == number
+        else:  # neither its name nor its number is its own
+            assert any(other != number for other, name in names.items() if labels.word(name) == str(number))
 
 
 def test_a_new_case_is_marked_by_a_segment_too(tmp_path: Path) -> None:

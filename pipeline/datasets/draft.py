@@ -102,12 +102,9 @@ def masks_of(raw: Path, files: Sequence[str]) -> tuple[Masks, list[InputError]]:
         except InputError as error:
             broken.append(error)
             continue
-        names = [*contents.names.values()] if contents else []
-        for number, name in contents.names.items() if contents else ():
-            # A name is what people know; it has to be the number where several have it.
-            value = name if name and names.count(name) == 1 else str(number)
-            for uid in contents.series if contents else ():
-                found[uid].append((file, value if len(names) > 1 else ""))
+        if contents:
+            for uid in contents.series:
+                found[uid] += [(file, value) for value in contents.values]
     return found, broken
 
 

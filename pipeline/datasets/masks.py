@@ -74,8 +74,7 @@ def _numbers(voxels: np.ndarray) -> np.ndarray:
     whole = np.rint(known)
     if (odd := np.abs(known - whole) > WHOLE).any():
         raise NoCentreError(f"{known[odd][0]:g} in it", expected="a mask of whole numbers",
-                            remedy="say from which probability on a voxel belongs to the finding: threshold "
-                            "it")  # fmt: skip
+                            remedy="threshold it, if these are probabilities")  # fmt: skip
     return whole
 
 

@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.pixels.utils import pixel_array
+from pydicom.pixels.utils import iter_pixels, pixel_array
 
 from pipeline.errors import GapError, MissingTagError, NoCentreError, OrientationError
-from pipeline.readers import dicom, geometry
+from pipeline.readers import dicom, geometry, labels
 from pipeline.readers.dicom import frames, tags
 from pipeline.readers.geometry import POSITION_TOLERANCE_MM, STEP_TOLERANCE
-from pipeline.readers.labels import MOST_SHOWN
 from pipeline.readers.volumes import Volume
 
 CLOSED = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"}
@@ -50,11 +49,11 @@ def read(path: Path, value: str) -> Segment | None:
     """
     with dicom.parsing(path):
         ds = pydicom.dcmread(path, force=True)
-        kind, frame = tags.text(ds, "Modality").upper(), frame_of(ds)
+        kind = tags.text(ds, "Modality").upper()
         if kind == "SEG":
-            slices = _slices(ds, value)
+            slices, frame = _slices(ds, value), frame_of(ds)
         elif kind == "RTSTRUCT":
-            contours = _contours(ds, value)
+            contours, frame = _contours(ds, value)
         else:
             return None
     # Outside of its limits: pandas asks for a GiB of addresses when it is first used.
@@ -63,10 +62,12 @@ def read(path: Path, value: str) -> Segment | None:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a DICOM mask has: the series that it was drawn on, and its segments or ROIs by number."""
+    """What a DICOM mask has: the series that it was drawn on, and what calls each of its segments or ROIs."""
 
     series: tuple[str, ...]
-    names: Mapping[int, str]
+    values: Sequence[str]
+    """For ``mask_value``: the name, which people know; the number where several have that name; empty for the
+    only one, and for one that another has the number of as its name."""
 
 
 def look(path: Path) -> Contents | None:
@@ -78,14 +79,16 @@ def look(path: Path) -> Contents | None:
         ds = pydicom.dcmread(path, force=True, stop_before_pixels=True)
         kind = tags.text(ds, "Modality").upper()
         if kind == "SEG":
-            return Contents(_series(ds.get("ReferencedSeriesSequence")), _segments(ds))
+            return Contents(_series(ds.get("ReferencedSeriesSequence")), values_of(_segments(ds)))
         if kind == "RTSTRUCT":
             studies = [
                 study for frame in ds.get("ReferencedFrameOfReferenceSequence") or ()
                 for study in frame.get("RTReferencedStudySequence") or ()
             ]  # fmt: skip
             drawn = [each for study in studies for each in study.get("RTReferencedSeriesSequence") or ()]
-            return Contents(_series(drawn), _rois(ds)[0])
+            closed = _closed(ds)
+            names = {number: name for number, name in _names(ds).items() if number in closed}
+            return Contents(_series(drawn), values_of(names))
         return None
 
 
@@ -101,20 +104,37 @@ def frame_of(ds: Dataset) -> str:
     return ""
 
 
-def _meant(names: Mapping[int, str], value: str, what: str) -> int:
-    """The number that ``value`` means, itself a number or a name; raises NoCentreError."""
-    fits = [number for number, name in names.items() if name.casefold() == value.casefold()]
+def _fitting(names: Mapping[int, str], value: str) -> list[int]:
+    """The numbers that ``value`` may mean, a name or else a number, as spreadsheets and people write them."""
+    fits = [number for number, name in names.items() if labels.word(name) == labels.word(value)]
     with contextlib.suppress(ValueError):
         fits = fits or [number for number in names if number == float(value)]
-    if not value:
-        fits = [*names]
+    return fits
+
+
+def values_of(names: Mapping[int, str]) -> list[str]:
+    """What calls each segment or ROI in ``mask_value``, see :class:`Contents`."""
+    if len(names) == 1:
+        return [""]
+    return [
+        next((value for value in (name, str(number)) if value and _fitting(names, value) == [number]), "")
+        for number, name in names.items()
+    ]
+
+
+def meant(names: Mapping[int, str], value: str, what: str) -> int:
+    """The number that ``value`` means, itself a number or a name; raises NoCentreError."""
+    fits = _fitting(names, value) if value else [*names]
     if len(fits) == 1:
         return fits[0]
-    shown = ", ".join(f"{number} {name}".strip() for number, name in [*names.items()][:MOST_SHOWN])
-    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    shown = [f"{number} {names[number]}".strip() for number in fits or names]
+    most = labels.MOST_SHOWN
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    several = "one " if fits else ""
+    called = "the number" if fits and value else "the number or the name"
     raise NoCentreError(
-        f"{what}s {shown}{more}", expected=f"{what} {value}" if value else f"one {what}",
-        remedy="write the number or the name of one in mask_value",
+        f"{what}s {', '.join(shown[:most])}{more}" if shown else "none",
+        expected=f"{several}{what} {value}".strip(), remedy=f"write {called} of one in mask_value",
     )  # fmt: skip
 
 
@@ -128,18 +148,31 @@ def _segments(ds: Dataset) -> dict[int, str]:
 
 def _slices(ds: Dataset, value: str) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
     """The frames of a segment, as rows of an index, and their values (rows, columns), 1 within."""
-    number = _meant(_segments(ds), value, "segment")
+    names = _segments(ds)
+    number = meant(names, value, "segment")
     count, kind = frames.count(ds), tags.text(ds, "SegmentationType").upper()
     own = [frame for frame in range(count) if kind == "LABELMAP" or _segment(ds, frame) == number]
-    if not own:
-        raise NoCentreError(f"no frame of segment {number}", expected="a mask with voxels",
-                            remedy="correct the mask or its value, or give a point")  # fmt: skip
-    stored = pixel_array(ds).reshape(count, ds.Rows, ds.Columns)[own]
+    slices = _stored(ds, own, count)
     if kind == "LABELMAP":
-        stored = stored == number
+        slices = [each == number for each in slices]
     elif kind == "FRACTIONAL":
-        stored = stored / tags.number(ds, "MaximumFractionalValue")
-    return [dicom.row_of(frames.flat(ds, frame)) for frame in own], [*stored]
+        most = tags.number(ds, "MaximumFractionalValue")
+        slices = [each / most for each in slices]
+    if not any(each.any() for each in slices):
+        raise NoCentreError(
+            "none", expected=f"voxels in segment {number} {names[number]}".strip(),
+            remedy="correct the mask or its value, or give a point",
+        )  # fmt: skip
+    return [dicom.row_of(frames.flat(ds, frame)) for frame in own], slices
+
+
+def _stored(ds: Dataset, own: Sequence[int], count: int) -> list[np.ndarray]:
+    """Stored values (rows, columns) of some of so many frames."""
+    if ds.BitsAllocated == 1 and ds.Rows * ds.Columns % 8:
+        # pydicom finds a frame that begins within a byte only among all of them.
+        return [*pixel_array(ds).reshape(count, ds.Rows, ds.Columns)[own]]
+    # Those alone: all frames of a hundred organs take gigabytes.
+    return [*iter_pixels(ds, indices=own)] if own else []
 
 
 def stacked(rows: Sequence[Mapping[str, Any]], slices: Sequence[np.ndarray]) -> Volume:
@@ -196,36 +229,57 @@ def _affine(origin: np.ndarray, *sides: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _rois(ds: Dataset) -> tuple[dict[int, str], dict[int, list[np.ndarray]]]:
-    """The ROIs that have closed contours: what they are called, and the contours (points, 3)."""
-    closed: dict[int, list[np.ndarray]] = {}
+def _names(ds: Dataset) -> dict[int, str]:
+    """What the ROIs are called, by their numbers."""
+    items = ds.get("StructureSetROISequence") or ()
+    return {int(item.ROINumber): tags.text(item, "ROIName") for item in items}
+
+
+def _closed(ds: Dataset) -> dict[int, list[Dataset]]:
+    """The closed contours of the ROIs that have some, by their numbers."""
+    closed: dict[int, list[Dataset]] = {}
     for roi in ds.get("ROIContourSequence") or ():
         for item in roi.get("ContourSequence") or ():
             if tags.text(item, "ContourGeometricType").upper() in CLOSED:
-                count = 3 * int(tags.number(item, "NumberOfContourPoints"))
-                points = np.reshape(tags.numbers(item, "ContourData", count) or [], (-1, 3))
-                closed.setdefault(int(roi.ReferencedROINumber), []).append(points)
-    all_names = {
-        int(item.ROINumber): tags.text(item, "ROIName") for item in ds.get("StructureSetROISequence") or ()
-    }
-    return {number: name for number, name in all_names.items() if number in closed}, closed
+                closed.setdefault(int(roi.ReferencedROINumber), []).append(item)
+    return closed
 
 
-def _contours(ds: Dataset, value: str) -> list[np.ndarray]:
-    names, closed = _rois(ds)
-    if not names:
+def _contours(ds: Dataset, value: str) -> tuple[list[np.ndarray], str]:
+    """The closed contours (points, 3) of a ROI, and its frame of reference."""
+    every, closed = _names(ds), _closed(ds)
+    names = {number: name for number, name in every.items() if number in closed}
+    if not names or (value and not _fitting(names, value) and _fitting(every, value)):
         raise NoCentreError("no closed contour", expected="a mask with an inside",
                             remedy="give the point")  # fmt: skip
-    return closed[_meant(names, value, "ROI")]
+    number = meant(names, value, "ROI")
+    (roi,) = (item for item in ds.StructureSetROISequence if int(item.ROINumber) == number)
+    frame = tags.text(roi, "ReferencedFrameOfReferenceUID") or frame_of(ds)
+    return [_points(item) for item in closed[number]], frame
+
+
+def _points(item: Dataset) -> np.ndarray:
+    """Those of a contour (points, 3)."""
+    count = 3 * int(tags.number(item, "NumberOfContourPoints"))
+    raw = item.get_item("ContourData").value if "ContourData" in item else None
+    if isinstance(raw, bytes) and b"_" not in raw:  # as in tags.numbers
+        # A structure set has a million numbers, and pydicom makes an object of each.
+        with contextlib.suppress(ValueError):
+            points = np.array(raw.split(b"\\")).astype(float)
+            if len(points) == count and np.isfinite(points).all():
+                return points.reshape(-1, 3)
+    return np.reshape(tags.numbers(item, "ContourData", count) or [], (-1, 3))
 
 
 def filled(contours: Sequence[np.ndarray]) -> Volume:
     """What lies within closed contours (points, 3) in parallel planes (LPS, mm).
 
-    A contour within another one of its plane is a hole. Raises OrientationError and GapError.
+    A contour within another one of its plane is a hole, and one of less than three points is none.
+    Raises NoCentreError, OrientationError and GapError.
     """
+    contours = [points for points in contours if len(points) > 2]
     around = [np.cross(points, np.roll(points, -1, axis=0)).sum(axis=0) for points in contours]
-    normal = max(around, key=lambda area: float(area @ area))
+    normal = max(around, key=lambda area: float(area @ area), default=np.zeros(3))
     if not normal.any():
         raise NoCentreError("contours without an area", expected="a mask with an inside",
                             remedy="give a point")  # fmt: skip
@@ -252,6 +306,9 @@ def filled(contours: Sequence[np.ndarray]) -> Volume:
     for layer in layers:
         here = [(flat[number] - corner) / pixel for number in np.flatnonzero(layer_of == layer)]
         voxels[..., layer] = _inside(here, columns, rows).T
+    if not voxels.any():
+        raise NoCentreError("contours that cancel each other", expected="a mask with an inside",
+                            remedy="draw each contour once, or give a point")  # fmt: skip
     origin = np.append(corner, positions[0]) @ np.stack([*axes, normal])
     return Volume(voxels, _affine(origin, axes[0] * pixel, axes[1] * pixel, normal * step))
 
