@@ -144,6 +144,7 @@ def main() -> None:
     """Import the libraries, serve, and in a forked process run its module."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    sys.modules["snakemake.cli"].get_argument_parser()  # which looks for plugins in the environment
     warm.settle()
     if found := warm.serve(sys.argv[1]):
         if OWN_SESSION in found[0].environment:

@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import functools
 import os
 import shutil
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,12 +39,18 @@ REMEMBERED = ("directory", "configfile", "config")
 STYLE = ROOT / "workflow" / "report" / "report.css"
 
 
+@functools.cache
+def _parser() -> ArgumentParser:
+    """Snakemake's own parser; to make one takes longer than to parse with it."""
+    return get_argument_parser()
+
+
 def prepare(argv: Sequence[str], *, gpu: bool) -> arguments.Words:
     """The words for Snakemake, completed by what follows from this machine.
 
     Where there is no NVIDIA device (``gpu``), ``gpu=0`` lets runs go side by side on the CPU.
     """
-    line = arguments.parse(argv, get_argument_parser())
+    line = arguments.parse(argv, _parser())
     named, elsewhere = _named(line), _elsewhere(line)
     if "snakefile" not in named:  # else Snakemake takes that of the folder, and its profile
         line.options.append(("snakefile", ["--snakefile", str(ROOT / "Snakefile")]))
@@ -160,7 +168,7 @@ def run(argv: Sequence[str]) -> int:
 def experiment(argv: Sequence[str]) -> int:
     """Start Snakemake, and show the results that it brings."""
     began, status = time.time(), run(argv)
-    folder = Path((arguments.parse(argv, get_argument_parser()).values("directory") or ["."])[0])
+    folder = Path((arguments.parse(argv, _parser()).values("directory") or ["."])[0])
     if any(file.stat().st_mtime >= began for file in folder.glob("results/*_auc.json")):
         print(f"\n{summary(folder)}", flush=True)
     return status
@@ -185,7 +193,7 @@ def demo(argv: Sequence[str]) -> int:
 
 def report(argv: Sequence[str]) -> int:
     """The report of the last run in this folder or one below it, or in that of ``--directory``."""
-    words = arguments.parse(argv, get_argument_parser())
+    words = arguments.parse(argv, _parser())
     named = words.values("directory")
     folders = [Path(named[0])] if named else [Path(), *Path().glob("*/")]
     # What trained nothing, for want of downloads say, or listed citations alone, has nothing to report.
@@ -207,7 +215,7 @@ def report(argv: Sequence[str]) -> int:
 
 def _check_reported(words: arguments.Words, last: Mapping[str, Any]) -> None:
     """Refuse to report on a run with other config files than those that are named."""
-    ran = arguments.parse(last["argv"], get_argument_parser())
+    ran = arguments.parse(last["argv"], _parser())
     named, known = (
         [Path(folder, file).resolve() for file in line.values("configfile") or ()]
         for folder, line in (("", words), (last["started_in"], ran))
@@ -314,7 +322,7 @@ def own_word(argv: Sequence[str]) -> tuple[str, list[str]]:
     """The own word that is called, empty for none, and the other words; it may stand behind options."""
     if argv and argv[0] in OWN:
         return argv[0], [*argv[1:]]
-    words = arguments.parse(argv, get_argument_parser())
+    words = arguments.parse(argv, _parser())
     if words.targets and words.targets[0] in OWN:
         return words.targets[0], replace(words, targets=words.targets[1:]).line()
     return "", [*argv]
