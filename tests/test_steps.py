@@ -15,7 +15,7 @@ from model.files import weights
 from model.inference import batch_norm
 from model.network import Description, Network, build, initialize
 from model.networks.base import Dropout
-from model.networks.papers import Extractor, head
+from model.networks.papers import SMALLEST, Extractor, head
 from model.training import data
 from model.training.checkpoint import Folder
 from model.training.layers import Layers
@@ -31,6 +31,8 @@ from pipeline.files import read_csv
 from tests.stores import make_store
 
 CPU = torch.device("cpu")
+SMALL = Description(side=SMALLEST)
+"""The network on the smallest patches that it takes: the steps are the same, and take less time."""
 NAMES = ("a", "b", "c")
 DEFAULTS = {"epochs": 2, "batch_size": 6, "learning_rate": 1e-3, "batches": 1, "dropout": 0.0}
 
@@ -42,7 +44,7 @@ def phase(name: str = "training", datasets: tuple[str, ...] = NAMES, **changes: 
 @pytest.fixture(scope="module")
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, data.Dataset]:
     folder = tmp_path_factory.mktemp("stores")
-    made = [make_store(folder, name, train=9, validation=6, views=2) for name in NAMES]
+    made = [make_store(folder, name, train=9, validation=6, views=2, side=SMALLEST) for name in NAMES]
     return data.load([store for store, _ in made], [split for _, split in made])
 
 
@@ -51,7 +53,7 @@ def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., 
     count = iter(range(100))
 
     def make(*phases: Phase, double: bool = False, **settings: Any) -> Trainer:
-        network = build(datasets)
+        network = build(datasets, SMALL)
         initialize(network, "train")
         if double:
             network.double()
@@ -70,7 +72,7 @@ def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., 
 
 
 def plain_network() -> Network:
-    plain = Network(Extractor(1, 65), {name: head(256, 2) for name in NAMES}, Description())
+    plain = Network(Extractor(1, SMALLEST), {name: head(256, 2) for name in NAMES}, SMALL)
     initialize(plain, "train")
     return plain.double().train()
 
@@ -182,7 +184,7 @@ class TestMixed:
         last = made.run()
         assert_same_weights(
             made.network,
-            Network(plain.extractor, dict.fromkeys(NAMES, plain.maker("a")), Description()),  # type: ignore[arg-type]
+            Network(plain.extractor, dict.fromkeys(NAMES, plain.maker("a")), SMALL),  # type: ignore[arg-type]
         )
         assert torch.equal(last["makers.a.0.weight"], last["makers.c.0.weight"])
 
@@ -228,7 +230,7 @@ class TestFrozen:
         """The slow way runs every batch through the extractor in eval mode, without its dropout."""
         current = phase("frozen", ("b",), frozen=True, batches=None, epochs=3)
         made = trainer(current, batch_norm="mixed")
-        plain = Network(Extractor(1, 65), {name: head(256, 2) for name in NAMES}, Description())
+        plain = Network(Extractor(1, SMALLEST), {name: head(256, 2) for name in NAMES}, SMALL)
         initialize(plain, "train")
         plain.eval()
         plain.maker("b").train()
@@ -460,7 +462,7 @@ class TestOptimizers:
                     raise KeyboardInterrupt
 
             monkeypatch.setattr(Trainer, "_save", saving)
-            network = build(datasets)
+            network = build(datasets, SMALL)
             initialize(network, "train")
             chosen = Settings(seed=0, target="a", every=1, follow=False)
             with Folder(tmp_path / name, "x") as folder:

@@ -17,7 +17,7 @@ from model.files import weights
 from model.inference import batch_norm
 from model.inference.scores import evaluate
 from model.network import Description, Network, build, initialize
-from model.networks.papers import Extractor, head
+from model.networks.papers import SMALLEST, Extractor, head
 from model.report import gradients, tensorboard
 from model.training import data, train
 from model.training.batches import LoopLoader
@@ -30,6 +30,8 @@ from pipeline.files import read_csv
 from tests.stores import make_store
 
 CPU = torch.device("cpu")
+SMALL = Description(side=SMALLEST)
+"""The network on the smallest patches that it takes: the steps are the same, and take less time."""
 NAMES = ("a", "b.c")
 DEFAULTS = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "batches": 1, "dropout": 0.3}
 
@@ -40,14 +42,14 @@ def phase(name: str = "training", datasets: tuple[str, ...] = NAMES, **changes: 
 
 @pytest.fixture
 def datasets(tmp_path: Path) -> dict[str, data.Dataset]:
-    made = [make_store(tmp_path, name, train=9, views=2) for name in NAMES]
+    made = [make_store(tmp_path, name, train=9, views=2, side=SMALLEST) for name in NAMES]
     return data.load([store for store, _ in made], [split for _, split in made])
 
 
 @pytest.fixture
 def trainer(datasets: dict[str, data.Dataset], tmp_path: Path) -> Callable[..., Trainer]:
     def make(*phases: Phase, double: bool = False, **settings: Any) -> Trainer:
-        network = build(datasets)
+        network = build(datasets, SMALL)
         initialize(network, "train")
         if double:
             network.double()
@@ -71,7 +73,7 @@ def test_training_is_algorithm_1_written_plainly(
         {name: replace(part, patches=part.patches.double()) for name, part in ours._train.items()}
     )
     monkeypatch.setattr(ours, "_validate", lambda *_: None)
-    plain = Network(Extractor(1, 65), {name: head(256, 2) for name in NAMES}, Description())
+    plain = Network(Extractor(1, SMALLEST), {name: head(256, 2) for name in NAMES}, SMALL)
     initialize(plain, "train")
     plain.double()
     optimizers, loaders, parts = {}, {}, {}
@@ -315,7 +317,7 @@ def command(folder: Path, out: Path, *phases: Phase, **flags: Any) -> list[str]:
 
 @pytest.fixture
 def start(datasets: dict[str, data.Dataset], tmp_path: Path) -> Path:
-    network: Network = build(datasets)
+    network: Network = build(datasets, SMALL)
     initialize(network, "start")
     tables = {name: batch_norm.initial(network) for name in datasets}
     weights.write(
@@ -348,7 +350,7 @@ def test_a_run_leaves_models_history_and_facts_and_no_checkpoint(start: Path) ->
     samples = about["samples_seen"]
     assert (samples["bootstrap"], samples["training"], samples["specialization"]) == (11, 32, 16)
     assert about["seconds"].keys() == {"training", "specialization"}
-    weights.read(out / "best" / "model.safetensors", NAMES, 1)
+    weights.read(out / "best" / "model.safetensors", NAMES, 1, side=SMALLEST)
 
 
 def test_the_pictures_and_events_of_a_run_come_from_what_it_wrote(
@@ -382,8 +384,8 @@ def test_the_pictures_and_events_of_a_run_come_from_what_it_wrote(
 
 def test_a_signal_is_learned(start: Path) -> None:
     train.main(command(start, start / "out", phase(epochs=10), phase("specialization", ("a",), epochs=1)))
-    network, tables = weights.read(start / "out" / "model.safetensors", NAMES, 1)
-    store, split = make_store(start / "more", "a", train=2, test=20, views=1)
+    network, tables = weights.read(start / "out" / "model.safetensors", NAMES, 1, side=SMALLEST)
+    store, split = make_store(start / "more", "a", train=2, test=20, views=1, side=SMALLEST)
     unseen = data.read_part(data.load([store], [split])["a"], "test", CPU)
     auroc = evaluate(network, "a", tables["a"], unseen).auroc
     assert auroc is not None
@@ -448,7 +450,7 @@ def test_wrong_input_ends_before_training(start: Path) -> None:
         train.main(command(start, start / "out", phase(), target="z"))
     with pytest.raises(ConfigError, match=r"phase training: .* found y"):
         train.main(command(start, start / "out", phase(datasets=("a", "y"))))
-    weights.write(start / "other.safetensors", {"extractor.0": torch.zeros(1)}, Description())
+    weights.write(start / "other.safetensors", {"extractor.0": torch.zeros(1)}, SMALL)
     with pytest.raises(InputError, match=r"missing .* and \d+ more, unexpected extractor\.0;"):
         train.main(command(start, start / "out", phase(), network=start / "other.safetensors"))
 
