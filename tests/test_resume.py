@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model.networks.papers import SMALLEST
 from tests.copies import copy_code
 from tests.stores import make_store
 from tests.warm import start
@@ -17,12 +18,12 @@ DATASETS = ("a", "b.c")
 SETTINGS = {"batches": 1, "batch_size": 4, "learning_rate": 1e-3, "dropout": 0.3}
 SPECIALIZATION = {"batches": None, "batch_size": 8, "learning_rate": 3e-4, "dropout": 0.3}
 PHASES = [
-    {"name": "training", "datasets": DATASETS, "epochs": 12, **SETTINGS},
-    {"name": "frozen", "datasets": ["b.c"], "epochs": 400, **SPECIALIZATION,
+    {"name": "training", "datasets": DATASETS, "epochs": 16, **SETTINGS},
+    {"name": "frozen", "datasets": ["b.c"], "epochs": 150, **SPECIALIZATION,
      "frozen": True, "select": "best", "head": {"b.c": "new"}},
-    {"name": "mixed", "datasets": DATASETS, "epochs": 3, **SPECIALIZATION, "step": "mixed",
+    {"name": "mixed", "datasets": DATASETS, "epochs": 6, **SPECIALIZATION, "step": "mixed",
      "schedule": {"kind": "plateau", "factor": 0.5, "patience": 0}},
-    {"name": "specialization", "datasets": ["a"], "epochs": 6, **SPECIALIZATION, "head": {"b.c": "a"},
+    {"name": "specialization", "datasets": ["a"], "epochs": 20, **SPECIALIZATION, "head": {"b.c": "a"},
      "dropout": 0.0},
 ]  # fmt: skip
 MODULES = {"bootstrap": "model.bootstrap.guess", "train": "model.training.train"}
@@ -54,7 +55,7 @@ def command(step: str, inputs: Path, out: Path) -> list[str]:
         "--zero-dropout",
         "paper",
         "--checkpoint-seconds",
-        "0.2",
+        "0.05",
         "--run",
         f"{out}/run.json",
         "--target",
@@ -122,7 +123,7 @@ def in_phase(folder: Path, phase: int) -> bool:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
     for name in DATASETS:
-        make_store(folder, name, train=9, validation=4, views=2, signal=0.3)
+        make_store(folder, name, train=9, validation=4, views=2, signal=0.3, side=SMALLEST)
     run("bootstrap", folder, folder)
     run("train", folder, folder)
     return folder
