@@ -145,6 +145,15 @@ def defused(cell: Any) -> Any:
     return f"'{cell}" if runs else cell
 
 
+def restored(cell: str) -> str:
+    """A cell as it was before :func:`defused`.
+
+    >>> restored("'=1+1"), restored("''=1+1"), restored("'s")
+    ('=1+1', "'=1+1", "'s")
+    """
+    return re.sub(_MARKED, "", cell) if cell[:1] == "'" else cell
+
+
 def skip(step: str, error: InputError, *, kind: str = "failed", **case: str) -> dict[str, str]:
     """The row of a ``skipped`` table for a case (patient_id, finding_id, channel, file) left out."""
     return {

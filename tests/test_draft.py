@@ -1,5 +1,6 @@
 """``./run draft``: a first table of a folder of images, which needs labels alone."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -60,15 +61,12 @@ def test_a_series_that_shares_its_folder_is_called_by_its_uid_with_each_of_its_m
 ) -> None:
     table = drafted(export, tmp_path / "t.csv")
     uid = {name: pydicom.dcmread(next(export.glob(f"{name}*"))).SeriesInstanceUID for name in ("t2", "adc")}
-    assert table[["image", "mask", "mask_value", "patient_id", "description"]].to_numpy().tolist() == sorted(
-        [
-            [uid["t2"], "rt.dcm", "", "p", "t2"],
-            [uid["t2"], "seg.dcm", "Lesion", "p", "t2"],
-            [uid["t2"], "seg.dcm", "Other", "p", "t2"],
-            [uid["adc"], "", "", "p", "adc"],
-        ],
-        key=lambda row: row[0],
-    )
+    assert table[["image", "mask", "mask_value", "patient_id", "description"]].to_numpy().tolist() == [
+        [uid["t2"], "rt.dcm", "", "p", "t2"],
+        [uid["t2"], "seg.dcm", "Lesion", "p", "t2"],
+        [uid["t2"], "seg.dcm", "Other", "p", "t2"],
+        [uid["adc"], "", "", "p", "adc"],
+    ]
     assert table["finding_id"].tolist() == ["1", "2", "3", "4"]
     assert set(table["label"]) == {""}
     assert table.loc[0, ["slices", "columns", "rows", "spacing_mm", "thickness_mm"]].tolist() == [
@@ -108,9 +106,9 @@ def test_folders_files_and_times_have_names_that_a_table_understands(tmp_path: P
     assert named == [
         ["a.png", "", "", "", ""],
         ["v.nii.gz", "", "", "", "10"],
+        ["t2", "", "p", "", "8"],
         ["dwi", "0", "p", "50", "8"],
         ["dwi", "1", "p", "400", "8"],
-        ["t2", "", "p", "", "8"],
         [f"one/{single.name}", "", "q", "", "1"],
     ]
     found = run(raw, table.assign(label=["0", "1"] * 3).to_csv(index=False))
@@ -123,6 +121,61 @@ def test_a_table_that_exists_is_kept(export: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected no such file yet, found one; name a new table"):
         drafted(export, tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_text() == "labels of a week"
+
+
+@pytest.mark.usefixtures("export")
+@pytest.mark.parametrize(
+    ("raw", "out", "words"),
+    [
+        ("raw/seg.dcm", "t.csv", "seg.dcm: expected a folder of images, found a file; name the folder;"),
+        ("row", "t.csv", "row: expected a folder of images, found nothing of that name;"),
+        ("raw", "t.xlsx", "t.xlsx: expected the suffix .csv, found .xlsx; name a CSV, which Excel opens"),
+    ],
+)
+def test_a_wrong_name_is_told_before_anything_is_read(tmp_path, raw, out, words) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        drafted(tmp_path / raw, tmp_path / out)
+    assert not (tmp_path / out).exists()
+
+
+def test_a_folder_without_a_readable_image_leaves_no_table(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/a.png").write_text("no picture")
+    with pytest.raises(EmptyError, match="expected a readable image, found none; name another folder"):
+        drafted(tmp_path / "raw", tmp_path / "t.csv")
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_a_segmentation_that_is_named_as_an_image_is_told_to_be_a_mask(export: Path) -> None:
+    found = run(export, "image,patient_id,finding_id,label\nSEG.dcm,p,1,1\n")
+    (line,) = found.skipped
+    assert "found a file without one; name a DICOM SEG or RTSTRUCT in the column mask" in line["reason"]
+
+
+def test_a_mask_of_no_series_of_the_folder_is_told(export: Path, tmp_path: Path, caplog) -> None:
+    drawn_on(export / "rt.dcm", "1.2.3.4.5.6.7.8")
+    ds = pydicom.dcmread(export / "seg.dcm")
+    del ds.ReferencedSeriesSequence
+    ds.save_as(export / "seg.dcm")
+    assert set(drafted(export, tmp_path / "t.csv")["mask"]) == {""}
+    told = [line for line in caplog.messages if "a mask of a series that is not in this folder" in line]
+    assert sorted(line.partition(":")[0] for line in told) == ["rt.dcm", "seg.dcm"]
+
+
+def test_names_that_a_spreadsheet_would_run_are_found_again(export: Path, tmp_path: Path) -> None:
+    ds = pydicom.dcmread(export / "seg.dcm")
+    ds.SegmentSequence[0].SegmentLabel = "+5mm"
+    ds.save_as(export / "=seg.dcm")
+    for name in ("seg.dcm", "rt.dcm"):
+        (export / name).unlink()
+    draft.main([str(export), str(tmp_path / "t.csv"), "--processes", "1"])
+    text = (tmp_path / "t.csv").read_text()
+    assert ",'=seg.dcm,'+5mm,p,1,," in text
+    found = run(
+        export, text.replace(",p,1,,", ",p,1,0,").replace(",p,2,,", ",p,2,1,").replace(",p,3,,", ",p,3,1,")
+    )
+    assert found.skipped == []
+    assert place(found.rows[0])[:2] == (11, 7)
 
 
 def test_a_folder_without_images_is_told(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ user's, and so is the choice of the rows that are findings.
 
 import argparse
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ import pandas as pd
 
 from pipeline.cli import run_cli
 from pipeline.datasets import Source
-from pipeline.errors import ConfigError, InputError, NotImageError
+from pipeline.errors import ConfigError, EmptyError, InputError, NotImageError
 from pipeline.files import write_csv
 from pipeline.readers import index, stacks
 from pipeline.readers.dicom import segmentations
@@ -27,13 +28,20 @@ COLUMNS = (
     "study_date", "b_value", "slices", "columns", "rows", "spacing_mm", "thickness_mm",
 )  # fmt: skip
 """Those of a table of findings, and what helps to choose the rows."""
+NUMBER = "series_number"
+"""Column of the index that says in which order the series of a study were taken."""
 
 Masks = Mapping[str, Sequence[tuple[str, str]]]
-"""By the UID of the series that they were drawn on: file and ``mask_value`` of each segment or ROI."""
+"""By the UID of the series that they were drawn on: file and ``mask_value`` of each segment or ROI.
+
+It is empty where a mask does not say.
+"""
 
 
 def rows(source: Source, masks: Masks) -> list[dict[str, Any]]:
-    """A row for each picture, volume and DICOM series, or for each of its masks; sorted by patient and time.
+    """A row for each picture, volume and DICOM series, or for each of its masks.
+
+    They are sorted by patient, date, number of the series and name.
 
     A series is called by its folder if that holds nothing else, else by its UID.
     """
@@ -45,15 +53,19 @@ def rows(source: Source, masks: Masks) -> list[dict[str, Any]]:
          "slices": _whole(row["slices"])}
         for _, row in others.iterrows()
     ]  # fmt: skip
-    found.sort(
-        key=lambda row: tuple(str(row.get(name, "")) for name in ("patient_id", "study_date", "image"))
-    )
+    found.sort(key=_place)
     count: dict[str, int] = defaultdict(int)
     for row in found:
         patient = row.setdefault("patient_id", "")
         count[patient] += 1
         row["finding_id"] = count[patient] if patient else 1
     return [{name: row.get(name, "") for name in COLUMNS} for row in found]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, str, float, str]:
+    """Where a row stands in the table."""
+    whose, when = (str(row.get(name, "")) for name in ("patient_id", "study_date"))
+    return whose, when, row.get(NUMBER, math.inf), row["image"]
 
 
 def _of_stack(source: Source, stack: pd.DataFrame, masks: Masks) -> Iterator[dict[str, Any]]:
@@ -63,6 +75,7 @@ def _of_stack(source: Source, stack: pd.DataFrame, masks: Masks) -> Iterator[dic
     row = {
         "image": image, "time": time, "patient_id": first["patient_id"], "modality": first["modality"],
         "description": first["series_description"], "study_date": first["study_date"], "slices": len(stack),
+        NUMBER: math.inf if pd.isna(first[NUMBER]) else first[NUMBER],
         "b_value": _whole(first["b_value"]),
         "columns": _whole(first["columns"]), "rows": _whole(first["rows"]), "spacing_mm": " × ".join(spacing),
         "thickness_mm": f"{first['slice_thickness_mm']:.4g}" if first["slice_thickness_mm"] > 0 else "",
@@ -103,7 +116,7 @@ def masks_of(raw: Path, files: Sequence[str]) -> tuple[Masks, list[InputError]]:
             broken.append(error)
             continue
         if contents:
-            for uid in contents.series:
+            for uid in contents.series or [""]:
                 found[uid] += [(file, value) for value in contents.values]
     return found, broken
 
@@ -116,15 +129,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--processes", type=int, default=4)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if not args.raw.is_dir():
+        found = "a file" if args.raw.exists() else "nothing of that name"
+        raise ConfigError(found, file=args.raw, expected="a folder of images",
+                          remedy="name the folder; unpack archives")  # fmt: skip
     if args.out.exists():
         raise ConfigError("one", file=args.out, expected="no such file yet", remedy="name a new table")
+    if args.out.suffix.lower() != ".csv":
+        raise ConfigError(f"{args.out.suffix or 'none'}", file=args.out, expected="the suffix .csv",
+                          remedy="name a CSV, which Excel opens too")  # fmt: skip
     table, _, _, errors = index.build(args.raw, *index.nothing(), processes=args.processes)
     no_images = [error.file for error in errors if isinstance(error, NotImageError)]
     masks, broken = masks_of(args.raw, sorted(no_images))
     drafted = rows(Source("draft", args.raw, table, []), masks)
-    write_csv(args.out, COLUMNS, drafted)
     for error in [*(error for error in errors if not isinstance(error, NotImageError)), *broken]:
         log.warning("%s", error)
+    listed = {row["mask"] for row in drafted} - {""}
+    for file in dict.fromkeys(file for drawn in masks.values() for file, _ in drawn if file not in listed):
+        log.warning("%s: a mask of a series that is not in this folder, or that it does not name", file)
+    if not drafted:
+        raise EmptyError("none", file=args.raw, expected="a readable image", remedy="name another folder")
+    write_csv(args.out, COLUMNS, drafted)
     marked, patients = (
         sum(bool(row["mask"]) for row in drafted),
         {row["patient_id"] for row in drafted} - {""},
@@ -132,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     log.info(
         "%s: %d rows, %d of them with a mask; patients: %d", args.out, len(drafted), marked, len(patients)
     )
-    log.info("Take out the rows that are no findings, fill in the labels, and name the table in your config")
+    log.info("Delete the rows that are not findings, fill in the labels, and name the table in your config")
 
 
 if __name__ == "__main__":

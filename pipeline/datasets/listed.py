@@ -145,7 +145,7 @@ def from_csv(
     table = labels.read_table(path, needed, numbers=NUMBERS, columns=known)
     if table.empty:
         raise EmptyError("no rows", file=path, expected="a row per finding")
-    listed = Listed(table)
+    listed, no_images = Listed(table), {folded(file) for file in documents}
     pointed = (table.reindex(columns=[*PIXELS, *WORLD], fill_value="") != "").any(axis=1).tolist()
     for column in [*pictures, *({MASK} & {*table})]:
         names = Names([*files, *documents] if column == MASK else files, raw, table[column])
@@ -158,6 +158,9 @@ def from_csv(
             except ImageMissingError as error:
                 if not name:
                     error.found += f" in {known.get(column, column)}"
+                elif column != MASK and folded(name) in no_images:
+                    error.found = "a file without one"
+                    error.remedy = "name a DICOM SEG or RTSTRUCT in the column mask, beside its image"
                 listed.missing.setdefault(number, error)
         table[column] = images
     unknown = UNKNOWN if several else None
