@@ -273,6 +273,7 @@ CONFIG = {
     "seeds": [0],
     "split": {"kind": "holdout", "validation": 0.25, "test": 0.25},
     "collections": {name: {"kind": "table", "folders": {"no": 0, "yes": 1}, "extent": "whole"} for name in "ab"},
+    "patch": 48,
     "views": 3,
     "majority_views": 3,
     "evaluation_views": 2,
