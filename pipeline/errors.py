@@ -112,7 +112,7 @@ class MultiFrameError(InputError):
 class NotImageError(InputError):
     code = "E-DCM-NOTIMAGE"
     expected = "an image"
-    remedy = "nothing to do: such objects are not used"
+    remedy = "nothing to do, unless it is a mask: name it in the column mask of your table"
 
 
 class DuplicateUidError(InputError):

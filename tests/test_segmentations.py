@@ -397,6 +397,22 @@ def test_a_new_case_is_marked_by_a_segment_too(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected one segment, found segments 1 Lesion, 2 Other"):
         predict([str(case / "t2"), "--mask", str(case / "seg.dcm"), *call])
 
+    # A table may name the series by their UIDs, though those of other patients are in the folder.
+    scores = []
+    for by_uid in (False, True):
+        table = tmp_path / "raw/cases.csv"
+        lines = ["image,mask,mask_value,patient_id,finding_id\n"]
+        for name in ("p0", "p1"):
+            first = next((tmp_path / f"raw/{name}/t2").iterdir())
+            image = pydicom.dcmread(first).SeriesInstanceUID if by_uid else f"{name}/t2"
+            lines.append(f"{image},{name}/seg.dcm,Lesion,{name},1\n")
+        table.write_text("".join(lines))
+        predict([str(table), *call])
+        scores.append((out / "predictions.csv").read_text())
+    assert scores[0] == scores[1]
+    with pytest.raises(InputError, match=r"E-IMG-MISSING 1\.2\.3\.4\.5\.6\.7: .* no series of that UID;"):
+        predict([str(tmp_path / "raw/1.2.3.4.5.6.7"), *call])
+
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_mask_is_sliced_as_its_image_lies(tmp_path: Path, axis: int) -> None:

@@ -39,6 +39,7 @@ from pipeline.pool import parallel
 from pipeline.provenance import code
 from pipeline.readers import dicom, formats, images, volumes
 from pipeline.readers.dicom import frames, quick
+from pipeline.readers.names import is_uid
 from pipeline.readers.scan import file_state, scan
 from pipeline.system import of_system
 
@@ -238,8 +239,18 @@ def as_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame({**texts, **numbers})
 
 
+@functools.lru_cache(maxsize=1)
+def _read_folder(
+    folder: Path,
+    files: tuple[tuple[str, int, int], ...],  # noqa: ARG001  (as long as they are the same)
+) -> tuple[pd.DataFrame, list[InputError]]:
+    """The index of a folder, and what cannot be read; kept for the next series of a table of cases."""
+    table, _, _, errors = build(folder, *nothing(), processes=1)
+    return table, errors
+
+
 def look(path: Path) -> tuple[Path, pd.DataFrame, list[InputError]]:
-    """Index one file, that of a frame, or a folder, and write nothing.
+    """Index one file, that of a frame, a folder, or a series that its UID names in its folder; write nothing.
 
     Returns its raw folder, its index, and what cannot be read.
 
@@ -253,6 +264,11 @@ def look(path: Path) -> tuple[Path, pd.DataFrame, list[InputError]]:
         raw, row = path.parent, read_row(file.name, path.parent)
         remark([row])
         table, errors = (as_table([]), [row]) if isinstance(row, InputError) else (as_table([row]), [])
+    elif is_uid(path.name) and path.parent.is_dir():
+        raw, (table, errors) = path.parent, _read_folder(path.parent, tuple(scan(path.parent)))
+        table = table[table["series_uid"] == path.name].reset_index(drop=True)
+        if table.empty:
+            raise ImageMissingError("no series of that UID", file=path.name, remedy="correct the UID")
     else:
         raise ImageMissingError("nothing of that name", file=path, remedy="correct the name")
     if table.empty:

@@ -36,6 +36,11 @@ def folded(name: str) -> str:
     return ("/" if text.startswith(("/", "\\")) else "") + "/".join(parts)
 
 
+def is_uid(name: str) -> bool:
+    """Whether a name is that of a DICOM series, a SeriesInstanceUID."""
+    return _UID.fullmatch(name) is not None
+
+
 class Names:
     """The files below a folder, and the folders that hold them, by what a table may call them."""
 
@@ -73,7 +78,7 @@ class Names:
             fits = [file + frame[2] for file in self._known.get(self._relative(folded(frame[1])), [])]
         if len(fits) == 1:
             return fits[0]
-        if not fits and _UID.fullmatch(name):
+        if not fits and is_uid(name):
             return name
         near = fits or self._nearest(self._relative(key))
         remedy = f"did you mean {' or '.join(near)}?" if near else ""
