@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, EmptyError
 from pipeline.files import read_csv
 from pipeline.phantom import write_mr_series
 from tests.test_channels import FINE, save_nifti
+from tests.test_enhanced import frame, volume, write
 from tests.test_segmentations import FRAME, OBLIQUE, SIZE, TWO, circle, write_rtstruct, write_seg
 from tests.test_table import place, run
 
@@ -114,6 +115,16 @@ def test_folders_files_and_times_have_names_that_a_table_understands(tmp_path: P
     found = run(raw, table.assign(label=["0", "1"] * 3).to_csv(index=False))
     assert found.skipped == []
     assert len(found.rows) == 6
+
+
+def test_stacks_of_one_file_that_have_no_names_are_told(tmp_path: Path, caplog) -> None:
+    pairs = [(echo, plane) for plane in range(3) for echo in (30, 80)]
+    frames = [frame(plane, echo=echo) for echo, plane in pairs]
+    write(tmp_path / "raw/e.dcm", np.concatenate([volume(3)] * 2), frames)
+    table = drafted(tmp_path / "raw", tmp_path / "t.csv")
+    assert table["image"].nunique() == 1 < len(table)
+    (line,) = [line for line in caplog.messages if "cannot tell apart; name a frame" in line]
+    assert line.startswith(f"{table.loc[0, 'image']}: several rows")
 
 
 def test_a_table_that_exists_is_kept(export: Path, tmp_path: Path) -> None:

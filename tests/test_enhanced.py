@@ -189,7 +189,9 @@ def test_echoes_of_one_file_cannot_be_mixed(tmp_path: Path) -> None:
         np.concatenate([volume(3)] * 2),
         [frame(plane, echo=echo) for echo, plane in pairs],
     )
-    assert "found 2 that differ in EchoTime; give each a folder" in str(seen(tmp_path, "5,5,2,,,,0"))
+    assert "found 2 that differ in EchoTime; name a frame, such as scan.dcm#3" in str(
+        seen(tmp_path, "5,5,2,,,,0")
+    )
 
 
 def test_a_missing_frame_is_a_gap(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ user's, and so is the choice of the rows that are findings.
 import argparse
 import logging
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -147,6 +147,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     listed = {row["mask"] for row in drafted} - {""}
     for file in dict.fromkeys(file for drawn in masks.values() for file, _ in drawn if file not in listed):
         log.warning("%s: a mask of a series that is not in this folder, or that it does not name", file)
+    called = Counter((row["image"], row["time"], row["mask"], row["mask_value"]) for row in drafted)
+    for image in dict.fromkeys(name for (name, *_), count in called.items() if count > 1):
+        log.warning("%s: several rows that a table cannot tell apart; name a frame, such as scan.dcm#3, or "
+                    "export each stack as a series of its own", image)  # fmt: skip
     if not drafted:
         raise EmptyError("none", file=args.raw, expected="a readable image", remedy="name another folder")
     write_csv(args.out, COLUMNS, drafted)

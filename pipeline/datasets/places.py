@@ -144,6 +144,8 @@ def _choice(series: Sequence[pd.DataFrame]) -> str:
     files = [sorted(set(on_disk(each))) for each in series]
     if all(len(each) == 1 for each in files) and len(set().union(*files)) == len(series):
         return "name a file, in a row for each that is meant"
+    if len(set().union(*files)) == 1:
+        return "name a frame, such as scan.dcm#3, or export each as a series of its own"
     folders = [{PurePosixPath(file).parent.name for file in each} for each in files]
     if len(set().union(*folders)) < len(series) or any(len(each) > 1 for each in folders):
         if len({uid for each in series for uid in each["series_uid"]}) == len(series):
