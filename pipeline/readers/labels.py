@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import ColumnError, DuplicateFindingError, InputError, LabelError, RawMissingError
-from pipeline.files import restored
 from pipeline.readers.limits import limited
 from pipeline.system import of_system
 
@@ -93,7 +92,7 @@ def read_table(
     where commas separate, where there are points besides, and in a table with tabs, or a workbook, where all
     look like ``1,234``. With ``brackets`` a quoted heading such as ``Size[Width,Height]`` stands for two
     columns, as it does without the quotes. ``columns`` says by name which header a user's own table has for
-    it. What ``./run draft`` marked, so that no spreadsheet runs it, is as it was. Raises ColumnError.
+    it. Raises ColumnError.
     """
     with path.open("rb") as file:
         start = file.read(4)
@@ -105,7 +104,7 @@ def read_table(
         header = [part for name in header for part in (name.split(",") if "[" in name else [name])]
     check_columns(path, header, needed, columns)
     for line, row in rows:
-        stripped = [restored(cell.strip()) for cell in row]
+        stripped = [cell.strip() for cell in row]
         while len(stripped) > len(header) and not stripped[-1]:
             stripped.pop()
         if any(stripped) and len(stripped) != len(header):

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import ImageMissingError
+from pipeline.files import restored
 
 MOST_COMPARED = 20
 """Names that are compared with others letter by letter, which takes milliseconds each."""
@@ -80,6 +81,8 @@ class Names:
             return fits[0]
         if not fits and is_uid(name):
             return name
+        if not fits and restored(name) != name:  # a table of ours marks what a spreadsheet would run
+            return self.find(restored(name))
         near = fits or self._nearest(self._relative(key))
         remedy = f"did you mean {' or '.join(near)}?" if near else ""
         found = f"{len(fits)} that fit" if fits else "no readable file of that name" if name else "no name"

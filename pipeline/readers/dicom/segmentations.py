@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import iter_pixels, pixel_array
 
 from pipeline.errors import GapError, MissingTagError, NoCentreError, OrientationError
+from pipeline.files import restored
 from pipeline.readers import dicom, geometry, labels
 from pipeline.readers.dicom import frames, tags
 from pipeline.readers.geometry import POSITION_TOLERANCE_MM, STEP_TOLERANCE
@@ -106,7 +107,9 @@ def frame_of(ds: Dataset) -> str:
 
 def _fitting(names: Mapping[int, str], value: str) -> list[int]:
     """The numbers that ``value`` may mean, a name or else a number, as spreadsheets and people write them."""
-    fits = [number for number, name in names.items() if labels.word(name) == labels.word(value)]
+    # A table of ours marks a name that a spreadsheet would run.
+    meant = {labels.word(value), labels.word(restored(value))}
+    fits = [number for number, name in names.items() if labels.word(name) in meant]
     with contextlib.suppress(ValueError):
         fits = fits or [number for number in names if number == float(value)]
     return fits
