@@ -264,3 +264,9 @@ def test_the_tutorial_s_pictures_and_config_are_what_it_says(
     assert told.splitlines()[1].rpartition("  ")[0].strip() in text
     for line in re.findall(r"^(?:read|look|measure|fit|draw|in) .*?  (?:\d+)", told, re.MULTILINE):
         assert line in text, line
+
+
+@pytest.mark.parametrize("page", sorted(TEXTS))
+def test_every_config_of_a_page_is_plain_yaml(page: str) -> None:
+    for block in re.findall(r"^```yaml\n(.*?)^```", TEXTS[page], re.M | re.S):
+        yaml.safe_load(block)
