@@ -375,6 +375,25 @@ def test_what_calls_a_segment_means_that_segment(names: dict[int, str]) -> None:
             assert any(other != number for other, name in names.items() if labels.word(name) == str(number))
 
 
+@pytest.mark.parametrize("kind", ["seg", "rt"])
+def test_layers_that_nearly_touch_and_a_distant_one_take_no_gigabytes(raw: Path, kind: str) -> None:
+    """Steps of 0.2 mm over 12 m are 60,000 layers."""
+    if kind == "seg":
+        path = write_seg(raw / "m.dcm", {1: ("Lesion", np.ones(SIZE, bool))})
+        ds = pydicom.dcmread(path)
+        at = [0.0, 0.2, *(12000.0 + 0.2 * n for n in range(6))]
+        ds.Rows = ds.Columns = 100
+        ds.PixelData = bytes(8 * 100 * 100 // 8)[:-1] + b"\xff"
+        for group, height in zip(ds.PerFrameFunctionalGroupsSequence, at, strict=True):
+            group.PlanePositionSequence[0].ImagePositionPatient = [*(height * OBLIQUE.normal)]
+        ds.save_as(path)
+    else:
+        write_rtstruct(raw / "m.dcm", {"GTV": [circle(2, (8, 9), plane) for plane in (0, 0.2 / 3, 4000)]})
+    (line,) = run(raw, HEADER + "t2,m.dcm,,p,1,1\n").skipped
+    assert (line["code"], line["file"]) == ("E-DCM-LIMIT", "m.dcm")
+    assert "voxels, which take" in line["reason"]
+
+
 def test_a_new_case_is_marked_by_a_segment_too(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [HEADER]

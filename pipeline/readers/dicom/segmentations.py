@@ -21,6 +21,7 @@ from pipeline.readers import dicom, geometry, labels
 from pipeline.readers.dicom import frames, tags
 from pipeline.readers.geometry import POSITION_TOLERANCE_MM, STEP_TOLERANCE
 from pipeline.readers.volumes import Volume
+from pipeline.readers.volumes.voxels import check_size
 
 CLOSED = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"}
 """Contour geometric types (3006,0042) that have an inside."""
@@ -181,7 +182,8 @@ def _stored(ds: Dataset, own: Sequence[int], count: int) -> list[np.ndarray]:
 def stacked(rows: Sequence[Mapping[str, Any]], slices: Sequence[np.ndarray]) -> Volume:
     """Slices (rows, columns) as one volume, 0 where layers are left out.
 
-    Raises GapError and OrientationError where they are no stack, DuplicatePositionError and MissingTagError.
+    Raises GapError and OrientationError where they are no stack, DuplicatePositionError, MissingTagError and
+    LimitError.
     """
     along, positions = geometry.ordered(pd.DataFrame(rows).assign(file=""))
     first = geometry.plane(along.iloc[0])
@@ -189,7 +191,7 @@ def stacked(rows: Sequence[Mapping[str, Any]], slices: Sequence[np.ndarray]) -> 
     shifts = along[geometry.POSITION].to_numpy(float) - first.origin
     if np.abs(shifts @ np.stack([first.row, first.column]).T).max() > POSITION_TOLERANCE_MM:
         raise OrientationError("frames beside each other", expected="frames that lie on one another")
-    voxels = np.zeros((first.columns, first.rows, layers[-1] + 1), "f4")
+    voxels = _empty(first.columns, first.rows, layers[-1] + 1)
     for layer, number in zip(layers, along.index, strict=True):
         voxels[..., layer] = slices[number].T
     return Volume(voxels, _affine(
@@ -224,6 +226,12 @@ def _layers(positions: np.ndarray, thickness: float) -> tuple[list[int], float]:
         f"steps from {steps.min():.3g} to {steps.max():.3g} mm", expected="slices of one spacing",
         remedy="export the mask on the grid of its image",
     )  # fmt: skip
+
+
+def _empty(*shape: int) -> np.ndarray:
+    """Room for a mask; LimitError where layers that nearly touch, and a distant one, ask for gigabytes."""
+    check_size(Path(), shape)
+    return np.zeros(shape, "f4")
 
 
 def _affine(origin: np.ndarray, *sides: np.ndarray) -> np.ndarray:
@@ -278,7 +286,7 @@ def filled(contours: Sequence[np.ndarray]) -> Volume:
     """What lies within closed contours (points, 3) in parallel planes (LPS, mm).
 
     A contour within another one of its plane is a hole, and one of less than three points is none.
-    Raises NoCentreError, OrientationError and GapError.
+    Raises NoCentreError, OrientationError, GapError and LimitError.
     """
     contours = [points for points in contours if len(points) > 2]
     around = [np.cross(points, np.roll(points, -1, axis=0)).sum(axis=0) for points in contours]
@@ -305,7 +313,7 @@ def filled(contours: Sequence[np.ndarray]) -> Volume:
     pixel = float(np.ptp(every, axis=0).max()) / PIXELS
     corner = every.min(axis=0) + pixel / 2
     columns, rows = (np.ceil(np.ptp(every, axis=0) / pixel - 1e-6)).astype(int).clip(1)
-    voxels = np.zeros((columns, rows, layers[-1] + 1), "f4")
+    voxels = _empty(columns, rows, layers[-1] + 1)
     for layer in layers:
         here = [(flat[number] - corner) / pixel for number in np.flatnonzero(layer_of == layer)]
         voxels[..., layer] = _inside(here, columns, rows).T
